@@ -1,0 +1,96 @@
+/**
+ * What the agent needs of the machine it runs on: an executor for containers, a network plane.
+ * `executor` and `network` fit by structure; nothing here imports them.
+ */
+import type { ContainerSpec, NetworkState, ResourceLimits, Task, TaskId } from '@swarmd/model';
+
+/** One file to be seen in the container, read-only, on memory only. */
+export interface ContainerFile {
+  /** Absolute path in the container. */
+  readonly path: string;
+  readonly data: Uint8Array;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+}
+
+export interface ContainerRequest {
+  /** The task's id: also the container's id. */
+  readonly id: string;
+  /** Name shown to people: service.slot.task. */
+  readonly name: string;
+  readonly spec: ContainerSpec;
+  readonly limits: ResourceLimits;
+  readonly files: readonly ContainerFile[];
+  /** Path of the network namespace to join. */
+  readonly networkNamespace: string;
+  /** For /etc/hosts and /etc/resolv.conf. */
+  readonly hostname: string;
+  readonly addresses: readonly string[];
+  readonly nameservers: readonly string[];
+  /** NAME=value pairs that the engine adds. */
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface ContainerExit {
+  /** 128 + n for signal n. */
+  readonly code: number;
+  readonly oomKilled: boolean;
+  /** Empty, or what went wrong with the engine itself ("monitor lost"). */
+  readonly error: string;
+}
+
+export type ContainerPhase = 'created' | 'running' | 'exited';
+
+export interface LogLine {
+  readonly stream: 'stdout' | 'stderr';
+  /** Milliseconds since the epoch, with a fraction. */
+  readonly timestamp: number;
+  readonly data: Uint8Array;
+}
+
+export interface LogOptions {
+  readonly follow: boolean;
+  /** Lines from the end; undefined for all. */
+  readonly tail?: number;
+  readonly sinceMs?: number;
+}
+
+/** Containers of this machine. All methods are idempotent by id, and safe after a crash of the agent. */
+export interface Executor {
+  /** Containers that exist from an earlier life of the agent, re-adopted. */
+  restore(signal: AbortSignal): Promise<ReadonlyMap<string, ContainerPhase>>;
+  /** Makes the image present. Errors say which registry said what. */
+  pull(image: string, signal: AbortSignal): Promise<void>;
+  /** Creates the container so that `start` only has to let it go. Needs the image and the namespace. */
+  prepare(request: ContainerRequest, signal: AbortSignal): Promise<void>;
+  /** @returns the pid of the container's first process on this machine. */
+  start(id: string, signal: AbortSignal): Promise<{ pid: number }>;
+  /** Resolves when the container has exited, at once if it already has. */
+  wait(id: string, signal: AbortSignal): Promise<ContainerExit>;
+  /** Stop signal, then SIGKILL after the grace period. Resolves when it has exited. */
+  stop(id: string, options: { graceMs: number; signal: AbortSignal }): Promise<void>;
+  /** Kills if need be, and removes everything of the container. */
+  remove(id: string, signal: AbortSignal): Promise<void>;
+  logs(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
+}
+
+export interface NetworkAttachment {
+  /** Path of the container's network namespace. */
+  readonly namespace: string;
+  /** Addresses with prefix length inside the container, overlay networks first. */
+  readonly addresses: readonly string[];
+  readonly nameservers: readonly string[];
+}
+
+/** The network plane of this machine. */
+export interface NetworkPlane {
+  /** Brings the kernel to `state`. Calls while one is under way coalesce to the newest state. */
+  apply(state: NetworkState, signal: AbortSignal): Promise<void>;
+  /** Makes (or finds) the task's namespace with all its interfaces. Needs the networks applied. */
+  attach(task: Task, signal: AbortSignal): Promise<NetworkAttachment>;
+  /** Removes the task's namespace and all that belongs to it. */
+  detach(taskId: TaskId, signal: AbortSignal): Promise<void>;
+  /** Task ids that have a namespace on this machine, from an earlier life. */
+  attached(signal: AbortSignal): Promise<readonly TaskId[]>;
+}

@@ -1,0 +1,20 @@
+/** What every call carries besides its request. The same interfaces serve clients and servers. */
+import type { ClusterId, NodeId, NodeRole } from '@swarmd/model';
+
+/** Who is at the other end, from its certificate. */
+export interface PeerIdentity {
+  readonly nodeId: NodeId;
+  readonly role: NodeRole;
+  readonly clusterId: ClusterId;
+}
+
+export interface Call {
+  /** Client: aborts the call. Server: aborts when the client is gone or its deadline has passed. */
+  readonly signal: AbortSignal;
+  /** Server side of a mutually authenticated connection; undefined on local sockets and for joiners. */
+  readonly peer?: PeerIdentity;
+  /** Server side: true when the call came over the local socket (guarded by file permissions). */
+  readonly local?: boolean;
+  /** Client side: milliseconds until the call fails with `deadline-exceeded`. */
+  readonly timeoutMs?: number;
+}

@@ -1,0 +1,95 @@
+/** Services between agents and managers. */
+import type {
+  AssignmentSet,
+  NodeDescription,
+  NodeId,
+  ServiceId,
+  TaskId,
+  TaskStatus,
+} from '@swarmd/model';
+
+import type { AssignmentDelta } from '../assignment-delta.ts';
+import type { Call } from './call.ts';
+
+export interface TaskStatusUpdate {
+  readonly taskId: TaskId;
+  readonly status: TaskStatus;
+}
+
+export interface ManagerAddress {
+  readonly nodeId: NodeId;
+  /** host:port of the manager's cluster API. */
+  readonly address: string;
+}
+
+export type AgentMessage =
+  /** First message of a session. */
+  | {
+      readonly kind: 'hello';
+      readonly description: NodeDescription;
+      /** Underlay address (VTEP) that other nodes reach this node at. */
+      readonly address: string;
+      /** host:port of the agent's own listener. */
+      readonly agentAddress: string;
+    }
+  | { readonly kind: 'heartbeat' }
+  /** Newest status of each named task; sent again until acknowledged. */
+  | {
+      readonly kind: 'statuses';
+      readonly sequence: number;
+      readonly updates: readonly TaskStatusUpdate[];
+    };
+
+export type ManagerMessage =
+  | { readonly kind: 'welcome'; readonly sessionId: string; readonly heartbeatPeriodMs: number }
+  /** All managers an agent may connect to; sent after welcome and on change. */
+  | { readonly kind: 'managers'; readonly managers: readonly ManagerAddress[] }
+  /** The first one is complete (`delta.full`), later ones build on it in order. */
+  | { readonly kind: 'assignments'; readonly delta: AssignmentDelta }
+  /** Everything up to `sequence` is committed, or was refused for good (unknown task). */
+  | { readonly kind: 'status-ack'; readonly sequence: number };
+
+/** swarm.v1.Dispatcher: one stream a node, to any manager. Role: worker or manager. */
+export interface Dispatcher {
+  session(messages: AsyncIterable<AgentMessage>, call: Call): AsyncIterable<ManagerMessage>;
+}
+
+export interface LogSelector {
+  readonly serviceId?: ServiceId;
+  readonly taskIds: readonly TaskId[];
+}
+
+export interface LogRequest {
+  readonly follow: boolean;
+  /** Lines from the end of each task's log; undefined for all. */
+  readonly tail?: number;
+  readonly sinceMs?: number;
+}
+
+export interface LogRecord {
+  readonly taskId: TaskId;
+  readonly nodeId: NodeId;
+  readonly serviceId: ServiceId;
+  readonly stream: 'stdout' | 'stderr';
+  /** Milliseconds since the epoch, with a fraction. */
+  readonly timestamp: number;
+  readonly data: Uint8Array;
+}
+
+/** swarm.v1.Logs, on managers: logs of tasks wherever they run, in the order they arrive. */
+export interface Logs {
+  subscribe(
+    request: { selector: LogSelector; options: LogRequest },
+    call: Call,
+  ): AsyncIterable<LogRecord>;
+}
+
+/** swarm.v1.Agent, on every node, for managers only. */
+export interface AgentService {
+  taskLogs(
+    request: { taskId: TaskId; options: LogRequest },
+    call: Call,
+  ): AsyncIterable<LogRecord[]>;
+}
+
+export type { AssignmentSet };

@@ -1,0 +1,22 @@
+export { Backoff, type BackoffOptions } from './backoff.ts';
+export { ControlLoop, type ControlLoopOptions, type ReconcileResult } from './control-loop.ts';
+export {
+  assert,
+  AssertionError,
+  errorCode,
+  errorMessage,
+  SwarmError,
+  unreachable,
+  type ErrorCode,
+} from './errors.ts';
+export {
+  silentLogger,
+  type Clock,
+  type Ids,
+  type Logger,
+  type Random,
+  type Timer,
+} from './ports.ts';
+export { BoundedQueue } from './queue.ts';
+export { Scope } from './scope.ts';
+export { abortReason, sleep, withDeadline } from './wait.ts';

@@ -1,0 +1,3 @@
+export { systemClock } from './clock.ts';
+export { run, type RunOptions, type RunResult } from './process.ts';
+export { systemIds, systemRandom } from './random.ts';

@@ -1,0 +1,63 @@
+/** Waiting with a deadline and a signal. */
+import { SwarmError } from './errors.ts';
+import type { Clock } from './ports.ts';
+
+/** Resolves after `delayMs`, or rejects at once with the signal's reason when it aborts. */
+export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(abortReason(signal));
+      return;
+    }
+    const onAbort = (): void => {
+      timer.cancel();
+      reject(abortReason(signal));
+    };
+    const timer = clock.after(delayMs, () => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** What an aborted signal should be thrown as: its own reason, always an Error. */
+export function abortReason(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error
+    ? reason
+    : new SwarmError('cancelled', 'the operation was cancelled');
+}
+
+/**
+ * Runs `fn` with a signal that aborts after `timeoutMs` or with `signal`.
+ * @throws SwarmError `deadline-exceeded` naming `what` when the time is up.
+ */
+export async function withDeadline<T>(
+  options: { clock: Clock; timeoutMs: number; what: string; signal?: AbortSignal },
+  fn: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { clock, timeoutMs, what, signal } = options;
+  const controller = new AbortController();
+  const onAbort = (): void =>
+    controller.abort(signal === undefined ? undefined : abortReason(signal));
+  if (signal?.aborted === true) onAbort();
+  else signal?.addEventListener('abort', onAbort, { once: true });
+  const timer = clock.after(timeoutMs, () =>
+    controller.abort(
+      new SwarmError('deadline-exceeded', `${what} took longer than ${timeoutMs} ms`),
+    ),
+  );
+  const aborted = new Promise<never>((_, reject) => {
+    const fail = (): void => reject(abortReason(controller.signal));
+    if (controller.signal.aborted) fail();
+    else controller.signal.addEventListener('abort', fail, { once: true });
+  });
+  try {
+    return await Promise.race([fn(controller.signal), aborted]);
+  } finally {
+    timer.cancel();
+    signal?.removeEventListener('abort', onAbort);
+    aborted.catch(() => undefined);
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * What a manager tells a node: its tasks with all they need, and what its network plane must know.
+ * Computed on the manager that holds the node's session, from its local replica.
+ */
+import type { ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId } from './ids.ts';
+import type { Network, Task } from './objects.ts';
+
+/** A secret or config a task of the node uses. */
+export interface FileContent<I extends SecretId | ConfigId> {
+  readonly id: I;
+  readonly version: number;
+  readonly data: Uint8Array;
+}
+
+/** A node as the data plane sees it: where to send VXLAN packets and the mesh's return traffic. */
+export interface NetworkPeer {
+  readonly nodeId: NodeId;
+  readonly index: number;
+  readonly address: string;
+  readonly ingressAddress: string;
+  readonly gatewaySubnet: string;
+}
+
+/** A task that holds an address on an overlay network, wherever it runs. */
+export interface NetworkEndpoint {
+  readonly taskId: TaskId;
+  readonly networkId: NetworkId;
+  readonly nodeId: NodeId;
+  /** Without prefix length. */
+  readonly address: string;
+  readonly serviceId: ServiceId;
+  readonly serviceName: string;
+  readonly slot: number;
+  readonly aliases: readonly string[];
+  /** True when it may receive traffic: running (and healthy) and not being stopped. */
+  readonly serving: boolean;
+}
+
+/** A service's virtual address on a network. */
+export interface ServiceVip {
+  readonly serviceId: ServiceId;
+  readonly serviceName: string;
+  readonly networkId: NetworkId;
+  /** Without prefix length; empty for dnsrr services. */
+  readonly address: string;
+  readonly aliases: readonly string[];
+}
+
+/** A port that every node answers (ingress), or that this node answers (host mode). */
+export interface PublishedPort {
+  readonly serviceId: ServiceId;
+  readonly protocol: 'tcp' | 'udp';
+  readonly publishedPort: number;
+  readonly targetPort: number;
+  readonly publishMode: 'ingress' | 'host';
+  /** Gateway addresses of the tasks that may receive traffic, sorted. */
+  readonly backends: readonly string[];
+}
+
+/** Everything the network plane of one node should have programmed. */
+export interface NetworkState {
+  readonly self: NetworkPeer;
+  readonly vxlanPort: number;
+  /** All other nodes of the cluster. */
+  readonly peers: readonly NetworkPeer[];
+  /** Networks that a task of this node uses. */
+  readonly networks: readonly Network[];
+  /** Endpoints of those networks on every node. */
+  readonly endpoints: readonly NetworkEndpoint[];
+  readonly vips: readonly ServiceVip[];
+  readonly ports: readonly PublishedPort[];
+}
+
+/** The complete assignment of a node. Deltas are a matter of the wire (`api`), not of this type. */
+export interface AssignmentSet {
+  readonly tasks: readonly Task[];
+  readonly secrets: readonly FileContent<SecretId>[];
+  readonly configs: readonly FileContent<ConfigId>[];
+  /** Undefined until the node has an address and an index. */
+  readonly network?: NetworkState;
+}

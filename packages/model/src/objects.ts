@@ -1,0 +1,231 @@
+/**
+ * The objects of a cluster as every manager holds them in memory. Plain immutable data: a change is
+ * a new object with the same id. What users wrote is `spec`; the rest is written by the managers.
+ */
+import type { ClusterId, ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId } from './ids.ts';
+import type {
+  ClusterSpec,
+  ConfigSpec,
+  NetworkSpec,
+  NodeRole,
+  NodeSpec,
+  SecretSpec,
+} from './spec/cluster-objects.ts';
+import type { PortConfig, ServiceSpec } from './spec/service.ts';
+import type { TaskSpec } from './spec/task.ts';
+import type { DesiredState, TaskState } from './task-state.ts';
+
+export interface Meta {
+  /** Raft index of the entry that wrote this state of the object. */
+  readonly version: number;
+  /** Milliseconds since the epoch, by the clock of the leader that proposed the write. */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+}
+
+/** Why a decision was taken, for `service ps`, `inspect` and later `explain`. */
+export interface Reason {
+  /** Stable kebab-case name of the rule, e.g. "no-suitable-node". */
+  readonly code: string;
+  /** A sentence for people. */
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+export interface Resources {
+  readonly nanoCpus: number;
+  readonly memoryBytes: number;
+}
+
+export interface NodeDescription {
+  readonly hostname: string;
+  readonly platform: { readonly os: string; readonly architecture: string };
+  readonly resources: Resources;
+  readonly engineVersion: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export type NodeState = 'unknown' | 'ready' | 'down';
+
+export interface Node {
+  readonly id: NodeId;
+  readonly meta: Meta;
+  readonly spec: NodeSpec;
+  /** The role its newest certificate carries. */
+  readonly role: NodeRole;
+  /** Small number, unique among living nodes, >= 1: names its gateway subnet and ingress address. */
+  readonly index: number;
+  /** e.g. "100.64.3.0/24" and "10.255.0.3", derived from `index` and the cluster's pools. */
+  readonly gatewaySubnet: string;
+  readonly ingressAddress: string;
+  readonly description?: NodeDescription;
+  readonly status: {
+    readonly state: NodeState;
+    readonly message: string;
+    /** Underlay address other nodes reach it at (also its VTEP). Empty until its first session. */
+    readonly address: string;
+    /** host:port of the agent's own gRPC listener (logs, later exec). Empty until its first session. */
+    readonly agentAddress: string;
+    /** When `state` last changed. */
+    readonly since: number;
+  };
+  readonly manager?: {
+    /** 53-bit Raft id; never used again once removed. */
+    readonly raftId: number;
+    /** host:port of its cluster API, and of its Raft listener. */
+    readonly apiAddress: string;
+    readonly raftAddress: string;
+  };
+}
+
+export interface VirtualIp {
+  readonly networkId: NetworkId;
+  /** Without prefix length, e.g. "10.0.1.2". */
+  readonly address: string;
+}
+
+export type UpdateState =
+  | 'updating'
+  | 'paused'
+  | 'completed'
+  | 'rollback-started'
+  | 'rollback-paused'
+  | 'rollback-completed';
+
+export interface UpdateStatus {
+  readonly state: UpdateState;
+  readonly startedAt: number;
+  readonly completedAt?: number;
+  readonly message: string;
+}
+
+export interface Service {
+  readonly id: ServiceId;
+  readonly meta: Meta;
+  readonly spec: ServiceSpec;
+  /** Version of the service when `spec` was last written. */
+  readonly specVersion: number;
+  readonly previousSpec?: ServiceSpec;
+  readonly endpoint: {
+    /** As in the spec, with the published ports the managers chose. */
+    readonly ports: readonly PortConfig[];
+    readonly virtualIps: readonly VirtualIp[];
+  };
+  readonly updateStatus?: UpdateStatus;
+  readonly because: readonly Reason[];
+}
+
+export interface TaskStatus {
+  readonly state: TaskState;
+  /** When this state was reached, by the clock of who observed it (agent or manager). */
+  readonly timestamp: number;
+  readonly message: string;
+  /** Why it failed, was rejected, or cannot proceed. Empty when all is well. */
+  readonly error: string;
+  readonly containerId?: string;
+  readonly pid?: number;
+  readonly exitCode?: number;
+  /** When a manager took note of it. */
+  readonly appliedAt?: number;
+}
+
+export interface TaskNetwork {
+  readonly networkId: NetworkId;
+  /** With prefix length, e.g. "10.0.1.5/24". */
+  readonly address: string;
+  readonly aliases: readonly string[];
+}
+
+export interface Task {
+  readonly id: TaskId;
+  readonly meta: Meta;
+  readonly serviceId: ServiceId;
+  /** Name of the service when the task was made. */
+  readonly serviceName: string;
+  /** 1, 2, ... for replicated services. */
+  readonly slot: number;
+  readonly spec: TaskSpec;
+  /** The service's `specVersion` this task was made from. */
+  readonly specVersion: number;
+  readonly nodeId?: NodeId;
+  readonly desiredState: DesiredState;
+  /** While desired is "ready": when it should become "running" (restart delay, rolling update). */
+  readonly startNotBefore?: number;
+  readonly status: TaskStatus;
+  readonly networks: readonly TaskNetwork[];
+  /** Its address in its node's gateway subnet, without prefix; set with `nodeId`. */
+  readonly gatewayAddress?: string;
+  /** Published ports that reach this task. */
+  readonly ports: readonly PortConfig[];
+  readonly because: readonly Reason[];
+}
+
+export interface Network {
+  readonly id: NetworkId;
+  readonly meta: Meta;
+  readonly spec: NetworkSpec;
+  /** VXLAN network identifier, unique in the cluster, >= 4097 (4096 is the ingress plane). */
+  readonly vni: number;
+  /** e.g. "10.0.1.0/24" and "10.0.1.1" (reserved, held by no host). */
+  readonly subnet: string;
+  readonly gateway: string;
+}
+
+export interface Secret {
+  readonly id: SecretId;
+  readonly meta: Meta;
+  /** `data` is empty in everything the control API returns. */
+  readonly spec: SecretSpec;
+}
+
+export interface Config {
+  readonly id: ConfigId;
+  readonly meta: Meta;
+  readonly spec: ConfigSpec;
+}
+
+export interface JoinTokens {
+  readonly worker: string;
+  readonly manager: string;
+}
+
+export interface Cluster {
+  readonly id: ClusterId;
+  readonly meta: Meta;
+  readonly spec: ClusterSpec;
+  readonly rootCa: {
+    readonly certificatePem: string;
+    /** Empty in everything the control API returns. */
+    readonly keyPem: string;
+    readonly joinTokens: JoinTokens;
+  };
+}
+
+/** The tables of the store, by the name used in changes and on the wire. */
+export interface ObjectOf {
+  cluster: Cluster;
+  config: Config;
+  network: Network;
+  node: Node;
+  secret: Secret;
+  service: Service;
+  task: Task;
+}
+export type TableName = keyof ObjectOf;
+export const TABLE_NAMES = [
+  'cluster',
+  'config',
+  'network',
+  'node',
+  'secret',
+  'service',
+  'task',
+] as const satisfies readonly TableName[];
+
+/** One write, as transactions collect it, Raft replicates it and watchers see it. */
+export type Change = {
+  [T in TableName]:
+    | { readonly kind: 'put'; readonly table: T; readonly object: ObjectOf[T] }
+    | { readonly kind: 'delete'; readonly table: T; readonly id: ObjectOf[T]['id'] };
+}[TableName];

@@ -1,0 +1,71 @@
+/** Specs of everything but services: nodes, networks, secrets, configs, the cluster itself. */
+import { z } from 'zod';
+
+import { dnsName, durationMs, labels, objectName } from './common.ts';
+
+export const nodeSpec = z.strictObject({
+  labels,
+  role: z.enum(['worker', 'manager']),
+  availability: z.enum(['active', 'pause', 'drain']).default('active'),
+});
+export type NodeSpec = z.infer<typeof nodeSpec>;
+export type NodeRole = NodeSpec['role'];
+export type NodeAvailability = NodeSpec['availability'];
+
+const cidr = z
+  .string()
+  .regex(/^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/, 'must be an IPv4 network such as 10.1.0.0/24');
+
+export const networkSpec = z.strictObject({
+  name: dnsName,
+  labels,
+  driver: z.enum(['overlay']).default('overlay'),
+  /** No way out of the network. */
+  internal: z.boolean().default(false),
+  attachable: z.boolean().default(false),
+  /** Empty: the managers take one from the cluster's pool. */
+  subnet: z.union([z.literal(''), cidr]).default(''),
+  /** Bytes; 0: underlay MTU minus the VXLAN header. */
+  mtu: z.int().min(0).max(9_000).default(0),
+});
+export type NetworkSpec = z.infer<typeof networkSpec>;
+
+const SECRET_BYTES_MAX = 500 * 1024;
+const CONFIG_BYTES_MAX = 1_000 * 1024;
+const bytes = (max: number) =>
+  z
+    .instanceof(Uint8Array)
+    .refine((data) => data.byteLength >= 1 && data.byteLength <= max, `must be 1 to ${max} bytes`);
+
+export const secretSpec = z.strictObject({
+  name: objectName,
+  labels,
+  data: bytes(SECRET_BYTES_MAX),
+});
+export type SecretSpec = z.infer<typeof secretSpec>;
+
+export const configSpec = z.strictObject({
+  name: objectName,
+  labels,
+  data: bytes(CONFIG_BYTES_MAX),
+});
+export type ConfigSpec = z.infer<typeof configSpec>;
+
+export const clusterSpec = z.strictObject({
+  labels,
+  /** Ended tasks kept per slot. */
+  taskHistoryLimit: z.int().min(0).default(5),
+  heartbeatPeriodMs: durationMs.min(100).default(1_000),
+  /** A node that was not heard of for so long is DOWN. */
+  nodeDownAfterMs: durationMs.min(500).default(3_000),
+  nodeCertificateExpiryMs: durationMs.min(3_600_000).default(90 * 24 * 3_600_000),
+  /** Networks without a subnet of their own get a /24 of this. */
+  overlayPool: cidr.default('10.0.0.0/8'),
+  /** Each node owns a /24 of this for its containers' way out and the routing mesh. */
+  gatewayPool: cidr.default('100.64.0.0/10'),
+  /** Each node has one address of this on the ingress VXLAN. */
+  ingressPool: cidr.default('10.255.0.0/16'),
+  /** UDP port of VXLAN between the nodes. */
+  vxlanPort: z.int().min(1_024).max(49_151).default(4_789),
+});
+export type ClusterSpec = z.infer<typeof clusterSpec>;

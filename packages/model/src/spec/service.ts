@@ -1,0 +1,51 @@
+/** What users say of a service. */
+import { z } from 'zod';
+
+import { dnsName, durationMs, labels } from './common.ts';
+import { taskSpec } from './task.ts';
+
+export const serviceMode = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('replicated'), replicas: z.int().min(0).max(1_000_000) }),
+]);
+export type ServiceMode = z.infer<typeof serviceMode>;
+
+export const updateConfig = z.strictObject({
+  /** Tasks updated at the same time; 0: all. */
+  parallelism: z.int().min(0).default(1),
+  delayMs: durationMs.default(0),
+  /** A task that fails within this time after it started running counts against the update. */
+  monitorMs: durationMs.default(5_000),
+  failureAction: z.enum(['pause', 'continue', 'rollback']).default('pause'),
+  maxFailureRatio: z.number().min(0).max(1).default(0),
+  order: z.enum(['stop-first', 'start-first']).default('stop-first'),
+});
+export type UpdateConfig = z.infer<typeof updateConfig>;
+
+export const portConfig = z.strictObject({
+  protocol: z.enum(['tcp', 'udp']).default('tcp'),
+  targetPort: z.int().min(1).max(65_535),
+  /** 0: the managers choose one of 30000 to 32767. */
+  publishedPort: z.int().min(0).max(65_535).default(0),
+  /** ingress: every node answers. host: only the nodes that run a task. */
+  publishMode: z.enum(['ingress', 'host']).default('ingress'),
+});
+export type PortConfig = z.infer<typeof portConfig>;
+
+export const endpointSpec = z.strictObject({
+  mode: z.enum(['vip', 'dnsrr']).default('vip'),
+  ports: z.array(portConfig).default([]),
+});
+export type EndpointSpec = z.infer<typeof endpointSpec>;
+
+export const serviceSpec = z.strictObject({
+  name: dnsName,
+  labels,
+  mode: serviceMode.prefault({ kind: 'replicated', replicas: 1 }),
+  task: taskSpec,
+  update: updateConfig.prefault({}),
+  rollback: updateConfig.prefault({}),
+  endpoint: endpointSpec.prefault({}),
+});
+export type ServiceSpec = z.infer<typeof serviceSpec>;
+/** A service spec as a user may write it: defaults left out. */
+export type ServiceSpecInput = z.input<typeof serviceSpec>;

@@ -1,0 +1,36 @@
+/**
+ * The states of a task. A task is one-shot: its observed state never goes back, its desired state
+ * never goes down, it never changes node. Every restart is a new task in the same slot.
+ * Numbers (also on the wire) leave gaps so that states can be added between.
+ */
+export const TASK_STATES = {
+  new: 0,
+  pending: 64,
+  assigned: 192,
+  accepted: 256,
+  preparing: 320,
+  ready: 384,
+  starting: 448,
+  running: 512,
+  complete: 576,
+  shutdown: 640,
+  failed: 704,
+  rejected: 768,
+  /** Desired only: the task is to be stopped and forgotten. */
+  remove: 800,
+  orphaned: 832,
+} as const;
+
+export type TaskState = keyof typeof TASK_STATES;
+/** What managers may want of a task. */
+export type DesiredState = 'ready' | 'running' | 'complete' | 'shutdown' | 'remove';
+
+/** The order of states in time. */
+export function rank(state: TaskState): number {
+  return TASK_STATES[state];
+}
+
+/** True for states in which nothing of the task runs any more and nothing will. */
+export function isTerminal(state: TaskState): boolean {
+  return rank(state) > TASK_STATES.running;
+}

@@ -1,0 +1,41 @@
+/** What planner functions read and answer. They are pure: no clock, no chance, no I/O. */
+import type { Ids } from '@swarmd/base';
+import type {
+  Change,
+  Cluster,
+  Network,
+  NetworkId,
+  Node,
+  NodeId,
+  Reason,
+  Service,
+  ServiceId,
+  Task,
+} from '@swarmd/model';
+
+/** The reads that planning needs; the store's views fit by structure. */
+export interface PlanView {
+  get(table: 'service', id: ServiceId): Service | undefined;
+  get(table: 'node', id: NodeId): Node | undefined;
+  get(table: 'network', id: NetworkId): Network | undefined;
+  list(table: 'service'): Iterable<Service>;
+  list(table: 'node'): Iterable<Node>;
+  list(table: 'network'): Iterable<Network>;
+  list(table: 'task'): Iterable<Task>;
+  list(table: 'cluster'): Iterable<Cluster>;
+  tasksByService(id: ServiceId): Iterable<Task>;
+  tasksByNode(id: NodeId): Iterable<Task>;
+}
+
+export interface Plan {
+  readonly ops: readonly Change[];
+  readonly because: readonly Reason[];
+  /** Ask again after so many milliseconds, whatever happens. */
+  readonly requeueAfterMs?: number;
+}
+
+export interface PlanContext {
+  readonly now: number;
+  /** Ids of new objects, made before planning so that the same inputs give the same plan. */
+  readonly ids: Ids;
+}

@@ -1,0 +1,73 @@
+/** The store as its users see it. */
+import type {
+  Change,
+  Config,
+  Network,
+  NodeId,
+  ObjectOf,
+  Secret,
+  Service,
+  ServiceId,
+  TableName,
+  Task,
+} from '@swarmd/model';
+
+/** Reads of one consistent state. Iterables are live: do not keep them over an await. */
+export interface ReadView {
+  /** Raft index of the last change in this view. */
+  readonly version: number;
+  get<T extends TableName>(table: T, id: ObjectOf[T]['id']): ObjectOf[T] | undefined;
+  list<T extends TableName>(table: T): Iterable<ObjectOf[T]>;
+  count(table: TableName): number;
+  serviceByName(name: string): Service | undefined;
+  networkByName(name: string): Network | undefined;
+  secretByName(name: string): Secret | undefined;
+  configByName(name: string): Config | undefined;
+  tasksByService(id: ServiceId): Iterable<Task>;
+  tasksByNode(id: NodeId): Iterable<Task>;
+}
+
+/**
+ * Reads see the transaction's own writes. Writing an object whose `meta.version` is not the stored
+ * one throws `out-of-date`; new objects have version 0.
+ */
+export interface Transaction extends ReadView {
+  put<T extends TableName>(table: T, object: ObjectOf[T]): void;
+  delete<T extends TableName>(table: T, id: ObjectOf[T]['id']): void;
+}
+
+export interface ChangedObject<T extends TableName = TableName> {
+  readonly table: T;
+  readonly before: ObjectOf[T] | undefined;
+  readonly after: ObjectOf[T] | undefined;
+}
+
+export interface Commit {
+  readonly version: number;
+  readonly changes: readonly { [T in TableName]: ChangedObject<T> }[TableName][];
+}
+
+/** Replicates changes; resolves with the Raft index once they are applied to this store. */
+export interface Proposer {
+  propose(changes: readonly Change[], signal: AbortSignal): Promise<number>;
+}
+
+export interface Store {
+  readonly view: ReadView;
+  /**
+   * Runs `fn` on the leader against the newest state and replicates its writes. Transactions that
+   * arrive while one batch is being committed leave together as the next one. `fn` must be
+   * synchronous and may throw to abandon its writes.
+   */
+  update<R>(
+    fn: (tx: Transaction) => R extends PromiseLike<unknown> ? never : R,
+    signal: AbortSignal,
+  ): Promise<R>;
+  /** Synchronous, after each applied entry; listeners only enqueue. */
+  subscribe(listener: (commit: Commit) => void): Disposable;
+  /** Called by the state machine with every committed entry, on every manager. */
+  apply(version: number, changes: readonly Change[]): void;
+  /** Every object, for a snapshot; a picture that later changes do not touch. */
+  snapshot(): Iterable<Change>;
+  restore(version: number, changes: Iterable<Change>): void;
+}
