@@ -8,6 +8,12 @@ export interface PeerIdentity {
   readonly clusterId: ClusterId;
 }
 
+/** Who made a call that a manager passes on to the leader: a node, a local user, or a joiner. */
+export interface Origin {
+  readonly peer?: PeerIdentity;
+  readonly local: boolean;
+}
+
 export interface Call {
   /** Client: aborts the call. Server: aborts when the client is gone or its deadline has passed. */
   readonly signal: AbortSignal;
@@ -15,6 +21,13 @@ export interface Call {
   readonly peer?: PeerIdentity;
   /** Server side: true when the call came over the local socket (guarded by file permissions). */
   readonly local?: boolean;
+  /** Client side, between managers: passes the call on in the name of its origin. */
+  readonly onBehalfOf?: Origin;
+  /**
+   * Server side: the manager that passed the call on; `peer` and `local` are then the origin's. Only
+   * believed of a peer with a manager's certificate. Such a call is never passed on again.
+   */
+  readonly forwardedBy?: PeerIdentity;
   /** Client side: milliseconds until the call fails with `deadline-exceeded`. */
   readonly timeoutMs?: number;
 }
