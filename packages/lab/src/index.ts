@@ -1,1 +1,6 @@
-export {};
+export { Cluster, type NodeRow } from './cluster.ts';
+export { waitUntil } from './condition.ts';
+export { removeCache } from './debian.ts';
+export { Host } from './host.ts';
+export { Lab } from './lab.ts';
+export { Layout, type HostPlace, type LabOptions } from './layout.ts';

@@ -1,0 +1,112 @@
+/**
+ * Where everything of a lab is: names of namespaces, addresses, folders. Pure, so that `down` finds
+ * whatever an interrupted `up` left behind without any record of it.
+ */
+
+/** A lab's name is part of every namespace name; several labs can live side by side. */
+export interface LabOptions {
+  readonly name: string;
+  readonly managers: number;
+  readonly workers: number;
+}
+
+export interface HostPlace {
+  readonly name: string;
+  readonly role: 'manager' | 'worker' | 'registry' | 'client';
+  /** Underlay address without prefix length. */
+  readonly address: string;
+  /** Name of its network namespace. */
+  readonly netns: string;
+}
+
+/** First three bytes of the underlay; it exists only inside the lab's own namespaces. */
+const UNDERLAY = '10.77.0';
+/** The client stands behind a router, so that its address is foreign to every host. */
+const OUTSIDE = '203.0.113';
+
+export const SWITCH_ADDRESS = `${UNDERLAY}.1`;
+export const ROUTER_OUTSIDE_ADDRESS = `${OUTSIDE}.1`;
+export const REGISTRY_PORT = 5000;
+const MANAGERS_MAX = 7;
+const WORKERS_MAX = 100;
+
+export const STATE_ROOT = '/var/lib/swarmd-lab';
+export const CACHE_DIR = '/var/cache/swarmd-lab';
+
+export class Layout {
+  readonly options: LabOptions;
+
+  constructor(options: LabOptions) {
+    this.options = options;
+  }
+
+  get stateDir(): string {
+    return `${STATE_ROOT}/${this.options.name}`;
+  }
+
+  /** Cgroup path, below every controller's mount, that holds all cgroups of this lab. */
+  get cgroup(): string {
+    return `swarmd-lab-${this.options.name}`;
+  }
+
+  get switchNetns(): string {
+    return this.netns('sw');
+  }
+
+  get registry(): HostPlace {
+    return {
+      name: 'registry',
+      role: 'registry',
+      address: `${UNDERLAY}.5`,
+      netns: this.netns('registry'),
+    };
+  }
+
+  /** host:port as image references name it. */
+  get registryEndpoint(): string {
+    return `${this.registry.address}:${REGISTRY_PORT}`;
+  }
+
+  get client(): HostPlace {
+    return { name: 'c1', role: 'client', address: `${OUTSIDE}.10`, netns: this.netns('c1') };
+  }
+
+  netns(host: string): string {
+    return `swl-${this.options.name}-${host}`;
+  }
+
+  /** The hosts that run swarmd: m1, m2, ..., w1, w2, ... */
+  nodes(): HostPlace[] {
+    const place = (role: 'manager' | 'worker', index: number): HostPlace => {
+      const name = `${role === 'manager' ? 'm' : 'w'}${index}`;
+      const last = (role === 'manager' ? 10 : 100) + index;
+      return { name, role, address: `${UNDERLAY}.${last}`, netns: this.netns(name) };
+    };
+    const count = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
+    return [
+      ...count(this.options.managers).map((i) => place('manager', i)),
+      ...count(this.options.workers).map((i) => place('worker', i)),
+    ];
+  }
+
+  hostDir(host: string): string {
+    return `${this.stateDir}/${host}`;
+  }
+
+  /** Name of a host's port on the switch. */
+  port(host: string): string {
+    return `p-${host}`;
+  }
+}
+
+/** @returns what is wrong with these options, or undefined. */
+export function checkOptions(options: LabOptions): string | undefined {
+  if (!/^[a-z][a-z0-9]{0,11}$/.test(options.name)) {
+    return `lab name "${options.name}": use 1 to 12 lower-case letters and digits, starting with a letter`;
+  }
+  if (options.managers < 1 || options.managers > MANAGERS_MAX)
+    return `--managers takes 1 to ${MANAGERS_MAX}`;
+  if (options.workers < 0 || options.workers > WORKERS_MAX)
+    return `--workers takes 0 to ${WORKERS_MAX}`;
+  return undefined;
+}

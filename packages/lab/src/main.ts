@@ -1,0 +1,130 @@
+/** scripts/lab: the lab from a shell. */
+import { errorMessage, SwarmError, type Logger } from '@swarmd/base';
+import { parseArgs } from 'node:util';
+
+import { removeCache } from './debian.ts';
+import { Lab } from './lab.ts';
+
+const USAGE = `Usage: scripts/lab COMMAND [--name NAME]
+
+  up [--managers 3] [--workers 2]   bring hosts and cluster up; does what is missing, keeps what is there
+  down [--cache]                    remove everything of the lab (--cache: downloads and images too)
+  status                            hosts, and what runs on them
+  exec HOST -- COMMAND [ARG...]     run a command on a host
+  kill HOST...                      power loss: everything on the host dies
+  pause HOST...                     freeze all processes of the host
+  cut HOST...                       pull the network cable
+  heal HOST...                      undo kill, pause and cut
+
+Hosts: m1 m2 m3 ... (managers), w1 w2 ... (workers), registry, c1 (a client outside)`;
+
+const logger: Logger = {
+  debug: () => undefined,
+  info: (fields, message) => process.stderr.write(`lab: ${message} ${describe(fields)}\n`),
+  warn: (fields, message) => process.stderr.write(`lab: ${message} ${describe(fields)}\n`),
+  error: (fields, message) => process.stderr.write(`lab: ${message} ${describe(fields)}\n`),
+  child: () => logger,
+};
+
+function describe(fields: object): string {
+  return Object.entries(fields)
+    .map(([key, value]) => `${key}=${String(value)}`)
+    .join(' ');
+}
+
+function wholeNumber(text: string, flag: string): number {
+  if (!/^\d+$/.test(text))
+    throw new SwarmError('invalid-argument', `--${flag} takes a whole number, not "${text}"`);
+  return Number(text);
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      name: { type: 'string', default: 'lab' },
+      managers: { type: 'string', default: '3' },
+      workers: { type: 'string', default: '2' },
+      cache: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const [command, ...rest] = positionals;
+  if (values.help || command === undefined) {
+    process.stdout.write(`${USAGE}\n`);
+    return command === undefined && !values.help ? 2 : 0;
+  }
+  switch (command) {
+    case 'up': {
+      const counts = {
+        managers: wholeNumber(values.managers, 'managers'),
+        workers: wholeNumber(values.workers, 'workers'),
+      };
+      await new Lab({ name: values.name, ...counts }, logger).up();
+      return 0;
+    }
+    case 'down': {
+      const lab =
+        Lab.open(values.name, logger) ??
+        new Lab({ name: values.name, managers: 7, workers: 20 }, logger);
+      await lab.down();
+      if (values.cache) removeCache();
+      return 0;
+    }
+    case 'status':
+      return status(existing(values.name));
+    case 'exec': {
+      const [host, ...words] = rest;
+      if (host === undefined || words.length === 0) throw new SwarmError('invalid-argument', USAGE);
+      return existing(values.name).host(host).execInteractive(words);
+    }
+    case 'kill':
+    case 'pause':
+    case 'cut':
+    case 'heal': {
+      if (rest.length === 0)
+        throw new SwarmError('invalid-argument', `${command} needs the name of a host`);
+      const lab = existing(values.name);
+      for (const host of rest) await lab[command](host);
+      return 0;
+    }
+    default:
+      throw new SwarmError('invalid-argument', `unknown command "${command}"\n\n${USAGE}`);
+  }
+}
+
+function existing(name: string): Lab {
+  const lab = Lab.open(name, logger);
+  if (lab === undefined)
+    throw new SwarmError('not-found', `there is no lab "${name}"; make it with: scripts/lab up`);
+  return lab;
+}
+
+async function status(lab: Lab): Promise<number> {
+  for (const host of lab.hosts) {
+    const services =
+      host.place.role === 'registry'
+        ? ['registry']
+        : host.place.role === 'client'
+          ? []
+          : ['swarmd'];
+    const running = [];
+    for (const service of services) {
+      const pid = await host.servicePid(service);
+      running.push(`${service} ${pid === undefined ? 'not running' : `pid ${pid}`}`);
+    }
+    const power = host.initPid === undefined ? 'off' : 'on';
+    process.stdout.write(
+      `${host.name.padEnd(9)} ${host.place.address.padEnd(14)} ${power.padEnd(4)} ${running.join(', ')}\n`,
+    );
+  }
+  return 0;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`lab: ${errorMessage(error)}\n`);
+  process.exitCode = error instanceof SwarmError && error.code === 'invalid-argument' ? 2 : 1;
+}
