@@ -1,1 +1,3 @@
-export {};
+export { createStore } from './store.ts';
+export { writeChanges } from './write-changes.ts';
+export type { ChangedObject, Commit, Proposer, ReadView, Store, Transaction } from './types.ts';

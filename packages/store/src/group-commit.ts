@@ -1,0 +1,219 @@
+/**
+ * Turns transactions into proposals. One proposal is in flight; transactions that arrive meanwhile
+ * wait, then run one after the other against the newest state and leave together as one proposal.
+ *
+ * A transaction that ran in a batch learns its outcome with the batch, even if it wrote nothing or
+ * threw: what it saw may include writes of the batch that are not committed yet.
+ */
+import { abortReason, assert, SwarmError, type Clock } from '@swarmd/base';
+import type { Change } from '@swarmd/model';
+
+import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX, WAITING_TRANSACTIONS_MAX } from './limits.ts';
+import type { Tables } from './tables.ts';
+import { OpenTransaction, RunAgain } from './transaction.ts';
+import type { Proposer, Transaction } from './types.ts';
+
+type Outcome =
+  | { readonly kind: 'returned'; readonly value: unknown }
+  | { readonly kind: 'threw'; readonly error: unknown };
+
+interface Waiting {
+  readonly run: (tx: Transaction) => unknown;
+  readonly signal: AbortSignal;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Ran {
+  readonly waiting: Waiting;
+  readonly wrote: boolean;
+  readonly outcome: Outcome;
+}
+
+interface Batch {
+  readonly ran: Ran[];
+  readonly changes: Change[];
+}
+
+export class GroupCommit {
+  readonly #tables: Tables;
+  readonly #proposer: Proposer;
+  readonly #clock: Clock;
+  #queue: Waiting[] = [];
+  #busy = false;
+
+  constructor(options: { tables: Tables; proposer: Proposer; clock: Clock }) {
+    this.#tables = options.tables;
+    this.#proposer = options.proposer;
+    this.#clock = options.clock;
+  }
+
+  /** @throws `resource-exhausted` when too many wait; the signal's reason; what `run` throws. */
+  submit(run: (tx: Transaction) => unknown, signal: AbortSignal): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(abortReason(signal));
+        return;
+      }
+      if (this.#queue.length >= WAITING_TRANSACTIONS_MAX) {
+        reject(
+          new SwarmError(
+            'resource-exhausted',
+            `${WAITING_TRANSACTIONS_MAX} changes of the cluster wait to be committed already; try again later`,
+          ),
+        );
+        return;
+      }
+      this.#enqueue({ run, signal, resolve, reject });
+    });
+  }
+
+  #enqueue(request: Waiting): void {
+    const { signal } = request;
+    const settled = (): void => signal.removeEventListener('abort', onAbort);
+    const entry: Waiting = {
+      ...request,
+      resolve: (value) => {
+        settled();
+        request.resolve(value);
+      },
+      reject: (error) => {
+        settled();
+        request.reject(error);
+      },
+    };
+    const onAbort = (): void => {
+      const at = this.#queue.indexOf(entry);
+      if (at >= 0) this.#queue.splice(at, 1);
+      request.reject(at >= 0 ? abortReason(signal) : unknownOutcome(signal));
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#queue.push(entry);
+    if (this.#busy) return;
+    this.#busy = true;
+    // A microtask later, so that what is submitted in the same turn leaves together.
+    queueMicrotask(() => void this.#drain());
+  }
+
+  /** Never rejects: every failure goes to the transactions it concerns. */
+  async #drain(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const batch = this.#collect();
+      if (batch.changes.length > 0) await this.#commit(batch);
+      else for (const one of batch.ran) settle(one);
+    }
+    this.#busy = false;
+  }
+
+  /** Runs what waits, as far as one batch goes, and leaves the tables as they were. */
+  #collect(): Batch {
+    const ran: Ran[] = [];
+    const writes = new Map<string, Change>();
+    const written = new Set<string>();
+    const undo: OpenTransaction[] = [];
+    const again: Waiting[] = [];
+    const now = this.#clock.now();
+    let bytes = 0;
+    let taken = 0;
+    for (const waiting of this.#queue) {
+      if (writes.size >= BATCH_CHANGES_MAX || bytes >= BATCH_BYTES_MAX) break;
+      taken += 1;
+      const tx = new OpenTransaction(this.#tables, { written, now });
+      const result = runOne(waiting, tx);
+      if (result === undefined) {
+        tx.undo();
+        again.push(waiting);
+        continue;
+      }
+      if (result.outcome.kind === 'threw') tx.undo();
+      else {
+        bytes += result.bytes;
+        undo.push(tx);
+        for (const [key, change] of tx.writes) {
+          writes.set(key, change);
+          written.add(key);
+        }
+      }
+      const wrote = result.outcome.kind === 'returned' && tx.writes.size > 0;
+      const one: Ran = { waiting, wrote, outcome: result.outcome };
+      // What ran before any write of the batch saw only committed state: no need to wait.
+      if (writes.size === 0) settle(one);
+      else ran.push(one);
+    }
+    for (const tx of undo.toReversed()) tx.undo();
+    this.#queue = [...again, ...this.#queue.slice(taken)];
+    return { ran, changes: [...writes.values()] };
+  }
+
+  async #commit(batch: Batch): Promise<void> {
+    const writers = batch.ran.filter((one) => one.wrote);
+    using abandoned = whenAll(writers.map((one) => one.waiting.signal));
+    try {
+      const version = await this.#proposer.propose(batch.changes, abandoned.signal);
+      assert(
+        this.#tables.version >= version,
+        `a proposal is applied (${this.#tables.version}) before it is reported (${version})`,
+      );
+    } catch (error) {
+      for (const one of writers) one.waiting.reject(error);
+      // Those that wrote nothing may have seen writes that are not there: they look again.
+      this.#queue.unshift(...batch.ran.filter((one) => !one.wrote).map((one) => one.waiting));
+      return;
+    }
+    for (const one of batch.ran) settle(one);
+  }
+}
+
+/** Undefined when the transaction touched what the batch wrote before and must run again. */
+function runOne(
+  waiting: Waiting,
+  tx: OpenTransaction,
+): { outcome: Outcome; bytes: number } | undefined {
+  try {
+    const value = waiting.run(tx);
+    assert(!isThenable(value), 'the callback of a transaction is synchronous');
+    const bytes = tx.close();
+    return tx.mustRunAgain ? undefined : { outcome: { kind: 'returned', value }, bytes };
+  } catch (error) {
+    if (error instanceof RunAgain || tx.mustRunAgain) return undefined;
+    return { outcome: { kind: 'threw', error }, bytes: 0 };
+  }
+}
+
+function settle({ waiting, outcome }: Ran): void {
+  if (outcome.kind === 'returned') waiting.resolve(outcome.value);
+  else waiting.reject(outcome.error);
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value;
+}
+
+function unknownOutcome(signal: AbortSignal): SwarmError {
+  const cause = abortReason(signal);
+  return new SwarmError(
+    'unknown-outcome',
+    `stopped waiting for a commit (${cause.message}); it may or may not take effect`,
+    { cause },
+  );
+}
+
+/** Aborts once every one of `signals` has: a proposal that nobody waits for need not go on. */
+function whenAll(signals: readonly AbortSignal[]): Disposable & { readonly signal: AbortSignal } {
+  const controller = new AbortController();
+  const waiting = new Map<number, () => void>();
+  for (const [index, signal] of [...new Set(signals)].entries()) {
+    const onAbort = (): void => {
+      waiting.delete(index);
+      if (waiting.size === 0) controller.abort(abortReason(signal));
+    };
+    waiting.set(index, () => signal.removeEventListener('abort', onAbort));
+    signal.addEventListener('abort', onAbort, { once: true });
+  }
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => {
+      for (const stop of waiting.values()) stop();
+    },
+  };
+}

@@ -1,0 +1,13 @@
+/** Bounds of the store. */
+
+/** Transactions that may wait while a batch is being committed; beyond it callers must back off. */
+export const WAITING_TRANSACTIONS_MAX = 10_000;
+
+/** A batch takes no further transaction once it has so many changes: keeps one commit short. */
+export const BATCH_CHANGES_MAX = 4_096;
+
+/** The same for its estimated size: keeps Raft entries small enough to interleave with heartbeats. */
+export const BATCH_BYTES_MAX = 1024 * 1024;
+
+/** A single transaction may not be larger than this estimate: it becomes one Raft entry. */
+export const TRANSACTION_BYTES_MAX = 8 * 1024 * 1024;

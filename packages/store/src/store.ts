@@ -1,0 +1,105 @@
+/** The replicated state of the cluster on one manager: fed by committed entries, read by everyone. */
+import type { Clock } from '@swarmd/base';
+import { TABLE_NAMES, type Change, type ObjectOf, type TableName } from '@swarmd/model';
+
+import { GroupCommit } from './group-commit.ts';
+import { Tables, TableView } from './tables.ts';
+import type { ChangedObject, Commit, Proposer, ReadView, Store, Transaction } from './types.ts';
+
+/** `proposer` replicates batches and calls `apply`; `clock` stamps writes made through this store. */
+export function createStore(options: { proposer: Proposer; clock: Clock }): Store {
+  return new MemoryStore(options);
+}
+
+class MemoryStore implements Store {
+  readonly view: ReadView;
+  readonly #tables = new Tables();
+  readonly #group: GroupCommit;
+  readonly #listeners = new Set<(commit: Commit) => void>();
+
+  constructor(options: { proposer: Proposer; clock: Clock }) {
+    this.view = new TableView(this.#tables);
+    this.#group = new GroupCommit({ tables: this.#tables, ...options });
+  }
+
+  update<R>(
+    fn: (tx: Transaction) => R extends PromiseLike<unknown> ? never : R,
+    signal: AbortSignal,
+  ): Promise<R> {
+    return this.#group.submit(fn, signal) as Promise<R>;
+  }
+
+  subscribe(listener: (commit: Commit) => void): Disposable {
+    // Wrapped, so that the same function may subscribe twice.
+    const entry = (commit: Commit): void => listener(commit);
+    this.#listeners.add(entry);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(entry) };
+  }
+
+  apply(version: number, changes: readonly Change[]): void {
+    this.#tables.version = version;
+    const changed: Commit['changes'][number][] = [];
+    for (const change of changes) {
+      const result =
+        change.kind === 'put'
+          ? this.#replace(change.table, change.object.id, atVersion(change.object, version))
+          : this.#replace(change.table, change.id, undefined);
+      if (result.before !== undefined || result.after !== undefined) {
+        changed.push(result as Commit['changes'][number]);
+      }
+    }
+    this.#publish({ version, changes: changed });
+  }
+
+  snapshot(): Iterable<Change> {
+    // Objects are immutable: a copy of the lists of references is a picture of this moment.
+    return puts(
+      TABLE_NAMES.map((table) => ({ table, objects: [...this.#tables.rows[table].values()] })),
+    );
+  }
+
+  restore(version: number, changes: Iterable<Change>): void {
+    const kept = new Set<string>();
+    const changed: Commit['changes'][number][] = [];
+    for (const change of changes) {
+      if (change.kind !== 'put') continue;
+      const { table, object } = change;
+      kept.add(`${table}/${object.id}`);
+      // Same version, same object: keeping ours keeps the identity that others compare by.
+      if (this.#tables.rows[table].get(object.id)?.meta.version === object.meta.version) continue;
+      changed.push(this.#replace(table, object.id, object) as Commit['changes'][number]);
+    }
+    for (const table of TABLE_NAMES) {
+      for (const id of this.#tables.rows[table].keys()) {
+        if (kept.has(`${table}/${id}`)) continue;
+        changed.push(this.#replace(table, id, undefined) as Commit['changes'][number]);
+      }
+    }
+    this.#tables.version = version;
+    this.#publish({ version, changes: changed });
+  }
+
+  #replace<T extends TableName>(
+    table: T,
+    id: string,
+    after: ObjectOf[T] | undefined,
+  ): ChangedObject<T> {
+    return { table, before: this.#tables.write(table, id, after), after };
+  }
+
+  #publish(commit: Commit): void {
+    for (const listener of this.#listeners) listener(commit);
+  }
+}
+
+function* puts(
+  picture: readonly { table: TableName; objects: readonly ObjectOf[TableName][] }[],
+): Iterable<Change> {
+  for (const { table, objects } of picture) {
+    for (const object of objects) yield { kind: 'put', table, object } as Change;
+  }
+}
+
+function atVersion<T extends TableName>(object: ObjectOf[T], version: number): ObjectOf[T] {
+  return { ...object, meta: { ...object.meta, version } };
+}

@@ -1,0 +1,179 @@
+/**
+ * The objects of the cluster in memory, with their indexes. Knows nothing of versions, rules or
+ * transactions: a write replaces one row and keeps the indexes true.
+ */
+import type {
+  Config,
+  Network,
+  NodeId,
+  ObjectOf,
+  Secret,
+  Service,
+  ServiceId,
+  TableName,
+  Task,
+} from '@swarmd/model';
+
+import type { ReadView } from './types.ts';
+
+type Rows = { readonly [T in TableName]: Map<string, ObjectOf[T]> };
+
+/** Tables whose objects have a name that is unique among them. */
+interface Names {
+  readonly service: Map<string, Service>;
+  readonly network: Map<string, Network>;
+  readonly secret: Map<string, Secret>;
+  readonly config: Map<string, Config>;
+}
+
+export class Tables {
+  version = 0;
+  readonly rows: Rows = {
+    cluster: new Map(),
+    config: new Map(),
+    network: new Map(),
+    node: new Map(),
+    secret: new Map(),
+    service: new Map(),
+    task: new Map(),
+  };
+  readonly names: Names = {
+    service: new Map(),
+    network: new Map(),
+    secret: new Map(),
+    config: new Map(),
+  };
+  readonly tasksByService = new Map<string, Map<string, Task>>();
+  readonly tasksByNode = new Map<string, Map<string, Task>>();
+
+  /** Replaces the row of `id` by `after` (undefined: removes it). @returns what was there before. */
+  write<T extends TableName>(
+    table: T,
+    id: string,
+    after: ObjectOf[T] | undefined,
+  ): ObjectOf[T] | undefined {
+    const rows: Map<string, ObjectOf[T]> = this.rows[table];
+    const before = rows.get(id);
+    if (after === undefined) rows.delete(id);
+    else rows.set(id, after);
+    this.#index(table, before, after);
+    return before;
+  }
+
+  #index<T extends TableName>(
+    table: T,
+    before: ObjectOf[T] | undefined,
+    after: ObjectOf[T] | undefined,
+  ): void {
+    if (table === 'task') this.#indexTask(before as Task | undefined, after as Task | undefined);
+    const names = this.namesOf(table);
+    if (names === undefined) return;
+    const oldName = nameOf(before);
+    const newName = nameOf(after);
+    // During a restore the name may have passed to another object already.
+    if (oldName !== undefined && oldName !== newName && names.get(oldName)?.id === before?.id) {
+      names.delete(oldName);
+    }
+    if (newName !== undefined && after !== undefined) names.set(newName, after);
+  }
+
+  /** The index by name of a table that has one. */
+  namesOf<T extends TableName>(table: T): Map<string, ObjectOf[T]> | undefined {
+    const names: { [K in TableName]?: Map<string, ObjectOf[K]> } = this.names;
+    return names[table];
+  }
+
+  #indexTask(before: Task | undefined, after: Task | undefined): void {
+    moveInGroup(this.tasksByService, {
+      from: before?.serviceId,
+      to: after?.serviceId,
+      id: before?.id,
+      task: after,
+    });
+    moveInGroup(this.tasksByNode, {
+      from: before?.nodeId,
+      to: after?.nodeId,
+      id: before?.id,
+      task: after,
+    });
+  }
+}
+
+function moveInGroup(
+  groups: Map<string, Map<string, Task>>,
+  move: {
+    from: string | undefined;
+    to: string | undefined;
+    id: string | undefined;
+    task: Task | undefined;
+  },
+): void {
+  const { from, to, id, task } = move;
+  if (from !== undefined && id !== undefined && from !== to) {
+    const group = groups.get(from);
+    group?.delete(id);
+    if (group?.size === 0) groups.delete(from);
+  }
+  if (to === undefined || task === undefined) return;
+  const group = groups.get(to);
+  if (group === undefined) groups.set(to, new Map([[task.id, task]]));
+  else group.set(task.id, task);
+}
+
+/** The unique name of an object, for the tables that have one. */
+export function nameOf(object: ObjectOf[TableName] | undefined): string | undefined {
+  return object !== undefined && 'spec' in object && 'name' in object.spec
+    ? object.spec.name
+    : undefined;
+}
+
+const NO_TASKS: ReadonlyMap<string, Task> = new Map();
+
+/** Reads of the tables as they are now; iterables are live. */
+export class TableView implements ReadView {
+  protected readonly tables: Tables;
+
+  constructor(tables: Tables) {
+    this.tables = tables;
+  }
+
+  get version(): number {
+    return this.tables.version;
+  }
+
+  get<T extends TableName>(table: T, id: ObjectOf[T]['id']): ObjectOf[T] | undefined {
+    return this.tables.rows[table].get(id);
+  }
+
+  list<T extends TableName>(table: T): Iterable<ObjectOf[T]> {
+    return this.tables.rows[table].values();
+  }
+
+  count(table: TableName): number {
+    return this.tables.rows[table].size;
+  }
+
+  serviceByName(name: string): Service | undefined {
+    return this.tables.names.service.get(name);
+  }
+
+  networkByName(name: string): Network | undefined {
+    return this.tables.names.network.get(name);
+  }
+
+  secretByName(name: string): Secret | undefined {
+    return this.tables.names.secret.get(name);
+  }
+
+  configByName(name: string): Config | undefined {
+    return this.tables.names.config.get(name);
+  }
+
+  tasksByService(id: ServiceId): Iterable<Task> {
+    return (this.tables.tasksByService.get(id) ?? NO_TASKS).values();
+  }
+
+  tasksByNode(id: NodeId): Iterable<Task> {
+    return (this.tables.tasksByNode.get(id) ?? NO_TASKS).values();
+  }
+}
