@@ -46,6 +46,8 @@ export type ManagerMessage =
   | { readonly kind: 'managers'; readonly managers: readonly ManagerAddress[] }
   /** The first one is complete (`delta.full`), later ones build on it in order. */
   | { readonly kind: 'assignments'; readonly delta: AssignmentDelta }
+  /** Answer to a heartbeat: how an agent notices a manager that hangs. */
+  | { readonly kind: 'heartbeat' }
   /** Everything up to `sequence` is committed, or was refused for good (unknown task). */
   | { readonly kind: 'status-ack'; readonly sequence: number };
 
