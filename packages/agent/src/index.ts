@@ -1,1 +1,13 @@
-export {};
+export { startAgent, type Agent, type AgentOptions } from './agent.ts';
+export type {
+  ContainerExit,
+  ContainerFile,
+  ContainerPhase,
+  ContainerRequest,
+  Executor,
+  LogLine,
+  LogOptions,
+  NetworkAttachment,
+  NetworkPlane,
+} from './ports.ts';
+export type { ManagerConnection } from './session.ts';

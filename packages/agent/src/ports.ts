@@ -42,6 +42,19 @@ export interface ContainerExit {
 
 export type ContainerPhase = 'created' | 'running' | 'exited';
 
+export interface ExecRequest {
+  /** Program and arguments; not a shell line. */
+  readonly argv: readonly string[];
+  readonly timeoutMs: number;
+}
+
+export interface ExecResult {
+  readonly code: number;
+  /** Standard output and error in the order they arrived, bounded. */
+  readonly output: string;
+  readonly timedOut: boolean;
+}
+
 export interface LogLine {
   readonly stream: 'stdout' | 'stderr';
   /** Milliseconds since the epoch, with a fraction. */
@@ -73,6 +86,8 @@ export interface Executor {
   /** Kills if need be, and removes everything of the container. */
   remove(id: string, signal: AbortSignal): Promise<void>;
   logs(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
+  /** Runs a program in a running container, as its user and with its environment. */
+  exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult>;
 }
 
 export interface NetworkAttachment {

@@ -1,0 +1,121 @@
+/**
+ * The agent of one node: session with the managers, tasks, network. Everything it needs of the
+ * outside comes through `AgentOptions`; disposing it leaves the containers running.
+ */
+import { errorMessage, Scope, type Clock, type Logger, type Random } from '@swarmd/base';
+import { applyDelta, type AgentService } from '@swarmd/api';
+import type { AssignmentSet, NodeId } from '@swarmd/model';
+
+import { describeNode } from './describe.ts';
+import { AgentState } from './disk/agent-state.ts';
+import { logService } from './log-service.ts';
+import { NetworkLoop } from './network-loop.ts';
+import type { Executor, NetworkPlane } from './ports.ts';
+import { runSessions, type ManagerConnection } from './session.ts';
+import { StatusReporter } from './status-reporter.ts';
+import { Worker } from './worker.ts';
+
+export interface AgentOptions {
+  readonly nodeId: NodeId;
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly executor: Executor;
+  readonly plane: NetworkPlane;
+  /** Underlay address other nodes reach this one at. */
+  readonly address: string;
+  /** host:port of the listener that serves `Agent.service`. */
+  readonly agentAddress: string;
+  readonly engineVersion: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Managers to try besides those remembered from earlier sessions, host:port. */
+  readonly managers: readonly string[];
+  readonly connect: (address: string) => ManagerConnection;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export interface Agent extends AsyncDisposable {
+  /** To be served to managers over mutual TLS. */
+  readonly service: AgentService;
+  /** Managers it knows, host:port. */
+  managers(): readonly string[];
+  /** Ends every container of this node and forgets the assignment: the node leaves its cluster. */
+  drain(signal: AbortSignal): Promise<void>;
+}
+
+/** Resolves once everything from an earlier life is adopted; sessions go on in the background. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { clock, random, logger, executor, plane } = options;
+  await using starting = new AsyncDisposableStack();
+  const scope = starting.use(
+    new Scope((name, error) => logger.error({ name, error: errorMessage(error) }, 'agent failed')),
+  );
+  const state = new AgentState(options, logger);
+  const reporter = new StatusReporter();
+  const network = scope.own(new NetworkLoop({ plane, clock, random, logger }));
+  const worker = scope.own(
+    new Worker({
+      executor,
+      plane,
+      state,
+      reporter,
+      networksReady: (task, signal) => network.ready(task, signal),
+      clock,
+      random,
+      logger,
+    }),
+  );
+  network.set((await state.loadAssignment()).network);
+  await worker.restore(scope.signal);
+  let managers = unique([...options.managers, ...(await state.loadManagers())]);
+  let assignment = worker.assignment;
+  const change = (next: AssignmentSet): void => {
+    assignment = next;
+    network.set(next.network);
+    scope.spawn('assign', () => worker.assign(next));
+  };
+  scope.spawn('session', (signal) =>
+    runSessions(
+      {
+        connect: options.connect,
+        managers: () => managers,
+        hello: () => ({
+          kind: 'hello',
+          description: describeNode(options),
+          address: options.address,
+          agentAddress: options.agentAddress,
+        }),
+        reporter,
+        onManagers: (addresses) => {
+          if (addresses.length > 0) managers = unique(addresses);
+          scope.spawn('save-managers', () => state.saveManagers(managers));
+        },
+        onAssignments: (delta) => change(applyDelta(assignment, delta)),
+        clock,
+        random,
+        logger,
+      },
+      signal,
+    ),
+  );
+  const owned = starting.move();
+  return {
+    service: logService({
+      nodeId: options.nodeId,
+      executor,
+      task: (id) => {
+        const runner = worker.runner(id);
+        if (runner === undefined) return undefined;
+        return { task: runner.life.task, container: (signal) => runner.container(signal) };
+      },
+    }),
+    managers: () => managers,
+    drain: (signal) => worker.drain(signal),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function unique(addresses: readonly string[]): readonly string[] {
+  return [...new Set(addresses)];
+}

@@ -1,0 +1,76 @@
+/**
+ * What the agent remembers across restarts: its assignment, the newest status of each task, the
+ * managers it knows. Secrets are kept in `runDir` (memory) only, and are gone after a boot, when
+ * no container is left that could have seen them.
+ */
+import { join } from 'node:path';
+
+import { errorMessage, type Logger } from '@swarmd/base';
+import type { AssignmentSet, TaskId, TaskStatus } from '@swarmd/model';
+
+import { JsonFile } from './json-file.ts';
+
+/** Newest status of each task of the assignment. */
+export type Statuses = Readonly<Record<string, TaskStatus>>;
+
+type Secrets = AssignmentSet['secrets'];
+
+export class AgentState {
+  readonly #assignment: JsonFile<Omit<AssignmentSet, 'secrets'>>;
+  readonly #secrets: JsonFile<Secrets>;
+  readonly #statuses: JsonFile<Statuses>;
+  readonly #managers: JsonFile<readonly string[]>;
+  readonly #logger: Logger;
+  #savedSecrets: Secrets | undefined;
+
+  constructor(directories: { stateDir: string; runDir: string }, logger: Logger) {
+    const folder = join(directories.stateDir, 'agent');
+    this.#assignment = new JsonFile(join(folder, 'assignment.json'));
+    this.#statuses = new JsonFile(join(folder, 'statuses.json'));
+    this.#managers = new JsonFile(join(folder, 'managers.json'));
+    this.#secrets = new JsonFile(join(directories.runDir, 'agent', 'secrets.json'));
+    this.#logger = logger;
+  }
+
+  async loadAssignment(): Promise<AssignmentSet> {
+    const assignment = await this.#tolerant(this.#assignment.load());
+    const secrets = (await this.#tolerant(this.#secrets.load())) ?? [];
+    return { tasks: [], configs: [], ...assignment, secrets };
+  }
+
+  async loadStatuses(): Promise<Statuses> {
+    return (await this.#tolerant(this.#statuses.load())) ?? {};
+  }
+
+  /** host:port of each known manager's cluster API. */
+  async loadManagers(): Promise<readonly string[]> {
+    return (await this.#tolerant(this.#managers.load())) ?? [];
+  }
+
+  /** A full disk must not stop containers from being run: it is logged, and the next save may succeed. */
+  async saveAssignment(set: AssignmentSet): Promise<void> {
+    const { secrets, ...rest } = set;
+    if (secrets !== this.#savedSecrets) {
+      this.#savedSecrets = secrets;
+      await this.#tolerant(this.#secrets.save(() => secrets));
+    }
+    await this.#tolerant(this.#assignment.save(() => rest));
+  }
+
+  saveStatuses(statuses: () => ReadonlyMap<TaskId, TaskStatus>): Promise<void> {
+    return this.#tolerant(this.#statuses.save(() => Object.fromEntries(statuses())));
+  }
+
+  saveManagers(managers: readonly string[]): Promise<void> {
+    return this.#tolerant(this.#managers.save(() => managers));
+  }
+
+  async #tolerant<T>(work: Promise<T>): Promise<T | undefined> {
+    try {
+      return await work;
+    } catch (error) {
+      this.#logger.error({ error: errorMessage(error) }, 'cannot use a file of the agent');
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Brings the network plane to the newest assigned state, with retries, and lets tasks wait until
+ * their networks are there. Published and virtual addresses follow without anyone waiting.
+ */
+import {
+  Backoff,
+  errorMessage,
+  Scope,
+  sleep,
+  SwarmError,
+  withDeadline,
+  type Clock,
+  type Logger,
+  type Random,
+} from '@swarmd/base';
+import type { NetworkState, Task } from '@swarmd/model';
+
+import {
+  NETWORK_APPLY_TIMEOUT_MS,
+  NETWORK_RETRY_FIRST_MS,
+  NETWORK_RETRY_MAX_MS,
+  NETWORK_WAIT_MS,
+} from './limits.ts';
+import { Notice } from './notice.ts';
+import type { NetworkPlane } from './ports.ts';
+
+export interface NetworkLoopDeps {
+  readonly plane: NetworkPlane;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export class NetworkLoop implements AsyncDisposable {
+  readonly #deps: NetworkLoopDeps;
+  readonly #scope: Scope;
+  readonly #changed = new Notice();
+  #wanted: NetworkState | undefined;
+  #applied: NetworkState | undefined;
+  #error = 'no network state has reached this node yet';
+
+  constructor(deps: NetworkLoopDeps) {
+    this.#deps = deps;
+    this.#scope = new Scope((name, error) =>
+      deps.logger.error({ name, error: errorMessage(error) }, 'network loop ended'),
+    );
+    this.#scope.spawn('network', (signal) => this.#run(signal));
+  }
+
+  /** The newest state; undefined means that the managers have not said anything yet. */
+  set(state: NetworkState | undefined): void {
+    if (state === undefined || state === this.#wanted) return;
+    this.#wanted = state;
+    this.#changed.notify();
+  }
+
+  /**
+   * Resolves once the kernel has every network of `task`.
+   * @throws SwarmError `unavailable` with the reason when that takes too long.
+   */
+  async ready(task: Task, signal: AbortSignal): Promise<void> {
+    if (this.#has(task)) return;
+    const { clock } = this.#deps;
+    const limit = { clock, timeoutMs: NETWORK_WAIT_MS, what: 'programming the networks', signal };
+    try {
+      await withDeadline(limit, async (signal) => {
+        while (!this.#has(task)) await this.#changed.wait(signal);
+      });
+    } catch (cause) {
+      if (signal.aborted) throw cause;
+      throw new SwarmError('unavailable', `the task's networks are not ready: ${this.#error}`, {
+        cause,
+      });
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#scope[Symbol.asyncDispose]();
+  }
+
+  #has(task: Task): boolean {
+    const networks = this.#applied?.networks;
+    if (networks === undefined) return false;
+    return task.networks.every((used) => networks.some((known) => known.id === used.networkId));
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { plane, clock, random, logger } = this.#deps;
+    const backoff = new Backoff(
+      { firstMs: NETWORK_RETRY_FIRST_MS, maxMs: NETWORK_RETRY_MAX_MS },
+      random,
+    );
+    for (;;) {
+      const state = this.#wanted;
+      if (state === undefined || state === this.#applied) {
+        await this.#changed.wait(signal);
+        continue;
+      }
+      const what = 'programming the networks';
+      try {
+        await withDeadline({ clock, timeoutMs: NETWORK_APPLY_TIMEOUT_MS, what, signal }, (signal) =>
+          plane.apply(state, signal),
+        );
+        backoff.reset();
+        this.#applied = state;
+        this.#error = 'its networks are not assigned to this node yet';
+        this.#changed.notify();
+      } catch (error) {
+        if (signal.aborted) throw error;
+        this.#error = errorMessage(error);
+        logger.warn({ error: this.#error }, 'cannot program the networks');
+        await sleep(clock, backoff.nextMs(), signal);
+      }
+    }
+  }
+}

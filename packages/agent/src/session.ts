@@ -1,0 +1,203 @@
+/**
+ * The node's conversation with the managers: always with one of them, whichever answers. It
+ * carries assignments in and statuses out; what they mean is for the worker and the reporter.
+ */
+import {
+  Backoff,
+  BoundedQueue,
+  errorMessage,
+  sleep,
+  SwarmError,
+  unreachable,
+  type Clock,
+  type Logger,
+  type Random,
+  type Timer,
+} from '@swarmd/base';
+import type { AgentMessage, AssignmentDelta, Dispatcher, ManagerMessage } from '@swarmd/api';
+
+import {
+  HEARTBEAT_DEFAULT_MS,
+  OUTBOX_MAX,
+  RECONNECT_FIRST_MS,
+  RECONNECT_MAX_MS,
+  SILENT_PERIODS_MAX,
+  STATUS_COALESCE_MS,
+  STATUS_RESEND_MS,
+  WELCOME_TIMEOUT_MS,
+} from './limits.ts';
+import { orderToTry } from './manager-list.ts';
+import type { StatusReporter } from './status-reporter.ts';
+
+export interface ManagerConnection extends AsyncDisposable {
+  readonly dispatcher: Dispatcher;
+}
+
+export interface SessionDeps {
+  /** Opens a connection to a manager's cluster API, host:port; must not wait for it. */
+  readonly connect: (address: string) => ManagerConnection;
+  /** Never empty on a node that is in a cluster. */
+  readonly managers: () => readonly string[];
+  readonly hello: () => Extract<AgentMessage, { kind: 'hello' }>;
+  readonly reporter: StatusReporter;
+  readonly onManagers: (addresses: readonly string[]) => void;
+  /** In order; the first of a session is complete. */
+  readonly onAssignments: (delta: AssignmentDelta) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** Holds a session with one manager after the other until `signal` aborts. */
+export async function runSessions(deps: SessionDeps, signal: AbortSignal): Promise<void> {
+  const { clock, random, logger } = deps;
+  const backoff = new Backoff({ firstMs: RECONNECT_FIRST_MS, maxMs: RECONNECT_MAX_MS }, random);
+  let last: string | undefined;
+  while (!signal.aborted) {
+    for (const address of orderToTry(deps.managers(), random, last)) {
+      const session = new Session(deps, address);
+      const reason = await session.run(signal);
+      if (signal.aborted) return;
+      logger.warn({ manager: address, reason }, 'session with the manager ended');
+      last = address;
+      if (session.welcomed) {
+        // Another manager takes over at once; with a single one the first pause is short.
+        backoff.reset();
+        if (deps.managers().some((other) => other !== address)) break;
+      }
+      await sleep(clock, backoff.nextMs(), signal).catch(() => undefined); // The loop ends.
+      if (session.welcomed || signal.aborted) break;
+    }
+    if (deps.managers().length === 0) await sleep(clock, RECONNECT_MAX_MS, signal);
+  }
+}
+
+class Session {
+  readonly #deps: SessionDeps;
+  readonly #address: string;
+  readonly #end = new AbortController();
+  readonly #outbox = new BoundedQueue<AgentMessage>(OUTBOX_MAX);
+  #periodMs = HEARTBEAT_DEFAULT_MS;
+  #heardAt: number;
+  #sentAt = 0;
+  /** Managers that do not are watched by the connection's own keepalive only. */
+  #answersHeartbeats = false;
+  #timers = new Map<string, Timer>();
+  welcomed = false;
+
+  constructor(deps: SessionDeps, address: string) {
+    this.#deps = deps;
+    this.#address = address;
+    this.#heardAt = deps.clock.monotonic();
+  }
+
+  /** Resolves with the reason it ended for. */
+  async run(signal: AbortSignal): Promise<string> {
+    const { clock, connect, reporter } = this.#deps;
+    const both = AbortSignal.any([signal, this.#end.signal]);
+    await using connection = connect(this.#address);
+    using _due = reporter.onDue(() => this.#statusesSoon());
+    this.#timer('welcome', WELCOME_TIMEOUT_MS, () => this.#fail('it did not answer'));
+    try {
+      const incoming = connection.dispatcher.session(this.#messages(both), { signal: both });
+      for await (const message of incoming) {
+        this.#heardAt = clock.monotonic();
+        this.#receive(message);
+      }
+      return 'the manager closed it';
+    } catch (error) {
+      return errorMessage(this.#end.signal.aborted ? this.#end.signal.reason : error);
+    } finally {
+      for (const timer of this.#timers.values()) timer.cancel();
+      this.#end.abort();
+      this.#outbox.close();
+    }
+  }
+
+  async *#messages(signal: AbortSignal): AsyncIterable<AgentMessage> {
+    yield this.#deps.hello();
+    for (;;) {
+      const message = await this.#outbox.take(signal);
+      if (message === undefined) return;
+      yield message;
+    }
+  }
+
+  #receive(message: ManagerMessage): void {
+    const { reporter, logger } = this.#deps;
+    switch (message.kind) {
+      case 'welcome':
+        this.#timers.get('welcome')?.cancel();
+        this.welcomed = true;
+        this.#periodMs = message.heartbeatPeriodMs;
+        logger.info({ manager: this.#address, session: message.sessionId }, 'session');
+        reporter.sendAgain();
+        this.#beat();
+        this.#sendStatuses();
+        return;
+      case 'managers':
+        this.#deps.onManagers(message.managers.map((manager) => manager.address));
+        return;
+      case 'assignments':
+        this.#deps.onAssignments(message.delta);
+        return;
+      case 'heartbeat':
+        this.#answersHeartbeats = true;
+        return;
+      case 'status-ack':
+        reporter.acknowledge(message.sequence);
+        if (!reporter.unacknowledged) this.#timers.get('resend')?.cancel();
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  #beat(): void {
+    const silentMs = this.#deps.clock.monotonic() - this.#heardAt;
+    if (this.#answersHeartbeats && silentMs > SILENT_PERIODS_MAX * this.#periodMs) {
+      this.#fail(`nothing was heard of it for ${Math.round(silentMs)} ms`);
+      return;
+    }
+    this.#send({ kind: 'heartbeat' });
+    this.#timer('beat', this.#periodMs, () => this.#beat());
+  }
+
+  /** The first status after a quiet time leaves at once, those that follow gather. */
+  #statusesSoon(): void {
+    if (!this.welcomed || this.#timers.has('statuses')) return;
+    const quietMs = this.#deps.clock.monotonic() - this.#sentAt;
+    const waitMs = Math.max(0, STATUS_COALESCE_MS - quietMs);
+    this.#timer('statuses', waitMs, () => this.#sendStatuses());
+  }
+
+  #sendStatuses(): void {
+    this.#sentAt = this.#deps.clock.monotonic();
+    for (;;) {
+      const batch = this.#deps.reporter.nextBatch();
+      if (batch === undefined) return;
+      this.#send({ kind: 'statuses', ...batch });
+      this.#timer('resend', STATUS_RESEND_MS, () => {
+        this.#deps.reporter.sendAgain();
+        this.#sendStatuses();
+      });
+    }
+  }
+
+  #send(message: AgentMessage): void {
+    if (!this.#outbox.offer(message)) this.#fail('it does not read what this node sends');
+  }
+
+  #fail(reason: string): void {
+    this.#end.abort(new SwarmError('unavailable', reason));
+  }
+
+  #timer(name: string, delayMs: number, fn: () => void): void {
+    this.#timers.get(name)?.cancel();
+    const timer = this.#deps.clock.after(delayMs, () => {
+      this.#timers.delete(name);
+      fn();
+    });
+    this.#timers.set(name, timer);
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * The vocabulary of a task's life on its node: what is known of it, what can be observed, and what
+ * can be done. `step.ts` decides; `runner.ts` does.
+ */
+import type { DesiredState, Task, TaskStatus } from '@swarmd/model';
+
+import type { ContainerExit, ContainerPhase } from '../ports.ts';
+
+/**
+ * What exists on this machine, or is under way.
+ * idle: nothing was made yet. waiting: preparing failed for now, a retry is due. cancelling: the
+ * preparation was told to give up. ended: nothing runs, the container is kept for its logs.
+ * clean: nothing is left and nothing will be made.
+ */
+export type Phase =
+  | 'idle'
+  | 'preparing'
+  | 'waiting'
+  | 'cancelling'
+  | 'ready'
+  | 'starting'
+  | 'running'
+  | 'stopping'
+  | 'ended'
+  | 'removing'
+  | 'clean';
+
+/** What the managers want; `gone`: the task is not assigned to this node any more. */
+export type Wish = DesiredState | 'gone';
+
+export interface TaskLife {
+  readonly task: Task;
+  readonly wish: Wish;
+  readonly phase: Phase;
+  readonly status: TaskStatus;
+  /** Preparations that failed for a reason that may pass. */
+  readonly attempts: number;
+  /** Why this node itself ends the container (unhealthy); empty when the managers want it. */
+  readonly stopReason: string;
+}
+
+export type Observation =
+  /** First or changed wish of the managers. */
+  | { readonly kind: 'wanted'; readonly task: Task }
+  | { readonly kind: 'unassigned' }
+  /** What was found of the task when the agent started. */
+  | { readonly kind: 'found'; readonly container: ContainerPhase | 'absent' }
+  | { readonly kind: 'prepared' }
+  | { readonly kind: 'prepare-failed'; readonly error: string; readonly temporary: boolean }
+  | { readonly kind: 'started'; readonly pid: number }
+  | { readonly kind: 'start-failed'; readonly error: string }
+  | { readonly kind: 'healthy' }
+  | { readonly kind: 'unhealthy'; readonly error: string }
+  | { readonly kind: 'exited'; readonly exit: ContainerExit }
+  | { readonly kind: 'stop-failed'; readonly error: string }
+  | { readonly kind: 'removed' }
+  | { readonly kind: 'remove-failed'; readonly error: string }
+  | { readonly kind: 'retry-due' };
+
+export type Effect =
+  /** Network and image, then the container; answers prepared or prepare-failed. */
+  | { readonly kind: 'prepare' }
+  /** Makes the running preparation give up; it still answers. */
+  | { readonly kind: 'cancel' }
+  /** Answers started or start-failed. */
+  | { readonly kind: 'start' }
+  /** Answers exited, sooner or later. */
+  | { readonly kind: 'watch' }
+  /** Makes the network plane of a restarted agent know a container that already runs. */
+  | { readonly kind: 'reattach' }
+  /** Answers healthy once, unhealthy at most once; ends with the container. */
+  | { readonly kind: 'check-health' }
+  /** Answers stop-failed; success shows as exited. */
+  | { readonly kind: 'stop'; readonly graceMs: number }
+  /** Gives the network of an ended container back. */
+  | { readonly kind: 'detach' }
+  /** Removes container and network; answers removed or remove-failed. */
+  | { readonly kind: 'remove' }
+  /** Answers retry-due. */
+  | { readonly kind: 'retry'; readonly afterMs: number }
+  /** Nothing is left and nobody wants it: the runner ends. */
+  | { readonly kind: 'forget' };
+
+/** A task that has just been assigned, before anything was done. */
+export function newLife(task: Task, status: TaskStatus = task.status): TaskLife {
+  return { task, wish: task.desiredState, phase: 'idle', status, attempts: 0, stopReason: '' };
+}

@@ -1,0 +1,75 @@
+/**
+ * From a task to what the executor needs of it: names, files of secrets and configs. Pure.
+ * Templates in the environment, the hostname and mounts would be expanded here.
+ */
+import { posix } from 'node:path';
+
+import { SwarmError } from '@swarmd/base';
+import type { AssignmentSet, FileReference, Task } from '@swarmd/model';
+
+import type { ContainerFile, ContainerRequest, NetworkAttachment } from '../ports.ts';
+
+const SECRETS_FOLDER = '/run/secrets';
+
+/** `web.2.4f0q...`: service, slot, task. */
+export function containerName(task: Task): string {
+  return `${task.serviceName}.${task.slot}.${task.id}`;
+}
+
+/** @throws SwarmError `unavailable` when a secret or config has not reached this node yet. */
+export function containerRequest(
+  task: Task,
+  attachment: NetworkAttachment,
+  assignment: AssignmentSet,
+): ContainerRequest {
+  const spec = task.spec.container;
+  return {
+    id: task.id,
+    name: containerName(task),
+    spec,
+    limits: task.spec.limits,
+    files: [
+      ...files('secret', { references: spec.secrets, known: assignment.secrets }),
+      ...files('config', { references: spec.configs, known: assignment.configs }),
+    ],
+    networkNamespace: attachment.namespace,
+    hostname: spec.hostname === '' ? task.id.slice(0, 12) : spec.hostname,
+    addresses: attachment.addresses,
+    nameservers: attachment.nameservers,
+    labels: {
+      ...spec.labels,
+      'swarmd.service.id': task.serviceId,
+      'swarmd.service.name': task.serviceName,
+      'swarmd.task.id': task.id,
+      'swarmd.task.name': containerName(task),
+      'swarmd.node.id': task.nodeId ?? '',
+    },
+  };
+}
+
+function files(
+  kind: 'secret' | 'config',
+  source: {
+    references: readonly FileReference[];
+    known: readonly { readonly id: string; readonly data: Uint8Array }[];
+  },
+): ContainerFile[] {
+  return source.references.map((reference) => {
+    const content = source.known.find((candidate) => candidate.id === reference.id);
+    if (content === undefined) {
+      throw new SwarmError(
+        'unavailable',
+        `${kind} ${reference.name} (${reference.id}) has not reached this node yet`,
+      );
+    }
+    const folder = kind === 'secret' ? SECRETS_FOLDER : '/';
+    const { uid, gid, mode } = reference;
+    return {
+      path: posix.resolve(folder, reference.target),
+      data: content.data,
+      uid,
+      gid,
+      mode,
+    };
+  });
+}
