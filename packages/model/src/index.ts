@@ -8,6 +8,12 @@ export type {
   ServiceVip,
 } from './assignment.ts';
 export {
+  formatConstraint,
+  meetsConstraint,
+  parseConstraint,
+  type Constraint,
+} from './constraint.ts';
+export {
   asId,
   type ClusterId,
   type ConfigId,
@@ -18,6 +24,16 @@ export {
   type ServiceId,
   type TaskId,
 } from './ids.ts';
+export {
+  formatIpv4,
+  formatIpv4Network,
+  ipv4Contains,
+  ipv4Overlap,
+  ipv4Part,
+  parseIpv4,
+  parseIpv4Network,
+  type Ipv4Network,
+} from './ipv4.ts';
 export {
   TABLE_NAMES,
   type Change,

@@ -153,6 +153,8 @@ export interface Task {
   /** While desired is "ready": when it should become "running" (restart delay, rolling update). */
   readonly startNotBefore?: number;
   readonly status: TaskStatus;
+  /** When it was first reported running, by the clock of who observed it. Kept after it ended. */
+  readonly startedAt?: number;
   readonly networks: readonly TaskNetwork[];
   /** Its address in its node's gateway subnet, without prefix; set with `nodeId`. */
   readonly gatewayAddress?: string;
