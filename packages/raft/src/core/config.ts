@@ -1,3 +1,4 @@
+import { assert } from '@swarmd/base';
 import type { RaftConfig, RaftId } from './types.ts';
 
 const MIB = 1024 * 1024;
@@ -17,6 +18,7 @@ export function productionConfig(id: RaftId, applied: number): RaftConfig {
     maxUncommittedBytes: 64 * MIB,
     maxInflightMessages: 16,
     maxInflightBytes: 4 * MIB,
+    snapshotTicks: 2400,
     checkQuorum: true,
     preVote: true,
     readMode: 'safe',
@@ -28,4 +30,17 @@ export function productionConfig(id: RaftId, applied: number): RaftConfig {
     applyUnstable: false,
     manualLoopback: false,
   };
+}
+
+/** @throws AssertionError for settings under which Raft would not work. */
+export function checkConfig(config: RaftConfig): void {
+  assert(Number.isSafeInteger(config.id) && config.id > 0, 'a Raft id is a safe integer above 0');
+  assert(config.heartbeatTicks > 0, 'heartbeats take at least one tick');
+  assert(config.electionTicks > config.heartbeatTicks, 'elections take longer than heartbeats');
+  assert(config.maxInflightMessages > 0, 'at least one message may be in flight');
+  assert(config.maxCommittedBytes > 0, 'at least one byte may be applied at a time');
+  assert(
+    config.readMode === 'safe' || config.checkQuorum,
+    'leases need a leader that checks its quorum',
+  );
 }

@@ -300,6 +300,8 @@ export interface RaftConfig {
   readonly maxUncommittedBytes: number;
   readonly maxInflightMessages: number;
   readonly maxInflightBytes: number;
+  /** A snapshot counts as failed when nothing is heard of it for so long; Infinity: never. */
+  readonly snapshotTicks: number;
   readonly checkQuorum: boolean;
   readonly preVote: boolean;
   /** `lease` trusts clocks: never in production. */

@@ -1,0 +1,81 @@
+/**
+ * The durable log's image in memory: all entries that have not been compacted, so that the core
+ * can look up terms synchronously. The driver keeps it equal to what is on disk.
+ */
+import { assert } from '@swarmd/base';
+import { limitBytes } from './entry-size.ts';
+import type { Entry, EntryId, LogView, SnapshotMeta } from './types.ts';
+
+export class MemoryLog implements LogView {
+  /** What lies just before the first entry: compacted, or the snapshot, or nothing at all. */
+  #base: EntryId;
+  #entries: Entry[];
+  #snapshot: SnapshotMeta | undefined;
+
+  /** `snapshot` is the newest on disk; `base` and `entries` may reach back before it. */
+  constructor(
+    initial: { snapshot?: SnapshotMeta; base?: EntryId; entries?: readonly Entry[] } = {},
+  ) {
+    this.#snapshot = initial.snapshot;
+    this.#base = initial.base ?? initial.snapshot ?? { term: 0, index: 0 };
+    this.#entries = [];
+    this.append(initial.entries ?? []);
+  }
+
+  first(): number {
+    return this.#base.index + 1;
+  }
+
+  last(): number {
+    return this.#base.index + this.#entries.length;
+  }
+
+  term(index: number): number | undefined {
+    if (index === this.#base.index) return this.#base.term;
+    return this.#entries[index - this.first()]?.term;
+  }
+
+  entries(low: number, high: number, maxBytes: number): readonly Entry[] {
+    assert(low >= this.first() && high <= this.last() + 1, `entries [${low}, ${high}) are there`);
+    return limitBytes(this.#entries.slice(low - this.first(), high - this.first()), maxBytes);
+  }
+
+  snapshot(): SnapshotMeta | undefined {
+    return this.#snapshot;
+  }
+
+  /** Replaces everything from the first of `entries` on. What is compacted already is skipped. */
+  append(entries: readonly Entry[]): void {
+    const fresh = entries.filter((entry) => entry.index >= this.first());
+    const from = fresh[0]?.index;
+    if (from === undefined) return;
+    assert(from <= this.last() + 1, `entry ${from} follows the log's end at ${this.last()}`);
+    this.#entries.length = from - this.first();
+    for (const entry of fresh) {
+      assert(entry.index === this.last() + 1, `entry ${entry.index} is contiguous`);
+      this.#entries.push(entry);
+    }
+  }
+
+  /** Replaces the whole log by a snapshot that came from the leader. Older ones are ignored. */
+  install(snapshot: SnapshotMeta): void {
+    if (this.#snapshot && this.#snapshot.index >= snapshot.index) return;
+    this.#snapshot = snapshot;
+    this.#base = { term: snapshot.term, index: snapshot.index };
+    this.#entries = [];
+  }
+
+  /** A snapshot was taken here; the log stays until `compact`. */
+  setSnapshot(snapshot: SnapshotMeta): void {
+    this.#snapshot = snapshot;
+  }
+
+  /** Forgets everything up to and including `index`, which must be in the log. */
+  compact(index: number): void {
+    if (index <= this.#base.index) return;
+    const term = this.term(index);
+    assert(term !== undefined, `compacted index ${index} is in the log`);
+    this.#entries.splice(0, index - this.#base.index);
+    this.#base = { term, index };
+  }
+}

@@ -1,0 +1,34 @@
+/** What the core wants done, collected until the next Ready takes it. */
+import type { DropReason, Message, StoredNotice } from './types.ts';
+
+export interface OutboxContent {
+  /** May leave before the write. */
+  messages: Message[];
+  /** Answers that promise durability, own ones included. */
+  afterPersist: (Message | StoredNotice)[];
+  reads: { id: number; index: number }[];
+  proposed: { id: number; index: number; term: number }[];
+  dropped: { id: number; why: DropReason }[];
+}
+
+export class Outbox {
+  #content: OutboxContent = emptyContent();
+
+  get content(): OutboxContent {
+    return this.#content;
+  }
+
+  isEmpty(): boolean {
+    return Object.values(this.#content).every((list: readonly unknown[]) => list.length === 0);
+  }
+
+  take(): OutboxContent {
+    const content = this.#content;
+    this.#content = emptyContent();
+    return content;
+  }
+}
+
+function emptyContent(): OutboxContent {
+  return { messages: [], afterPersist: [], reads: [], proposed: [], dropped: [] };
+}
