@@ -1,16 +1,25 @@
 import { defineConfig } from 'vitest/config';
 
-// Tests that need root, namespaces or containers live in `test/lab/**` and in `*.root.test.ts`; `scripts/test` runs them.
-const needsRoot = process.env['SWARMD_ROOT_TESTS'] === '1';
+/** Three suites: what any machine can run, what needs root and this kernel, and the lab. `scripts/test` runs them all. */
+const suite =
+  process.env['SWARMD_ROOT_TESTS'] === '1'
+    ? 'root'
+    : process.env['SWARMD_LAB_TESTS'] === '1'
+      ? 'lab'
+      : 'unit';
 
 export default defineConfig({
   test: {
-    include: needsRoot
-      ? ['packages/*/test/**/*.root.test.ts']
-      : ['packages/*/test/**/*.test.ts', 'test/tidy/**/*.test.ts'],
-    exclude: needsRoot ? [] : ['**/*.root.test.ts'],
+    include: {
+      unit: ['packages/*/test/**/*.test.ts', 'test/tidy/**/*.test.ts'],
+      root: ['packages/*/test/**/*.root.test.ts'],
+      lab: ['test/lab/**/*.test.ts'],
+    }[suite],
+    exclude: suite === 'unit' ? ['**/*.root.test.ts'] : [],
     pool: 'forks',
-    testTimeout: 30_000,
-    fileParallelism: !needsRoot,
+    testTimeout: suite === 'lab' ? 120_000 : 30_000,
+    hookTimeout: suite === 'lab' ? 180_000 : 30_000,
+    // Kernel and lab tests share the machine's two cores and one lab.
+    fileParallelism: suite === 'unit',
   },
 });

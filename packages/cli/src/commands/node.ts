@@ -1,0 +1,175 @@
+/** swarmctl node ... */
+import { SwarmError } from '@swarmd/base';
+import type { Node, NodeAvailability, NodeSpec } from '@swarmd/model';
+import { resolve, type Kind } from '@swarmd/client';
+import type { Command } from 'commander';
+
+import type { Context } from '../context.ts';
+import { collect, oneOf, parseLabel, parseText } from '../flags.ts';
+import { capitalize, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { printTasks } from './task.ts';
+
+export async function nodeKind(context: Context): Promise<Kind<Node>> {
+  const { control } = await context.cluster();
+  return {
+    noun: 'node',
+    list: control.listNodes,
+    nameOf: (node) => node.description?.hostname ?? '',
+  };
+}
+
+/** A node by name, id or prefix; "self" is this machine. */
+export async function findNode(context: Context, reference: string): Promise<Node> {
+  const wanted =
+    reference === 'self' ? (await context.daemon().local.info({}, context.call)).nodeId : reference;
+  return resolve(await nodeKind(context), wanted, context.call);
+}
+
+async function update(
+  context: Context,
+  reference: string,
+  change: (spec: NodeSpec) => NodeSpec,
+): Promise<void> {
+  const { control } = await context.cluster();
+  const node = await findNode(context, reference);
+  await control.updateNode(
+    { id: node.id, version: node.meta.version, spec: change(node.spec) },
+    context.call,
+  );
+  context.terminal.out(`${node.description?.hostname ?? node.id}\n`);
+}
+
+export function addNodeCommands(program: Command, context: Context): void {
+  const group = program.command('node').description('machines of the cluster');
+
+  group
+    .command('ls')
+    .description('list nodes')
+    .option('--format <table|json>', 'output format', parseFormat, 'table')
+    .action(async (flags: { format: Format }) => listNodes(context, flags.format));
+
+  group
+    .command('inspect')
+    .description('show everything about nodes, as JSON')
+    .argument('<node...>', 'name, id, id prefix, or "self"')
+    .action(async (references: string[]) => {
+      const nodes = await Promise.all(references.map((reference) => findNode(context, reference)));
+      context.terminal.out(json(nodes, 2));
+    });
+
+  group
+    .command('ps')
+    .description('list the tasks of nodes')
+    .argument('[node...]', 'name, id, id prefix, or "self"', ['self'])
+    .option('--format <table|json>', 'output format', parseFormat, 'table')
+    .option('--no-trunc', 'do not shorten anything')
+    .action(async (references: string[], flags: { format: Format; trunc: boolean }) => {
+      const nodes = await Promise.all(references.map((reference) => findNode(context, reference)));
+      await printTasks(context, { filter: { nodeIds: nodes.map((node) => node.id) }, ...flags });
+    });
+
+  group
+    .command('update')
+    .description('change availability or labels of a node')
+    .argument('<node>', 'name, id or id prefix')
+    .option(
+      '--availability <active|pause|drain>',
+      'may it run tasks',
+      oneOf('active', 'pause', 'drain'),
+    )
+    .option('--label-add <key=value>', 'add or change a label', collect(parseLabel))
+    .option('--label-rm <key>', 'remove a label', collect(parseText))
+    .action(
+      async (
+        reference: string,
+        flags: {
+          availability?: NodeAvailability;
+          labelAdd?: [string, string][];
+          labelRm?: string[];
+        },
+      ) => {
+        if (
+          flags.availability === undefined &&
+          flags.labelAdd === undefined &&
+          flags.labelRm === undefined
+        ) {
+          throw new SwarmError(
+            'invalid-argument',
+            'nothing to change: give --availability, --label-add or --label-rm',
+          );
+        }
+        await update(context, reference, (spec) => ({
+          ...spec,
+          availability: flags.availability ?? spec.availability,
+          labels: {
+            ...Object.fromEntries(
+              Object.entries(spec.labels).filter(([key]) => !(flags.labelRm ?? []).includes(key)),
+            ),
+            ...Object.fromEntries(flags.labelAdd ?? []),
+          },
+        }));
+      },
+    );
+
+  for (const [name, availability, what] of [
+    ['activate', 'active', 'let a node take tasks again'],
+    ['pause', 'pause', 'keep the tasks of a node, give it no new ones'],
+    ['drain', 'drain', 'move all tasks of a node elsewhere'],
+  ] as const) {
+    group
+      .command(name)
+      .description(what)
+      .argument('<node...>', 'name, id or id prefix')
+      .action(async (references: string[]) => {
+        for (const reference of references)
+          await update(context, reference, (spec) => ({ ...spec, availability }));
+      });
+  }
+
+  group
+    .command('rm')
+    .description('forget nodes that left or died')
+    .argument('<node...>', 'name, id or id prefix')
+    .option('-f, --force', 'even if the node is up', false)
+    .action(async (references: string[], flags: { force: boolean }) => {
+      const { control } = await context.cluster();
+      for (const reference of references) {
+        const node = await findNode(context, reference);
+        await control.removeNode({ id: node.id, force: flags.force }, context.call);
+        context.terminal.out(`${reference}\n`);
+      }
+    });
+}
+
+async function listNodes(context: Context, format: Format): Promise<void> {
+  const { control, membership } = await context.cluster();
+  const [nodes, raft, info] = await Promise.all([
+    control.listNodes({ filter: {} }, context.call),
+    membership.status({}, context.call),
+    context.daemon().local.info({}, context.call),
+  ]);
+  const managerStatus = (node: Node): string => {
+    if (node.manager === undefined) return '';
+    const member = raft.members.find((candidate) => candidate.raftId === node.manager?.raftId);
+    if (member === undefined) return 'Joining';
+    if (raft.leader === member.raftId) return 'Leader';
+    return node.status.state === 'down'
+      ? 'Unreachable'
+      : member.role === 'learner'
+        ? 'Catching up'
+        : 'Reachable';
+  };
+  const columns: Column<Node>[] = [
+    { title: 'ID', value: (node) => `${node.id}${node.id === info.nodeId ? ' *' : ''}` },
+    { title: 'HOSTNAME', value: (node) => node.description?.hostname ?? '' },
+    { title: 'STATUS', value: (node) => capitalize(node.status.state) },
+    { title: 'AVAILABILITY', value: (node) => capitalize(node.spec.availability) },
+    { title: 'MANAGER STATUS', value: managerStatus },
+    { title: 'ADDRESS', value: (node) => node.status.address },
+    { title: 'VERSION', value: (node) => node.description?.engineVersion ?? '' },
+  ];
+  const sorted = nodes.toSorted((a, b) =>
+    (a.description?.hostname ?? a.id).localeCompare(b.description?.hostname ?? b.id),
+  );
+  context.terminal.out(list(format, columns, sorted));
+}

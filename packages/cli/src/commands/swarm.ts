@@ -1,0 +1,200 @@
+/** swarmctl swarm ..., info: this machine and its cluster. */
+import type { LocalInfo } from '@swarmd/api';
+import { SwarmError } from '@swarmd/base';
+import type { Command } from 'commander';
+
+import type { Context } from '../context.ts';
+import { oneOf } from '../flags.ts';
+import { json, parseFormat, table, type Format } from '../output.ts';
+
+const CLUSTER_PORT = 4242;
+const LISTEN_DEFAULT = `0.0.0.0:${CLUSTER_PORT}`;
+
+export function addSwarmCommands(program: Command, context: Context): void {
+  program
+    .command('info')
+    .description('this machine, and the cluster it is in')
+    .option('--format <table|json>', 'output format', parseFormat, 'table')
+    .action(async (flags: { format: Format }) => {
+      const info = await context.daemon().local.info({}, context.call);
+      context.terminal.out(flags.format === 'json' ? `${JSON.stringify(info)}\n` : describe(info));
+    });
+
+  const group = program.command('swarm').description('make, join and leave a cluster');
+  addInit(group, context);
+  addJoin(group, context);
+  addLeave(group, context);
+  addJoinToken(group, context);
+  addRaftStatus(group, context);
+}
+
+function addInit(group: Command, context: Context): void {
+  group
+    .command('init')
+    .description('make a new cluster with this machine as its first manager')
+    .option('--advertise-addr <address>', 'address other machines reach this one at')
+    .option('--listen-addr <host:port>', 'where to listen', LISTEN_DEFAULT)
+    .action(async (flags: { advertiseAddr?: string; listenAddr: string }) => {
+      const info = await context.daemon().local.init(
+        {
+          advertiseAddress: flags.advertiseAddr ?? '',
+          listenAddress: flags.listenAddr,
+          spec: {},
+          forceNewCluster: false,
+        },
+        context.call,
+      );
+      context.terminal.out(
+        `This machine is now the first manager (node ${info.nodeId}) of a new cluster.\n` +
+          'To add a worker or another manager, run there what this prints:\n\n' +
+          '    swarmctl swarm join-token worker\n    swarmctl swarm join-token manager\n',
+      );
+    });
+}
+
+function addJoin(group: Command, context: Context): void {
+  group
+    .command('join')
+    .description('make this machine part of a cluster')
+    .argument('<manager...>', 'host:port of a manager')
+    .requiredOption('--token <token>', 'what "swarmctl swarm join-token" printed on a manager')
+    .option('--advertise-addr <address>', 'address other machines reach this one at')
+    .option('--listen-addr <host:port>', 'where to listen', LISTEN_DEFAULT)
+    .action(
+      async (
+        remotes: string[],
+        flags: { token: string; advertiseAddr?: string; listenAddr: string },
+      ) => {
+        const info = await context.daemon().local.join(
+          {
+            token: flags.token,
+            remotes,
+            advertiseAddress: flags.advertiseAddr ?? '',
+            listenAddress: flags.listenAddr,
+          },
+          context.call,
+        );
+        context.terminal.out(
+          `This machine joined the cluster as a ${info.role} (node ${info.nodeId}).\n`,
+        );
+      },
+    );
+}
+
+function addLeave(group: Command, context: Context): void {
+  group
+    .command('leave')
+    .description('take this machine out of its cluster')
+    .option('-f, --force', 'even if it is a manager, or no manager answers', false)
+    .action(async (flags: { force: boolean }) => {
+      await context.daemon().local.leave({ force: flags.force }, context.call);
+      context.terminal.out('This machine left the cluster.\n');
+    });
+}
+
+function addJoinToken(group: Command, context: Context): void {
+  group
+    .command('join-token')
+    .description('how to join as a worker or a manager')
+    .argument('<worker|manager>', 'role', oneOf('worker', 'manager'))
+    .option('-q, --quiet', 'the token only', false)
+    .option('--rotate', 'make a new token; the old one stops working', false)
+    .action(async (role: 'worker' | 'manager', flags: { quiet: boolean; rotate: boolean }) => {
+      const { control } = await context.cluster();
+      let cluster = await control.getCluster({}, context.call);
+      if (flags.rotate) {
+        cluster = await control.updateCluster(
+          {
+            version: cluster.meta.version,
+            rotateWorkerToken: role === 'worker',
+            rotateManagerToken: role === 'manager',
+          },
+          context.call,
+        );
+      }
+      const token = cluster.rootCa.joinTokens[role];
+      if (flags.quiet) {
+        context.terminal.out(`${token}\n`);
+        return;
+      }
+      const info = await context.daemon().local.info({}, context.call);
+      const address = info.address.includes(':') ? info.address : `${info.address}:${CLUSTER_PORT}`;
+      context.terminal.out(
+        `To add a ${role} to this cluster, run there:\n\n    swarmctl swarm join --token ${token} ${address}\n`,
+      );
+    });
+}
+
+function addRaftStatus(group: Command, context: Context): void {
+  group
+    .command('raft')
+    .description('consensus between the managers')
+    .command('status')
+    .description('term, leader, indexes and progress, as this manager sees them')
+    .option('--format <table|json>', 'output format', parseFormat, 'table')
+    .action(async (flags: { format: Format }) => {
+      const { membership } = await context.cluster();
+      const status = await membership.status({}, context.call);
+      if (flags.format === 'json') {
+        context.terminal.out(json([status]));
+        return;
+      }
+      const { role, term, commit, applied, first, last } = status;
+      context.terminal.out(
+        `${role} in term ${term}; committed ${commit}, applied ${applied}, log ${first} to ${last}\n`,
+      );
+      const progress = new Map(status.progress.map((peer) => [peer.raftId, peer]));
+      const columns = [
+        { title: 'RAFT ID', value: (m: (typeof status.members)[number]) => String(m.raftId) },
+        { title: 'NODE', value: (m: (typeof status.members)[number]) => m.nodeId },
+        { title: 'ADDRESS', value: (m: (typeof status.members)[number]) => m.address },
+        {
+          title: 'ROLE',
+          value: (m: (typeof status.members)[number]) =>
+            m.raftId === status.leader ? 'leader' : m.role,
+        },
+        {
+          title: 'MATCH',
+          value: (m: (typeof status.members)[number]) =>
+            String(progress.get(m.raftId)?.match ?? ''),
+        },
+        {
+          title: 'STATE',
+          value: (m: (typeof status.members)[number]) => progress.get(m.raftId)?.state ?? '',
+        },
+      ];
+      context.terminal.out(table(columns, status.members));
+    });
+}
+
+function describe(info: LocalInfo): string {
+  const rows: [string, string][] = [
+    ['Version', info.version],
+    ['Hostname', info.hostname],
+    ['State', info.error === '' ? info.state : `${info.state}: ${info.error}`],
+    ['Node', info.nodeId],
+    ['Cluster', info.clusterId],
+    ['Role', info.role],
+    ['Address', info.address],
+    ['Managers', info.managers.join(' ')],
+  ];
+  return rows
+    .filter(([, value]) => value !== '')
+    .map(([key, value]) => `${`${key}:`.padEnd(10)} ${value}\n`)
+    .join('');
+}
+
+/** @throws SwarmError `failed-precondition` that says what kind of machine this is instead. */
+export function requireManager(info: LocalInfo): string {
+  if (info.controlSocket !== '') return info.controlSocket;
+  if (info.state === 'inactive') {
+    throw new SwarmError(
+      'failed-precondition',
+      'this machine is in no cluster: make one with "swarmctl swarm init", or join one with "swarmctl swarm join"',
+    );
+  }
+  throw new SwarmError(
+    'failed-precondition',
+    `this machine is a worker: run the command on a manager (${info.managers.join(', ') || 'none known'})`,
+  );
+}

@@ -1,0 +1,100 @@
+/** swarmctl task ..., and the table of tasks that `service ps` and `node ps` share. */
+import type { TaskFilter } from '@swarmd/api';
+import { resolve, type Kind } from '@swarmd/client';
+import type { Node, NodeId, Task } from '@swarmd/model';
+import type { Command } from 'commander';
+
+import type { Context } from '../context.ts';
+import { ago, capitalize, json, list, parseFormat, type Column, type Format } from '../output.ts';
+
+const ID_SHORT_CHARS = 12;
+const ERROR_SHORT_CHARS = 60;
+
+export const taskName = (task: Task): string => `${task.serviceName}.${task.slot}`;
+
+function hostnames(nodes: readonly Node[]): (id: NodeId | undefined) => string {
+  const names = new Map(nodes.map((node) => [node.id, node.description?.hostname ?? node.id]));
+  return (id) => (id === undefined ? '' : (names.get(id) ?? id));
+}
+
+/** Newest first within a slot; earlier tasks of a slot are indented under it, as Docker shows them. */
+function bySlot(a: Task, b: Task): number {
+  return (
+    a.serviceName.localeCompare(b.serviceName) ||
+    a.slot - b.slot ||
+    b.meta.createdAt - a.meta.createdAt ||
+    (a.id < b.id ? 1 : -1)
+  );
+}
+
+function ports(task: Task): string {
+  return task.ports
+    .filter((port) => port.publishMode === 'host')
+    .map((port) => `*:${port.publishedPort}->${port.targetPort}/${port.protocol}`)
+    .join(',');
+}
+
+export async function printTasks(
+  context: Context,
+  options: { filter: TaskFilter; format: Format; trunc: boolean },
+): Promise<void> {
+  const { control } = await context.cluster();
+  const [found, nodes] = await Promise.all([
+    control.listTasks({ filter: options.filter }, context.call),
+    control.listNodes({ filter: {} }, context.call),
+  ]);
+  const tasks = found.toSorted(bySlot);
+  const nodeName = hostnames(nodes);
+  const first = new Set<Task>();
+  const seen = new Set<string>();
+  for (const task of tasks) {
+    const slot = `${task.serviceId}.${task.slot}`;
+    if (!seen.has(slot)) first.add(task);
+    seen.add(slot);
+  }
+  const now = context.clock.now();
+  const why = (task: Task): string =>
+    task.status.error || (task.status.state === 'pending' ? task.status.message : '');
+  const shorten = (text: string, chars: number): string =>
+    options.trunc && text.length > chars ? `${text.slice(0, chars - 1)}…` : text;
+  const columns: Column<Task>[] = [
+    { title: 'ID', value: (task) => (options.trunc ? task.id.slice(0, ID_SHORT_CHARS) : task.id) },
+    { title: 'NAME', value: (task) => `${first.has(task) ? '' : ' \\_ '}${taskName(task)}` },
+    { title: 'IMAGE', value: (task) => task.spec.container.image },
+    { title: 'NODE', value: (task) => nodeName(task.nodeId) },
+    { title: 'DESIRED STATE', value: (task) => capitalize(task.desiredState) },
+    {
+      title: 'CURRENT STATE',
+      value: (task) => `${capitalize(task.status.state)} ${ago(task.status.timestamp, now)}`,
+    },
+    { title: 'ERROR', value: (task) => shorten(why(task), ERROR_SHORT_CHARS) },
+    { title: 'PORTS', value: ports },
+  ];
+  context.terminal.out(list(options.format, columns, tasks));
+}
+
+export function addTaskCommands(program: Command, context: Context): void {
+  const group = program.command('task').description('single runs of a service');
+
+  group
+    .command('ls')
+    .description('list all tasks')
+    .option('--format <table|json>', 'output format', parseFormat, 'table')
+    .option('--no-trunc', 'do not shorten anything')
+    .action(async (flags: { format: Format; trunc: boolean }) =>
+      printTasks(context, { filter: {}, ...flags }),
+    );
+
+  group
+    .command('inspect')
+    .description('show everything about tasks, as JSON')
+    .argument('<task...>', 'id or id prefix')
+    .action(async (references: string[]) => {
+      const { control } = await context.cluster();
+      const kind: Kind<Task> = { noun: 'task', list: control.listTasks, nameOf: taskName };
+      const tasks = await Promise.all(
+        references.map((reference) => resolve(kind, reference, context.call)),
+      );
+      context.terminal.out(json(tasks, 2));
+    });
+}

@@ -1,0 +1,22 @@
+/** What every command gets: connections, where to print, when to stop. */
+import type { Call } from '@swarmd/api';
+import type { Clock } from '@swarmd/base';
+import type { ClusterClient, DaemonClient } from '@swarmd/client';
+
+export interface Terminal {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** True when progress may be redrawn in place. */
+  readonly interactive: boolean;
+  readonly readFile: (path: string) => Uint8Array;
+}
+
+export interface Context {
+  readonly terminal: Terminal;
+  readonly clock: Clock;
+  readonly call: Call;
+  /** Connects on first use. */
+  readonly daemon: () => DaemonClient;
+  /** The managers' services. @throws SwarmError when this machine is not a manager. */
+  readonly cluster: () => Promise<ClusterClient>;
+}

@@ -1,0 +1,68 @@
+/** Tables for people, JSON for programs. */
+import { InvalidArgumentError } from 'commander';
+
+export type Format = 'table' | 'json';
+
+export function parseFormat(value: string): Format {
+  if (value === 'table' || value === 'json') return value;
+  throw new InvalidArgumentError('use "table" or "json".');
+}
+
+export interface Column<T> {
+  readonly title: string;
+  readonly value: (row: T) => string;
+}
+
+/** Left-aligned columns, three spaces apart, as Docker prints them. */
+export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): string {
+  const cells = [
+    columns.map((column) => column.title),
+    ...rows.map((row) => columns.map((c) => c.value(row))),
+  ];
+  const widths = columns.map((_, i) => Math.max(...cells.map((line) => line[i]?.length ?? 0)));
+  return `${cells
+    .map((line) =>
+      line
+        .map((cell, i) => (i === line.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))
+        .join('   ')
+        .trimEnd(),
+    )
+    .join('\n')}\n`;
+}
+
+/** One JSON array with the API's field names; bytes as base64. */
+export function json(objects: readonly unknown[], indent?: number): string {
+  return `${JSON.stringify(
+    objects,
+    (_key, value: unknown) =>
+      value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value,
+    indent,
+  )}\n`;
+}
+
+/** What `ls` prints. */
+export function list<T>(format: Format, columns: readonly Column<T>[], rows: readonly T[]): string {
+  return format === 'json' ? json(rows) : table(columns, rows);
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** "5 seconds ago" and the like, for a time in milliseconds since the epoch. */
+export function ago(then: number, now: number): string {
+  const elapsed = Math.max(0, now - then);
+  const [count, unit] =
+    elapsed < MINUTE_MS
+      ? [Math.floor(elapsed / 1000), 'second']
+      : elapsed < HOUR_MS
+        ? [Math.floor(elapsed / MINUTE_MS), 'minute']
+        : elapsed < DAY_MS
+          ? [Math.floor(elapsed / HOUR_MS), 'hour']
+          : [Math.floor(elapsed / DAY_MS), 'day'];
+  return `${count} ${unit}${count === 1 ? '' : 's'} ago`;
+}
+
+export function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

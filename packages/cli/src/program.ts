@@ -1,0 +1,66 @@
+/** The whole command line as one commander program. */
+import { errorMessage, SwarmError } from '@swarmd/base';
+import { Command, CommanderError } from 'commander';
+
+import { addConfigCommands, addSecretCommands } from './commands/files.ts';
+import { addNetworkCommands } from './commands/network.ts';
+import { addNodeCommands } from './commands/node.ts';
+import { addServiceCommands } from './commands/service.ts';
+import { addSwarmCommands } from './commands/swarm.ts';
+import { addTaskCommands } from './commands/task.ts';
+import type { Context } from './context.ts';
+import { EXIT, exitCodeOf } from './exit-codes.ts';
+
+const EXIT_HELP = `
+Exit codes: 0 done; 1 failed; 2 wrong usage or value; 3 no such object; 4 no daemon, no leader or no answer in time;
+5 refused as things are (name taken, port in use, out of date, update paused); 130 interrupted.`;
+
+export function buildProgram(context: Context): Command {
+  const program = new Command('swarmctl')
+    .description('drives a swarmd cluster through the daemon of this machine')
+    .option('--run-dir <dir>', 'folder of the daemon\u2019s sockets', '/run/swarmd')
+    .version(VERSION, '-V, --version', 'print the version')
+    .enablePositionalOptions()
+    .addHelpText('after', EXIT_HELP);
+  addSwarmCommands(program, context);
+  addNodeCommands(program, context);
+  addServiceCommands(program, context);
+  addTaskCommands(program, context);
+  addNetworkCommands(program, context);
+  addSecretCommands(program, context);
+  addConfigCommands(program, context);
+  forEachCommand(program, (command) => {
+    command
+      .exitOverride()
+      .showSuggestionAfterError()
+      .showHelpAfterError(`(see: ${fullName(command)} --help)`)
+      .configureOutput({ writeOut: context.terminal.out, writeErr: context.terminal.err });
+  });
+  return program;
+}
+
+export const VERSION = '0.1.0';
+
+function forEachCommand(command: Command, visit: (command: Command) => void): void {
+  visit(command);
+  for (const child of command.commands) forEachCommand(child, visit);
+}
+
+function fullName(command: Command): string {
+  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
+}
+
+/** Runs one command line to its exit code; every failure ends as one clear message on standard error. */
+export async function runProgram(context: Context, argv: readonly string[]): Promise<number> {
+  const program = buildProgram(context);
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return EXIT.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    context.terminal.err(`swarmctl: ${errorMessage(error)}\n`);
+    if (!(error instanceof SwarmError) && error instanceof Error)
+      context.terminal.err(`${error.stack ?? ''}\n`);
+    return exitCodeOf(error);
+  }
+}
