@@ -1,1 +1,59 @@
-export {};
+export type { AssignmentDelta, NetworkDelta } from './assignment-delta.ts';
+export { connect, type Channel, type ChannelOptions, type ClientTls } from './client/channel.ts';
+export {
+  createAgentClient,
+  createCaClient,
+  createControlClient,
+  createDispatcherClient,
+  createLeaderClient,
+  createLocalClient,
+  createLogsClient,
+  createMembershipClient,
+  createWatchClient,
+} from './client/clients.ts';
+export {
+  decodeChanges,
+  decodeObject,
+  encodeChanges,
+  encodeObject,
+  type StoredObject,
+} from './codec/change.ts';
+export { messageCodec, type MessageCodec } from './codec/message.ts';
+export type { Call, Origin, PeerIdentity } from './contract/call.ts';
+export type { Control, ListFilter, ServiceCounts, TaskFilter } from './contract/control.ts';
+export type {
+  Ca,
+  Leader,
+  LiveNode,
+  Local,
+  LocalInfo,
+  Membership,
+  RaftMemberInfo,
+  RaftStatusInfo,
+  Watch,
+} from './contract/manager-side.ts';
+export type {
+  AgentMessage,
+  AgentService,
+  Dispatcher,
+  LogRecord,
+  LogRequest,
+  Logs,
+  LogSelector,
+  ManagerAddress,
+  ManagerMessage,
+  TaskStatusUpdate,
+} from './contract/node-side.ts';
+export type { ApiServer } from './server/api-server.ts';
+export { createLocalServer } from './server/local-server.ts';
+export {
+  serveAgent,
+  serveCa,
+  serveControl,
+  serveDispatcher,
+  serveLeader,
+  serveLocal,
+  serveLogs,
+  serveMembership,
+  serveWatch,
+} from './server/serve.ts';

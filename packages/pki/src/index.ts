@@ -1,1 +1,1 @@
-export {};
+export { identityFromCertificate, identityFromSubject, type NodeIdentity } from './identity.ts';

@@ -1,0 +1,70 @@
+/**
+ * Changes and objects as bytes: what managers replicate through Raft, write in snapshots and send to
+ * watchers. The bytes are the wire format, so the rules of protobuf for old and new fields hold.
+ */
+import { SwarmError } from '@swarmd/base';
+import type { Change, ObjectOf, TableName } from '@swarmd/model';
+
+import { adaptMessage, messageCodec } from './message.ts';
+
+adaptMessage('Change', {
+  toWire(change) {
+    if (change['kind'] === 'put') return { put: { [String(change['table'])]: change['object'] } };
+    return { delete: { table: change['table'], id: change['id'] } };
+  },
+  fromWire(message) {
+    if (message['delete'] !== undefined)
+      return { kind: 'delete', ...(message['delete'] as object) };
+    return { kind: 'put', ...fromObjectMessage(message['put'] as Record<string, unknown>) };
+  },
+});
+
+interface ChangeSet {
+  readonly changes: readonly Change[];
+  readonly requestId?: string;
+}
+
+const changeSets = messageCodec<ChangeSet>('ChangeSet');
+const objects = messageCodec<Record<string, unknown>>('Object');
+
+/** One entry of the replicated log. `requestId`: chosen by the proposer, given back by decoding. */
+export function encodeChanges(
+  changes: readonly Change[],
+  extra: { readonly requestId?: string } = {},
+): Uint8Array {
+  return changeSets.encode({ changes, ...extra });
+}
+
+/** @throws SwarmError `data-loss` when the bytes are no such entry. */
+export function decodeChanges(bytes: Uint8Array): { changes: Change[]; requestId?: string } {
+  const { changes, ...extra } = stored(() => changeSets.decode(bytes));
+  return { changes: [...changes], ...extra };
+}
+
+/** One object with its table, for snapshots. */
+export function encodeObject<T extends TableName>(table: T, object: ObjectOf[T]): Uint8Array {
+  return objects.encode({ [table]: object });
+}
+
+export type StoredObject = {
+  [T in TableName]: { readonly table: T; readonly object: ObjectOf[T] };
+}[TableName];
+
+/** @throws SwarmError `data-loss` when the bytes are no object. */
+export function decodeObject(bytes: Uint8Array): StoredObject {
+  return stored(() => fromObjectMessage(objects.decode(bytes))) as StoredObject;
+}
+
+function fromObjectMessage(message: Record<string, unknown> | undefined): object {
+  const [[table, object] = []] = Object.entries(message ?? {});
+  if (table === undefined) throw new SwarmError('invalid-argument', 'a change without an object');
+  return { table, object };
+}
+
+function stored<T>(decode: () => T): T {
+  try {
+    return decode();
+  } catch (cause) {
+    throw new SwarmError('data-loss', 'stored changes cannot be decoded', { cause });
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * Messages between model and wire, driven by the proto files: field names are the model's, so that a
+ * codec is compiled from the message's description and no table can fall behind. Rules:
+ *
+ * - An object with a property that its message lacks is refused: forgetting a field is loud.
+ * - A field that is not set becomes: its spec default; nothing, if it is `optional` or in a oneof; an
+ *   empty message; or zero, '', [], {}.
+ * - A oneof called `kind` is a union in the model: `{ kind: 'status-ack', sequence }`.
+ */
+import { AssertionError, SwarmError } from '@swarmd/base';
+import protobuf from 'protobufjs';
+
+import { protoRoot } from '../proto-root.ts';
+import { enumCodec, scalarCodec, type Convert, type ValueCodec } from './scalar.ts';
+import { specDefaults } from './spec-defaults.ts';
+
+export interface MessageCodec<T> {
+  /** @throws SwarmError `invalid-argument` naming the field, when a value does not fit. */
+  encode(value: T): Uint8Array;
+  /** @throws SwarmError `invalid-argument` when the bytes are no such message. */
+  decode(bytes: Uint8Array): T;
+}
+
+type Fields = Record<string, unknown>;
+
+interface FieldCodec {
+  readonly name: string;
+  readonly toWire: Convert;
+  readonly fromWire: Convert;
+  /** Value of an absent field; undefined: the property is left out. */
+  readonly absent: () => unknown;
+}
+
+/** Model shapes that differ from their message: applied before encoding and after decoding. */
+export interface Adapter {
+  toWire(value: Fields): Fields;
+  fromWire(value: Fields): Fields;
+}
+
+const adapters = new Map<string, Adapter>();
+const shapes = new Map<protobuf.Type, ValueCodec>();
+
+/** Must be called before the first use of the message; `name` as in `messageCodec`. */
+export function adaptMessage(name: string, adapter: Adapter): void {
+  adapters.set(`.swarm.v1.${name}`, adapter);
+}
+
+/** `name` without the package, e.g. "Task". The proto files are parsed at the first use. */
+export function messageCodec<T>(name: string): MessageCodec<T> {
+  let type: protobuf.Type | undefined;
+  const resolve = (): protobuf.Type => (type ??= protoRoot().lookupType(`swarm.v1.${name}`));
+  return {
+    encode(value) {
+      const message = shapeOf(resolve()).toWire(value, name);
+      return resolve()
+        .encode(message as Fields)
+        .finish();
+    },
+    decode: (bytes) => shapeOf(resolve()).fromWire(parse(resolve(), bytes), name) as T,
+  };
+}
+
+function parse(type: protobuf.Type, bytes: Uint8Array): unknown {
+  try {
+    return type.decode(bytes);
+  } catch (cause) {
+    throw new SwarmError('invalid-argument', `these bytes are no ${type.name}`, { cause });
+  }
+}
+
+function shapeOf(type: protobuf.Type): ValueCodec {
+  let shape = shapes.get(type);
+  if (shape === undefined) {
+    shape = adapt(type, compile(type));
+    shapes.set(type, shape);
+  }
+  return shape;
+}
+
+function adapt(type: protobuf.Type, shape: ValueCodec): ValueCodec {
+  const adapter = adapters.get(type.fullName);
+  if (adapter === undefined) return shape;
+  return {
+    toWire: (value, at) => shape.toWire(adapter.toWire(value as Fields), at),
+    fromWire: (value, at) => adapter.fromWire(shape.fromWire(value, at) as Fields),
+    zero: undefined,
+  };
+}
+
+function compile(type: protobuf.Type): ValueCodec {
+  const fields = type.fieldsArray.map((field) => fieldCodec(type, field));
+  const record = recordCodec(type, fields);
+  return type.oneofs?.['kind'] === undefined ? record : unionCodec(type, record);
+}
+
+function recordCodec(type: protobuf.Type, fields: readonly FieldCodec[]): ValueCodec {
+  const byName = new Map(fields.map((field) => [field.name, field]));
+  return {
+    toWire(value, at) {
+      if (typeof value !== 'object' || value === null) {
+        throw new SwarmError('invalid-argument', `${at}: is not a ${type.name}`);
+      }
+      const message: Fields = {};
+      for (const [name, item] of Object.entries(value)) {
+        if (item === undefined) continue;
+        const field = byName.get(name);
+        if (field === undefined) {
+          throw new AssertionError(`${at}.${name} is missing in the proto files (${type.name})`);
+        }
+        message[name] = field.toWire(item, `${at}.${name}`);
+      }
+      return message;
+    },
+    fromWire(message, at) {
+      const value: Fields = {};
+      for (const field of fields) {
+        const item = Object.hasOwn(message as Fields, field.name)
+          ? field.fromWire((message as Fields)[field.name], `${at}.${field.name}`)
+          : field.absent();
+        if (item !== undefined) value[field.name] = item;
+      }
+      return value;
+    },
+    zero: undefined,
+  };
+}
+
+/** `{ kind: 'status-ack', ...fields }` in the model is the message's field `statusAck` on the wire. */
+function unionCodec(type: protobuf.Type, record: ValueCodec): ValueCodec {
+  const kinds = new Map(type.fieldsArray.map((field) => [kebab(field.name), field.name]));
+  return {
+    toWire(value, at) {
+      const { kind, ...rest } = value as Fields & { kind: string };
+      const name = kinds.get(kind);
+      if (name === undefined) throw unknownKind(at, kinds);
+      return record.toWire({ [name]: rest }, at);
+    },
+    fromWire(message, at) {
+      const [[name, rest] = []] = Object.entries(record.fromWire(message, at) as Fields);
+      if (name === undefined) throw unknownKind(at, kinds);
+      return { kind: kebab(name), ...(rest as Fields) };
+    },
+    zero: undefined,
+  };
+}
+
+function unknownKind(at: string, kinds: ReadonlyMap<string, string>): SwarmError {
+  return new SwarmError('invalid-argument', `${at}: is none of ${[...kinds.keys()].join(', ')}`);
+}
+
+function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function fieldCodec(type: protobuf.Type, field: protobuf.Field): FieldCodec {
+  const single = valueCodec(field);
+  const defaults = specDefaults(type.fullName);
+  const { name } = field;
+  if (field.map) {
+    return { name, ...mapCodec(single), absent: () => defaults[name] ?? {} };
+  }
+  if (field.repeated) {
+    return { name, ...listCodec(single), absent: () => defaults[name] ?? [] };
+  }
+  const mayBeMissing = field.partOf !== null || field.getOption('proto3_optional') === true;
+  const empty = field.resolvedType instanceof protobuf.Type ? field.resolvedType : undefined;
+  const absent = (): unknown => {
+    if (Object.hasOwn(defaults, name)) return defaults[name];
+    if (mayBeMissing) return undefined;
+    return empty === undefined ? single.zero : single.fromWire(empty.create(), name);
+  };
+  // An enum that is sent as "unspecified" is not set.
+  const fromWire: Convert = (value, at) =>
+    value === 0 && single.zero === '' ? absent() : single.fromWire(value, at);
+  return { name, toWire: single.toWire, fromWire, absent };
+}
+
+function valueCodec(field: protobuf.Field): ValueCodec {
+  const nested = field.resolvedType;
+  if (nested instanceof protobuf.Enum) return enumCodec(nested);
+  if (nested === null) return scalarCodec(field.type);
+  return {
+    toWire: (value, at) => shapeOf(nested).toWire(value, at),
+    fromWire: (value, at) => shapeOf(nested).fromWire(value, at),
+    zero: undefined,
+  };
+}
+
+function listCodec(single: ValueCodec): Pick<FieldCodec, 'toWire' | 'fromWire'> {
+  const each =
+    (convert: Convert): Convert =>
+    (list, at) => {
+      if (!Array.isArray(list)) throw new SwarmError('invalid-argument', `${at}: is not a list`);
+      return list.map((item, index) => convert(item, `${at}[${index}]`));
+    };
+  return { toWire: each(single.toWire), fromWire: each(single.fromWire) };
+}
+
+function mapCodec(single: ValueCodec): Pick<FieldCodec, 'toWire' | 'fromWire'> {
+  const each =
+    (convert: Convert): Convert =>
+    (map, at) =>
+      Object.fromEntries(
+        Object.entries(map as Fields).map(([key, item]) => [key, convert(item, `${at}.${key}`)]),
+      );
+  return { toWire: each(single.toWire), fromWire: each(single.fromWire) };
+}

@@ -1,0 +1,59 @@
+/**
+ * The parsed proto files. They are read when first needed: from the folder `SWARMD_PROTO_DIR` names,
+ * else from where the source tree or a bundle keeps them.
+ */
+import { existsSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { SwarmError } from '@swarmd/base';
+import protobuf from 'protobufjs';
+
+/** Every file with a service of ours; they import the rest. */
+export const PROTO_FILES = [
+  'agent',
+  'ca',
+  'control',
+  'dispatcher',
+  'leader',
+  'local',
+  'logs',
+  'membership',
+  'watch',
+].map((name) => `swarm/v1/${name}.proto`);
+
+/** Relative to this file in the source tree, then to a bundle in `dist/` or beside `proto/`. */
+const PLACES = ['../../../proto', './proto', '../proto'];
+
+/** @throws SwarmError `failed-precondition` when the files are nowhere to be found. */
+export function protoDirectory(): string {
+  const named = process.env['SWARMD_PROTO_DIR'];
+  const candidates =
+    named === undefined || named === ''
+      ? PLACES.map((place) => fileURLToPath(new URL(place, import.meta.url)))
+      : [named];
+  const found = candidates.find((directory) =>
+    existsSync(join(directory, 'swarm/v1/control.proto')),
+  );
+  if (found === undefined) {
+    throw new SwarmError(
+      'failed-precondition',
+      `no API definitions (swarm/v1/*.proto) in ${candidates.join(', ')}; set SWARMD_PROTO_DIR to the folder that has them`,
+    );
+  }
+  return found;
+}
+
+let parsed: protobuf.Root | undefined;
+
+/** All types of `swarm.v1`, resolved. */
+export function protoRoot(): protobuf.Root {
+  if (parsed !== undefined) return parsed;
+  const directory = protoDirectory();
+  const root = new protobuf.Root();
+  root.resolvePath = (_origin, target) => (isAbsolute(target) ? target : join(directory, target));
+  root.loadSync(PROTO_FILES);
+  root.resolveAll();
+  parsed = root;
+  return root;
+}

@@ -1,0 +1,139 @@
+/** One gRPC handler for each kind of method: admits the caller, decodes, calls, encodes, maps errors. */
+import type { EventEmitter } from 'node:events';
+
+import {
+  Metadata,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type UntypedHandleCall,
+} from '@grpc/grpc-js';
+import { errorCode, errorMessage, SwarmError, type Logger } from '@swarmd/base';
+
+import type { Call } from '../contract/call.ts';
+import type { BoundMethod } from '../service/definition.ts';
+import { toStatus } from '../status.ts';
+import { readMessages, writeMessages } from '../stream.ts';
+import { admit, type Connection } from './admit.ts';
+
+/** The server a handler belongs to. */
+export interface HandlerHost {
+  readonly logger: Logger;
+  /** Aborts when the server stops. */
+  readonly stopping: AbortSignal;
+  connectionOf(call: GrpcCall): Connection;
+}
+
+export type GrpcCall =
+  | ServerUnaryCall<Uint8Array, Uint8Array>
+  | ServerReadableStream<Uint8Array, Uint8Array>
+  | ServerWritableStream<Uint8Array, Uint8Array>
+  | ServerDuplexStream<Uint8Array, Uint8Array>;
+
+export type Implementation = Readonly<
+  Record<string, (request: unknown, call: Call) => Promise<unknown> | AsyncIterable<unknown>>
+>;
+
+export function handlerFor(
+  method: BoundMethod,
+  implementation: Implementation,
+  host: HandlerHost,
+): UntypedHandleCall {
+  const target = implementation[method.name];
+  if (target === undefined) throw new TypeError(`${method.path} has no implementation`);
+  const invoke = target.bind(implementation);
+  if (!method.responseStream) {
+    return ((call: ServerUnaryCall<Uint8Array, Uint8Array>, callback: UnaryCallback) => {
+      void respond(call, callback, { method, host, invoke });
+    }) as UntypedHandleCall;
+  }
+  return ((call: StreamCall) => {
+    void stream(call, { method, host, invoke }).then(
+      () => call.end(),
+      (error: unknown) => call.emit('error', statusError(error, method, host)),
+    );
+  }) as UntypedHandleCall;
+}
+
+type StreamCall =
+  ServerWritableStream<Uint8Array, Uint8Array> | ServerDuplexStream<Uint8Array, Uint8Array>;
+type UnaryCallback = (error: Error | null, bytes?: Uint8Array) => void;
+
+interface Context {
+  readonly method: BoundMethod;
+  readonly host: HandlerHost;
+  readonly invoke: (request: unknown, call: Call) => Promise<unknown> | AsyncIterable<unknown>;
+}
+
+/** Never rejects: an error is also something to call back with. */
+async function respond(
+  call: ServerUnaryCall<Uint8Array, Uint8Array>,
+  callback: UnaryCallback,
+  context: Context,
+): Promise<void> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await answer(call, context);
+  } catch (error) {
+    callback(statusError(error, context.method, context.host));
+    return;
+  }
+  callback(null, bytes);
+}
+
+async function answer(
+  call: ServerUnaryCall<Uint8Array, Uint8Array>,
+  { method, host, invoke }: Context,
+): Promise<Uint8Array> {
+  const caller = admit(host.connectionOf(call), method, call.metadata);
+  using signal = callSignal(call, host);
+  const request = method.request.decode(call.request);
+  const response = await invoke(request, { ...caller, signal: signal.value });
+  return method.response.encode(response);
+}
+
+async function stream(call: StreamCall, { method, host, invoke }: Context): Promise<void> {
+  const caller = admit(host.connectionOf(call), method, call.metadata);
+  using signal = callSignal(call, host);
+  const request =
+    'request' in call
+      ? method.request.decode(call.request)
+      : readMessages(call, (bytes) => method.request.decode(bytes), signal.value);
+  const items = invoke(request, { ...caller, signal: signal.value }) as AsyncIterable<unknown>;
+  await writeMessages(call, items, {
+    encode: (item) => method.response.encode(item),
+    signal: signal.value,
+  });
+}
+
+/** Aborts when the caller is gone, its deadline has passed, or the server stops. */
+function callSignal(call: GrpcCall, host: HandlerHost): Disposable & { value: AbortSignal } {
+  const controller = new AbortController();
+  const cancelled = (): void =>
+    controller.abort(new SwarmError('cancelled', 'the caller has ended the call'));
+  const stopped = (): void =>
+    controller.abort(new SwarmError('unavailable', 'the server is stopping; ask another one'));
+  const events: EventEmitter = call;
+  events.on('cancelled', cancelled);
+  host.stopping.addEventListener('abort', stopped, { once: true });
+  if (call.cancelled) cancelled();
+  else if (host.stopping.aborted) stopped();
+  return {
+    value: controller.signal,
+    [Symbol.dispose]() {
+      events.off('cancelled', cancelled);
+      host.stopping.removeEventListener('abort', stopped);
+    },
+  };
+}
+
+function statusError(error: unknown, method: BoundMethod, host: HandlerHost): Error {
+  if (errorCode(error) === 'internal') {
+    host.logger.error({ err: error, method: method.path }, 'call failed unexpectedly');
+  } else {
+    host.logger.debug({ code: errorCode(error), method: method.path }, errorMessage(error));
+  }
+  const { code, details, metadata } = toStatus(error);
+  return Object.assign(new Error(details), { code, details, metadata: metadata ?? new Metadata() });
+}
