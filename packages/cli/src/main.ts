@@ -36,7 +36,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const call = { signal: controller.signal, timeoutMs: CALL_TIMEOUT_MS };
   await using connections = new AsyncDisposableStack();
   const runDir = runDirOf(argv);
-  let daemon: (DaemonClient & AsyncDisposable) | undefined;
+  let daemon: DaemonClient | undefined;
   let cluster: Promise<ClusterClient> | undefined;
   const context: Context = {
     terminal: {

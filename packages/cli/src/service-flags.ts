@@ -251,7 +251,7 @@ function restartFields(
 
 export function addCreateFlags(command: Command): Command {
   return addServiceFlags(command)
-    .requiredOption('--name <name>', 'name of the service, also its DNS name')
+    .option('--name <name>', 'name of the service, also its DNS name (default: from the image)')
     .option('-e, --env <NAME=value>', 'environment variable', collect(parseEnv))
     .option('-p, --publish <published:target>', 'port that every node answers', collect(parsePort))
     .option('--network <name>', 'overlay network to attach to', collect(parseText))

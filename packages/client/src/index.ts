@@ -1,3 +1,3 @@
-export type { ClusterClient, DaemonClient } from './cluster-client.ts';
+export { openCluster, openDaemon, type ClusterClient, type DaemonClient } from './connect.ts';
 export { judge, waitForConvergence, type Progress, type SlotProgress } from './converge.ts';
 export { resolve, type Kind } from './resolve.ts';

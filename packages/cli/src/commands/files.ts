@@ -6,16 +6,7 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { collect, parseLabel } from '../flags.ts';
 import { ago, json, list, parseFormat, type Column, type Format } from '../output.ts';
-
-export async function secretKind(context: Context): Promise<Kind<Secret>> {
-  const { control } = await context.cluster();
-  return { noun: 'secret', list: control.listSecrets, nameOf: (secret) => secret.spec.name };
-}
-
-export async function configKind(context: Context): Promise<Kind<Config>> {
-  const { control } = await context.cluster();
-  return { noun: 'config', list: control.listConfigs, nameOf: (config) => config.spec.name };
-}
+import { configKind, secretKind } from './kinds.ts';
 
 interface Verbs<T extends Secret | Config> {
   readonly noun: 'secret' | 'config';

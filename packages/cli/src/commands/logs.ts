@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { parseCount, parseDuration } from '../flags.ts';
-import { findService } from './service.ts';
+import { findService } from './kinds.ts';
 import { taskName } from './task.ts';
 
 interface LogFlags {
@@ -49,7 +49,7 @@ async function printLogs(context: Context, reference: string, flags: LogFlags): 
         ...(flags.since === undefined ? {} : { sinceMs: context.clock.now() - flags.since }),
       },
     },
-    context.call,
+    { signal: context.call.signal }, // following may take for ever
   );
   for await (const record of records) {
     const who = `${names.get(record.taskId) ?? record.taskId.slice(0, 12)}@${hosts.get(record.nodeId) ?? record.nodeId}`;

@@ -1,16 +1,12 @@
 /** swarmctl network ... */
-import { resolve, type Kind } from '@swarmd/client';
+import { resolve } from '@swarmd/client';
 import type { Network } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { collect, oneOf, parseCount, parseLabel } from '../flags.ts';
 import { json, list, parseFormat, type Column, type Format } from '../output.ts';
-
-export async function networkKind(context: Context): Promise<Kind<Network>> {
-  const { control } = await context.cluster();
-  return { noun: 'network', list: control.listNetworks, nameOf: (network) => network.spec.name };
-}
+import { networkKind } from './kinds.ts';
 
 const COLUMNS: readonly Column<Network>[] = [
   { title: 'ID', value: (network) => network.id.slice(0, 12) },

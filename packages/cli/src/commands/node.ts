@@ -1,29 +1,13 @@
 /** swarmctl node ... */
 import { SwarmError } from '@swarmd/base';
 import type { Node, NodeAvailability, NodeSpec } from '@swarmd/model';
-import { resolve, type Kind } from '@swarmd/client';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { collect, oneOf, parseLabel, parseText } from '../flags.ts';
 import { capitalize, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { findNode } from './kinds.ts';
 import { printTasks } from './task.ts';
-
-export async function nodeKind(context: Context): Promise<Kind<Node>> {
-  const { control } = await context.cluster();
-  return {
-    noun: 'node',
-    list: control.listNodes,
-    nameOf: (node) => node.description?.hostname ?? '',
-  };
-}
-
-/** A node by name, id or prefix; "self" is this machine. */
-export async function findNode(context: Context, reference: string): Promise<Node> {
-  const wanted =
-    reference === 'self' ? (await context.daemon().local.info({}, context.call)).nodeId : reference;
-  return resolve(await nodeKind(context), wanted, context.call);
-}
 
 async function update(
   context: Context,
@@ -68,6 +52,12 @@ export function addNodeCommands(program: Command, context: Context): void {
       await printTasks(context, { filter: { nodeIds: nodes.map((node) => node.id) }, ...flags });
     });
 
+  addNodeUpdate(group, context);
+  addAvailabilityCommands(group, context);
+  addNodeRemoval(group, context);
+}
+
+function addNodeUpdate(group: Command, context: Context): void {
   group
     .command('update')
     .description('change availability or labels of a node')
@@ -110,7 +100,9 @@ export function addNodeCommands(program: Command, context: Context): void {
         }));
       },
     );
+}
 
+function addAvailabilityCommands(group: Command, context: Context): void {
   for (const [name, availability, what] of [
     ['activate', 'active', 'let a node take tasks again'],
     ['pause', 'pause', 'keep the tasks of a node, give it no new ones'],
@@ -125,7 +117,9 @@ export function addNodeCommands(program: Command, context: Context): void {
           await update(context, reference, (spec) => ({ ...spec, availability }));
       });
   }
+}
 
+function addNodeRemoval(group: Command, context: Context): void {
   group
     .command('rm')
     .description('forget nodes that left or died')

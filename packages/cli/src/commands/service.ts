@@ -1,7 +1,7 @@
 /** swarmctl service ... */
 import { SwarmError } from '@swarmd/base';
 import { resolve, waitForConvergence, type Kind } from '@swarmd/client';
-import type { FileReference, Service, ServiceSpecInput } from '@swarmd/model';
+import type { Config, FileReference, Secret, Service, ServiceSpecInput } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
@@ -17,21 +17,11 @@ import {
   type UpdateFlags,
 } from '../service-flags.ts';
 import { addServiceLogs } from './logs.ts';
-import { networkKind } from './network.ts';
-import { configKind, secretKind } from './files.ts';
+import { configKind, findService, networkKind, secretKind } from './kinds.ts';
 import { printTasks } from './task.ts';
 
-export async function serviceKind(context: Context): Promise<Kind<Service>> {
-  const { control } = await context.cluster();
-  return { noun: 'service', list: control.listServices, nameOf: (service) => service.spec.name };
-}
-
-export async function findService(context: Context, reference: string): Promise<Service> {
-  return resolve(await serviceKind(context), reference, context.call);
-}
-
 interface CreateFlags extends ServiceFlags {
-  name: string;
+  name?: string;
   network?: string[];
   secret?: string[];
   config?: string[];
@@ -157,16 +147,16 @@ async function create(
   const networks = await networkKind(context);
   const secrets = await secretKind(context);
   const configs = await configKind(context);
-  const fileReference = async (
+  const fileReference = async <T extends Secret | Config>(
     text: string,
-    kind: Kind<{ id: string; spec: { name: string } }>,
+    kind: Kind<T>,
   ): Promise<Pick<FileReference, 'id' | 'name' | 'target'>> => {
     const [name = '', target] = text.split(':', 2);
     const object = await resolve(kind, name, context.call);
     return { id: object.id, name: object.spec.name, target: target ?? object.spec.name };
   };
   const base: ServiceSpecInput = {
-    name: flags.name,
+    name: flags.name ?? freeName(image, await control.listServices({ filter: {} }, context.call)),
     task: {
       container: {
         image,
@@ -191,6 +181,21 @@ async function create(
   );
   context.terminal.out(`${service.id}\n`);
   await wait(context, service, flags);
+}
+
+/** A name from the image's: "registry:5000/team/nginx:1" -> nginx, or nginx-2 when that is taken. */
+function freeName(image: string, services: readonly Service[]): string {
+  const repository = image.split('@', 1)[0]?.split('/').at(-1)?.split(':', 1)[0] ?? '';
+  const base =
+    repository
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9-]/g, '-')
+      .replaceAll(/^-+|-+$/g, '') || 'service';
+  const taken = new Set(services.map((service) => service.spec.name));
+  for (let n = 1; ; n += 1) {
+    const name = n === 1 ? base : `${base}-${n}`;
+    if (!taken.has(name)) return name;
+  }
 }
 
 async function update(

@@ -91,7 +91,11 @@ export function addTaskCommands(program: Command, context: Context): void {
     .argument('<task...>', 'id or id prefix')
     .action(async (references: string[]) => {
       const { control } = await context.cluster();
-      const kind: Kind<Task> = { noun: 'task', list: control.listTasks, nameOf: taskName };
+      const kind: Kind<Task> = {
+        noun: 'task',
+        list: (request, call) => control.listTasks(request, call),
+        nameOf: taskName,
+      };
       const tasks = await Promise.all(
         references.map((reference) => resolve(kind, reference, context.call)),
       );

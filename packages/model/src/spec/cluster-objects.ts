@@ -33,9 +33,10 @@ export type NetworkSpec = z.infer<typeof networkSpec>;
 const SECRET_BYTES_MAX = 500 * 1024;
 const CONFIG_BYTES_MAX = 1_000 * 1024;
 const bytes = (max: number) =>
-  z
-    .instanceof(Uint8Array)
-    .refine((data) => data.byteLength >= 1 && data.byteLength <= max, `must be 1 to ${max} bytes`);
+  z.custom<Uint8Array>(
+    (data) => data instanceof Uint8Array && data.byteLength >= 1 && data.byteLength <= max,
+    `must be 1 to ${max} bytes`,
+  );
 
 export const secretSpec = z.strictObject({
   name: objectName,
