@@ -45,6 +45,11 @@ export type {
   TaskStatusUpdate,
 } from './contract/node-side.ts';
 export type { ApiServer } from './server/api-server.ts';
+export {
+  createClusterServer,
+  type ClusterServer,
+  type ServerTls,
+} from './server/cluster-server.ts';
 export { createLocalServer } from './server/local-server.ts';
 export {
   serveAgent,

@@ -63,7 +63,13 @@ export function fromStatus(
   }
   const code = CODE_OF.get(error.code) ?? 'internal';
   const unclear = code === 'unavailable' && call.writes && !NEVER_SENT.test(error.details);
-  return new SwarmError(unclear ? 'unknown-outcome' : code, `${call.what}: ${error.details}`, {
-    cause: error,
-  });
+  const message = `${call.what}: ${plain(error.details)}`;
+  return new SwarmError(unclear ? 'unknown-outcome' : code, message, { cause: error });
+}
+
+/** gRPC's words without their ornaments. */
+function plain(details: string): string {
+  return details
+    .replace(/ ?Resolution note: $/, '')
+    .replace(/^No connection established\. Last error: (Error: )?/, 'no connection: ');
 }

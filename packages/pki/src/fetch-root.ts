@@ -58,7 +58,10 @@ function presentedChain(address: string, signal: AbortSignal): Promise<X509Certi
     socket.setTimeout(CONNECT_TIMEOUT_MS, () => fail(`no answer in ${CONNECT_TIMEOUT_MS} ms`));
     socket.on('error', (error) => fail(error.message, error));
     socket.on('close', () => fail('the connection was closed'));
-    socket.on('secureConnect', () => end(() => resolve(chainOf(socket))));
+    socket.on('secureConnect', () => {
+      const chain = chainOf(socket);
+      end(() => resolve(chain));
+    });
   });
 }
 

@@ -60,6 +60,9 @@ const OPTIONS: ClientOptions = {
   'grpc.use_local_subchannel_pool': 1,
 };
 
+/** A name for TLS to ask for, since IP addresses are not allowed there; nobody looks at it. */
+const TLS_OPTIONS: ClientOptions = { ...OPTIONS, 'grpc.ssl_target_name_override': 'swarm-node' };
+
 export function connect(options: ChannelOptions): Channel {
   return 'socketPath' in options ? new LocalChannel(options.socketPath) : new TlsChannel(options);
 }
@@ -101,7 +104,7 @@ class TlsChannel implements Channel {
     if (this.#client === undefined || tls !== this.#tls) {
       // Calls under way go on over the old connection until they end.
       this.#client?.close();
-      this.#client = new Client(this.address, credentials(tls, this.#options), OPTIONS);
+      this.#client = new Client(this.address, credentials(tls, this.#options), TLS_OPTIONS);
       this.#tls = tls;
     }
     return this.#client;

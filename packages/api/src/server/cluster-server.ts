@@ -1,0 +1,158 @@
+/**
+ * The server on a TCP port with mutual TLS. One port serves nodes, whose certificate must be valid,
+ * and joiners, who have none yet and may call only what is open to anyone. The TLS side is ours, so
+ * that it can ask for a certificate without insisting; gRPC gets the connections that pass.
+ */
+import type { AddressInfo } from 'node:net';
+import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
+
+import { ServerCredentials, type ConnectionInjector } from '@grpc/grpc-js';
+import { errorMessage, silentLogger, SwarmError, type Logger } from '@swarmd/base';
+import { identityFromSubject } from '@swarmd/pki';
+
+import { HANDSHAKE_TIMEOUT_MS, JOINER_CONNECTION_MS, JOINER_CONNECTIONS_MAX } from '../limits.ts';
+import { type Connection } from './admit.ts';
+import { GrpcHost, type ApiServer } from './api-server.ts';
+import type { GrpcCall } from './handlers.ts';
+
+export interface ServerTls {
+  readonly certificatePem: string;
+  readonly keyPem: string;
+  /** Root that peers' certificates must descend from; also sent, so that joiners can check it. */
+  readonly caPem: string;
+  readonly clusterId: string;
+}
+
+export interface ClusterServer extends ApiServer {
+  /** The port in use, also when 0 was asked for. */
+  readonly port: number;
+  /** Takes the credentials anew, for connections made from now on. */
+  refreshTls(): void;
+}
+
+/**
+ * Add services with `serveX`, before or after.
+ * @throws SwarmError `failed-precondition` when the address cannot be listened on.
+ */
+export async function createClusterServer(options: {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** The credentials now: asked at the start and by `refreshTls`. */
+  readonly tls: () => ServerTls;
+  readonly logger?: Logger;
+}): Promise<ClusterServer> {
+  const { host, port, tls, logger = silentLogger } = options;
+  const server = new TlsHost(tls, logger);
+  try {
+    await server.listen(host, port);
+  } catch (cause) {
+    await server[Symbol.asyncDispose]();
+    const message = `cannot listen on ${host}:${port}: ${errorMessage(cause)}`;
+    throw new SwarmError('failed-precondition', message, { cause });
+  }
+  return server;
+}
+
+class TlsHost extends GrpcHost implements ClusterServer {
+  readonly #tls: () => ServerTls;
+  readonly #listener: Server;
+  readonly #injector: ConnectionInjector;
+  readonly #sockets = new Set<TLSSocket>();
+  #joiners = 0;
+
+  constructor(tls: () => ServerTls, logger: Logger) {
+    super(
+      logger,
+      connectionOf(() => tls().clusterId),
+    );
+    this.#tls = tls;
+    this.#injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#listener = createServer({
+      ...secureContext(tls()),
+      requestCert: true,
+      rejectUnauthorized: false,
+      ALPNProtocols: ['h2'],
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    });
+    this.#listener.on('secureConnection', (socket) => this.#accept(socket));
+    this.#listener.on('tlsClientError', (error, socket) => {
+      logger.debug({ peer: socket.remoteAddress, err: error }, 'TLS handshake failed');
+      socket.destroy();
+    });
+    this.own({ [Symbol.asyncDispose]: () => this.#close() });
+  }
+
+  get port(): number {
+    return (this.#listener.address() as AddressInfo).port;
+  }
+
+  listen(host: string, port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#listener.once('error', reject);
+      this.#listener.listen({ host, port }, () => {
+        this.#listener.off('error', reject);
+        this.#listener.on('error', (err) => this.logger.error({ err }, 'listener failed'));
+        resolve();
+      });
+    });
+  }
+
+  refreshTls(): void {
+    this.#listener.setSecureContext(secureContext(this.#tls()));
+  }
+
+  #accept(socket: TLSSocket): void {
+    const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`;
+    socket.on('error', (err) => this.logger.debug({ peer, err }, 'connection failed'));
+    const refusal = this.#refusal(socket);
+    if (refusal !== undefined) {
+      this.logger.warn({ peer, reason: refusal }, 'connection refused');
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    this.#injector.injectConnection(socket);
+  }
+
+  /** Why not to talk to this peer. A certificate that is presented must be good. */
+  #refusal(socket: TLSSocket): string | undefined {
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate !== undefined) {
+      return socket.authorized ? undefined : String(socket.authorizationError);
+    }
+    if (this.#joiners >= JOINER_CONNECTIONS_MAX) return 'too many joiners at once';
+    this.#joiners += 1;
+    socket.setTimeout(JOINER_CONNECTION_MS, () => socket.destroy());
+    socket.on('close', () => (this.#joiners -= 1));
+    return undefined;
+  }
+
+  /** No new connections; the calls of present ones are ended by the caller. */
+  #close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#listener.close(() => undefined);
+      resolve();
+    });
+  }
+}
+
+/** gRPC reports a certificate only when TLS has verified it. */
+function connectionOf(clusterId: () => string): (call: GrpcCall) => Connection {
+  return (call) => {
+    const certificate = call.getAuthContext().sslPeerCertificate;
+    const peer = certificate === undefined ? undefined : identityFromSubject(certificate.subject);
+    const known = peer !== undefined && peer.clusterId === clusterId();
+    return known ? { kind: 'cluster', peer } : { kind: 'cluster' };
+  };
+}
+
+function secureContext(tls: ServerTls): SecureContextOptions {
+  return {
+    cert: `${tls.certificatePem}\n${tls.caPem}`,
+    key: tls.keyPem,
+    ca: tls.caPem,
+    minVersion: 'TLSv1.3',
+  };
+}
