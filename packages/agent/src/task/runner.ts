@@ -84,6 +84,7 @@ export class TaskRunner implements AsyncDisposable {
     const { life, effects } = step(before, observation, this.#deps.clock.now());
     this.#life = life;
     if (life.phase !== 'running') this.#running.abort();
+    if (life.phase !== before.phase) this.#retry?.cancel();
     if (life.status !== before.status) this.#report(life);
     this.#changed.notify();
     for (const effect of effects) this.#run(effect);

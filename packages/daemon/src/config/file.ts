@@ -1,0 +1,35 @@
+/** The configuration file. Loaded only where there is one: zod costs an idle worker memory. */
+import { readFile } from 'node:fs/promises';
+
+import { errorMessage, SwarmError } from '@swarmd/base';
+import { z } from 'zod';
+
+import { LOG_LEVELS, type GivenSettings } from './settings.ts';
+
+const schema = z.strictObject({
+  stateDir: z.string().min(1).optional(),
+  runDir: z.string().min(1).optional(),
+  listenAddr: z.string().optional(),
+  advertiseAddr: z.string().optional(),
+  cgroupParent: z.string().min(1).optional(),
+  insecureRegistries: z.array(z.string().min(1)).optional(),
+  logLevel: z.enum(LOG_LEVELS).optional(),
+  nodeLabels: z.record(z.string().min(1), z.string()).optional(),
+});
+
+/** @throws SwarmError `invalid-argument` naming the file and the key. */
+export async function readConfigFile(path: string): Promise<GivenSettings> {
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw new SwarmError('invalid-argument', `${path}: ${errorMessage(cause)}`, { cause });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => {
+    const key = issue.path.join('.');
+    return key === '' ? issue.message : `${key}: ${issue.message}`;
+  });
+  throw new SwarmError('invalid-argument', `${path}: ${problems.join('; ')}`);
+}

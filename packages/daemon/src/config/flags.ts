@@ -1,0 +1,95 @@
+/** The command line of swarmd. */
+import { parseArgs } from 'node:util';
+
+import { errorMessage, SwarmError } from '@swarmd/base';
+
+import { LOG_LEVELS, type GivenSettings, type LogLevel } from './settings.ts';
+
+export const USAGE = `swarmd: runs this machine's part of a Swarmd cluster
+
+Usage: swarmd [flags]
+
+  --config FILE              settings as JSON; flags win over it (default /etc/swarmd/config.json if it exists)
+  --state-dir DIR            what must survive a boot (default /var/lib/swarmd)
+  --run-dir DIR              sockets and what must not survive a boot (default /run/swarmd)
+  --listen-addr ADDR[:PORT]  cluster API; Raft and the agent listen on the next two ports (default 0.0.0.0:4242)
+  --advertise-addr ADDR      address that other machines reach this one at
+  --cgroup-parent PATH       cgroup below which containers are put (default swarmd)
+  --insecure-registry HOST   registry without TLS, host[:port]; may be repeated
+  --node-label KEY=VALUE     label of this machine's engine; may be repeated
+  --log-level LEVEL          ${LOG_LEVELS.join(', ')} (default info)
+  --version, --help
+`;
+
+export interface Flags {
+  readonly help: boolean;
+  readonly version: boolean;
+  readonly config: string | undefined;
+  readonly settings: GivenSettings;
+}
+
+/** @throws SwarmError `invalid-argument` naming the flag. */
+export function parseFlags(args: readonly string[]): Flags {
+  const { values } = parse(args);
+  return {
+    help: values.help ?? false,
+    version: values.version ?? false,
+    config: values.config,
+    settings: {
+      stateDir: values['state-dir'],
+      runDir: values['run-dir'],
+      listenAddr: values['listen-addr'],
+      advertiseAddr: values['advertise-addr'],
+      cgroupParent: values['cgroup-parent'],
+      insecureRegistries: values['insecure-registry'],
+      logLevel: logLevel(values['log-level']),
+      nodeLabels: nodeLabels(values['node-label'] ?? []),
+    },
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: false,
+      options: {
+        config: { type: 'string' },
+        'state-dir': { type: 'string' },
+        'run-dir': { type: 'string' },
+        'listen-addr': { type: 'string' },
+        'advertise-addr': { type: 'string' },
+        'cgroup-parent': { type: 'string' },
+        'insecure-registry': { type: 'string', multiple: true },
+        'node-label': { type: 'string', multiple: true },
+        'log-level': { type: 'string' },
+        version: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (cause) {
+    const said = errorMessage(cause).split('. ')[0] ?? '';
+    throw new SwarmError('invalid-argument', `${said}. See swarmd --help`, { cause });
+  }
+}
+
+function logLevel(value: string | undefined): LogLevel | undefined {
+  if (value === undefined) return undefined;
+  const level = LOG_LEVELS.find((known) => known === value);
+  if (level !== undefined) return level;
+  throw new SwarmError(
+    'invalid-argument',
+    `--log-level "${value}" must be one of ${LOG_LEVELS.join(', ')}`,
+  );
+}
+
+function nodeLabels(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=');
+      if (at < 1)
+        throw new SwarmError('invalid-argument', `--node-label "${pair}" must be KEY=VALUE`);
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+}

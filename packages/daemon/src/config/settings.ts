@@ -1,0 +1,91 @@
+/** What swarmd is told by flags and its configuration file, checked and complete. */
+import { isIPv4 } from 'node:net';
+
+import { SwarmError } from '@swarmd/base';
+
+import { DEFAULT_PORT } from '../limits.ts';
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** As given: every key may be missing. The configuration file has the same keys. */
+export interface GivenSettings {
+  readonly stateDir?: string | undefined;
+  readonly runDir?: string | undefined;
+  readonly listenAddr?: string | undefined;
+  readonly advertiseAddr?: string | undefined;
+  readonly cgroupParent?: string | undefined;
+  readonly insecureRegistries?: readonly string[] | undefined;
+  readonly logLevel?: LogLevel | undefined;
+  readonly nodeLabels?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface Settings {
+  readonly stateDir: string;
+  readonly runDir: string;
+  /** Where the cluster API listens. */
+  readonly listen: HostPort;
+  /** Undefined: chosen at init or join. */
+  readonly advertiseAddr: string | undefined;
+  readonly cgroupParent: string;
+  readonly insecureRegistries: readonly string[];
+  readonly logLevel: LogLevel;
+  readonly nodeLabels: Readonly<Record<string, string>>;
+}
+
+/** Flags win over the file; lists and labels add up. */
+export function settle(file: GivenSettings, flags: GivenSettings): Settings {
+  const advertiseAddr = flags.advertiseAddr ?? file.advertiseAddr;
+  return {
+    stateDir: flags.stateDir ?? file.stateDir ?? '/var/lib/swarmd',
+    runDir: flags.runDir ?? file.runDir ?? '/run/swarmd',
+    listen: parseHostPort(flags.listenAddr ?? file.listenAddr ?? '0.0.0.0', {
+      what: 'listen address',
+      defaultPort: DEFAULT_PORT,
+    }),
+    advertiseAddr: advertiseAddr === undefined ? undefined : checkAdvertise(advertiseAddr),
+    cgroupParent: flags.cgroupParent ?? file.cgroupParent ?? 'swarmd',
+    insecureRegistries: [...(file.insecureRegistries ?? []), ...(flags.insecureRegistries ?? [])],
+    logLevel: flags.logLevel ?? file.logLevel ?? 'info',
+    nodeLabels: { ...file.nodeLabels, ...flags.nodeLabels },
+  };
+}
+
+/** @throws SwarmError `invalid-argument` unless `text` is ADDRESS or ADDRESS:PORT with IPv4. */
+export function parseHostPort(
+  text: string,
+  options: { what: string; defaultPort: number },
+): HostPort {
+  const [host = '', port, ...rest] = text.split(':');
+  const number = port === undefined ? options.defaultPort : Number(port);
+  if (
+    !isIPv4(host) ||
+    rest.length > 0 ||
+    !Number.isInteger(number) ||
+    number < 1 ||
+    number > 65_533
+  ) {
+    throw new SwarmError(
+      'invalid-argument',
+      `${options.what} "${text}" must be an IPv4 address, perhaps with a port, such as 10.0.0.1:4242`,
+    );
+  }
+  return { host, port: number };
+}
+
+/** @throws SwarmError `invalid-argument` for addresses that no other machine can reach. */
+export function checkAdvertise(text: string): string {
+  const { host } = parseHostPort(text, { what: 'advertised address', defaultPort: DEFAULT_PORT });
+  if (host === '0.0.0.0') {
+    throw new SwarmError(
+      'invalid-argument',
+      'the advertised address must be one that other machines reach this one at, not 0.0.0.0',
+    );
+  }
+  return text;
+}

@@ -1,0 +1,31 @@
+/** Bounds of the daemon, each with its reason. */
+
+/** TCP 4242: cluster API; Raft and the agent's listener take the next two ports. */
+export const DEFAULT_PORT = 4_242;
+export const RAFT_PORT_OFFSET = 1;
+export const AGENT_PORT_OFFSET = 2;
+
+/** A clean shutdown takes a second; a supervisor kills after ten. */
+export const SHUTDOWN_MAX_MS = 9_000;
+/** What the manager process may take of it. */
+export const MANAGER_STOP_MAX_MS = 6_000;
+/** From fork to serving: reading a large log from a slow disk takes its time. */
+export const MANAGER_START_MAX_MS = 60_000;
+/** Pauses before a crashed manager process is started again. */
+export const MANAGER_RESTART_FIRST_MS = 200;
+export const MANAGER_RESTART_MAX_MS = 10_000;
+
+/** One question to one remote while joining. */
+export const JOIN_CALL_MAX_MS = 10_000;
+/** Adding a manager waits for a commit, perhaps across an election. */
+export const MEMBERSHIP_CALL_MAX_MS = 20_000;
+/** Leaving waits for the containers' grace periods. */
+export const DRAIN_MAX_MS = 60_000;
+
+/** A certificate is renewed at a random point of this part of its life (SwarmKit's). */
+export const RENEW_FROM = 0.5;
+export const RENEW_UNTIL = 0.8;
+export const RENEW_RETRY_FIRST_MS = 5_000;
+export const RENEW_RETRY_MAX_MS = 3_600_000;
+/** Timers overflow beyond 24.8 days: look again at least this often. */
+export const RENEW_LOOK_MAX_MS = 24 * 3_600_000;

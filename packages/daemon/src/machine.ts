@@ -1,0 +1,39 @@
+/** Containers and networking of this machine, with the daemon's settings. */
+import type { Logger } from '@swarmd/base';
+import { systemClock } from '@swarmd/base/system';
+import { createExecutor } from '@swarmd/executor';
+import { createNetworkPlane } from '@swarmd/network';
+
+import { AGENT_PORT_OFFSET, RAFT_PORT_OFFSET } from './limits.ts';
+import type { Settings } from './config/settings.ts';
+import type { Machine } from './node-daemon.ts';
+
+export async function openMachine(settings: Settings, logger: Logger): Promise<Machine> {
+  const { stateDir, runDir, listen } = settings;
+  await using opening = new AsyncDisposableStack();
+  const executor = opening.use(
+    await createExecutor({
+      stateDir,
+      runDir,
+      cgroupParent: settings.cgroupParent,
+      insecureRegistries: settings.insecureRegistries,
+      clock: systemClock,
+      logger: logger.child({ part: 'executor' }),
+    }),
+  );
+  const plane = opening.use(
+    await createNetworkPlane({
+      runDir,
+      controlPorts: [listen.port, listen.port + RAFT_PORT_OFFSET, listen.port + AGENT_PORT_OFFSET],
+      clock: systemClock,
+      logger: logger.child({ part: 'network' }),
+    }),
+  );
+  const opened = opening.move();
+  return {
+    executor,
+    plane,
+    destroy: () => plane.destroy(),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}

@@ -1,0 +1,173 @@
+/**
+ * A machine that is in a cluster: its agent, its agent's listener, on managers the manager process,
+ * and the renewal of its certificate. Disposing it leaves the containers running.
+ */
+import { connect, createClusterServer, createDispatcherClient, serveAgent } from '@swarmd/api';
+import { startAgent, type Agent, type Executor, type NetworkPlane } from '@swarmd/agent';
+import { errorMessage, Scope, type Clock, type Logger, type Random } from '@swarmd/base';
+
+import { parseHostPort, type HostPort, type Settings } from './config/settings.ts';
+import type { Credentials, Identity, IdentityStore } from './identity/identity.ts';
+import { keepRenewing } from './identity/renewal.ts';
+import { AGENT_PORT_OFFSET, DEFAULT_PORT, RAFT_PORT_OFFSET } from './limits.ts';
+import type { ManagerProcess } from './manager/manager-process.ts';
+import type { ManagerStart } from './manager/protocol.ts';
+import { VERSION } from './version.ts';
+
+export interface MemberDeps {
+  readonly settings: Settings;
+  readonly identities: IdentityStore;
+  readonly executor: Executor;
+  readonly plane: NetworkPlane;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export class Member implements AsyncDisposable {
+  readonly #scope: Scope;
+  readonly #manager: ManagerProcess | undefined;
+  #identity: Identity;
+  #agent: Agent | undefined;
+
+  private constructor(identity: Identity, manager: ManagerProcess | undefined, logger: Logger) {
+    this.#identity = identity;
+    this.#manager = manager;
+    this.#scope = new Scope((name, error) =>
+      logger.error({ name, error: errorMessage(error) }, 'work of the daemon failed'),
+    );
+    if (manager !== undefined) this.#scope.own(manager);
+  }
+
+  /** Takes over `manager`: it is disposed with the member, also when starting fails. */
+  static async start(
+    identity: Identity,
+    manager: ManagerProcess | undefined,
+    deps: MemberDeps,
+  ): Promise<Member> {
+    const member = new Member(identity, manager, deps.logger);
+    try {
+      await member.#start(deps);
+    } catch (error) {
+      await member[Symbol.asyncDispose]();
+      throw error;
+    }
+    return member;
+  }
+
+  get identity(): Identity {
+    return this.#identity;
+  }
+
+  /** What does not work at the moment; empty when all is well. */
+  get error(): string {
+    return this.#manager?.error ?? '';
+  }
+
+  /** Managers it knows, host:port. */
+  get managers(): readonly string[] {
+    return this.#agent?.managers() ?? this.#identity.membership.managers;
+  }
+
+  /** Ends this machine's containers. */
+  async drain(signal: AbortSignal): Promise<void> {
+    await this.#agent?.drain(signal);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#scope[Symbol.asyncDispose]();
+  }
+
+  async #start(deps: MemberDeps): Promise<void> {
+    const { settings, executor, plane, clock, random, logger } = deps;
+    const { membership } = this.#identity;
+    const address = parseAddress(membership.advertise);
+    const listen = parseAddress(membership.listen);
+    const agentPort = listen.port + AGENT_PORT_OFFSET;
+    const agent = await startAgent({
+      nodeId: membership.nodeId,
+      stateDir: settings.stateDir,
+      runDir: settings.runDir,
+      executor,
+      plane,
+      address: address.host,
+      agentAddress: `${address.host}:${agentPort}`,
+      engineVersion: VERSION,
+      labels: settings.nodeLabels,
+      managers: membership.managers,
+      connect: (manager) => this.#dispatcherAt(manager),
+      clock,
+      random,
+      logger,
+    });
+    this.#agent = this.#scope.own(agent);
+    const server = this.#scope.own(
+      await createClusterServer({
+        host: listen.host,
+        port: agentPort,
+        tls: () => ({ ...this.#identity.credentials, clusterId: membership.clusterId }),
+        logger,
+      }),
+    );
+    serveAgent(server, agent.service);
+    this.#scope.spawn('renewal', (signal) =>
+      keepRenewing(
+        {
+          identity: () => this.#identity,
+          managers: () => this.managers,
+          onRenewed: async (credentials) => {
+            await deps.identities.saveCredentials(credentials);
+            this.#identity = { ...this.#identity, credentials };
+            this.#manager?.setCredentials(credentials);
+            server.refreshTls();
+          },
+          clock,
+          random,
+          logger,
+        },
+        signal,
+      ),
+    );
+  }
+
+  #dispatcherAt(address: string) {
+    const channel = connect({
+      address,
+      tls: () => this.#identity.credentials,
+      serverRole: 'manager',
+      clusterId: this.#identity.membership.clusterId,
+    });
+    return {
+      dispatcher: createDispatcherClient(channel),
+      [Symbol.asyncDispose]: () => Promise.resolve(channel[Symbol.dispose]()),
+    };
+  }
+}
+
+/** What the manager process of this identity is started with. */
+export function managerStart(
+  { membership, credentials }: { membership: Identity['membership']; credentials: Credentials },
+  settings: Settings,
+  how: Pick<ManagerStart, 'raftStart' | 'bootstrap'>,
+): ManagerStart {
+  const listen = parseAddress(membership.listen);
+  const advertise = parseAddress(membership.advertise);
+  return {
+    stateDir: settings.stateDir,
+    runDir: settings.runDir,
+    logLevel: settings.logLevel,
+    nodeId: membership.nodeId,
+    clusterId: membership.clusterId,
+    credentials,
+    raftId: membership.raftId ?? 0,
+    apiListen: listen,
+    apiAdvertise: `${advertise.host}:${advertise.port}`,
+    raftListen: { host: listen.host, port: listen.port + RAFT_PORT_OFFSET },
+    raftAdvertise: `${advertise.host}:${advertise.port + RAFT_PORT_OFFSET}`,
+    ...how,
+  };
+}
+
+function parseAddress(text: string): HostPort {
+  return parseHostPort(text, { what: 'address', defaultPort: DEFAULT_PORT });
+}

@@ -1,0 +1,316 @@
+/**
+ * What `swarmctl swarm init|join|leave` and a restart do to this machine. One such change at a time;
+ * one that fails leaves the machine as it was.
+ */
+import { rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+
+import type { Executor, NetworkPlane } from '@swarmd/agent';
+import type { LocalInfo } from '@swarmd/api';
+import {
+  errorMessage,
+  SwarmError,
+  withDeadline,
+  type Clock,
+  type Ids,
+  type Logger,
+  type Random,
+} from '@swarmd/base';
+
+import type { Settings } from './config/settings.ts';
+import type { Identity, IdentityStore } from './identity/identity.ts';
+import { DRAIN_MAX_MS } from './limits.ts';
+import { ManagerProcess, type ManagerProcessDeps } from './manager/manager-process.ts';
+import type { ManagerStart } from './manager/protocol.ts';
+import { managerStart, Member } from './member.ts';
+import { chooseAddresses } from './swarm/addresses.ts';
+import { newCluster } from './swarm/init.ts';
+import { joinCluster, leaveManagers } from './swarm/join.ts';
+import { VERSION } from './version.ts';
+
+/** Containers and networking of this machine, made when it joins a cluster and not before. */
+export interface Machine extends AsyncDisposable {
+  readonly executor: Executor;
+  readonly plane: NetworkPlane;
+  /** Removes every trace from the kernel and the disk: the machine leaves. */
+  destroy(): Promise<void>;
+}
+
+export interface NodeDaemonDeps {
+  readonly settings: Settings;
+  readonly identities: IdentityStore;
+  readonly openMachine: () => Promise<Machine>;
+  readonly forkManager: ManagerProcessDeps['fork'];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ids: Ids;
+  readonly logger: Logger;
+}
+
+export interface InitRequest {
+  readonly advertiseAddress: string;
+  readonly listenAddress: string;
+  readonly spec: object;
+  readonly forceNewCluster: boolean;
+}
+
+export interface JoinRequest {
+  readonly token: string;
+  readonly remotes: readonly string[];
+  readonly advertiseAddress: string;
+  readonly listenAddress: string;
+}
+
+interface Active {
+  readonly member: Member;
+  readonly machine: Machine;
+}
+
+export class NodeDaemon implements AsyncDisposable {
+  readonly #deps: NodeDaemonDeps;
+  #active: Active | undefined;
+  /** The change under way, e.g. "joining". */
+  #changing = '';
+  #changed: Promise<unknown> = Promise.resolve();
+  #error = '';
+  #identity: Identity | undefined;
+
+  constructor(deps: NodeDaemonDeps) {
+    this.#deps = deps;
+  }
+
+  info(): LocalInfo {
+    const membership = this.#identity?.membership;
+    const error = this.#error || (this.#active?.member.error ?? '');
+    const { settings } = this.#deps;
+    return {
+      state: this.#state(),
+      error,
+      nodeId: membership?.nodeId ?? '',
+      clusterId: membership?.clusterId ?? '',
+      role: membership?.role ?? '',
+      hostname: hostname(),
+      version: VERSION,
+      address: membership?.advertise.split(':')[0] ?? settings.advertiseAddr ?? '',
+      managers: this.#active?.member.managers ?? membership?.managers ?? [],
+      controlSocket: membership?.role === 'manager' ? join(settings.runDir, 'control.sock') : '',
+    };
+  }
+
+  /** Continues in the cluster this machine is in, if it is in one. */
+  async resume(): Promise<void> {
+    await this.#change('starting', async () => {
+      this.#identity = await this.#deps.identities.load();
+      if (this.#identity === undefined) {
+        await this.#removeState(); // What an interrupted init or join may have left.
+        return;
+      }
+      const { membership } = this.#identity;
+      this.#deps.logger.info({ node: membership.nodeId, role: membership.role }, 'resuming');
+      const manager =
+        membership.role === 'manager'
+          ? ManagerProcess.resume(
+              this.#startOf(this.#identity, { raftStart: 'restart' }),
+              this.#managerDeps(),
+            )
+          : undefined;
+      await this.#activate(this.#identity, manager);
+    }).catch((error: unknown) => {
+      this.#error = errorMessage(error);
+      this.#deps.logger.error({ error: this.#error }, 'cannot continue in the cluster');
+    });
+  }
+
+  /** Makes a new cluster with this machine as its first manager. */
+  async init(request: InitRequest, signal: AbortSignal): Promise<LocalInfo> {
+    if (request.forceNewCluster) {
+      throw new SwarmError(
+        'unimplemented',
+        'making a new cluster from an old state is not supported',
+      );
+    }
+    const { settings, identities } = this.#deps;
+    return this.#enter('initializing', async () => {
+      const { identity, rootCa } = newCluster(chooseAddresses(request, settings), this.#deps);
+      const start = this.#startOf(identity, {
+        raftStart: 'bootstrap',
+        bootstrap: { clusterSpec: request.spec, rootCa },
+      });
+      const manager = await ManagerProcess.start(start, this.#managerDeps(), signal);
+      await disposingOnFailure(manager, () => identities.save(identity));
+      await this.#activate(identity, manager);
+    });
+  }
+
+  /** Makes this machine part of an existing cluster. */
+  async join(request: JoinRequest, signal: AbortSignal): Promise<LocalInfo> {
+    const { settings, identities } = this.#deps;
+    return this.#enter('joining', async () => {
+      const identity = await joinCluster(request, chooseAddresses(request, settings), signal);
+      const manager =
+        identity.membership.role === 'manager'
+          ? await this.#joinAsManager(identity, signal)
+          : undefined;
+      await disposingOnFailure(manager, () => identities.save(identity));
+      await this.#activate(identity, manager);
+    });
+  }
+
+  /** Ends this machine's containers and forgets the cluster. `force`: also when the others cannot be told. */
+  async leave({ force }: { force: boolean }, signal: AbortSignal): Promise<void> {
+    await this.#change('leaving', async () => {
+      const identity = this.#identity;
+      if (identity === undefined) {
+        throw new SwarmError('failed-precondition', 'this machine is in no cluster');
+      }
+      if (identity.membership.role === 'manager')
+        await this.#leaveManagers(identity, force, signal);
+      const { clock, logger } = this.#deps;
+      const active = this.#active;
+      this.#active = undefined;
+      if (active !== undefined) {
+        const limit = { clock, timeoutMs: DRAIN_MAX_MS, what: 'ending the containers', signal };
+        await withDeadline(limit, (signal) => active.member.drain(signal)).catch((error: unknown) =>
+          logger.warn({ error: errorMessage(error) }, 'leaving without waiting'),
+        );
+        await active.member[Symbol.asyncDispose]();
+        await active.machine.destroy();
+        await active.machine[Symbol.asyncDispose]();
+      }
+      await this.#deps.identities.remove();
+      await this.#removeState();
+      this.#identity = undefined;
+      this.#error = '';
+      logger.info({}, 'left the cluster');
+    });
+  }
+
+  /** Containers survive. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#changed.catch(() => undefined); // Its caller has heard.
+    await this.#deactivate();
+  }
+
+  #state(): LocalInfo['state'] {
+    if (this.#changing === 'joining' || this.#changing === 'initializing') return 'pending';
+    if (this.#changing === 'starting') return 'pending';
+    if (this.#error !== '') return 'error';
+    return this.#identity === undefined ? 'inactive' : 'active';
+  }
+
+  /** A change from being in no cluster to being in one. */
+  async #enter(name: string, fn: () => Promise<void>): Promise<LocalInfo> {
+    await this.#change(name, async () => {
+      if (this.#identity !== undefined || this.#error !== '') {
+        const { clusterId = '' } = this.#identity?.membership ?? {};
+        throw new SwarmError(
+          'failed-precondition',
+          `this machine is in cluster ${clusterId} already; leave it first with: swarmctl swarm leave`,
+        );
+      }
+      try {
+        await fn();
+      } catch (error) {
+        await this.#deactivate();
+        await this.#deps.identities.remove();
+        await this.#removeState();
+        throw error;
+      }
+    });
+    return this.info();
+  }
+
+  async #change<T>(name: string, fn: () => Promise<T>): Promise<T> {
+    if (this.#changing !== '') {
+      throw new SwarmError(
+        'failed-precondition',
+        `this machine is ${this.#changing}; try again then`,
+      );
+    }
+    this.#changing = name;
+    const work = fn().finally(() => (this.#changing = ''));
+    this.#changed = work;
+    return work;
+  }
+
+  /** Takes over `manager`. */
+  async #activate(identity: Identity, manager: ManagerProcess | undefined): Promise<void> {
+    const machine = await disposingOnFailure(manager, () => this.#deps.openMachine());
+    const { executor, plane } = machine;
+    const member = await disposingOnFailure(machine, () =>
+      Member.start(identity, manager, { ...this.#deps, executor, plane }),
+    );
+    this.#active = { member, machine };
+    this.#identity = identity;
+  }
+
+  async #deactivate(): Promise<void> {
+    const active = this.#active;
+    this.#active = undefined;
+    await active?.member[Symbol.asyncDispose]();
+    await active?.machine[Symbol.asyncDispose]();
+  }
+
+  async #joinAsManager(identity: Identity, signal: AbortSignal): Promise<ManagerProcess> {
+    try {
+      const start = this.#startOf(identity, { raftStart: 'join' });
+      return await ManagerProcess.start(start, this.#managerDeps(), signal);
+    } catch (error) {
+      // The others have added this machine already: without this they wait for it for ever.
+      await leaveManagers(identity, identity.membership.managers, signal).catch((cause: unknown) =>
+        this.#deps.logger.error({ error: errorMessage(cause) }, 'cannot take the join back'),
+      );
+      throw error;
+    }
+  }
+
+  async #leaveManagers(identity: Identity, force: boolean, signal: AbortSignal): Promise<void> {
+    const managers = this.#active?.member.managers ?? identity.membership.managers;
+    try {
+      await leaveManagers(identity, managers, signal);
+    } catch (error) {
+      if (!force) {
+        const why = `${errorMessage(error)}. To leave all the same: swarmctl swarm leave --force`;
+        throw new SwarmError('failed-precondition', why, { cause: error });
+      }
+      this.#deps.logger.warn(
+        { error: errorMessage(error) },
+        'leaving without telling the managers',
+      );
+    }
+  }
+
+  #startOf(identity: Identity, how: Pick<ManagerStart, 'raftStart' | 'bootstrap'>): ManagerStart {
+    return managerStart(identity, this.#deps.settings, how);
+  }
+
+  #managerDeps(): ManagerProcessDeps {
+    const { forkManager, clock, random, logger } = this.#deps;
+    return { fork: forkManager, clock, random, logger };
+  }
+
+  async #removeState(): Promise<void> {
+    const { stateDir, runDir } = this.#deps.settings;
+    for (const folder of [
+      join(stateDir, 'manager'),
+      join(stateDir, 'agent'),
+      join(runDir, 'agent'),
+    ]) {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+/** Runs `fn`; when it fails, disposes `owned` before passing the failure on. */
+async function disposingOnFailure<T>(
+  owned: AsyncDisposable | undefined,
+  fn: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await fn();
+  } catch (error) {
+    await owned?.[Symbol.asyncDispose]();
+    throw error;
+  }
+}

@@ -1,0 +1,56 @@
+/** Which addresses a machine uses in its cluster: said by the request, by swarmd's settings, or plain. */
+import { networkInterfaces } from 'node:os';
+
+import { SwarmError } from '@swarmd/base';
+
+import { checkAdvertise, parseHostPort, type Settings } from '../config/settings.ts';
+
+export interface Addresses {
+  /** host:port that other nodes use. */
+  readonly advertise: string;
+  /** host:port to listen on. */
+  readonly listen: string;
+}
+
+/** @throws SwarmError `invalid-argument` when an address is malformed or has to be chosen by the user. */
+export function chooseAddresses(
+  request: { advertiseAddress: string; listenAddress: string },
+  settings: Settings,
+  own: readonly string[] = ownAddresses(),
+): Addresses {
+  const listen =
+    request.listenAddress === ''
+      ? settings.listen
+      : parseHostPort(request.listenAddress, {
+          what: 'listen address',
+          defaultPort: settings.listen.port,
+        });
+  const wanted = request.advertiseAddress || settings.advertiseAddr;
+  const fallback = listen.host === '0.0.0.0' ? only(own) : listen.host;
+  const advertise = parseHostPort(checkAdvertise(wanted ?? fallback), {
+    what: 'advertised address',
+    defaultPort: listen.port,
+  });
+  return {
+    advertise: `${advertise.host}:${advertise.port}`,
+    listen: `${listen.host}:${listen.port}`,
+  };
+}
+
+function only(own: readonly string[]): string {
+  const [address, ...others] = own;
+  if (address !== undefined && others.length === 0) return address;
+  const which = address === undefined ? 'has no address' : `has several (${own.join(', ')})`;
+  throw new SwarmError(
+    'invalid-argument',
+    `say --advertise-addr: this machine ${which}, and other machines must reach it at one`,
+  );
+}
+
+/** IPv4 addresses other machines may know this one by. */
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ family, internal }) => family === 'IPv4' && !internal)
+    .map(({ address }) => address);
+}

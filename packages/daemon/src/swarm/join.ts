@@ -1,0 +1,132 @@
+/** Becoming part of a cluster, and ceasing to be one of its managers. Nothing is written here. */
+import { connect, createCaClient, createMembershipClient } from '@swarmd/api';
+import { errorCode, errorMessage, SwarmError, type ErrorCode } from '@swarmd/base';
+import { asId } from '@swarmd/model';
+import { createKeyAndCsr, fetchRootCa, parseJoinToken } from '@swarmd/pki';
+
+import { parseHostPort } from '../config/settings.ts';
+import type { Identity } from '../identity/identity.ts';
+import {
+  DEFAULT_PORT,
+  JOIN_CALL_MAX_MS,
+  MEMBERSHIP_CALL_MAX_MS,
+  RAFT_PORT_OFFSET,
+} from '../limits.ts';
+import type { Addresses } from './addresses.ts';
+
+/**
+ * A certificate from one of the managers at `remotes`, and for managers a place in Raft.
+ * @throws SwarmError saying what each remote answered.
+ */
+export async function joinCluster(
+  request: { token: string; remotes: readonly string[] },
+  addresses: Addresses,
+  signal: AbortSignal,
+): Promise<Identity> {
+  parseJoinToken(request.token);
+  const remotes = request.remotes.map((remote) => {
+    const { host, port } = parseHostPort(remote, { what: 'manager', defaultPort: DEFAULT_PORT });
+    return `${host}:${port}`;
+  });
+  const identity = await firstOf(remotes, (remote) =>
+    firstCertificate(remote, { token: request.token, addresses }, signal),
+  );
+  if (identity.membership.role === 'worker') return identity;
+  const raftId = await firstOf(remotes, (remote) => joinManagers(remote, identity, signal));
+  return { ...identity, membership: { ...identity.membership, raftId } };
+}
+
+/** Takes this manager out of Raft, through any manager. */
+export async function leaveManagers(
+  identity: Identity,
+  managers: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  await firstOf(managers, (manager) =>
+    withMembership(manager, identity, (membership) =>
+      membership.leave({}, { signal, timeoutMs: MEMBERSHIP_CALL_MAX_MS }),
+    ),
+  );
+}
+
+async function firstCertificate(
+  remote: string,
+  request: { token: string; addresses: Addresses },
+  signal: AbortSignal,
+): Promise<Identity> {
+  const { token, addresses } = request;
+  const caPem = await fetchRootCa({ address: remote, token, signal });
+  const tls = { caPem };
+  using channel = connect({ address: remote, tls: () => tls, serverRole: 'manager' });
+  const { keyPem, csrPem } = createKeyAndCsr();
+  const issued = await createCaClient(channel).issueCertificate(
+    { csrPem, token },
+    { signal, timeoutMs: JOIN_CALL_MAX_MS },
+  );
+  return {
+    credentials: { keyPem, certificatePem: issued.certificatePem, caPem: issued.caPem },
+    membership: {
+      nodeId: issued.nodeId,
+      clusterId: asId('cluster', issued.clusterId),
+      role: issued.role,
+      ...addresses,
+      managers: [remote],
+    },
+  };
+}
+
+async function joinManagers(
+  remote: string,
+  identity: Identity,
+  signal: AbortSignal,
+): Promise<number> {
+  const { host, port } = parseHostPort(identity.membership.advertise, {
+    what: 'advertised address',
+    defaultPort: DEFAULT_PORT,
+  });
+  const addresses = {
+    apiAddress: `${host}:${port}`,
+    raftAddress: `${host}:${port + RAFT_PORT_OFFSET}`,
+  };
+  const { raftId } = await withMembership(remote, identity, (membership) =>
+    membership.join(addresses, { signal, timeoutMs: MEMBERSHIP_CALL_MAX_MS }),
+  );
+  return raftId;
+}
+
+async function withMembership<T>(
+  address: string,
+  identity: Identity,
+  fn: (membership: ReturnType<typeof createMembershipClient>) => Promise<T>,
+): Promise<T> {
+  const { credentials, membership } = identity;
+  using channel = connect({
+    address,
+    tls: () => credentials,
+    serverRole: 'manager',
+    clusterId: membership.clusterId,
+  });
+  return fn(createMembershipClient(channel));
+}
+
+/** Codes after which another manager may answer differently. */
+const TRY_ELSEWHERE: readonly ErrorCode[] = ['unavailable', 'deadline-exceeded'];
+
+async function firstOf<T>(
+  remotes: readonly string[],
+  ask: (remote: string) => Promise<T>,
+): Promise<T> {
+  const answers: string[] = [];
+  for (const remote of remotes) {
+    try {
+      return await ask(remote);
+    } catch (error) {
+      if (!TRY_ELSEWHERE.includes(errorCode(error))) throw error;
+      answers.push(errorMessage(error));
+    }
+  }
+  throw new SwarmError(
+    remotes.length === 0 ? 'invalid-argument' : 'unavailable',
+    answers.join('; ') || 'say at least one manager of the cluster, host:port',
+  );
+}
