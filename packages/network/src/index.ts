@@ -1,1 +1,2 @@
-export {};
+export { createNetworkPlane } from './plane.ts';
+export type { NetworkAttachment, NetworkPlane, NetworkPlaneOptions } from './types.ts';

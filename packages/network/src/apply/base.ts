@@ -1,0 +1,89 @@
+/** What is made once per host, and the way back to a host without us. */
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { errorMessage, type Logger } from '@swarmd/base';
+import { run } from '@swarmd/base/system';
+
+import { diffObjects } from '../desired/diff-objects.ts';
+import { GATEWAY_LINK_PREFIX, NFT_TABLE, OVERLAY_NETNS, taskOfNetns } from '../desired/names.ts';
+import type { Step } from '../desired/step.ts';
+import { leaveForeignFirewall } from './firewall.ts';
+import { listJson, listNetns, runSteps } from './kernel.ts';
+import { observe, type LinkRow } from './observe.ts';
+
+const IP_FORWARD = '/proc/sys/net/ipv4/ip_forward';
+/** Exists while forwarding is on only because of us. */
+const FORWARD_NOTE = 'forwarding-was-off';
+
+/**
+ * The overlay namespace works on frames only: with bridge-nf-call on, the connections of networks
+ * with equal subnets would meet in one table; and it needs no addresses of its own.
+ */
+const OVERLAY_SYSCTLS = [
+  'net/bridge/bridge-nf-call-iptables?=0',
+  'net/bridge/bridge-nf-call-ip6tables?=0',
+  'net/bridge/bridge-nf-call-arptables?=0',
+  'net/ipv6/conf/all/disable_ipv6?=1',
+  'net/ipv6/conf/default/disable_ipv6?=1',
+];
+
+export async function prepareHost(folder: string): Promise<void> {
+  const steps: Step[] = [];
+  if ((await readFile(IP_FORWARD, 'utf8')).trim() === '0') {
+    await writeFile(join(folder, FORWARD_NOTE), '');
+    steps.push({ kind: 'sysctl', lines: ['net/ipv4/ip_forward=1'] });
+  }
+  if (!(await listNetns()).includes(OVERLAY_NETNS)) {
+    steps.push({ kind: 'add-netns', name: OVERLAY_NETNS });
+  }
+  steps.push({ kind: 'sysctl', netns: OVERLAY_NETNS, lines: OVERLAY_SYSCTLS });
+  await runSteps(steps);
+}
+
+/** Removes all that carries one of our names, in whatever state it is. Goes on after failures. */
+export async function clearHost(folder: string, logger: Logger): Promise<void> {
+  const attempt = async (what: string, work: () => Promise<void>): Promise<void> => {
+    await work().catch((error: unknown) => {
+      logger.warn({ error: errorMessage(error) }, `removing ${what} failed`);
+    });
+  };
+  const namespaces = await listNetns();
+  for (const name of namespaces.filter((one) => taskOfNetns(one) !== undefined)) {
+    await attempt(`namespace ${name}`, () => runSteps([{ kind: 'delete-netns', name }]));
+  }
+  if (namespaces.includes(OVERLAY_NETNS)) {
+    await attempt('links, routes and rules', async () => {
+      await runSteps(diffObjects(await observe(), new Map()));
+    });
+    await attempt(`namespace ${OVERLAY_NETNS}`, () =>
+      runSteps([{ kind: 'delete-netns', name: OVERLAY_NETNS }]),
+    );
+  }
+  await attempt('gateway links', deleteGatewayLinks);
+  const table = `ip ${NFT_TABLE}`;
+  const text = `add table ${table}\ndelete table ${table}\n`;
+  await attempt(`nft table ${table}`, () => runSteps([{ kind: 'nft', text }]));
+  await attempt('iptables rules', leaveForeignFirewall);
+  await attempt('the ip_forward setting', () => restoreForwarding(folder));
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** The kernel removes them some time after their containers' namespaces; we want them gone now. */
+async function deleteGatewayLinks(): Promise<void> {
+  const links = await listJson<LinkRow>('ip', ['link', 'show', 'type', 'veth']);
+  for (const { ifname } of links) {
+    if (!ifname.startsWith(GATEWAY_LINK_PREFIX)) continue;
+    // Exit code 1: it went meanwhile.
+    await run('ip', ['link', 'del', ifname], { okCodes: [0, 1] });
+  }
+}
+
+async function restoreForwarding(folder: string): Promise<void> {
+  const note = join(folder, FORWARD_NOTE);
+  const wasOff = await readFile(note).then(
+    () => true,
+    () => false,
+  );
+  if (wasOff) await writeFile(IP_FORWARD, '0');
+}

@@ -1,0 +1,83 @@
+/**
+ * Getting along with other firewalls. An "accept" in our table does not overrule a "drop" in
+ * another's (nftables(8), base chains), so where Docker or ufw make DROP the policy of iptables'
+ * chains, our packets need rules there.
+ */
+import { run } from '@swarmd/base/system';
+
+import { GATEWAY_LINK_PREFIX, INGRESS_LINK } from '../desired/names.ts';
+
+const MARKER = ['-m', 'comment', '--comment', 'swarmd'];
+const OUR_LINKS = [`${GATEWAY_LINK_PREFIX}+`, INGRESS_LINK];
+
+const FORWARD_RULES = OUR_LINKS.flatMap((link) => [
+  ['-i', link],
+  ['-o', link],
+]);
+
+function inputRules({ gateway, vxlanPort }: FirewallNeeds): string[][] {
+  const toDns = ['-i', `${GATEWAY_LINK_PREFIX}+`, '-d', gateway];
+  return [
+    [...toDns, '-p', 'udp', '--dport', '53'],
+    [...toDns, '-p', 'tcp', '--dport', '53'],
+    ['-p', 'udp', '--dport', String(vxlanPort)],
+  ];
+}
+
+export interface FirewallNeeds {
+  readonly gateway: string;
+  readonly vxlanPort: number;
+}
+
+/** Adds our rules to chains of iptables whose policy is DROP. Nothing without iptables. */
+export async function passForeignFirewall(needs: FirewallNeeds): Promise<void> {
+  for (const [chain, rules] of [
+    ['FORWARD', FORWARD_RULES],
+    ['INPUT', inputRules(needs)],
+  ] as const) {
+    const present = await listChain(chain);
+    if (present === undefined) return;
+    if (!present.includes(`-P ${chain} DROP`)) continue;
+    if (ourRules(present).length === rules.length) continue;
+    await removeFrom(chain, present);
+    for (const rule of rules) await iptables('-I', chain, ...rule, ...MARKER, '-j', 'ACCEPT');
+  }
+}
+
+/** Removes our rules again, whatever the policy is by now. */
+export async function leaveForeignFirewall(): Promise<void> {
+  for (const chain of ['FORWARD', 'INPUT']) {
+    await removeFrom(chain, (await listChain(chain)) ?? []);
+  }
+}
+
+async function removeFrom(chain: string, present: readonly string[]): Promise<void> {
+  for (const rule of ourRules(present)) {
+    const [, , ...match] = rule.split(' ');
+    await iptables('-D', chain, ...match);
+  }
+}
+
+function ourRules(present: readonly string[]): string[] {
+  return present.filter((line) => line.includes('--comment swarmd '));
+}
+
+/** The chain as iptables -S prints it; undefined when iptables is missing or has no such chain. */
+async function listChain(chain: string): Promise<string[] | undefined> {
+  try {
+    const { stdout, code } = await run('iptables', ['-w', '-S', chain], { okCodes: [0, 1, 3, 4] });
+    return code === 0 ? stdout.split('\n') : undefined;
+  } catch (error) {
+    if (isMissingProgram(error)) return undefined;
+    throw error;
+  }
+}
+
+function isMissingProgram(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+}
+
+async function iptables(...args: string[]): Promise<void> {
+  await run('iptables', ['-w', ...args]);
+}

@@ -1,0 +1,25 @@
+/** The kernel through the programs of iproute2, nftables and conntrack. */
+import { run } from '@swarmd/base/system';
+
+import type { Step } from '../desired/step.ts';
+import { toCommand } from './script.ts';
+
+/** Runs the steps in order. @throws SwarmError with what the failing program said. */
+export async function runSteps(steps: readonly Step[]): Promise<void> {
+  const command = toCommand(steps);
+  if (command === undefined) return;
+  const [program, ...args] = command.argv;
+  await run(program, args, { input: command.input });
+}
+
+/** The JSON that a listing prints; an empty list when it prints nothing. */
+export async function listJson<T>(program: 'ip' | 'bridge', args: readonly string[]): Promise<T[]> {
+  const { stdout } = await run(program, ['-j', ...args]);
+  return stdout.trim() === '' ? [] : (JSON.parse(stdout) as T[]);
+}
+
+/** Names of all network namespaces that are mounted in our mount namespace. */
+export async function listNetns(): Promise<string[]> {
+  const namespaces = await listJson<{ name: string }>('ip', ['netns', 'list']);
+  return namespaces.map(({ name }) => name);
+}

@@ -1,0 +1,45 @@
+/**
+ * Notes about attached containers, one file each, next to the kernel's state: written when a
+ * namespace is complete, removed before it is taken down. A namespace without a note is half made.
+ */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { AttachmentNote } from '../desired/attachment.ts';
+
+export class Notes {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async open(runDir: string): Promise<Notes> {
+    const folder = join(runDir, 'network', 'attachments');
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    return new Notes(folder);
+  }
+
+  async list(): Promise<AttachmentNote[]> {
+    const names = await readdir(this.#folder);
+    return Promise.all(
+      names
+        .filter((name) => name.endsWith('.json'))
+        .map(async (name) => JSON.parse(await readFile(join(this.#folder, name), 'utf8'))),
+    );
+  }
+
+  async write(note: AttachmentNote): Promise<void> {
+    const file = this.#fileOf(note.taskId);
+    await writeFile(`${file}.new`, JSON.stringify(note));
+    await rename(`${file}.new`, file);
+  }
+
+  async remove(taskId: string): Promise<void> {
+    await rm(this.#fileOf(taskId), { force: true });
+  }
+
+  #fileOf(taskId: string): string {
+    return join(this.#folder, `${taskId}.json`);
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * What of ours the kernel has now, in the same form as what it should have, so that after a restart
+ * of the daemon only differences are touched.
+ */
+import { macOf } from '../desired/addresses.ts';
+import {
+  bridgeObject,
+  ingressForwardingObject,
+  ingressLinkObject,
+  ingressNeighbourObject,
+  loopbackAddressObject,
+  overlayForwardingObject,
+  overlayNeighbourObject,
+  routeObject,
+  ruleObject,
+  vxlanObject,
+  type KernelObject,
+  type KernelObjects,
+} from '../desired/kernel-object.ts';
+import {
+  INGRESS_LINK,
+  LOOPBACK_LABEL,
+  OVERLAY_NETNS,
+  ROUTE_PROTOCOL,
+  RULE_END,
+  RULE_NODE,
+  RULE_SKIP,
+} from '../desired/names.ts';
+import { listJson } from './kernel.ts';
+
+export interface LinkRow {
+  readonly ifname: string;
+  readonly address: string;
+  readonly mtu: number;
+  readonly flags: readonly string[];
+  readonly master?: string;
+  readonly linkinfo?: {
+    readonly info_kind?: string;
+    readonly info_data?: {
+      readonly id?: number;
+      readonly local?: string;
+      readonly port?: number;
+    };
+    readonly info_slave_data?: { readonly neigh_suppress?: boolean; readonly learning?: boolean };
+  };
+}
+interface AddressRow {
+  readonly ifname: string;
+  readonly mtu: number;
+  readonly addr_info: readonly { local: string; label?: string }[];
+}
+interface ForwardingRow {
+  readonly mac: string;
+  readonly ifname?: string;
+  readonly dst?: string;
+  readonly master?: string;
+  readonly state: string;
+}
+interface NeighbourRow {
+  readonly dst: string;
+  readonly dev?: string;
+  readonly lladdr: string;
+}
+interface RouteRow {
+  readonly type?: string;
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly dev?: string;
+  readonly prefsrc?: string;
+  readonly table?: string;
+  readonly flags: readonly string[];
+}
+interface RuleRow {
+  readonly priority: number;
+  readonly fwmark?: string;
+  readonly table?: string;
+}
+
+export async function observe(): Promise<KernelObjects> {
+  const [host, overlay] = await Promise.all([observeHost(), observeOverlay()]);
+  return new Map([...host, ...overlay].map((object) => [object.key, object]));
+}
+
+/** The MTU of the interface that holds an address of this host; undefined when none does. */
+export async function mtuOfAddress(address: string): Promise<number | undefined> {
+  const rows = await listJson<AddressRow>('ip', ['-4', 'addr', 'show']);
+  return rows.find((row) => row.addr_info.some(({ local }) => local === address))?.mtu;
+}
+
+async function observeOverlay(): Promise<KernelObject[]> {
+  const inside = ['-n', OVERLAY_NETNS];
+  const [links, forwarding, neighbours] = await Promise.all([
+    listJson<LinkRow>('ip', [...inside, '-d', 'link', 'show']),
+    listJson<ForwardingRow>('bridge', [...inside, 'fdb', 'show']),
+    listJson<NeighbourRow>('ip', [...inside, 'neigh', 'show', 'nud', 'permanent']),
+  ]);
+  return [
+    ...links.flatMap(overlayLinkOf),
+    ...overlayForwardingOf(forwarding),
+    ...neighbours.flatMap(({ dst, dev, lladdr }) => {
+      const vni = numberAfter('br', dev);
+      return vni === undefined ? [] : [overlayNeighbourObject(vni, dst, lladdr)];
+    }),
+  ];
+}
+
+/** A device that is not as we make them gets no `put`, so that it counts as different. */
+function overlayLinkOf(row: LinkRow): KernelObject[] {
+  const up = row.flags.includes('UP');
+  const bridge = numberAfter('br', row.ifname);
+  if (bridge !== undefined) return [orBroken(bridgeObject(bridge, row.address), up)];
+  const vni = numberAfter('vx', row.ifname);
+  if (vni === undefined) return [];
+  const slave = row.linkinfo?.info_slave_data;
+  const good =
+    up &&
+    row.master === `br${vni}` &&
+    slave?.neigh_suppress === true &&
+    slave.learning === false &&
+    row.linkinfo?.info_data?.id === vni;
+  return [orBroken(vxlanObject({ vni, mtu: row.mtu, ...tunnelOf(row) }), good)];
+}
+
+function tunnelOf(row: LinkRow): { local: string; port: number } {
+  const data = row.linkinfo?.info_data;
+  return { local: data?.local ?? '', port: data?.port ?? 0 };
+}
+
+function orBroken(object: KernelObject, good: boolean): KernelObject {
+  return good ? object : { ...object, put: [] };
+}
+
+/** One of our entries is two rows: where the VXLAN sends it, and that the bridge gives it to the VXLAN. */
+function overlayForwardingOf(rows: readonly ForwardingRow[]): KernelObject[] {
+  const bridged = new Set(
+    rows
+      .filter(({ master, state }) => master !== undefined && state === 'static')
+      .map(({ ifname, mac }) => `${ifname} ${mac}`),
+  );
+  return rows.flatMap(({ ifname, mac, dst }) => {
+    const vni = numberAfter('vx', ifname);
+    if (vni === undefined || dst === undefined) return [];
+    return [orBroken(overlayForwardingObject(vni, mac, dst), bridged.has(`${ifname} ${mac}`))];
+  });
+}
+
+async function observeHost(): Promise<KernelObject[]> {
+  const proto = ['proto', String(ROUTE_PROTOCOL)];
+  const [links, addresses, routes, rules] = await Promise.all([
+    listJson<LinkRow>('ip', ['-d', 'link', 'show', 'type', 'vxlan']),
+    listJson<AddressRow>('ip', ['-4', 'addr', 'show']),
+    listJson<RouteRow>('ip', ['route', 'show', 'table', 'all', ...proto]),
+    listJson<RuleRow>('ip', ['rule', 'show']),
+  ]);
+  const ingress = links.find(({ ifname }) => ifname === INGRESS_LINK);
+  const labelled = addresses
+    .flatMap(({ addr_info }) => addr_info)
+    .filter(({ label }) => label === LOOPBACK_LABEL);
+  return [
+    ...(ingress === undefined ? [] : await observeIngress(ingress, addresses)),
+    ...labelled.map(({ local }) => loopbackAddressObject(local)),
+    ...routes.map(routeOf),
+    ...rules.flatMap(ruleOf),
+  ];
+}
+
+async function observeIngress(
+  row: LinkRow,
+  addresses: readonly AddressRow[],
+): Promise<KernelObject[]> {
+  const device = ['dev', INGRESS_LINK];
+  const [forwarding, neighbours] = await Promise.all([
+    listJson<ForwardingRow>('bridge', ['fdb', 'show', ...device]),
+    listJson<NeighbourRow>('ip', ['neigh', 'show', ...device, 'nud', 'permanent']),
+  ]);
+  const own = addresses.find(({ ifname }) => ifname === INGRESS_LINK)?.addr_info ?? [];
+  const address = own[0]?.local ?? '0.0.0.0';
+  const good = row.flags.includes('UP') && own.length === 1 && row.address === macOf(address);
+  const vni = row.linkinfo?.info_data?.id ?? 0;
+  const { mtu, address: mac } = row;
+  return [
+    orBroken(ingressLinkObject({ vni, mtu, mac, address, ...tunnelOf(row) }), good),
+    ...forwarding.flatMap(({ mac, dst }) =>
+      dst === undefined ? [] : [ingressForwardingObject(mac, dst)],
+    ),
+    ...neighbours.map(({ dst, lladdr }) => ingressNeighbourObject(dst, lladdr)),
+  ];
+}
+
+function routeOf(row: RouteRow): KernelObject {
+  const { gateway, dev, prefsrc } = row;
+  const target = [
+    gateway === undefined ? '' : `via ${gateway}`,
+    dev === undefined ? '' : `dev ${dev}`,
+    row.flags.includes('onlink') ? 'onlink' : '',
+    prefsrc === undefined ? '' : `src ${prefsrc}`,
+  ];
+  const isHost = row.dst !== 'default' && !row.dst.includes('/');
+  return routeObject({
+    table: row.table ?? 'main',
+    destination: isHost ? `${row.dst}/32` : row.dst,
+    target: target.filter((part) => part !== '').join(' '),
+    ...(row.type === 'unreachable' ? { type: 'unreachable' } : {}),
+    ...(dev === INGRESS_LINK ? { on: 'ingress' } : {}),
+    protocol: ROUTE_PROTOCOL,
+  });
+}
+
+function ruleOf(row: RuleRow): KernelObject[] {
+  const mark = `fwmark ${row.fwmark}`;
+  switch (row.priority) {
+    case RULE_END:
+      return [ruleObject(`pref ${RULE_END} nop`, ROUTE_PROTOCOL)];
+    case RULE_SKIP: {
+      const skip = `pref ${RULE_SKIP} not ${mark}/0xff000000 goto ${RULE_END}`;
+      return [ruleObject(skip, ROUTE_PROTOCOL)];
+    }
+    case RULE_NODE: {
+      const back = `pref ${RULE_NODE} ${mark}/0xffffffff lookup ${row.table}`;
+      return [ruleObject(back, ROUTE_PROTOCOL)];
+    }
+    default:
+      return [];
+  }
+}
+
+/** "vx4097" after "vx" is 4097; undefined when the rest is no number. */
+function numberAfter(prefix: string, name: string | undefined): number | undefined {
+  if (name === undefined || !name.startsWith(prefix)) return undefined;
+  const value = Number(name.slice(prefix.length));
+  return Number.isInteger(value) && value > 0 ? value : undefined;
+}

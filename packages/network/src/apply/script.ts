@@ -1,0 +1,138 @@
+/**
+ * Steps as command lines. One step is one program with its batch on standard input; several become
+ * one shell script, so that the daemon forks once for them: forking is what costs it time.
+ */
+import { unreachable } from '@swarmd/base';
+
+import type { Step } from '../desired/step.ts';
+
+export interface Command {
+  readonly argv: readonly [string, ...string[]];
+  readonly input: string;
+}
+
+/** The command that runs the steps in order and stops at the first that fails. */
+export function toCommand(steps: readonly Step[]): Command | undefined {
+  const [first, ...others] = steps;
+  if (first === undefined) return undefined;
+  return others.length === 0 ? standalone(first) : shell(undefined, scriptOf(steps));
+}
+
+/** The script of `toCommand`, readable in tests and in errors. */
+export function scriptOf(steps: readonly Step[]): string {
+  return groupByNetns(steps)
+    .map((group) => {
+      const [first, ...others] = group;
+      const netns = first === undefined ? undefined : netnsOf(first);
+      if (netns === undefined || others.length === 0) return group.map(line).join('');
+      return `${enter(netns).join(' ')} sh -e -s <<'INSIDE'\n${group.map(insideLine).join('')}INSIDE\n`;
+    })
+    .join('');
+}
+
+const enter = (netns: string): [string, string] => ['nsenter', `--net=/run/netns/${netns}`];
+
+function shell(netns: string | undefined, input: string): Command {
+  return netns === undefined
+    ? { argv: ['sh', '-e', '-s'], input }
+    : { argv: [...enter(netns), 'sh', '-e', '-s'], input };
+}
+
+function netnsOf(step: Step): string | undefined {
+  return 'netns' in step ? step.netns : undefined;
+}
+
+/** Neighbours that work in the same other namespace share one entrance to it. */
+function groupByNetns(steps: readonly Step[]): Step[][] {
+  const groups: Step[][] = [];
+  for (const step of steps) {
+    const last = groups.at(-1);
+    const previous = last?.[0];
+    if (last !== undefined && previous !== undefined && netnsOf(previous) === netnsOf(step)) {
+      last.push(step);
+    } else {
+      groups.push([step]);
+    }
+  }
+  return groups;
+}
+
+function standalone(step: Step): Command {
+  switch (step.kind) {
+    case 'ip':
+    case 'bridge':
+    case 'nft':
+      return { argv: argvOf(step), input: inputOf(step) };
+    case 'add-netns':
+    case 'delete-netns':
+    case 'sysctl':
+    case 'forget-connections':
+      return shell(netnsOf(step), insideLine(step));
+    default:
+      return unreachable(step);
+  }
+}
+
+type BatchStep = Extract<Step, { kind: 'ip' | 'bridge' | 'nft' }>;
+
+function argvOf(step: BatchStep): Command['argv'] {
+  if (step.kind === 'nft') {
+    const nft: Command['argv'] = ['nft', '-f', '-'];
+    return step.netns === undefined ? nft : [...enter(step.netns), ...nft];
+  }
+  return step.netns === undefined
+    ? [step.kind, '-batch', '-']
+    : [step.kind, '-n', step.netns, '-batch', '-'];
+}
+
+function inputOf(step: BatchStep): string {
+  return step.kind === 'nft' ? step.text : `${step.lines.join('\n')}\n`;
+}
+
+function line(step: Step): string {
+  switch (step.kind) {
+    case 'ip':
+    case 'bridge':
+    case 'nft':
+      return `${argvOf(step).join(' ')} <<'E'\n${inputOf(step)}E\n`;
+    case 'add-netns':
+    case 'delete-netns':
+    case 'sysctl':
+    case 'forget-connections': {
+      const netns = netnsOf(step);
+      const text = insideLine(step);
+      return netns === undefined ? text : `${enter(netns).join(' ')} sh -e -s <<'E'\n${text}E\n`;
+    }
+    default:
+      return unreachable(step);
+  }
+}
+
+/** The step as shell text for a shell that is already in the right namespace. */
+function insideLine(step: Step): string {
+  switch (step.kind) {
+    case 'add-netns':
+      return `ip netns add ${step.name}\n`;
+    case 'delete-netns':
+      return `ip netns del ${step.name}\n`;
+    case 'ip':
+    case 'bridge':
+      return `${step.kind} -batch - <<'E'\n${inputOf(step)}E\n`;
+    case 'nft':
+      return `nft -f - <<'E'\n${step.text}E\n`;
+    case 'sysctl':
+      return step.lines.map(sysctlLine).join('');
+    case 'forget-connections':
+      return step.lines.map((args) => `conntrack ${args} >/dev/null 2>&1 || true\n`).join('');
+    default:
+      return unreachable(step);
+  }
+}
+
+function sysctlLine(setting: string): string {
+  const [path = '', value = ''] = setting.split('=');
+  const optional = path.endsWith('?');
+  const file = `/proc/sys/${optional ? path.slice(0, -1) : path}`;
+  const write = `echo ${value} > ${file}\n`;
+  return optional ? `[ ! -e ${file} ] || ${write}` : write;
+}

@@ -1,0 +1,120 @@
+/** A container's namespace: what is in it, and the steps that make and remove it. */
+import type { NetworkId, Task, TaskId } from '@swarmd/model';
+
+import { bareAddress, firstHost, macOf } from './addresses.ts';
+import {
+  bridgeLink,
+  CONTAINER_GATEWAY_LINK,
+  gatewayLink,
+  GATEWAY_MAC,
+  OVERLAY_NETNS,
+  overlayLink as overlayLinkName,
+  taskNetns,
+} from './names.ts';
+import { renderProgram, type NftProgram } from './nft-program.ts';
+import { overlayLink, type OverlayLink } from './objects.ts';
+import type { StateIndex } from './state-index.ts';
+import type { Step } from './step.ts';
+
+/** What must be remembered about an attached container for as long as its namespace lives. */
+export interface AttachmentNote {
+  readonly taskId: TaskId;
+  readonly gatewayAddress: string;
+  /** In the order of eth0, eth1, ... */
+  readonly networks: readonly AttachedNetwork[];
+}
+
+interface AttachedNetwork extends OverlayLink {
+  readonly networkId: NetworkId;
+  /** With prefix length. */
+  readonly address: string;
+  readonly internal: boolean;
+}
+
+/** Undefined while the state lacks one of the task's networks. */
+export function attachmentOf(
+  task: Task & { readonly gatewayAddress: string },
+  index: StateIndex,
+  underlayMtu: number,
+): AttachmentNote | undefined {
+  const networks: AttachedNetwork[] = [];
+  for (const { networkId, address } of task.networks) {
+    const network = index.networks.get(networkId);
+    if (network === undefined) return undefined;
+    const { internal } = network.spec;
+    networks.push({ networkId, address, internal, ...overlayLink(network, underlayMtu) });
+  }
+  return { taskId: task.id, gatewayAddress: task.gatewayAddress, networks };
+}
+
+/** True when no network of the container has a way out: it gets DNS and published ports only. */
+export function isInternal(note: AttachmentNote): boolean {
+  return note.networks.length > 0 && note.networks.every((network) => network.internal);
+}
+
+/** Addresses in the container, overlay networks first. */
+export function addressesOf(note: AttachmentNote): string[] {
+  return [...note.networks.map(({ address }) => address), `${note.gatewayAddress}/32`];
+}
+
+/**
+ * Overlay networks are ports of their bridges; the way out is a wire of its own to the host, with
+ * host routes at both ends, so that containers cannot reach each other through it.
+ */
+export function attachSteps(
+  note: AttachmentNote,
+  gatewaySubnet: string,
+  program: NftProgram,
+): Step[] {
+  const netns = taskNetns(note.taskId);
+  const outer = gatewayLink(note.taskId);
+  const gateway = firstHost(gatewaySubnet);
+  const mac = macOf(note.gatewayAddress);
+  const ports = note.networks.flatMap((network, i) => overlayPort(note.taskId, network, i));
+  return [
+    { kind: 'add-netns', name: netns },
+    ...(ports.length === 0 ? [] : [{ kind: 'ip' as const, netns: OVERLAY_NETNS, lines: ports }]),
+    {
+      kind: 'ip',
+      lines: [
+        `link add ${outer} address ${GATEWAY_MAC} type veth peer name ${CONTAINER_GATEWAY_LINK} address ${mac} netns ${netns}`,
+        `link set ${outer} addrgenmode none up`,
+        `neigh replace ${note.gatewayAddress} lladdr ${mac} dev ${outer} nud permanent`,
+        `route replace ${note.gatewayAddress}/32 dev ${outer} src ${gateway}`,
+      ],
+    },
+    {
+      kind: 'sysctl',
+      lines: [`net/ipv4/conf/${outer}/rp_filter=1`, `net/ipv4/conf/${outer}/route_localnet=1`],
+    },
+    { kind: 'ip', netns, lines: insideLines(note, gateway) },
+    { kind: 'sysctl', netns, lines: [`net/ipv4/conf/${CONTAINER_GATEWAY_LINK}/route_localnet=1`] },
+    { kind: 'nft', netns, text: renderProgram(program) },
+  ];
+}
+
+function overlayPort(taskId: TaskId, network: AttachedNetwork, i: number): string[] {
+  const name = overlayLinkName(taskId, network.networkId);
+  const { mtu, vni } = network;
+  const mac = macOf(bareAddress(network.address));
+  return [
+    `link add ${name} mtu ${mtu} type veth peer name eth${i} mtu ${mtu} address ${mac} netns ${taskNetns(taskId)}`,
+    `link set ${name} master ${bridgeLink(vni)} up`,
+  ];
+}
+
+function insideLines(note: AttachmentNote, gateway: string): string[] {
+  const way = CONTAINER_GATEWAY_LINK;
+  return [
+    'link set lo up',
+    ...note.networks.flatMap(({ address }, i) => [
+      `addr add ${address} dev eth${i}`,
+      `link set eth${i} up`,
+    ]),
+    `addr add ${note.gatewayAddress}/32 dev ${way}`,
+    `link set ${way} up`,
+    `neigh replace ${gateway} lladdr ${GATEWAY_MAC} dev ${way} nud permanent`,
+    `route add ${gateway}/32 dev ${way} src ${note.gatewayAddress}`,
+    `route add default via ${gateway} dev ${way} src ${note.gatewayAddress}`,
+  ];
+}

@@ -1,0 +1,160 @@
+/**
+ * The host's nft table: the routing mesh that keeps clients' addresses, host-mode ports, egress, and
+ * what containers may not do. A packet of client C for port 8080 of node A, task on node B:
+ *
+ *   A  DNAT to the task's gateway address on B, source untouched, through the ingress VXLAN.
+ *   B  knows by the source MAC that A sent it: conntrack zone A (one client port may come through
+ *      two nodes at once) and connection mark A.
+ *   B  the answer leaves the container by its only default route, gets the mark back, and a rule
+ *      for that mark sends it through A, which undoes the DNAT.
+ */
+import type { NetworkPeer, PublishedPort } from '@swarmd/model';
+
+import { firstHost, macOf } from './addresses.ts';
+import { nodeMark } from './names.ts';
+import { balance, type NftProgram } from './nft-program.ts';
+
+export interface HostProgramInput {
+  readonly self: NetworkPeer;
+  readonly peers: readonly NetworkPeer[];
+  readonly vxlanPort: number;
+  readonly ports: readonly PublishedPort[];
+  /** Gateway addresses of local containers whose networks are all internal. */
+  readonly internal: readonly string[];
+  readonly controlPorts: readonly number[];
+}
+
+export function hostProgram(input: HostProgramInput): NftProgram {
+  const peers = input.peers.filter((peer) => peer.address !== '');
+  const byMac = (value: (peer: NetworkPeer) => string): Map<string, string> =>
+    new Map(peers.map((peer) => [macOf(peer.ingressAddress), value(peer)]));
+  return {
+    fixed: fixedPart(input),
+    chains: new Map(input.ports.map((port) => [chainOf(port), portRules(port)])),
+    elements: new Map([
+      ['ports', new Map(input.ports.map((port) => [keyOf(port), `jump ${chainOf(port)}`]))],
+      ['node_mark', byMac((peer) => nodeMark(peer.index))],
+      ['node_zone', byMac((peer) => String(peer.index))],
+      [
+        'node_hairpin',
+        new Map(peers.map((peer) => [`${peer.address} . ${peer.gatewaySubnet}`, ''])),
+      ],
+      ['nodes', new Map([input.self, ...peers].map((peer) => [peer.address, '']))],
+      ['internal', new Map(input.internal.map((address) => [address, '']))],
+    ]),
+  };
+}
+
+function keyOf(port: PublishedPort): string {
+  return `${port.protocol} . ${port.publishedPort}`;
+}
+
+function chainOf(port: PublishedPort): string {
+  return `port_${port.protocol}_${port.publishedPort}`;
+}
+
+/** Without backends the chain is empty, and the host's own sockets answer: connection refused. */
+function portRules(port: PublishedPort): string[] {
+  if (port.backends.length === 0) return [];
+  const single = port.backends.length === 1;
+  const targets = port.backends.map((backend) =>
+    single ? `${backend}:${port.targetPort}` : `${backend} . ${port.targetPort}`,
+  );
+  return [`meta l4proto ${port.protocol} dnat to ${balance(targets)}`];
+}
+
+/**
+ * Traps, in order: VXLAN itself must not fill the connection table; a container may only send from its
+ * own address; the mark must be gone before VXLAN looks up the outer packet's route, or it loops.
+ */
+function fixedPart(input: HostProgramInput): string {
+  const gateway = firstHost(input.self.gatewaySubnet);
+  const control = `tcp dport { ${input.controlPorts.join(', ')} }`;
+  const tunnel = `udp dport ${input.vxlanPort}`;
+  return `  map ports { type inet_proto . inet_service : verdict; }
+  map node_mark { type ether_addr : mark; }
+  map node_zone { typeof ether saddr : ct zone; }
+  set node_hairpin { type ipv4_addr . ipv4_addr; flags interval; }
+  set nodes { type ipv4_addr; }
+  set internal { type ipv4_addr; }
+  chain pre_raw {
+    type filter hook prerouting priority -300; policy accept;
+    ${tunnel} fib daddr type local ip saddr != @nodes drop
+    ${tunnel} notrack
+    iifname "swg*" fib saddr . iif oif missing drop
+    iifname "ing0" ct original zone set ether saddr map @node_zone
+  }
+  chain out_raw {
+    type filter hook output priority -300; policy accept;
+    ${tunnel} notrack
+  }
+  chain pre_mangle {
+    type filter hook prerouting priority -150; policy accept;
+    iifname "ing0" ct direction original ct state new ct mark set ether saddr map @node_mark
+    iifname "swg*" ct direction reply ct mark & 0xff000000 == 0x5a000000 meta mark set ct mark
+  }
+  chain out_mangle {
+    type route hook output priority -150; policy accept;
+    ct direction reply ct mark & 0xff000000 == 0x5a000000 meta mark set ct mark
+  }
+  chain post_mangle {
+    type filter hook postrouting priority -150; policy accept;
+    oifname "ing0" meta mark & 0xff000000 == 0x5a000000 meta mark set 0
+  }
+${natChains(input.self.gatewaySubnet, gateway)}
+  chain forw {
+    type filter hook forward priority 0; policy accept;
+    iifname "ing0" tcp flags syn tcp option maxseg size set rt mtu
+    oifname "ing0" tcp flags syn tcp option maxseg size set rt mtu
+    ct state established,related accept
+    iifname "swg*" ip saddr @internal drop
+    iifname "swg*" ip daddr @nodes ${control} drop
+    iifname "swg*" ip daddr @nodes ${tunnel} drop
+    ct status dnat accept
+    iifname "ing0" oifname "swg*" accept
+    iifname "swg*" oifname { "swg*", "ing0" } drop
+    oifname "swg*" drop
+  }
+  chain inp {
+    type filter hook input priority 0; policy accept;
+    iifname != { "swg*", "lo" } ip daddr ${gateway} drop
+    iifname "swg*" ct state established,related accept
+    iifname "swg*" ip daddr ${gateway} meta l4proto { udp, tcp } th dport 53 accept
+    iifname "swg*" ip saddr @internal drop
+    iifname "swg*" ${control} drop
+    iifname "swg*" ${tunnel} drop
+  }`;
+}
+
+/**
+ * `pre_gone`, behind the DNAT: what is for a container that is gone is answered at once, through the
+ * node it came by, so that no client waits for a dead task. In `post_nat` the first two are the
+ * host's own use of 127.0.0.1 and containers' use of their own host's ports; the third is a client
+ * that is the very node the task runs on, which would see its own address as a martian; the last is
+ * the way out.
+ */
+function natChains(gatewaySubnet: string, gateway: string): string {
+  return `  chain pre_nat {
+    type nat hook prerouting priority -100; policy accept;
+    iifname != "ing0" fib daddr type local meta l4proto . th dport vmap @ports
+  }
+  chain out_nat {
+    type nat hook output priority -100; policy accept;
+    fib daddr type local meta l4proto . th dport vmap @ports
+  }
+  chain gone {
+    meta l4proto tcp reject with tcp reset
+    reject
+  }
+  chain pre_gone {
+    type filter hook prerouting priority -50; policy accept;
+    ip daddr ${gatewaySubnet} ip daddr != ${gateway} fib daddr oif missing jump gone
+  }
+  chain post_nat {
+    type nat hook postrouting priority 100; policy accept;
+    oifname { "swg*", "ing0" } ip saddr 127.0.0.0/8 masquerade
+    iifname "swg*" oifname "swg*" masquerade
+    oifname "ing0" ct status dnat ip saddr . ip daddr @node_hairpin masquerade
+    ip saddr ${gatewaySubnet} oifname != { "swg*", "ing0", "lo" } masquerade
+  }`;
+}

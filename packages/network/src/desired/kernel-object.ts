@@ -1,0 +1,225 @@
+/**
+ * Netlink objects (links, forwarding entries, neighbours, routes, rules) as values that can be
+ * compared: two objects are the same iff key and `put` are equal.
+ */
+import { unreachable } from '@swarmd/base';
+
+import { INGRESS_LINK, LOOPBACK_LABEL, OVERLAY_NETNS } from './names.ts';
+import type { Step } from './step.ts';
+
+/** Which batch a line belongs to. Puts run in this order, deletes in the opposite one. */
+export const PLACES = [
+  /** Creating devices: always from the host's namespace, where VXLAN's sockets live. */
+  'host-links',
+  'overlay',
+  'overlay-forwarding',
+  'host-sysctl',
+  'host-forwarding',
+  'host',
+] as const;
+export type Place = (typeof PLACES)[number];
+
+export interface Statement {
+  readonly place: Place;
+  readonly line: string;
+}
+
+export interface KernelObject {
+  readonly key: string;
+  /** Key of the object without which this one vanishes: an entry of a device. */
+  readonly on?: string;
+  readonly put: readonly Statement[];
+  readonly delete: readonly Statement[];
+  /** True when `put` also turns an older version of the object into this one. */
+  readonly replaces: boolean;
+}
+
+export type KernelObjects = ReadonlyMap<string, KernelObject>;
+
+/** The steps that run these statements, grouped by place. */
+export function toSteps(statements: readonly Statement[], order: readonly Place[]): Step[] {
+  return order.flatMap((place) => {
+    const lines = statements.filter((one) => one.place === place).map((one) => one.line);
+    return lines.length === 0 ? [] : [stepAt(place, lines)];
+  });
+}
+
+function stepAt(place: Place, lines: readonly string[]): Step {
+  switch (place) {
+    case 'overlay':
+      return { kind: 'ip', netns: OVERLAY_NETNS, lines };
+    case 'overlay-forwarding':
+      return { kind: 'bridge', netns: OVERLAY_NETNS, lines };
+    case 'host-forwarding':
+      return { kind: 'bridge', lines };
+    case 'host-sysctl':
+      return { kind: 'sysctl', lines };
+    case 'host-links':
+    case 'host':
+      return { kind: 'ip', lines };
+    default:
+      return unreachable(place);
+  }
+}
+
+const at = (place: Place, ...lines: string[]): Statement[] =>
+  lines.map((line) => ({ place, line }));
+
+interface VxlanSpec {
+  readonly vni: number;
+  readonly mtu: number;
+  /** Address of this host on the underlay. */
+  readonly local: string;
+  readonly port: number;
+}
+
+/** A network's bridge in the overlay namespace. */
+export function bridgeObject(vni: number, mac: string): KernelObject {
+  const name = `br${vni}`;
+  return {
+    key: `bridge ${vni}`,
+    put: at(
+      'overlay',
+      `link add ${name} address ${mac} type bridge mcast_snooping 0`,
+      `link set ${name} up`,
+    ),
+    delete: at('overlay', `link del ${name}`),
+    replaces: false,
+  };
+}
+
+/**
+ * A network's VXLAN device: its UDP socket stays in the host's namespace, the device works in the
+ * overlay namespace. No learning, no flooding; ARP is answered from the bridge's neighbours.
+ */
+export function vxlanObject(spec: VxlanSpec): KernelObject {
+  const name = `vx${spec.vni}`;
+  return {
+    key: `vxlan ${spec.vni}`,
+    put: [
+      ...at('host-links', `link add ${name} mtu ${spec.mtu} netns ${OVERLAY_NETNS} ${vxlan(spec)}`),
+      ...at(
+        'overlay',
+        `link set ${name} master br${spec.vni} up`,
+        `link set ${name} type bridge_slave neigh_suppress on learning off`,
+      ),
+    ],
+    delete: at('overlay', `link del ${name}`),
+    replaces: false,
+  };
+}
+
+function vxlan({ vni, local, port }: VxlanSpec): string {
+  return `type vxlan id ${vni} local ${local} dstport ${port} nolearning`;
+}
+
+/** Where a remote endpoint's frames go: one message writes the VXLAN's and the bridge's entry. */
+export function overlayForwardingObject(vni: number, mac: string, vtep: string): KernelObject {
+  return {
+    key: `fdb ${vni} ${mac}`,
+    on: `vxlan ${vni}`,
+    put: at('overlay-forwarding', `fdb replace ${mac} dev vx${vni} dst ${vtep} self master static`),
+    // The same endpoint has one VTEP: without "dst" the kernel would not find the entry to delete.
+    delete: at('overlay-forwarding', `fdb del ${mac} dev vx${vni} dst ${vtep} self master`),
+    replaces: true,
+  };
+}
+
+export function overlayNeighbourObject(vni: number, address: string, mac: string): KernelObject {
+  return {
+    key: `neighbour ${vni} ${address}`,
+    on: `bridge ${vni}`,
+    put: at('overlay', `neigh replace ${address} lladdr ${mac} dev br${vni} nud permanent`),
+    delete: at('overlay', `neigh del ${address} dev br${vni}`),
+    replaces: true,
+  };
+}
+
+/**
+ * The VXLAN between the hosts. Packets of clients from anywhere come in here, hence the loose
+ * reverse path filter; answers to a host's own 127.0.0.1 do too, hence route_localnet.
+ */
+export function ingressLinkObject(
+  spec: VxlanSpec & { mac: string; address: string },
+): KernelObject {
+  return {
+    key: 'ingress',
+    put: [
+      ...at(
+        'host-links',
+        `link add ${INGRESS_LINK} mtu ${spec.mtu} address ${spec.mac} ${vxlan(spec)}`,
+        `link set ${INGRESS_LINK} addrgenmode none up`,
+        `addr replace ${spec.address}/32 dev ${INGRESS_LINK}`,
+      ),
+      ...at(
+        'host-sysctl',
+        `net/ipv4/conf/${INGRESS_LINK}/rp_filter=2`,
+        `net/ipv4/conf/${INGRESS_LINK}/route_localnet=1`,
+      ),
+    ],
+    delete: at('host-links', `link del ${INGRESS_LINK}`),
+    replaces: false,
+  };
+}
+
+export function ingressForwardingObject(mac: string, vtep: string): KernelObject {
+  return {
+    key: `ingress-fdb ${mac}`,
+    on: 'ingress',
+    put: at('host-forwarding', `fdb replace ${mac} dev ${INGRESS_LINK} dst ${vtep} self permanent`),
+    delete: at('host-forwarding', `fdb del ${mac} dev ${INGRESS_LINK} dst ${vtep} self`),
+    replaces: true,
+  };
+}
+
+export function ingressNeighbourObject(address: string, mac: string): KernelObject {
+  return {
+    key: `ingress-neighbour ${address}`,
+    on: 'ingress',
+    put: at('host', `neigh replace ${address} lladdr ${mac} dev ${INGRESS_LINK} nud permanent`),
+    delete: at('host', `neigh del ${address} dev ${INGRESS_LINK}`),
+    replaces: true,
+  };
+}
+
+/** An address of the host that lives on its loopback device, labelled as ours. */
+export function loopbackAddressObject(address: string): KernelObject {
+  return {
+    key: `address ${address}`,
+    put: at('host-links', `addr replace ${address}/32 dev lo label ${LOOPBACK_LABEL}`),
+    delete: at('host-links', `addr del ${address}/32 dev lo`),
+    replaces: true,
+  };
+}
+
+/** @param target e.g. "via 10.255.0.2 dev ing0 onlink"; must name a device unless unreachable. */
+export function routeObject(route: {
+  table: string;
+  destination: string;
+  target: string;
+  type?: 'unreachable';
+  on?: string;
+  protocol: number;
+}): KernelObject {
+  const table = route.table === 'main' ? '' : ` table ${route.table}`;
+  const type = route.type === undefined ? '' : `${route.type} `;
+  const target = route.target === '' ? '' : ` ${route.target}`;
+  const line = `${type}${route.destination}${target}${table} proto ${route.protocol}`;
+  return {
+    key: `route ${route.table} ${route.destination}`,
+    ...(route.on === undefined ? {} : { on: route.on }),
+    put: at('host', `route replace ${line}`),
+    delete: at('host', `route del ${type}${route.destination}${table} proto ${route.protocol}`),
+    replaces: true,
+  };
+}
+
+/** @param rule e.g. "pref 23041 fwmark 0x5a000001/0xffffffff lookup 1509949441". */
+export function ruleObject(rule: string, protocol: number): KernelObject {
+  return {
+    key: `rule ${rule}`,
+    put: at('host', `rule add ${rule} protocol ${protocol}`),
+    delete: at('host', `rule del ${rule} protocol ${protocol}`),
+    replaces: false,
+  };
+}

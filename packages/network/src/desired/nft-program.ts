@@ -1,0 +1,87 @@
+/**
+ * An nft table as a value: a fixed part, chains of rules and elements of named sets and maps. Only
+ * chains and elements change while the table lives, so a change is one small transaction.
+ */
+import { NFT_TABLE } from './names.ts';
+
+export interface NftProgram {
+  /** Declarations of sets, maps and base chains: what stands between `table ip T {` and `}`. */
+  readonly fixed: string;
+  /** Chain name -> its rules. */
+  readonly chains: ReadonlyMap<string, readonly string[]>;
+  /** Set or map name -> key -> value ('' in sets). A value may jump to one of `chains`. */
+  readonly elements: ReadonlyMap<string, ReadonlyMap<string, string>>;
+}
+
+const T = `ip ${NFT_TABLE}`;
+
+/** Replaces the whole table in one transaction; connections that are established live on. */
+export function renderProgram(program: NftProgram): string {
+  return [
+    `add table ${T}`,
+    `delete table ${T}`,
+    `table ${T} {`,
+    program.fixed,
+    '}',
+    ...[...program.chains.keys()].map((name) => `add chain ${T} ${name}`),
+    ...[...program.chains].flatMap(([name, rules]) => addRules(name, rules)),
+    ...elementLines('add', program.elements),
+    '',
+  ].join('\n');
+}
+
+/** The transaction that turns a table with program `before` into one with `next`; '' if equal. */
+export function diffProgram(before: NftProgram, next: NftProgram): string {
+  if (before.fixed !== next.fixed) return renderProgram(next);
+  const added = [...next.chains.keys()].filter((name) => !before.chains.has(name));
+  const removed = [...before.chains.keys()].filter((name) => !next.chains.has(name));
+  const changed = [...next.chains].filter(
+    ([name, rules]) => rules.join('\n') !== (before.chains.get(name) ?? []).join('\n'),
+  );
+  const lines = [
+    ...elementLines('delete', elementsWithout(before.elements, next.elements)),
+    ...added.map((name) => `add chain ${T} ${name}`),
+    ...changed
+      .filter(([name]) => before.chains.has(name))
+      .map(([name]) => `flush chain ${T} ${name}`),
+    ...changed.flatMap(([name, rules]) => addRules(name, rules)),
+    ...elementLines('add', elementsWithout(next.elements, before.elements)),
+    ...removed.map((name) => `flush chain ${T} ${name}`),
+    ...removed.map((name) => `delete chain ${T} ${name}`),
+  ];
+  return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+}
+
+function addRules(chain: string, rules: readonly string[]): string[] {
+  return rules.map((rule) => `add rule ${T} ${chain} ${rule}`);
+}
+
+/** Elements of `some` that `other` lacks or has with another value. */
+function elementsWithout(
+  some: NftProgram['elements'],
+  other: NftProgram['elements'],
+): NftProgram['elements'] {
+  return new Map(
+    [...some].map(([set, elements]) => [
+      set,
+      new Map([...elements].filter(([key, value]) => other.get(set)?.get(key) !== value)),
+    ]),
+  );
+}
+
+function elementLines(verb: 'add' | 'delete', sets: NftProgram['elements']): string[] {
+  return [...sets].flatMap(([set, elements]) => {
+    if (elements.size === 0) return [];
+    const items = [...elements].map(([key, value]) =>
+      verb === 'delete' || value === '' ? key : `${key} : ${value}`,
+    );
+    return [`${verb} element ${T} ${set} { ${items.join(', ')} }`];
+  });
+}
+
+/** A rule's `map { 0 : a, 1 : b }` over an increasing counter, or plainly `a` when there is one. */
+export function balance(targets: readonly string[]): string {
+  if (targets.length === 1) return targets[0] ?? '';
+  const slots = targets.map((target, slot) => `${slot} : ${target}`);
+  return `numgen inc mod ${targets.length} map { ${slots.join(', ')} }`;
+}

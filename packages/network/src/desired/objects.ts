@@ -1,0 +1,145 @@
+/**
+ * Which netlink objects a host should have: the overlays it takes part in with their remote
+ * endpoints, and the VXLAN between the hosts with a return path to every one of them.
+ */
+import type { Network, NetworkPeer, NetworkState } from '@swarmd/model';
+
+import { VXLAN_OVERHEAD_BYTES } from '../limits.ts';
+import { bridgeMac, firstHost, macOf } from './addresses.ts';
+import {
+  bridgeObject,
+  ingressForwardingObject,
+  ingressLinkObject,
+  ingressNeighbourObject,
+  loopbackAddressObject,
+  overlayForwardingObject,
+  overlayNeighbourObject,
+  routeObject,
+  ruleObject,
+  vxlanObject,
+  type KernelObject,
+  type KernelObjects,
+} from './kernel-object.ts';
+import {
+  INGRESS_LINK,
+  INGRESS_VNI,
+  nodeMark,
+  nodeTable,
+  ROUTE_PROTOCOL,
+  RULE_END,
+  RULE_NODE,
+  RULE_SKIP,
+} from './names.ts';
+
+export interface ObjectsInput {
+  readonly state: NetworkState;
+  readonly underlayMtu: number;
+  /** Networks that left the state while containers here are still attached to them. */
+  readonly lingering: readonly OverlayLink[];
+}
+
+/** What a network's devices are made from. */
+export interface OverlayLink {
+  readonly vni: number;
+  readonly mtu: number;
+}
+
+export function desiredObjects({ state, underlayMtu, lingering }: ObjectsInput): KernelObjects {
+  const objects = [
+    ...meshObjects(state, underlayMtu),
+    ...[
+      ...state.networks.map((network) => overlayLink(network, underlayMtu)),
+      ...lingering,
+    ].flatMap(({ vni, mtu }) => [
+      bridgeObject(vni, bridgeMac(vni)),
+      vxlanObject({ vni, mtu, local: state.self.address, port: state.vxlanPort }),
+    ]),
+    ...endpointObjects(state),
+  ];
+  return new Map(objects.map((object) => [object.key, object]));
+}
+
+export function overlayLink(network: Network, underlayMtu: number): OverlayLink {
+  const mtu = network.spec.mtu === 0 ? underlayMtu - VXLAN_OVERHEAD_BYTES : network.spec.mtu;
+  return { vni: network.vni, mtu };
+}
+
+/** Entries for endpoints elsewhere; local ones are learned by the bridge from their ports. */
+function endpointObjects(state: NetworkState): KernelObject[] {
+  const peers = new Map(state.peers.map((peer) => [peer.nodeId, peer]));
+  const networks = new Map(state.networks.map((network) => [network.id, network.vni]));
+  return state.endpoints.flatMap((endpoint) => {
+    const vni = networks.get(endpoint.networkId);
+    const vtep = peers.get(endpoint.nodeId)?.address ?? '';
+    if (vni === undefined || vtep === '' || endpoint.nodeId === state.self.nodeId) return [];
+    const mac = macOf(endpoint.address);
+    return [
+      overlayForwardingObject(vni, mac, vtep),
+      overlayNeighbourObject(vni, endpoint.address, mac),
+    ];
+  });
+}
+
+function meshObjects(
+  { self, peers, vxlanPort }: NetworkState,
+  underlayMtu: number,
+): KernelObject[] {
+  const { protocol, table } = { protocol: ROUTE_PROTOCOL, table: 'main' };
+  return [
+    ingressLinkObject({
+      vni: INGRESS_VNI,
+      mtu: underlayMtu - VXLAN_OVERHEAD_BYTES,
+      local: self.address,
+      port: vxlanPort,
+      mac: macOf(self.ingressAddress),
+      address: self.ingressAddress,
+    }),
+    loopbackAddressObject(firstHost(self.gatewaySubnet)),
+    // Packets for containers that are gone must not leave by the default route.
+    routeObject({
+      table,
+      destination: self.gatewaySubnet,
+      target: '',
+      type: 'unreachable',
+      protocol,
+    }),
+    // Packets without one of our marks skip the list of nodes.
+    ruleObject(`pref ${RULE_END} nop`, protocol),
+    ruleObject(`pref ${RULE_SKIP} not fwmark 0x5a000000/0xff000000 goto ${RULE_END}`, protocol),
+    ...peers.filter((peer) => peer.address !== '').flatMap((peer) => peerObjects(self, peer)),
+  ];
+}
+
+/** The way to a node's containers, and by its mark the way back to clients that came through it. */
+function peerObjects(self: NetworkPeer, peer: NetworkPeer): KernelObject[] {
+  const mac = macOf(peer.ingressAddress);
+  const route = { on: 'ingress', protocol: ROUTE_PROTOCOL };
+  const via = `via ${peer.ingressAddress} dev ${INGRESS_LINK} onlink`;
+  const source = `src ${self.ingressAddress}`;
+  return [
+    ingressForwardingObject(mac, peer.address),
+    ingressNeighbourObject(peer.ingressAddress, mac),
+    routeObject({
+      ...route,
+      table: 'main',
+      destination: `${peer.ingressAddress}/32`,
+      target: `dev ${INGRESS_LINK} ${source}`,
+    }),
+    routeObject({
+      ...route,
+      table: 'main',
+      destination: peer.gatewaySubnet,
+      target: `${via} ${source}`,
+    }),
+    routeObject({
+      ...route,
+      table: String(nodeTable(peer.index)),
+      destination: 'default',
+      target: via,
+    }),
+    ruleObject(
+      `pref ${RULE_NODE} fwmark ${nodeMark(peer.index)}/0xffffffff lookup ${nodeTable(peer.index)}`,
+      ROUTE_PROTOCOL,
+    ),
+  ];
+}

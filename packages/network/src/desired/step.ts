@@ -1,0 +1,16 @@
+/** Work for the kernel as data: what `apply/script.ts` turns into command lines. */
+
+export type Step =
+  | { readonly kind: 'add-netns' | 'delete-netns'; readonly name: string }
+  /** One `ip -batch` or `bridge -batch`; stops at the first line that fails. */
+  | { readonly kind: 'ip' | 'bridge'; readonly netns?: string; readonly lines: readonly string[] }
+  /** One transaction: all of it or nothing. */
+  | { readonly kind: 'nft'; readonly netns?: string; readonly text: string }
+  /** Lines "net/ipv4/ip_forward=1". A file that does not exist is skipped when it ends in "?". */
+  | { readonly kind: 'sysctl'; readonly netns?: string; readonly lines: readonly string[] }
+  /** Each line is the arguments of one `conntrack -D`; finding nothing is fine. */
+  | {
+      readonly kind: 'forget-connections';
+      readonly netns?: string;
+      readonly lines: readonly string[];
+    };

@@ -1,0 +1,123 @@
+/**
+ * Which names a container sees: those of its own networks. Pure; the tables of a network are made
+ * when its first question comes, as most networks of most states are never asked about.
+ */
+import type { NetworkId } from '@swarmd/model';
+
+import { servingAddresses, type StateIndex } from '../desired/state-index.ts';
+import { DNS_CODE, DNS_TYPE, type Answer, type DnsRecord, type Question } from './message.ts';
+
+/** A container as DNS sees it: told by the source address of its questions. */
+export interface DnsView {
+  readonly networks: readonly NetworkId[];
+  /** True when it may not ask about the outside. */
+  readonly internal: boolean;
+}
+
+export type Decision =
+  { readonly kind: 'answer'; readonly answer: Answer } | { readonly kind: 'forward' };
+
+interface NetworkNames {
+  /** Lower case name -> addresses; an empty list is a name without serving tasks. */
+  readonly addresses: ReadonlyMap<string, readonly string[]>;
+  /** Address -> name. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+const REVERSE_SUFFIX = '.in-addr.arpa';
+
+export class Directory {
+  readonly #index: StateIndex;
+  readonly #networks = new Map<NetworkId, NetworkNames>();
+  #turn = 0;
+
+  constructor(index: StateIndex) {
+    this.#index = index;
+  }
+
+  /** @param view undefined for askers that are no containers of ours. */
+  decide(question: Question, view: DnsView | undefined): Decision {
+    if (view === undefined) return says(DNS_CODE.refused);
+    const records = this.#records(question, view.networks);
+    if (records !== undefined) return says(DNS_CODE.noError, records);
+    return view.internal || isClusterName(question.name)
+      ? says(DNS_CODE.noSuchName)
+      : { kind: 'forward' };
+  }
+
+  /** Undefined when no network of the asker knows the name; empty when there is no such record. */
+  #records(question: Question, networks: readonly NetworkId[]): DnsRecord[] | undefined {
+    const reverse = question.type === DNS_TYPE.ptr ? reversedAddress(question.name) : undefined;
+    for (const id of networks) {
+      const known = this.#namesOf(id);
+      if (reverse !== undefined) {
+        const name = known.names.get(reverse);
+        if (name !== undefined) return [{ type: 'ptr', name }];
+      }
+      const addresses = known.addresses.get(question.name);
+      if (addresses !== undefined) {
+        return question.type === DNS_TYPE.a
+          ? this.#rotated(addresses).map((address) => ({ type: 'a', address }))
+          : [];
+      }
+    }
+    return undefined;
+  }
+
+  /** Another first address with each question, as many clients only try the first. */
+  #rotated(addresses: readonly string[]): readonly string[] {
+    if (addresses.length < 2) return addresses;
+    this.#turn = (this.#turn + 1) % 0x7fff_ffff;
+    const first = this.#turn % addresses.length;
+    return [...addresses.slice(first), ...addresses.slice(0, first)];
+  }
+
+  #namesOf(id: NetworkId): NetworkNames {
+    const known = this.#networks.get(id) ?? namesOfNetwork(this.#index, id);
+    this.#networks.set(id, known);
+    return known;
+  }
+}
+
+function says(code: number, records: readonly DnsRecord[] = []): Decision {
+  return { kind: 'answer', answer: { code, records } };
+}
+
+/** Names that only the cluster could know: asking the outside would take time and tell it things. */
+function isClusterName(name: string): boolean {
+  return !name.includes('.') || /^tasks\.[^.]+$/.test(name);
+}
+
+function reversedAddress(name: string): string | undefined {
+  return name.endsWith(REVERSE_SUFFIX)
+    ? name.slice(0, -REVERSE_SUFFIX.length).split('.').reverse().join('.')
+    : undefined;
+}
+
+function namesOfNetwork(index: StateIndex, id: NetworkId): NetworkNames {
+  const addresses = new Map<string, string[]>();
+  const names = new Map<string, string>();
+  const add = (name: string, values: readonly string[]): void => {
+    const list = addresses.get(name.toLowerCase()) ?? [];
+    list.push(...values.filter((value) => !list.includes(value)));
+    addresses.set(name.toLowerCase(), list);
+  };
+  const balanced = new Set<string>();
+  for (const vip of index.vips.get(id) ?? []) {
+    const behind = vip.address === '' ? servingAddresses(index, vip) : [vip.address];
+    for (const name of [vip.serviceName, ...vip.aliases]) add(name, behind);
+    balanced.add(vip.serviceId);
+    if (vip.address !== '') names.set(vip.address, vip.serviceName);
+  }
+  for (const endpoint of index.endpoints.get(id) ?? []) {
+    const { serviceName, slot, taskId, address } = endpoint;
+    const serving = endpoint.serving ? [address] : [];
+    add(`tasks.${serviceName}`, serving);
+    add(`${slot}.${serviceName}`, serving);
+    add(`${serviceName}.${slot}.${taskId}`, serving);
+    names.set(address, `${serviceName}.${slot}.${taskId}`);
+    if (balanced.has(endpoint.serviceId)) continue;
+    for (const name of [serviceName, ...endpoint.aliases]) add(name, serving);
+  }
+  return { addresses, names };
+}

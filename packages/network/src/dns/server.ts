@@ -1,0 +1,159 @@
+/** DNS for the containers of this host, on its gateway address: one UDP socket, one TCP listener. */
+import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+
+import { errorMessage, type Clock, type Logger } from '@swarmd/base';
+
+import {
+  DNS_EDNS_BYTES,
+  DNS_TCP_CONNECTIONS_MAX,
+  DNS_TCP_IDLE_MS,
+  DNS_TTL_SECONDS,
+  DNS_UDP_BYTES,
+} from '../limits.ts';
+import type { Directory, DnsView } from './directory.ts';
+import { Forwarder } from './forwarder.ts';
+import { frame, Unframer } from './framing.ts';
+import {
+  DNS_CODE,
+  readQuery,
+  writeAnswer,
+  writeError,
+  type Answer,
+  type Query,
+} from './message.ts';
+
+const TCP_BYTES = 65_535;
+
+/** What the server knows; replaced as a whole with each new state. */
+export interface DnsKnowledge {
+  readonly directory: Directory;
+  /** By source address of the question. */
+  viewOf(address: string): DnsView | undefined;
+}
+
+export interface DnsServerOptions {
+  readonly address: string;
+  readonly port: number;
+  readonly knowledge: () => DnsKnowledge | undefined;
+  readonly upstreams: readonly string[] | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class DnsServer implements AsyncDisposable {
+  readonly #options: DnsServerOptions;
+  readonly #forwarder: Forwarder;
+  readonly #udp: UdpSocket = createSocket('udp4');
+  readonly #tcp: Server = createServer((socket) => this.#serve(socket));
+  readonly #connections = new Set<Socket>();
+  #closed = false;
+
+  private constructor(options: DnsServerOptions) {
+    this.#options = options;
+    this.#forwarder = new Forwarder(options);
+    this.#tcp.maxConnections = DNS_TCP_CONNECTIONS_MAX;
+  }
+
+  /** @throws when the address cannot be bound, e.g. as another DNS server of the host has it. */
+  static async listen(options: DnsServerOptions): Promise<DnsServer> {
+    const server = new DnsServer(options);
+    try {
+      await server.#listen();
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+    return server;
+  }
+
+  get address(): string {
+    return this.#options.address;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#forwarder[Symbol.dispose]();
+    for (const socket of this.#connections) socket.destroy();
+    await Promise.all([
+      new Promise<void>((resolve) => this.#udp.close(() => resolve())),
+      new Promise<void>((resolve) => this.#tcp.close(() => resolve())),
+    ]);
+  }
+
+  async #listen(): Promise<void> {
+    const { address, port, logger } = this.#options;
+    this.#udp.bind(port, address);
+    await once(this.#udp, 'listening');
+    this.#tcp.listen(port, address);
+    await once(this.#tcp, 'listening');
+    for (const socket of [this.#udp, this.#tcp]) {
+      socket.on('error', (error: Error) => {
+        logger.warn({ error: error.message }, 'DNS socket failed');
+      });
+    }
+    this.#udp.on('message', (bytes, from) => this.#onDatagram(bytes, from));
+  }
+
+  #onDatagram(bytes: Buffer, from: RemoteInfo): void {
+    const reply = (answer: Buffer): void => {
+      // A container that left meanwhile cannot be told; UDP does not promise it.
+      if (!this.#closed) this.#udp.send(answer, from.port, from.address, () => undefined);
+    };
+    this.#answer(bytes, { asker: from.address, transport: 'udp', reply });
+  }
+
+  #serve(socket: Socket): void {
+    this.#connections.add(socket);
+    const asker = socket.remoteAddress ?? '';
+    const unframer = new Unframer((bytes) => {
+      const reply = (answer: Buffer): void => void socket.write(frame(answer));
+      this.#answer(bytes, { asker, transport: 'tcp', reply });
+    });
+    socket.setTimeout(DNS_TCP_IDLE_MS, () => void socket.destroy());
+    socket.on('data', (data: Buffer) => unframer.push(data));
+    socket.on('error', () => void socket.destroy());
+    socket.on('close', () => this.#connections.delete(socket));
+  }
+
+  #answer(
+    bytes: Uint8Array,
+    to: { asker: string; transport: 'udp' | 'tcp'; reply: (answer: Buffer) => void },
+  ): void {
+    const reading = readQuery(bytes);
+    if (reading.kind === 'noise') return;
+    if (reading.kind === 'error') {
+      to.reply(writeError(bytes, reading.code));
+      return;
+    }
+    const { query } = reading;
+    const decision = this.#decide(query, to.asker);
+    if (decision.kind === 'answer') {
+      to.reply(this.#write(query, decision.answer, to.transport));
+      return;
+    }
+    this.#forwarder.ask(bytes, to.transport).then(
+      (answer) => to.reply(answer ?? writeError(bytes, DNS_CODE.serverFailure)),
+      (error: unknown) => {
+        this.#options.logger.warn({ error: errorMessage(error) }, 'forwarding a DNS query failed');
+        to.reply(writeError(bytes, DNS_CODE.serverFailure));
+      },
+    );
+  }
+
+  #decide(query: Query, asker: string): ReturnType<Directory['decide']> {
+    const knowledge = this.#options.knowledge();
+    if (knowledge === undefined) {
+      return { kind: 'answer', answer: { code: DNS_CODE.serverFailure, records: [] } };
+    }
+    return knowledge.directory.decide(query.question, knowledge.viewOf(asker));
+  }
+
+  #write(query: Query, answer: Answer, transport: 'udp' | 'tcp'): Buffer {
+    const udp = Math.min(Math.max(query.udpBytes ?? 0, DNS_UDP_BYTES), DNS_EDNS_BYTES);
+    const bytes = transport === 'udp' ? udp : TCP_BYTES;
+    return writeAnswer(query, answer, { bytes, ttlSeconds: DNS_TTL_SECONDS });
+  }
+}

@@ -1,0 +1,88 @@
+/** The host's nft table in the kernel: one writer, incremental, whole when in doubt. */
+import type { PublishedPort } from '@swarmd/model';
+import { run } from '@swarmd/base/system';
+
+import { Coalescer } from './apply/coalescer.ts';
+import { runSteps } from './apply/kernel.ts';
+import { isInternal, type AttachmentNote } from './desired/attachment.ts';
+import { hostProgram } from './desired/host-program.ts';
+import { NFT_TABLE } from './desired/names.ts';
+import { diffProgram, renderProgram, type NftProgram } from './desired/nft-program.ts';
+import type { StateIndex } from './desired/state-index.ts';
+
+/** Cluster API, Raft, agents: see ARCHITECTURE.md. */
+const CONTROL_PORTS = [4_242, 4_243, 4_244];
+
+export interface HostFirewallOptions {
+  readonly wanted: () => StateIndex | undefined;
+  readonly tasks: () => Iterable<AttachmentNote>;
+  readonly controlPorts: readonly number[] | undefined;
+}
+
+export class HostFirewall {
+  readonly #options: HostFirewallOptions;
+  readonly #sync = new Coalescer(() => this.#program());
+  /** What the table holds; undefined when that is not known. */
+  #programmed:
+    { readonly program: NftProgram; readonly ports: readonly PublishedPort[] } | undefined;
+
+  constructor(options: HostFirewallOptions) {
+    this.#options = options;
+  }
+
+  /** Brings the table to the newest state and containers. */
+  sync(): Promise<void> {
+    return this.#sync.request();
+  }
+
+  /** The next sync replaces the whole table. Established connections live on. */
+  distrust(): void {
+    this.#programmed = undefined;
+  }
+
+  /** Puts the table back if somebody flushed it. */
+  async check(): Promise<void> {
+    const { stdout } = await run('nft', ['list', 'tables', 'ip']);
+    if (stdout.split('\n').some((line) => line.trim() === `table ip ${NFT_TABLE}`)) return;
+    this.distrust();
+    await this.sync();
+  }
+
+  async #program(): Promise<void> {
+    const index = this.#options.wanted();
+    if (index === undefined) return;
+    const { self, peers, vxlanPort, ports } = index.state;
+    const internal = [...this.#options.tasks()]
+      .filter(isInternal)
+      .map((note) => note.gatewayAddress);
+    const controlPorts = this.#options.controlPorts ?? CONTROL_PORTS;
+    const program = hostProgram({ self, peers, vxlanPort, ports, internal, controlPorts });
+    const before = this.#programmed;
+    const text =
+      before === undefined ? renderProgram(program) : diffProgram(before.program, program);
+    this.#programmed = undefined;
+    if (text !== '') await runSteps([{ kind: 'nft', text }]);
+    const lines = departedUdpBackends(before?.ports ?? [], ports);
+    if (lines.length > 0) await runSteps([{ kind: 'forget-connections', lines }]);
+    this.#programmed = { program, ports };
+  }
+}
+
+/**
+ * A UDP client that keeps its port would stay with a backend that left for as long as it sends.
+ * (TCP needs nothing: connections end with their task, whose node answers with a reset.)
+ */
+function departedUdpBackends(
+  before: readonly PublishedPort[],
+  next: readonly PublishedPort[],
+): string[] {
+  const current = new Map(next.map((port) => [`${port.protocol} ${port.publishedPort}`, port]));
+  return before
+    .filter(({ protocol }) => protocol === 'udp')
+    .flatMap(({ publishedPort, backends }) => {
+      const staying = new Set(current.get(`udp ${publishedPort}`)?.backends);
+      return backends
+        .filter((backend) => !staying.has(backend))
+        .map((b) => `-D -p udp --orig-port-dst ${publishedPort} --reply-src ${b}`);
+    });
+}

@@ -1,0 +1,42 @@
+/** Bounds of the network plane, each with its unit in the name and its reason beside it. */
+
+/** How long an attach waits for the state that names its networks: a few sessions' worth of delay. */
+export const ATTACH_WAIT_MS = 30_000;
+
+/** Programming a whole node from nothing takes under a second; more means that the kernel is stuck. */
+export const APPLY_TIMEOUT_MS = 60_000;
+
+/** Namespaces programmed at the same time: past 16 the processes only wait for each other. */
+export const NAMESPACES_AT_ONCE = 16;
+
+/** How often foreign changes to our firewall rules are looked for (firewall reloads, flushes). */
+export const GUARD_PERIOD_MS = 30_000;
+
+/** Bytes of the VXLAN, UDP, IPv4 and Ethernet headers around a packet of an overlay. */
+export const VXLAN_OVERHEAD_BYTES = 50;
+
+/** MTU of the underlay when no interface holds the node's address (yet). */
+export const DEFAULT_UNDERLAY_MTU = 1_500;
+
+/** Seconds an answer about the cluster may be kept: replacements are to be seen at once. */
+export const DNS_TTL_SECONDS = 1;
+
+/** Queries waiting for an upstream server; more are answered SERVFAIL at once. */
+export const DNS_FORWARDS_MAX = 1_000;
+
+/** How long one upstream server may think before the next one is asked. */
+export const DNS_UPSTREAM_TIMEOUT_MS = 2_000;
+
+/** Upstream servers tried for one query, so that a client hears something before it gives up. */
+export const DNS_UPSTREAM_TRIES = 3;
+
+/** TCP clients of the DNS server at one time, and how long one may be silent. */
+export const DNS_TCP_CONNECTIONS_MAX = 256;
+export const DNS_TCP_IDLE_MS = 10_000;
+
+/** Milliseconds after which the host's resolv.conf is read again. */
+export const RESOLV_CONF_MAX_AGE_MS = 30_000;
+
+/** UDP answers: without EDNS (RFC 1035, 4.2.1), and the most we send with it (no fragments). */
+export const DNS_UDP_BYTES = 512;
+export const DNS_EDNS_BYTES = 1_232;

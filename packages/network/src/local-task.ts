@@ -1,0 +1,75 @@
+/** A container of this host and the program in its namespace. */
+import { addressesOf, type AttachmentNote } from './desired/attachment.ts';
+import { firstHost } from './desired/addresses.ts';
+import { CONTAINER_NAMESERVER, taskNetns } from './desired/names.ts';
+import { diffProgram, renderProgram, type NftProgram } from './desired/nft-program.ts';
+import type { StateIndex } from './desired/state-index.ts';
+import type { Step } from './desired/step.ts';
+import { deadBackends, forgetLines, taskProgram } from './desired/task-program.ts';
+import { Coalescer } from './apply/coalescer.ts';
+import { runSteps } from './apply/kernel.ts';
+import type { NetworkAttachment } from './types.ts';
+
+export class LocalTask {
+  readonly note: AttachmentNote;
+  /** Settles when the namespace is complete, or could not be made. */
+  made: Promise<void> = Promise.resolve();
+  /** What its table holds and the state that was made from; undefined when that is not known. */
+  #programmed: { readonly program: NftProgram; readonly index: StateIndex } | undefined;
+  readonly #wanted: () => StateIndex | undefined;
+  readonly #sync = new Coalescer(() => this.#program());
+
+  constructor(note: AttachmentNote, wanted: () => StateIndex | undefined) {
+    this.note = note;
+    this.#wanted = wanted;
+  }
+
+  get attachment(): NetworkAttachment {
+    return {
+      namespace: `/run/netns/${taskNetns(this.note.taskId)}`,
+      addresses: addressesOf(this.note),
+      nameservers: [CONTAINER_NAMESERVER],
+    };
+  }
+
+  programFor(index: StateIndex): NftProgram {
+    return taskProgram({
+      index,
+      networks: this.note.networks.map(({ networkId }) => networkId),
+      gateway: firstHost(index.state.self.gatewaySubnet),
+    });
+  }
+
+  /** Notes that the namespace was made with this program. */
+  madeWith(program: NftProgram, index: StateIndex): void {
+    this.#programmed = { program, index };
+  }
+
+  /** Brings the namespace's table to the newest state; at once when it is there already. */
+  sync(): Promise<void> {
+    return this.#sync.request();
+  }
+
+  async #program(): Promise<void> {
+    const index = this.#wanted();
+    const before = this.#programmed;
+    if (index === undefined || before?.index === index) return;
+    const program = this.programFor(index);
+    const text =
+      before === undefined ? renderProgram(program) : diffProgram(before.program, program);
+    const netns = taskNetns(this.note.taskId);
+    const forget = this.#forgetLines(before?.index, index);
+    const steps: Step[] = [];
+    if (text !== '') steps.push({ kind: 'nft', netns, text });
+    if (forget.length > 0) steps.push({ kind: 'forget-connections', netns, lines: forget });
+    // Not known while it is under way: after a failure the whole table is replaced.
+    this.#programmed = undefined;
+    await runSteps(steps);
+    this.#programmed = { program, index };
+  }
+
+  #forgetLines(before: StateIndex | undefined, next: StateIndex): string[] {
+    const networks = this.note.networks.map(({ networkId }) => networkId);
+    return before === undefined ? [] : forgetLines(deadBackends(before, next, networks));
+  }
+}

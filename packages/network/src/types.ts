@@ -1,0 +1,44 @@
+/**
+ * What the agent gets from this package. The shapes are those the agent declares as its port; they
+ * fit by structure.
+ */
+import type { Clock, Logger } from '@swarmd/base';
+import type { NetworkState, Task, TaskId } from '@swarmd/model';
+
+export interface NetworkAttachment {
+  /** Path of the container's network namespace. */
+  readonly namespace: string;
+  /** Addresses with prefix length inside the container, overlay networks first. */
+  readonly addresses: readonly string[];
+  readonly nameservers: readonly string[];
+}
+
+/**
+ * The network plane of this machine. Disposing it stops our own work (DNS, timers) and leaves the
+ * kernel's state alone, so that containers keep their network while the daemon restarts.
+ */
+export interface NetworkPlane extends AsyncDisposable {
+  /** Brings the kernel to `state`. Calls while one is under way coalesce to the newest state. */
+  apply(state: NetworkState, signal: AbortSignal): Promise<void>;
+  /** Makes (or finds) the task's namespace with all its interfaces; waits for its networks. */
+  attach(task: Task, signal: AbortSignal): Promise<NetworkAttachment>;
+  /** Removes the task's namespace and all that belongs to it. */
+  detach(taskId: TaskId, signal: AbortSignal): Promise<void>;
+  /** Task ids that have a namespace on this machine, from an earlier life too. */
+  attached(signal: AbortSignal): Promise<readonly TaskId[]>;
+  /** Removes everything of ours from the kernel, for a node that leaves. Ends the plane. */
+  destroy(): Promise<void>;
+}
+
+export interface NetworkPlaneOptions {
+  /** Folder on a tmpfs: notes that must not outlive a boot, as the kernel's state does not. */
+  readonly runDir: string;
+  /** Bytes; unless given, the MTU of the interface that holds the node's address. */
+  readonly underlay?: { readonly mtu: number };
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Servers for names that are not the cluster's; unless given, the host's resolv.conf. */
+  readonly dnsUpstreams?: readonly string[];
+  /** TCP ports of the control plane, closed to containers. 4242 to 4244 unless given. */
+  readonly controlPorts?: readonly number[];
+}

@@ -1,0 +1,163 @@
+/** States and tasks for tests, as managers would make them. */
+import {
+  asId,
+  type Network,
+  type NetworkEndpoint,
+  type NetworkPeer,
+  type NetworkState,
+  type PublishedPort,
+  type ServiceVip,
+  type Task,
+} from '@swarmd/model';
+
+const META = { version: 1, createdAt: 0, updatedAt: 0 };
+
+export function peer(index: number, address = `10.99.0.${index}`): NetworkPeer {
+  return {
+    nodeId: asId('node', `node${index}`),
+    index,
+    address,
+    ingressAddress: `10.255.${index >> 8}.${index & 255}`,
+    gatewaySubnet: `100.${64 + (index >> 8)}.${index & 255}.0/24`,
+  };
+}
+
+export function network(
+  name: string,
+  vni: number,
+  options: { internal?: boolean; mtu?: number } = {},
+): Network {
+  const third = vni - 4096;
+  return {
+    id: asId('network', `net-${name}`),
+    meta: META,
+    spec: {
+      name,
+      labels: {},
+      driver: 'overlay',
+      internal: options.internal ?? false,
+      attachable: false,
+      subnet: '',
+      mtu: options.mtu ?? 0,
+    },
+    vni,
+    subnet: `10.0.${third}.0/24`,
+    gateway: `10.0.${third}.1`,
+  };
+}
+
+export interface Placed {
+  readonly id: string;
+  readonly node: number;
+  readonly service: string;
+  readonly slot: number;
+  /** Last parts of its addresses. */
+  readonly host: number;
+  readonly networks: readonly Network[];
+  readonly aliases?: readonly string[];
+  readonly serving?: boolean;
+}
+
+export function addressOn(network: Network, host: number): string {
+  return network.subnet.replace(/\.0\/24$/, `.${host}`);
+}
+
+export function gatewayAddressOf({ node, host }: Placed): string {
+  return peer(node).gatewaySubnet.replace(/\.0\/24$/, `.${host}`);
+}
+
+export function task(placed: Placed): Task {
+  const { id, service, slot, networks, host } = placed;
+  return {
+    id: asId('task', id),
+    meta: META,
+    serviceId: asId('service', service),
+    serviceName: service,
+    slot,
+    spec: {} as Task['spec'],
+    specVersion: 1,
+    desiredState: 'running',
+    status: { state: 'running', timestamp: 0, message: '', error: '' },
+    networks: networks.map((network) => ({
+      networkId: network.id,
+      address: `${addressOn(network, host)}/24`,
+      aliases: placed.aliases ?? [],
+    })),
+    gatewayAddress: gatewayAddressOf(placed),
+    ports: [],
+    because: [],
+  };
+}
+
+export interface Cluster {
+  readonly nodes: number;
+  readonly tasks: readonly Placed[];
+  /** Service -> last part of its virtual address; 0 for dnsrr. */
+  readonly vips: Readonly<Record<string, number>>;
+  readonly ports: readonly PublishedPort[];
+  /** On every node, whether it has tasks or not. */
+  readonly networks: readonly Network[];
+}
+
+export function port(
+  service: string,
+  publishedPort: number,
+  options: Partial<PublishedPort> & { backends: readonly string[] },
+): PublishedPort {
+  return {
+    serviceId: asId('service', service),
+    protocol: 'tcp',
+    publishedPort,
+    targetPort: 80,
+    publishMode: 'ingress',
+    ...options,
+  };
+}
+
+export function stateOf(cluster: Cluster, node: number): NetworkState {
+  const all = Array.from({ length: cluster.nodes }, (_, i) => i + 1);
+  return {
+    self: peer(node),
+    vxlanPort: 4789,
+    peers: all.filter((i) => i !== node).map((i) => peer(i)),
+    networks: cluster.networks,
+    endpoints: cluster.tasks.flatMap((placed) => endpointsOf(placed)),
+    vips: cluster.networks.flatMap((network) => vipsOf(cluster, network)),
+    ports: cluster.ports,
+  };
+}
+
+function endpointsOf(placed: Placed): NetworkEndpoint[] {
+  return placed.networks.map((network) => ({
+    taskId: asId('task', placed.id),
+    networkId: network.id,
+    nodeId: asId('node', `node${placed.node}`),
+    address: addressOn(network, placed.host),
+    serviceId: asId('service', placed.service),
+    serviceName: placed.service,
+    slot: placed.slot,
+    aliases: placed.aliases ?? [],
+    serving: placed.serving ?? true,
+  }));
+}
+
+function vipsOf(cluster: Cluster, network: Network): ServiceVip[] {
+  const services = new Set(
+    cluster.tasks
+      .filter(({ networks }) => networks.includes(network))
+      .map(({ service }) => service),
+  );
+  return [...services].flatMap((service) => {
+    const host = cluster.vips[service];
+    if (host === undefined) return [];
+    return [
+      {
+        serviceId: asId('service', service),
+        serviceName: service,
+        networkId: network.id,
+        address: host === 0 ? '' : addressOn(network, host),
+        aliases: cluster.tasks.find((one) => one.service === service)?.aliases ?? [],
+      },
+    ];
+  });
+}

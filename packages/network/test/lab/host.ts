@@ -1,0 +1,71 @@
+/**
+ * One host of the test lab: a network plane behind lines of JSON. Runs in a network and mount
+ * namespace of its own with a private /run.
+ */
+import { createInterface } from 'node:readline';
+
+import { errorMessage, silentLogger } from '@swarmd/base';
+import { run, systemClock } from '@swarmd/base/system';
+import type { NetworkState, Task, TaskId } from '@swarmd/model';
+
+import { createNetworkPlane, type NetworkPlane } from '../../src/index.ts';
+
+interface Request {
+  readonly id: number;
+  readonly method: string;
+  readonly argument: unknown;
+}
+
+const log = (fields: object, message: string): void =>
+  void process.stderr.write(`${message} ${JSON.stringify(fields)}\n`);
+const logger = { ...silentLogger, warn: log, error: log, child: () => logger };
+const signal = new AbortController().signal;
+let plane: NetworkPlane | undefined;
+
+const methods: Record<string, (argument: never) => Promise<unknown>> = {
+  open: async (options: { dnsUpstreams?: string[] }) => {
+    plane = await createNetworkPlane({
+      runDir: '/run/swarmd',
+      clock: systemClock,
+      logger,
+      ...options,
+    });
+  },
+  close: async () => {
+    await plane?.[Symbol.asyncDispose]();
+    plane = undefined;
+  },
+  apply: (state: NetworkState) => the().apply(state, signal),
+  attach: (task: Task) => the().attach(task, signal),
+  detach: (taskId: TaskId) => the().detach(taskId, signal),
+  attached: () => the().attached(signal),
+  destroy: () => the().destroy(),
+  run: async ({ argv, input, ok }: { argv: string[]; input?: string; ok?: number[] }) => {
+    const [program = '', ...args] = argv;
+    const codes = ok ?? Array.from({ length: 256 }, (_, code) => code);
+    const result = await run(program, args, {
+      timeoutMs: 15_000,
+      okCodes: codes,
+      ...(input === undefined ? {} : { input }),
+    });
+    return { code: result.code, out: result.stdout, err: result.stderr };
+  },
+};
+
+function the(): NetworkPlane {
+  if (plane === undefined) throw new Error('the plane is not open');
+  return plane;
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, method, argument } = JSON.parse(line) as Request;
+  void (async () => {
+    try {
+      const result = await methods[method]?.(argument as never);
+      process.stdout.write(`${JSON.stringify({ id, result })}\n`);
+    } catch (error) {
+      process.stdout.write(`${JSON.stringify({ id, error: errorMessage(error) })}\n`);
+    }
+  })();
+}
+process.exit(0);

@@ -1,0 +1,215 @@
+/**
+ * A laboratory of namespaces: a switch that is also a router, hosts on it, and a client outside.
+ *
+ *   client 203.0.113.10 -- 203.0.113.1 switch 10.99.0.254 -- hosts 10.99.0.1, .2, ...
+ *
+ * Everything lives in one private network and mount namespace, held by one process: when that ends,
+ * nothing of the lab is left. Only hosts' own namespaces are created inside.
+ */
+import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+import type { NetworkState, Task } from '@swarmd/model';
+
+import type { NetworkAttachment } from '../../src/index.ts';
+
+export interface Output {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** A process that answers lines of JSON. */
+class Remote {
+  readonly #process: ChildProcessWithoutNullStreams;
+  readonly #waiting = new Map<number, { ok: (value: never) => void; fail: (e: Error) => void }>();
+  #count = 0;
+  log = '';
+
+  constructor(argv: readonly string[]) {
+    const [program = '', ...args] = argv;
+    this.#process = spawn(program, args);
+    this.#process.stderr.on('data', (data: Buffer) => (this.log += data.toString()));
+    createInterface({ input: this.#process.stdout }).on('line', (line) => this.#answer(line));
+    this.#process.on('close', () => {
+      for (const { fail } of this.#waiting.values()) fail(new Error(`host ended: ${this.log}`));
+      this.#waiting.clear();
+    });
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  call<T>(method: string, argument: unknown): Promise<T> {
+    this.#count += 1;
+    const id = this.#count;
+    return new Promise<T>((ok, fail) => {
+      this.#waiting.set(id, { ok, fail });
+      this.#process.stdin.write(`${JSON.stringify({ id, method, argument })}\n`);
+    });
+  }
+
+  async end(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const closed = new Promise<void>((resolve) => this.#process.once('close', () => resolve()));
+    this.#process.stdin.end();
+    await closed;
+  }
+
+  #answer(line: string): void {
+    const { id, result, error } = JSON.parse(line) as { id: number; result: never; error?: string };
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error === undefined) waiting?.ok(result);
+    else waiting?.fail(new Error(`${error}\n${this.log}`));
+  }
+}
+
+export class Host {
+  readonly #remote: Remote;
+  readonly address: string;
+
+  constructor(remote: Remote, address: string) {
+    this.#remote = remote;
+    this.address = address;
+  }
+
+  open(options: { dnsUpstreams?: string[] } = {}): Promise<void> {
+    return this.#remote.call('open', options);
+  }
+  close(): Promise<void> {
+    return this.#remote.call('close', undefined);
+  }
+  apply(state: NetworkState): Promise<void> {
+    return this.#remote.call('apply', state);
+  }
+  attach(task: Task): Promise<NetworkAttachment> {
+    return this.#remote.call('attach', task);
+  }
+  detach(taskId: string): Promise<void> {
+    return this.#remote.call('detach', taskId);
+  }
+  attached(): Promise<string[]> {
+    return this.#remote.call('attached', undefined);
+  }
+  destroy(): Promise<void> {
+    return this.#remote.call('destroy', undefined);
+  }
+  /** Runs a program on the host; never fails because of its exit code. */
+  run(...argv: string[]): Promise<Output> {
+    return this.#remote.call('run', { argv });
+  }
+  sh(script: string): Promise<Output> {
+    return this.#remote.call('run', { argv: ['sh', '-s'], input: script });
+  }
+  end(): Promise<void> {
+    return this.#remote.end();
+  }
+  /** What the plane logged as warnings. */
+  get log(): string {
+    return this.#remote.log;
+  }
+}
+
+export class Lab implements AsyncDisposable {
+  readonly #holder: ChildProcess;
+  readonly hosts: Host[] = [];
+  readonly #servers: ChildProcess[] = [];
+
+  private constructor(holder: ChildProcess) {
+    this.#holder = holder;
+  }
+
+  static async open(count: number): Promise<Lab> {
+    const setup = ['mount -t tmpfs none /run', ...topology(count), 'echo ready', 'exec cat'];
+    const holder = spawn('unshare', [
+      '-mn',
+      '--propagation',
+      'private',
+      'sh',
+      '-ec',
+      setup.join('\n'),
+    ]);
+    const lab = new Lab(holder);
+    let said = '';
+    holder.stderr.on('data', (data: Buffer) => (said += data.toString()));
+    await new Promise<void>((resolve, reject) => {
+      holder.stdout.once('data', () => resolve());
+      holder.once('close', () => reject(new Error(`the lab did not come up: ${said}`)));
+    });
+    for (let i = 1; i <= count; i += 1) lab.hosts.push(new Host(lab.#startHost(i), `10.99.0.${i}`));
+    return lab;
+  }
+
+  /** Starts the daemon of a host that was ended; its kernel state and /run are as they were. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#servers) server.kill('SIGKILL');
+    await Promise.all(this.hosts.map((host) => host.end()));
+    const closed = new Promise<void>((resolve) => this.#holder.once('close', () => resolve()));
+    this.#holder.stdin?.end();
+    await closed;
+  }
+
+  /** Runs a program in a namespace of the lab, e.g. the outside client "cl". */
+  async run(netns: string, ...argv: string[]): Promise<Output> {
+    const child = spawn('nsenter', this.#enter(netns, argv));
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (data: Buffer) => (out += data.toString()));
+    child.stderr.on('data', (data: Buffer) => (err += data.toString()));
+    const code = await new Promise<number>((resolve) =>
+      child.on('close', (c) => resolve(c ?? 255)),
+    );
+    return { code, out, err };
+  }
+
+  /** Starts a program in a namespace of the lab; it ends with the lab. */
+  start(netns: string, ...argv: string[]): ChildProcessWithoutNullStreams {
+    const child = spawn('nsenter', this.#enter(netns, argv));
+    this.#servers.push(child);
+    return child;
+  }
+
+  #startHost(i: number): Remote {
+    const script = `mount -t tmpfs none /run && exec ${process.execPath} ${import.meta.dirname}/host.ts`;
+    const inner = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script];
+    return new Remote(['nsenter', ...this.#enter(`h${i}`, inner)]);
+  }
+
+  #enter(netns: string, argv: readonly string[]): string[] {
+    const inside = ['nsenter', `--net=/run/netns/${netns}`, ...argv];
+    return [`--mount=/proc/${this.#holder.pid}/ns/mnt`, '--', ...inside];
+  }
+}
+
+function topology(count: number): string[] {
+  const netns = (name: string): string[] => [
+    `ip netns add ${name}`,
+    `ip -n ${name} link set lo up`,
+  ];
+  const hosts = Array.from({ length: count }, (_, i) => i + 1).flatMap((i) => [
+    ...netns(`h${i}`),
+    `ip -n sw link add p${i} type veth peer name eth0 netns h${i}`,
+    `ip -n sw link set p${i} master lan up`,
+    `ip -n h${i} addr add 10.99.0.${i}/24 dev eth0`,
+    `ip -n h${i} link set eth0 up`,
+    `ip -n h${i} route add default via 10.99.0.254`,
+  ]);
+  return [
+    ...netns('sw'),
+    'nsenter --net=/run/netns/sw sh -c "echo 1 > /proc/sys/net/ipv4/ip_forward"',
+    'nsenter --net=/run/netns/sw sh -c "for f in /proc/sys/net/bridge/bridge-nf-call-*; do echo 0 > \\$f; done"',
+    'ip -n sw link add lan type bridge',
+    'ip -n sw link set lan up',
+    'ip -n sw addr add 10.99.0.254/24 dev lan',
+    ...netns('cl'),
+    'ip -n sw link add out type veth peer name eth0 netns cl',
+    'ip -n sw link set out up',
+    'ip -n sw addr add 203.0.113.1/24 dev out',
+    'ip -n cl addr add 203.0.113.10/24 dev eth0',
+    'ip -n cl link set eth0 up',
+    'ip -n cl route add default via 203.0.113.1',
+    ...hosts,
+  ];
+}
