@@ -108,6 +108,7 @@ function restore(member: Member, snapshot: SnapshotMeta): boolean {
     return false;
   }
   log.restore(snapshot);
+  member.confIndex = snapshot.index;
   member.tracker.adopt(
     restoreMembership(snapshot.confState, {
       lastIndex: log.last(),

@@ -48,6 +48,9 @@ export class Member {
   uncommittedBytes = 0;
   reads = new ReadIndexQueue();
 
+  /** The membership is the one after this entry. */
+  confIndex: number;
+
   /** Follower: ticks since the leader was heard. Leader: since the last quorum check. */
   electionElapsed = 0;
   heartbeatElapsed = 0;
@@ -59,6 +62,7 @@ export class Member {
   constructor(options: RaftCoreOptions, group: Group) {
     const { config } = options;
     this.config = config;
+    this.confIndex = config.applied;
     this.#random = options.random;
     this.inflightLimits = { messages: config.maxInflightMessages, bytes: config.maxInflightBytes };
     this.tracker = new Tracker(group);

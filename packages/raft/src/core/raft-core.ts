@@ -93,7 +93,7 @@ export class RaftCore implements RaftStateMachine {
         appliedTo(member, input.index);
         return 'accepted';
       case 'applyConfChange':
-        applyConfChange(member, input.change);
+        applyConfChange(member, input.change, input.index);
         return 'accepted';
       case 'stored':
         this.#stored(input.notice);

@@ -9,7 +9,11 @@ import { broadcastAppend, commitByQuorum, sendAppendIfAny } from './replication.
 import { becomeFollower } from './roles.ts';
 import { NO_ID, type ConfChange } from './types.ts';
 
-export function applyConfChange(member: Member, change: ConfChange): void {
+/** The change in the committed entry at `index`. */
+export function applyConfChange(member: Member, change: ConfChange, index: number): void {
+  // It was handed out before a snapshot overtook it.
+  if (index <= member.confIndex) return;
+  member.confIndex = index;
   const changer = new MembershipChanger(member.tracker.group, {
     lastIndex: member.log.last(),
     limits: member.inflightLimits,

@@ -225,10 +225,11 @@ export type Input =
   /** `Ready.committed` was applied up to `index`. */
   | { readonly kind: 'applied'; readonly index: number }
   /**
-   * A committed confChange entry takes effect. Once for every such entry, in order, before the
-   * `applied` that covers it; afterwards `confState()` is the membership at that entry.
+   * The committed confChange entry at `index` takes effect. Once for every such entry, in order,
+   * before the `applied` that covers it; afterwards `confState()` is the membership at that entry.
+   * Ignored if a snapshot has brought a newer membership meanwhile.
    */
-  | { readonly kind: 'applyConfChange'; readonly change: ConfChange }
+  | { readonly kind: 'applyConfChange'; readonly index: number; readonly change: ConfChange }
   /** Only with `manualLoopback`: what `Ready.afterPersist` addressed to this member. */
   | { readonly kind: 'stored'; readonly notice: StoredNotice };
 

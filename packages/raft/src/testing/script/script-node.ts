@@ -94,7 +94,8 @@ export class ScriptNode {
   apply(entries: readonly Entry[]): void {
     for (const { index, term, kind, data } of entries) {
       if (kind !== 'normal') {
-        this.core.step({ kind: 'applyConfChange', change: decodeConfChange({ kind, data }) });
+        const change = decodeConfChange({ kind, data });
+        this.core.step({ kind: 'applyConfChange', index, change });
       }
       const confState =
         kind === 'normal'
