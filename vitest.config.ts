@@ -16,6 +16,7 @@ export default defineConfig({
       lab: ['test/lab/**/*.test.ts'],
     }[suite],
     exclude: suite === 'unit' ? ['**/*.root.test.ts'] : [],
+    globalSetup: suite === 'lab' ? ['test/lab/global-setup.ts'] : [],
     pool: 'forks',
     testTimeout: suite === 'lab' ? 120_000 : 30_000,
     hookTimeout: suite === 'lab' ? 180_000 : 30_000,

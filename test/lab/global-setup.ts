@@ -1,0 +1,52 @@
+/** Brings the lab up before the lab tests and takes it away after them, checking that nothing is left. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+import { run } from '@swarmd/base/system';
+import { Lab } from '@swarmd/lab';
+
+const LAB = { name: 'test', managers: 3, workers: 2 };
+
+export async function setup(): Promise<void> {
+  const lab = new Lab(LAB);
+  await lab.down();
+  await lab.up();
+}
+
+export async function teardown(): Promise<void> {
+  const lab = new Lab(LAB);
+  await lab.down();
+  const left = await leftovers(lab);
+  if (left.length > 0) throw new Error(`the lab left something behind:\n${left.join('\n')}`);
+}
+
+async function leftovers(lab: Lab): Promise<string[]> {
+  const prefix = lab.layout.netns('');
+  const { stdout } = await run('ip', ['netns', 'list']);
+  const namespaces = stdout.split('\n').filter((line) => line.startsWith(prefix));
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(lab.layout.stateDir));
+  const cgroups = readdirSync('/sys/fs/cgroup', { recursive: false, withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .flatMap((entry) =>
+      readdirSync(`/sys/fs/cgroup/${entry.name}`).map((name) => `${entry.name}/${name}`),
+    )
+    .filter((name) => name.includes(lab.layout.cgroup));
+  const processes = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => commandLine(pid).includes(lab.layout.stateDir));
+  return [
+    ...namespaces,
+    ...mounts,
+    ...cgroups,
+    ...processes.map((pid) => `process ${pid}: ${commandLine(pid)}`),
+  ];
+}
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return ''; // it has just ended
+  }
+}
