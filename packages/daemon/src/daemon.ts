@@ -10,7 +10,6 @@ import { systemClock, systemIds, systemRandom } from '@swarmd/base/system';
 import type { Settings } from './config/settings.ts';
 import { IdentityStore } from './identity/identity.ts';
 import { localService } from './local-service.ts';
-import { openMachine } from './machine.ts';
 import { MANAGER_ARGUMENT } from './manager/protocol.ts';
 import { NodeDaemon } from './node-daemon.ts';
 
@@ -32,7 +31,10 @@ export async function startDaemon(
     new NodeDaemon({
       settings,
       identities: new IdentityStore(settings.stateDir),
-      openMachine: () => openMachine(settings, logger),
+      openMachine: async () => {
+        const { openMachine } = await import('./machine.ts');
+        return openMachine(settings, logger);
+      },
       forkManager: () =>
         fork(program, [MANAGER_ARGUMENT], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
       clock: systemClock,

@@ -49,11 +49,15 @@ export function settle(file: GivenSettings, flags: GivenSettings): Settings {
       defaultPort: DEFAULT_PORT,
     }),
     advertiseAddr: advertiseAddr === undefined ? undefined : checkAdvertise(advertiseAddr),
-    cgroupParent: flags.cgroupParent ?? file.cgroupParent ?? 'swarmd',
+    cgroupParent: absolute(flags.cgroupParent ?? file.cgroupParent ?? '/swarmd'),
     insecureRegistries: [...(file.insecureRegistries ?? []), ...(flags.insecureRegistries ?? [])],
     logLevel: flags.logLevel ?? file.logLevel ?? 'info',
     nodeLabels: { ...file.nodeLabels, ...flags.nodeLabels },
   };
+}
+
+function absolute(cgroup: string): string {
+  return cgroup.startsWith('/') ? cgroup : `/${cgroup}`;
 }
 
 /** @throws SwarmError `invalid-argument` unless `text` is ADDRESS or ADDRESS:PORT with IPv4. */
