@@ -20,17 +20,14 @@ const { values, positionals } = parseArgs({
   },
 });
 
-switch (positionals[0]) {
-  case 'startup': {
-    const medians = await benchStartup({
-      runs: Number(values.runs),
-      slowRuns: Number(values['slow-runs']),
-      keep: values.keep,
-    });
-    if (values.peer !== undefined) await comparePeer(values.peer, 'abdef', medians);
-    break;
-  }
-  default:
-    process.stderr.write(USAGE);
-    process.exitCode = 2;
+if (positionals[0] === 'startup') {
+  const medians = await benchStartup({
+    runs: Number(values.runs),
+    slowRuns: Number(values['slow-runs']),
+    keep: values.keep,
+  });
+  if (values.peer !== undefined) await comparePeer(values.peer, 'abdef', medians);
+} else {
+  process.stderr.write(USAGE);
+  process.exitCode = 2;
 }
