@@ -1,0 +1,169 @@
+/** What a service is reached at: its published ports and its virtual address on each network. */
+import {
+  asId,
+  type Node,
+  type PortConfig,
+  type Service,
+  type ServiceSpec,
+  type VirtualIp,
+} from '@swarmd/model';
+
+import { DYNAMIC_PORT_MAX, DYNAMIC_PORT_MIN } from '../limits.ts';
+import { Usage } from '../place/usage.ts';
+import type { PlanView } from '../types.ts';
+import { clusterOf } from './network.ts';
+import { allocated, refused, type Allocated } from './result.ts';
+
+/**
+ * The endpoint of a service with `spec`. What `service` (its present state, if it exists) has and
+ * still needs stays as it is: virtual addresses and chosen ports are stable over updates.
+ */
+export function allocateEndpoint(
+  view: PlanView,
+  spec: ServiceSpec,
+  service?: Service,
+): Allocated<Service['endpoint']> {
+  const ports = allocatePorts(view, spec, service);
+  if (ports.kind === 'refused') return ports;
+  const virtualIps = allocateVirtualIps(view, spec, service);
+  if (virtualIps.kind === 'refused') return virtualIps;
+  return allocated({ ports: ports.value, virtualIps: virtualIps.value });
+}
+
+function allocateVirtualIps(
+  view: PlanView,
+  spec: ServiceSpec,
+  service: Service | undefined,
+): Allocated<readonly VirtualIp[]> {
+  const virtualIps: VirtualIp[] = [];
+  const networks = [];
+  for (const { target } of spec.task.networks) {
+    const network = view.get('network', asId('network', target));
+    if (network === undefined) return refused('not-found', `no network with id ${target}`);
+    networks.push(network);
+  }
+  if (spec.endpoint.mode === 'dnsrr') return allocated(virtualIps);
+  const kept = new Map(service?.endpoint.virtualIps.map((vip) => [vip.networkId, vip]));
+  const fresh = networks.filter((network) => !kept.has(network.id));
+  const usage = new Usage(view, { networks: fresh, newest: (task) => task });
+  for (const network of networks) {
+    const address = kept.get(network.id)?.address ?? usage.network(network.id)?.take(0);
+    if (address === undefined) {
+      return refused(
+        'resource-exhausted',
+        `network "${network.spec.name}" (${network.subnet}) has no free address for the service`,
+      );
+    }
+    virtualIps.push({ networkId: network.id, address });
+  }
+  return allocated(virtualIps);
+}
+
+interface PortHolder {
+  readonly name: string;
+  readonly mode: PortConfig['publishMode'];
+}
+
+function allocatePorts(
+  view: PlanView,
+  spec: ServiceSpec,
+  service: Service | undefined,
+): Allocated<readonly PortConfig[]> {
+  const held = heldPorts(view, service);
+  const ports: PortConfig[] = [];
+  const own = new Set<string>();
+  for (const wanted of spec.endpoint.ports) {
+    if (wanted.publishedPort === 0) continue;
+    const key = `${wanted.publishedPort}/${wanted.protocol}`;
+    if (own.has(key)) {
+      return refused('invalid-argument', `port ${key} is published twice by the service`);
+    }
+    own.add(key);
+    const conflict = held.get(key)?.find((holder) => clash(holder, wanted));
+    if (conflict !== undefined) {
+      const way = conflict.mode === 'host' ? 'a host-published' : 'an ingress';
+      return refused(
+        'failed-precondition',
+        `port ${key} is already in use by ${conflict.name} as ${way} port; choose another one`,
+      );
+    }
+  }
+  for (const wanted of spec.endpoint.ports) {
+    const chosen = wanted.publishedPort === 0 ? choosePort(wanted, { held, own, service }) : wanted;
+    if (chosen === undefined) {
+      return refused(
+        'resource-exhausted',
+        `no ${wanted.protocol} port of ${DYNAMIC_PORT_MIN} to ${DYNAMIC_PORT_MAX} is free`,
+      );
+    }
+    own.add(`${chosen.publishedPort}/${chosen.protocol}`);
+    ports.push(chosen);
+  }
+  return allocated(ports);
+}
+
+/** Two services may publish one port in host mode: the scheduler keeps them on different nodes. */
+function clash(holder: PortHolder, wanted: PortConfig): boolean {
+  return holder.mode === 'ingress' || wanted.publishMode === 'ingress';
+}
+
+function heldPorts(view: PlanView, except: Service | undefined): Map<string, PortHolder[]> {
+  const held = new Map<string, PortHolder[]>();
+  const hold = (key: string, holder: PortHolder): void => {
+    held.set(key, [...(held.get(key) ?? []), holder]);
+  };
+  for (const service of view.list('service')) {
+    if (service.id === except?.id) continue;
+    for (const port of service.endpoint.ports) {
+      hold(`${port.publishedPort}/${port.protocol}`, {
+        name: `service "${service.spec.name}" (${service.id})`,
+        mode: port.publishMode,
+      });
+    }
+  }
+  // A published port answers on every node: it must leave the daemons' own ports alone.
+  for (const node of view.list('node')) {
+    for (const port of daemonPorts(node)) {
+      const key = `${port}/tcp`;
+      if (!held.has(key)) hold(key, { name: 'the daemons of the cluster', mode: 'ingress' });
+    }
+  }
+  const vxlanPort = clusterOf(view)?.spec.vxlanPort;
+  if (vxlanPort !== undefined) {
+    hold(`${vxlanPort}/udp`, { name: 'the networks of the cluster (VXLAN)', mode: 'ingress' });
+  }
+  return held;
+}
+
+function daemonPorts(node: Node): number[] {
+  return [node.status.agentAddress, node.manager?.apiAddress, node.manager?.raftAddress]
+    .map((address) => Number(address?.slice(address.lastIndexOf(':') + 1)))
+    .filter((port) => Number.isInteger(port) && port > 0);
+}
+
+function choosePort(
+  wanted: PortConfig,
+  context: {
+    held: ReadonlyMap<string, unknown>;
+    own: ReadonlySet<string>;
+    service: Service | undefined;
+  },
+): PortConfig | undefined {
+  const { held, own, service } = context;
+  const isFree = (port: number): boolean => {
+    const key = `${port}/${wanted.protocol}`;
+    return !held.has(key) && !own.has(key);
+  };
+  const before = service?.endpoint.ports.find(
+    (port) =>
+      port.protocol === wanted.protocol &&
+      port.targetPort === wanted.targetPort &&
+      port.publishMode === wanted.publishMode &&
+      isFree(port.publishedPort),
+  );
+  if (before !== undefined) return { ...wanted, publishedPort: before.publishedPort };
+  for (let port = DYNAMIC_PORT_MIN; port <= DYNAMIC_PORT_MAX; port += 1) {
+    if (isFree(port)) return { ...wanted, publishedPort: port };
+  }
+  return undefined;
+}

@@ -1,0 +1,130 @@
+/** A plan in the making: the tasks of a service as they will be, and why. */
+import type { Change, Reason, Service, Task, TaskId } from '@swarmd/model';
+
+import { BECAUSE_MAX } from './limits.ts';
+import { reason, type ReasonCode } from './reasons.ts';
+import { isOver, isWanted, NodeLookup } from './task-view.ts';
+import type { Plan, PlanContext, PlanView } from './types.ts';
+
+export class Draft {
+  readonly view: PlanView;
+  readonly now: number;
+  readonly nodes: NodeLookup;
+  readonly #context: PlanContext;
+  readonly #before = new Map<TaskId, Task>();
+  readonly #tasks = new Map<TaskId, Task>();
+  readonly #because: Reason[] = [];
+  #service: Service | undefined;
+  readonly #serviceBefore: Service | undefined;
+  #dueAt: number | undefined;
+
+  constructor(
+    view: PlanView,
+    service: Service | undefined,
+    options: { tasks: Iterable<Task>; context: PlanContext },
+  ) {
+    this.view = view;
+    this.#context = options.context;
+    this.now = options.context.now;
+    this.nodes = new NodeLookup((id) => view.get('node', id));
+    this.#service = service;
+    this.#serviceBefore = service;
+    for (const task of options.tasks) {
+      this.#before.set(task.id, task);
+      this.#tasks.set(task.id, task);
+    }
+  }
+
+  tasks(): Task[] {
+    return [...this.#tasks.values()];
+  }
+
+  /** The task as the plan has it by now; undefined when the plan deletes it. */
+  task(id: TaskId): Task | undefined {
+    return this.#tasks.get(id);
+  }
+
+  /** Tasks by slot, without those that are to be forgotten and have stopped. */
+  slots(): Map<number, Task[]> {
+    const slots = new Map<number, Task[]>();
+    for (const task of this.#tasks.values()) {
+      if (task.desiredState === 'remove' && isOver(task)) continue;
+      const slot = slots.get(task.slot);
+      if (slot === undefined) slots.set(task.slot, [task]);
+      else slot.push(task);
+    }
+    return slots;
+  }
+
+  nextId(): string {
+    return this.#context.ids.next();
+  }
+
+  add(task: Task): void {
+    this.#tasks.set(task.id, task);
+    this.#because.push(...task.because);
+  }
+
+  /** Replaces fields of a task. With a reason, the task and the plan remember it. */
+  change(task: Task, fields: Partial<Task>, why?: Reason): Task {
+    const because = why === undefined ? task.because : remember(task.because, why);
+    const after: Task = { ...task, ...fields, because };
+    this.#tasks.set(task.id, after);
+    if (why !== undefined) this.#because.push(why);
+    return after;
+  }
+
+  /** Asks a task to stop. */
+  stop(task: Task, code: ReasonCode, message: string): Task {
+    if (!isWanted(task)) return task;
+    return this.change(task, { desiredState: 'shutdown' }, this.reason(code, message));
+  }
+
+  delete(task: Task, why: Reason): void {
+    this.#tasks.delete(task.id);
+    this.#because.push(why);
+  }
+
+  setService(service: Service, why?: Reason): void {
+    this.#service =
+      why === undefined ? service : { ...service, because: remember(service.because, why) };
+    if (why !== undefined) this.#because.push(why);
+  }
+
+  get service(): Service | undefined {
+    return this.#service;
+  }
+
+  reason(code: ReasonCode, message: string): Reason {
+    return reason(code, message, this.now);
+  }
+
+  /** The plan is to be made again at this time (milliseconds since the epoch). */
+  askAgainAt(time: number): void {
+    this.#dueAt = Math.min(time, this.#dueAt ?? time);
+  }
+
+  toPlan(): Plan {
+    const ops: Change[] = [];
+    for (const [id, before] of this.#before) {
+      const after = this.#tasks.get(id);
+      if (after === undefined) ops.push({ kind: 'delete', table: 'task', id });
+      else if (after !== before) ops.push({ kind: 'put', table: 'task', object: after });
+    }
+    for (const [id, task] of this.#tasks) {
+      if (!this.#before.has(id)) ops.push({ kind: 'put', table: 'task', object: task });
+    }
+    if (this.#service !== undefined && this.#service !== this.#serviceBefore) {
+      ops.push({ kind: 'put', table: 'service', object: this.#service });
+    }
+    return {
+      ops,
+      because: this.#because,
+      ...(this.#dueAt === undefined ? {} : { requeueAfterMs: Math.max(0, this.#dueAt - this.now) }),
+    };
+  }
+}
+
+function remember(because: readonly Reason[], why: Reason): readonly Reason[] {
+  return [...because, why].slice(-BECAUSE_MAX);
+}

@@ -1,0 +1,31 @@
+/** Bounds and constants of planning. */
+
+/** Tasks one plan makes or places at most; the rest follows at once. Keeps transactions small. */
+export const PLAN_TASKS_MAX = 1_000;
+
+/** Reasons kept with an object; older ones go. */
+export const BECAUSE_MAX = 8;
+
+/**
+ * How long a successor waits for its predecessor to stop, beyond the predecessor's own grace
+ * period, before it starts anyway. Swarm's figure (restart supervisor, task timeout).
+ */
+export const STOP_WAIT_MS = 60_000;
+
+/** Tasks on a node that has been down for so long count as gone. Swarm's figure. */
+export const NODE_LOST_AFTER_MS = 24 * 3_600_000;
+
+/** A node on which so many tasks of a service failed within the window is chosen last. Swarm's. */
+export const NODE_FAILURES_MAX = 5;
+export const NODE_FAILURES_WINDOW_MS = 5 * 60_000;
+
+/** 4096 is the ingress plane; VXLAN identifiers have 24 bits. */
+export const VNI_MIN = 4_097;
+export const VNI_MAX = 2 ** 24 - 1;
+
+/** Networks without a subnet of their own get so much of the pool. */
+export const SUBNET_PREFIX_LENGTH = 24;
+
+/** Published ports that the managers choose. Swarm's range. */
+export const DYNAMIC_PORT_MIN = 30_000;
+export const DYNAMIC_PORT_MAX = 32_767;

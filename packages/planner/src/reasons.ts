@@ -1,0 +1,38 @@
+/** The registry of reason codes: why a plan does what it does. Codes are stable, texts are not. */
+import type { Reason } from '@swarmd/model';
+
+export const REASONS = {
+  'scale-up': 'the service wants more replicas than it has slots',
+  'scale-down': 'the service has more slots than it wants replicas',
+  'service-removed': 'the service of the task no longer exists',
+  'task-ended': 'the task ended and its restart policy asks for another one',
+  'restart-refused': 'the task ended and its restart policy does not ask for another one',
+  'restart-exhausted': 'the task ended and its restart policy has no attempts left',
+  'node-down': 'the node of the task is down',
+  'node-drained': 'the node of the task is being drained',
+  'node-removed': 'the node of the task no longer exists',
+  'node-lost': 'the node of the task has been down for so long that nothing of it is expected back',
+  superseded: 'another task has taken over the slot',
+  update: 'the task was made from an older spec',
+  'update-started': 'a rolling update begins',
+  'update-completed': 'every task runs the new spec and has outlived the monitoring time',
+  'update-paused': 'too many tasks of the new spec failed, and the update is told to pause',
+  'update-failed': 'too many tasks of the new spec failed, and the update is told to roll back',
+  'update-ready': 'the successor of the task is ready to take over',
+  'update-room': 'the successor of the task needs its place',
+  'start-due': 'nothing is left to wait for before the task may start',
+  'stop-timeout': 'the predecessor of the task took too long to stop',
+  placed: 'a node was chosen for the task',
+  'no-suitable-node': 'no node passes every filter',
+  'no-address': 'a network of the task has no free address',
+  'no-network': 'a network of the task does not exist',
+  'ports-changed': 'the published ports of the service changed',
+  'history-limit': 'the slot keeps no more ended tasks than this',
+  'task-gone': 'the task was to be forgotten once stopped, and it has stopped',
+} as const;
+
+export type ReasonCode = keyof typeof REASONS;
+
+export function reason(code: ReasonCode, message: string, at: number): Reason {
+  return { code, message, at };
+}

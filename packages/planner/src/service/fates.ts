@@ -1,0 +1,145 @@
+/**
+ * What becomes of tasks that ended or lost their node: they are told to stop for good, and their
+ * slot gets a successor if it has no other task and the restart policy agrees. A task that must
+ * leave its node is replaced at once and whatever the policy: it did not end, it moves.
+ */
+import { isTerminal, type Service, type Task } from '@swarmd/model';
+
+import type { Draft } from '../draft.ts';
+import type { ReasonCode } from '../reasons.ts';
+import { byAge, isCurrent, isOver, isWanted, taskName, type Loss } from '../task-view.ts';
+import { addTask } from './new-task.ts';
+import { judgeRestart } from './restart-policy.ts';
+
+/** Tasks nobody will ever hear of again: their node is gone, or down for a day. */
+export function orphanTasks(draft: Draft): void {
+  for (const task of draft.tasks()) {
+    if (isOver(task) || !draft.nodes.isUnreachable(task)) continue;
+    const lostAt = draft.nodes.lostAt(task);
+    if (lostAt !== undefined && lostAt > draft.now) {
+      draft.askAgainAt(lostAt);
+      continue;
+    }
+    const code: ReasonCode = lostAt === undefined ? 'node-removed' : 'node-lost';
+    draft.change(
+      task,
+      {
+        status: {
+          ...task.status,
+          state: 'orphaned',
+          timestamp: draft.now,
+          message: 'orphaned',
+          error: LOSS_TEXT[code],
+        },
+      },
+      draft.reason(code, LOSS_TEXT[code]),
+    );
+  }
+}
+
+const LOSS_TEXT = {
+  'node-down': 'its node is down',
+  'node-drained': 'its node is being drained',
+  'node-removed': 'its node was removed from the cluster',
+  'node-lost': 'its node has been down for a day',
+} as const satisfies Partial<Record<ReasonCode, string>>;
+
+/** `halted`: an update is paused, so nothing of the new spec is started that failed before. */
+export function replaceBroken(draft: Draft, service: Service, halted: boolean): void {
+  for (const slot of draft.slots().values()) {
+    const wanted = slot.filter(isWanted).toSorted(byAge);
+    const broken = wanted.filter((task) => fateOf(draft, task) !== undefined);
+    const last = broken.at(-1);
+    if (last === undefined) continue;
+    const healthy = wanted.filter((task) => !broken.includes(task));
+    if (healthy.length > 0 && (halted || !isLostAttempt(draft, service, { last, healthy }))) {
+      for (const task of broken) retire(draft, task, 'superseded');
+      continue;
+    }
+    for (const task of broken.slice(0, -1)) retire(draft, task, 'superseded');
+    replace(draft, service, { task: last, slot });
+  }
+}
+
+type Fate = { readonly kind: 'ended' } | { readonly kind: 'lost'; readonly loss: Loss };
+
+function fateOf(draft: Draft, task: Task): Fate | undefined {
+  // Orphaned is how a lost node reads once it is known to be lost for good.
+  if (task.status.state === 'orphaned') return { kind: 'lost', loss: 'node-removed' };
+  if (isTerminal(task.status.state)) return { kind: 'ended' };
+  const loss = draft.nodes.lossOf(task);
+  return loss === undefined ? undefined : { kind: 'lost', loss };
+}
+
+/** The new task of a rolling update failed while the old one goes on: the update tries again. */
+function isLostAttempt(
+  draft: Draft,
+  service: Service,
+  tasks: { last: Task; healthy: readonly Task[] },
+): boolean {
+  return (
+    isCurrent(tasks.last, service, draft.nodes) &&
+    !tasks.healthy.some((task) => isCurrent(task, service, draft.nodes))
+  );
+}
+
+function replace(
+  draft: Draft,
+  service: Service,
+  broken: { task: Task; slot: readonly Task[] },
+): void {
+  const { task, slot } = broken;
+  const fate = fateOf(draft, task);
+  if (fate === undefined) return;
+  const others = slot.filter((other) => other.id !== task.id);
+  if (fate.kind === 'lost') {
+    retire(draft, task, fate.loss);
+    const waitFor = draft.nodes.isUnreachable(task) ? others : slot;
+    succeed(draft, service, {
+      task,
+      code: fate.loss,
+      startAt: mustWait(draft, waitFor) ? draft.now : undefined,
+    });
+    return;
+  }
+  const verdict = judgeRestart(task, slot);
+  if (verdict.kind !== 'restart') {
+    const code = verdict.kind === 'refused' ? 'restart-refused' : 'restart-exhausted';
+    draft.stop(task, code, `not restarted: ${verdict.message}`);
+    return;
+  }
+  retire(draft, task, 'task-ended');
+  const { delayMs } = task.spec.restart;
+  const startAt = delayMs > 0 || mustWait(draft, others) ? draft.now + delayMs : undefined;
+  succeed(draft, service, { task, code: 'task-ended', startAt });
+}
+
+function mustWait(draft: Draft, others: readonly Task[]): boolean {
+  return others.some((task) => !isOver(task) && !draft.nodes.isUnreachable(task));
+}
+
+function retire(draft: Draft, task: Task, code: ReasonCode): void {
+  draft.stop(task, code, code === 'superseded' ? 'another task has its slot' : explain(task, code));
+}
+
+function explain(task: Task, code: ReasonCode): string {
+  if (code in LOSS_TEXT) return LOSS_TEXT[code as keyof typeof LOSS_TEXT];
+  const { state, error } = task.status;
+  return error === '' ? `it ended: ${state}` : `it ended: ${state} (${error})`;
+}
+
+function succeed(
+  draft: Draft,
+  service: Service,
+  plan: { task: Task; code: ReasonCode; startAt: number | undefined },
+): void {
+  const { task, code, startAt } = plan;
+  const because = draft.reason(code, `replaces ${taskName(task)}: ${explain(task, code)}`);
+  addTask(draft, service, {
+    slot: task.slot,
+    because,
+    ...(startAt === undefined ? {} : { startNotBefore: startAt }),
+    // Only an update changes what runs: a restart of an outdated task repeats it.
+    ...(isCurrent(task, service, draft.nodes) ? {} : { from: task }),
+  });
+}

@@ -1,0 +1,59 @@
+/**
+ * Everything a service needs, in one plan: slots, restarts, rolling update, placement, addresses,
+ * history. Planning again on what it has planned changes nothing until time passes or an agent
+ * reports something.
+ */
+import type { Service, ServiceId } from '@swarmd/model';
+
+import { Draft } from '../draft.ts';
+import { placeTasks } from '../place/place.ts';
+import { isOver, sameSpec } from '../task-view.ts';
+import type { Plan, PlanContext, PlanView } from '../types.ts';
+import { orphanTasks, replaceBroken } from './fates.ts';
+import { reap } from './reap.ts';
+import { advanceUpdate, dropOvertaken, isHalted, judgeUpdate } from './rolling-update.ts';
+import { scale } from './scale.ts';
+import { takeOver } from './take-over.ts';
+
+/** Also for services that no longer exist: their tasks are stopped and then forgotten. */
+export function planService(view: PlanView, serviceId: ServiceId, context: PlanContext): Plan {
+  const service = view.get('service', serviceId);
+  const draft = new Draft(view, service, { tasks: view.tasksByService(serviceId), context });
+  orphanTasks(draft);
+  if (service === undefined) removeAll(draft);
+  else planReplicated(draft, service);
+  reap(draft, draft.service);
+  return draft.toPlan();
+}
+
+function planReplicated(draft: Draft, stored: Service): void {
+  const service = judgeUpdate(draft, stored);
+  refreshPorts(draft, service);
+  dropOvertaken(draft, service);
+  replaceBroken(draft, service, isHalted(service));
+  scale(draft, service);
+  advanceUpdate(draft, service);
+  placeTasks(draft);
+  takeOver(draft, draft.service ?? service);
+}
+
+function removeAll(draft: Draft): void {
+  for (const task of draft.tasks()) {
+    if (task.desiredState === 'remove') continue;
+    const why = draft.reason('service-removed', `service ${task.serviceName} was removed`);
+    draft.change(task, { desiredState: 'remove' }, why);
+  }
+}
+
+/** Ports of the mesh change without a restart; ports of the node are part of the task's spec. */
+function refreshPorts(draft: Draft, service: Service): void {
+  const wanted = service.endpoint.ports.filter((port) => port.publishMode === 'ingress');
+  for (const task of draft.tasks()) {
+    if (isOver(task)) continue;
+    const now = task.ports.filter((port) => port.publishMode === 'ingress');
+    if (sameSpec(now, wanted)) continue;
+    const host = task.ports.filter((port) => port.publishMode === 'host');
+    const why = draft.reason('ports-changed', 'the published ports of the service changed');
+    draft.change(task, { ports: [...wanted, ...host] }, why);
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Forgets tasks: those that were to be removed once they have stopped, and ended ones beyond the
+ * history that a slot keeps. As many as the restart policy and a running update count stay.
+ */
+import type { Service, Task } from '@swarmd/model';
+
+import { clusterOf } from '../allocate/network.ts';
+import type { Draft } from '../draft.ts';
+import { byAge, isOver, isWanted } from '../task-view.ts';
+
+const HISTORY_LIMIT_DEFAULT = 5;
+
+export function reap(draft: Draft, service: Service | undefined): void {
+  const limit = clusterOf(draft.view)?.spec.taskHistoryLimit ?? HISTORY_LIMIT_DEFAULT;
+  for (const task of draft.tasks()) {
+    if (task.desiredState === 'remove' && isOver(task)) {
+      draft.delete(task, draft.reason('task-gone', `${task.id} has stopped`));
+    }
+  }
+  for (const slot of draft.slots().values()) {
+    const ended = slot
+      .filter((task) => isOver(task) && !isWanted(task))
+      .toSorted((a, b) => byAge(b, a));
+    const keep = historyOf(slot, service, limit);
+    for (const task of ended.slice(keep)) {
+      draft.delete(task, draft.reason('history-limit', `a slot keeps ${keep} ended tasks`));
+    }
+  }
+}
+
+function historyOf(slot: readonly Task[], service: Service | undefined, limit: number): number {
+  // A slot at rest is known by its last task.
+  const atRest = slot.some((task) => isWanted(task)) ? 0 : 1;
+  const attempts = slot.map((task) => task.spec.restart.maxAttempts).filter((max) => max > 0);
+  const phase = service?.updateStatus?.state;
+  const counted = phase === 'updating' || phase === 'rollback-started' ? 1 : 0;
+  return Math.max(limit, atRest, counted, ...attempts.map((max) => max + 1));
+}

@@ -1,0 +1,202 @@
+/**
+ * Rolling updates and rollbacks. `judgeUpdate` decides whether one is under way and whether it may
+ * go on; `advanceUpdate` gives the next slots a task of the new spec and notices the end.
+ */
+import { rank, type Service, type UpdateState } from '@swarmd/model';
+
+import { allocateEndpoint } from '../allocate/endpoint.ts';
+import type { Draft } from '../draft.ts';
+import type { ReasonCode } from '../reasons.ts';
+import { byAge, isOver, isWanted, taskName } from '../task-view.ts';
+import { addTask } from './new-task.ts';
+import {
+  failedEarly,
+  progressOf,
+  settledAt,
+  updateConfigOf,
+  type SlotProgress,
+} from './update-state.ts';
+
+const UNDER_WAY: readonly UpdateState[] = ['updating', 'rollback-started'];
+const HALTED: readonly UpdateState[] = ['paused', 'rollback-paused'];
+
+export function isHalted(service: Service): boolean {
+  return service.updateStatus !== undefined && HALTED.includes(service.updateStatus.state);
+}
+
+function isUnderWay(service: Service): boolean {
+  return service.updateStatus !== undefined && UNDER_WAY.includes(service.updateStatus.state);
+}
+
+/** Begins an update if one is needed, and pauses or rolls back one that fails. */
+export function judgeUpdate(draft: Draft, service: Service): Service {
+  if (isHalted(service)) return service;
+  const status = service.updateStatus;
+  if (status === undefined || !isUnderWay(service)) {
+    const isNeeded = progressOf(draft, service).some(needsTask);
+    return isNeeded ? begin(draft, service) : service;
+  }
+  const { monitorMs, maxFailureRatio } = updateConfigOf(service);
+  const slots = progressOf(draft, service).filter(
+    (slot) => slot.attempts.length > 0 || slot.outdated.length > 0,
+  );
+  const failed = slots.flatMap((slot) => {
+    const task = slot.attempts.find((one) => failedEarly(one, monitorMs));
+    return task === undefined ? [] : [task];
+  });
+  const last = failed.toSorted((a, b) => a.status.timestamp - b.status.timestamp).at(-1);
+  if (last === undefined || failed.length / slots.length <= maxFailureRatio) return service;
+  const detail = last.status.error === '' ? last.status.state : last.status.error;
+  return react(draft, service, `task ${taskName(last)} failed or ended early: ${detail}`);
+}
+
+function needsTask(slot: SlotProgress): boolean {
+  return slot.outdated.length > 0 && !slot.isTaken;
+}
+
+function begin(draft: Draft, service: Service): Service {
+  return enter(draft, service, {
+    state: 'updating',
+    code: 'update-started',
+    message: 'update in progress',
+  });
+}
+
+function enter(
+  draft: Draft,
+  service: Service,
+  next: { state: UpdateState; code: ReasonCode; message: string },
+): Service {
+  const { state, code, message } = next;
+  const isStart = UNDER_WAY.includes(state);
+  const isEnd = state === 'completed' || state === 'rollback-completed';
+  const startedAt = isStart ? draft.now : (service.updateStatus?.startedAt ?? draft.now);
+  const updateStatus = {
+    state,
+    startedAt,
+    message,
+    ...(isEnd ? { completedAt: draft.now } : {}),
+  };
+  draft.setService({ ...service, updateStatus }, draft.reason(code, message));
+  return draft.service ?? service;
+}
+
+function react(draft: Draft, service: Service, cause: string): Service {
+  if (service.updateStatus?.state === 'rollback-started') {
+    // A rollback is never rolled back: it pauses, and stays so until the user writes a new spec.
+    if (service.spec.rollback.failureAction === 'continue') return service;
+    return enter(draft, service, {
+      state: 'rollback-paused',
+      code: 'update-paused',
+      message: `rollback paused: ${cause}`,
+    });
+  }
+  const action = service.spec.update.failureAction;
+  if (action === 'continue') return service;
+  const rolledBack = action === 'rollback' ? rollBack(draft, service, cause) : undefined;
+  return (
+    rolledBack ??
+    enter(draft, service, {
+      state: 'paused',
+      code: 'update-paused',
+      message: `update paused: ${cause}`,
+    })
+  );
+}
+
+/** Undefined when there is nothing to go back to, or its ports are no longer free. */
+function rollBack(draft: Draft, service: Service, cause: string): Service | undefined {
+  const { previousSpec, ...rest } = service;
+  if (previousSpec === undefined) return undefined;
+  const endpoint = allocateEndpoint(draft.view, previousSpec, service);
+  if (endpoint.kind === 'refused') return undefined;
+  const next: Service = {
+    ...rest,
+    spec: previousSpec,
+    specVersion: service.meta.version,
+    endpoint: endpoint.value,
+  };
+  return enter(draft, next, {
+    state: 'rollback-started',
+    code: 'update-failed',
+    message: `rolling back: ${cause}`,
+  });
+}
+
+/**
+ * Successors of successors: when a new spec arrives in the middle of an update, a slot may have two
+ * tasks that are both outdated. The one that serves stays until its turn comes, the others go.
+ */
+export function dropOvertaken(draft: Draft, service: Service): void {
+  for (const slot of progressOf(draft, service)) {
+    const alive = slot.outdated.filter((task) => isWanted(task) && !isOver(task));
+    if (alive.length < 2) continue;
+    const [keep] = alive.toSorted(
+      (a, b) => rank(b.status.state) - rank(a.status.state) || byAge(b, a),
+    );
+    for (const task of alive) {
+      if (task !== keep) draft.stop(task, 'superseded', 'the service has a newer spec');
+    }
+  }
+}
+
+/** Gives as many slots a task of the new spec as may be in flight together. */
+export function advanceUpdate(draft: Draft, service: Service): void {
+  const status = service.updateStatus;
+  if (status === undefined || !isUnderWay(service)) return;
+  const slots = progressOf(draft, service);
+  const { parallelism, order } = updateConfigOf(service);
+  const next = slots.filter(needsTask).toSorted((a, b) => urgency(a) - urgency(b));
+  const busy = slots.filter((slot) => isBusy(draft, service, slot)).length;
+  const room = parallelism === 0 ? next.length : Math.max(0, parallelism - busy);
+  for (const slot of next.slice(0, room)) {
+    const old = slot.outdated.map(taskName).join(', ');
+    addTask(draft, service, {
+      slot: slot.number,
+      because: draft.reason('update', `replaces ${old}: the service has a newer spec`),
+      ...(order === 'start-first' ? {} : { startNotBefore: draft.now }),
+    });
+  }
+  if (next.length === 0) finishWhenOver(draft, service, slots);
+}
+
+/** Slots that serve nobody are updated first. */
+function urgency(slot: SlotProgress): number {
+  return slot.outdated.some((task) => task.status.state === 'running') ? 1 : 0;
+}
+
+/** In flight: its new task neither runs nor has failed, or the delay after that is not over. */
+function isBusy(draft: Draft, service: Service, slot: SlotProgress): boolean {
+  if (slot.attempts.length === 0) return false;
+  const settled = settledAt(slot.attempts);
+  if (settled === undefined) return slot.attempts.some((task) => isWanted(task));
+  const freeAt = settled + updateConfigOf(service).delayMs;
+  if (freeAt <= draft.now) return false;
+  draft.askAgainAt(freeAt);
+  return true;
+}
+
+function finishWhenOver(draft: Draft, service: Service, slots: readonly SlotProgress[]): void {
+  const { monitorMs } = updateConfigOf(service);
+  let doneAt = 0;
+  for (const slot of slots) {
+    if (slot.attempts.length === 0) continue;
+    const settled = settledAt(slot.attempts);
+    // Wakes when the task's status changes.
+    if (settled === undefined) return;
+    const running = slot.attempts.findLast((task) => task.status.state === 'running');
+    const since = running === undefined ? settled : (running.startedAt ?? running.status.timestamp);
+    // One millisecond more: a failure at the very end of the monitoring time still counts.
+    doneAt = Math.max(doneAt, since + monitorMs + 1);
+  }
+  if (doneAt > draft.now) {
+    draft.askAgainAt(doneAt);
+    return;
+  }
+  const isRollback = service.updateStatus?.state === 'rollback-started';
+  enter(draft, service, {
+    state: isRollback ? 'rollback-completed' : 'completed',
+    code: 'update-completed',
+    message: isRollback ? 'rollback completed' : 'update completed',
+  });
+}

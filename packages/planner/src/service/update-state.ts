@@ -1,0 +1,62 @@
+/** What the stored objects say about a rolling update: no other memory of it exists. */
+import { isTerminal, rank, type Service, type Task, type UpdateConfig } from '@swarmd/model';
+
+import type { Draft } from '../draft.ts';
+import { byAge, endedByItself, isCurrent, isOver, isWanted, statusTime } from '../task-view.ts';
+
+/** The configuration that applies now: rolling back has its own. */
+export function updateConfigOf(service: Service): UpdateConfig {
+  const isRollback = service.updateStatus?.state.startsWith('rollback') ?? false;
+  return isRollback ? service.spec.rollback : service.spec.update;
+}
+
+export interface SlotProgress {
+  readonly number: number;
+  /** Wanted tasks of an older spec. */
+  readonly outdated: readonly Task[];
+  /** Tasks made since the service has its spec, ended ones included, oldest first. */
+  readonly attempts: readonly Task[];
+  /** A task of the new spec is wanted, or was tried and is not tried again. */
+  readonly isTaken: boolean;
+}
+
+/**
+ * How far each slot has come, by slot number. "Since" goes by `specVersion`, never by time: the
+ * clocks of two leaders may differ.
+ */
+export function progressOf(draft: Draft, service: Service): SlotProgress[] {
+  const progress: SlotProgress[] = [];
+  for (const [number, all] of draft.slots()) {
+    const tasks = all.filter((task) => task.desiredState !== 'remove').toSorted(byAge);
+    if (tasks.length === 0) continue;
+    const current = tasks.filter((task) => isCurrent(task, service, draft.nodes));
+    const wanted = tasks.filter(isWanted);
+    const newest = tasks.at(-1);
+    const atRest = wanted.length === 0 && newest !== undefined ? [newest] : [];
+    progress.push({
+      number,
+      outdated: [...wanted, ...atRest].filter((task) => !current.includes(task)),
+      attempts: current.filter((task) => task.specVersion === service.specVersion),
+      isTaken:
+        current.some(isWanted) ||
+        current.some(
+          (task) => task === newest && isOver(task) && task.specVersion === service.specVersion,
+        ),
+    });
+  }
+  return progress.toSorted((a, b) => a.number - b.number);
+}
+
+/** When the first of the tasks was known to run or to have failed; undefined: not yet. */
+export function settledAt(attempts: readonly Task[]): number | undefined {
+  const times = attempts
+    .filter((task) => rank(task.status.state) >= rank('running'))
+    .map((task) => task.startedAt ?? statusTime(task));
+  return times.length === 0 ? undefined : Math.min(...times);
+}
+
+/** Ended by itself before it ran for the monitoring time. */
+export function failedEarly(task: Task, monitorMs: number): boolean {
+  if (!isTerminal(task.status.state) || !endedByItself(task)) return false;
+  return task.startedAt === undefined || task.status.timestamp - task.startedAt <= monitorMs;
+}

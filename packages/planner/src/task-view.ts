@@ -1,0 +1,121 @@
+/** What planning asks of a task: is it over, is it wanted, was it made from this spec. */
+import {
+  isTerminal,
+  meetsConstraint,
+  parseConstraint,
+  rank,
+  type Node,
+  type NodeId,
+  type Service,
+  type Task,
+  type TaskSpec,
+} from '@swarmd/model';
+
+import { NODE_LOST_AFTER_MS } from './limits.ts';
+
+/** Nothing of it runs, and nothing will: it ended, or was given up before it had a node. */
+export function isOver(task: Task): boolean {
+  return isTerminal(task.status.state) || (!isWanted(task) && task.nodeId === undefined);
+}
+
+/** It is meant to run, now or soon. */
+export function isWanted(task: Task): boolean {
+  return rank(task.desiredState) <= rank('running');
+}
+
+/** Ended by itself, as opposed to being told to or losing its node. */
+export function endedByItself(task: Task): boolean {
+  const { state } = task.status;
+  return state === 'complete' || state === 'failed' || state === 'rejected';
+}
+
+/** When the newest status was taken note of. */
+export function statusTime(task: Task): number {
+  return task.status.appliedAt ?? task.status.timestamp;
+}
+
+/** "web.3 (id)", as messages name a task. */
+export function taskName(task: Task): string {
+  return `${task.serviceName}.${task.slot} (${task.id})`;
+}
+
+export function byAge(a: Task, b: Task): number {
+  return a.meta.createdAt - b.meta.createdAt || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+}
+
+export type Loss = 'node-down' | 'node-drained' | 'node-removed';
+
+/** Reads nodes for the tasks on them. */
+export class NodeLookup {
+  readonly #get: (id: NodeId) => Node | undefined;
+
+  constructor(get: (id: NodeId) => Node | undefined) {
+    this.#get = get;
+  }
+
+  of(task: Task): Node | undefined {
+    return task.nodeId === undefined ? undefined : this.#get(task.nodeId);
+  }
+
+  /** Why the task must be elsewhere; undefined when it may stay. An unknown node is left alone. */
+  lossOf(task: Task): Loss | undefined {
+    if (task.nodeId === undefined) return undefined;
+    const node = this.#get(task.nodeId);
+    if (node === undefined) return 'node-removed';
+    if (node.status.state === 'down') return 'node-down';
+    return node.spec.availability === 'drain' ? 'node-drained' : undefined;
+  }
+
+  /** It may still run somewhere, but nobody can tell: its node is down or gone. */
+  isUnreachable(task: Task): boolean {
+    const loss = this.lossOf(task);
+    return loss === 'node-down' || loss === 'node-removed';
+  }
+
+  /** When a task on a down node stops being waited for; undefined when its node is not down. */
+  lostAt(task: Task): number | undefined {
+    const node = this.of(task);
+    return node?.status.state === 'down' ? node.status.since + NODE_LOST_AFTER_MS : undefined;
+  }
+}
+
+/**
+ * Is the task as the service wants its tasks now? Placement does not count as long as the task's
+ * node complies with the new one: a change of constraints moves only what must move.
+ */
+export function isCurrent(task: Task, service: Service, nodes: NodeLookup): boolean {
+  if (task.specVersion === service.specVersion || sameSpec(task.spec, service.spec.task)) {
+    return sameHostPorts(task, service);
+  }
+  if (!sameSpec({ ...task.spec, placement: service.spec.task.placement }, service.spec.task)) {
+    return false;
+  }
+  const node = nodes.of(task);
+  return node !== undefined && sameHostPorts(task, service) && complies(node, service.spec.task);
+}
+
+function complies(node: Node, spec: TaskSpec): boolean {
+  return spec.placement.constraints.every((text) => {
+    const constraint = parseConstraint(text);
+    return typeof constraint !== 'string' && meetsConstraint(node, constraint);
+  });
+}
+
+/** Ingress ports are a matter of the mesh; only ports of the node itself are bound to the task. */
+function sameHostPorts(task: Task, service: Service): boolean {
+  const hostPorts = (ports: Task['ports']) =>
+    JSON.stringify(ports.filter((port) => port.publishMode === 'host'));
+  return hostPorts(task.ports) === hostPorts(service.endpoint.ports);
+}
+
+/** Deep equality of specs, whatever the order of their keys. */
+export function sameSpec(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const left = Object.entries(a).filter(([, value]) => value !== undefined);
+  const right = new Map(Object.entries(b).filter(([, value]) => value !== undefined));
+  return (
+    left.length === right.size && left.every(([key, value]) => sameSpec(value, right.get(key)))
+  );
+}
