@@ -1,4 +1,5 @@
 export type { AssignmentDelta, NetworkDelta } from './assignment-delta.ts';
+export { applyDelta, diffAssignments } from './assignment-diff.ts';
 export { connect, type Channel, type ChannelOptions, type ClientTls } from './client/channel.ts';
 export {
   createAgentClient,
@@ -44,6 +45,8 @@ export type {
   ManagerMessage,
   TaskStatusUpdate,
 } from './contract/node-side.ts';
+export { serveHealth, type Health, type HealthStatus } from './server/health.ts';
+export { serveReflection } from './server/reflection.ts';
 export type { ApiServer } from './server/api-server.ts';
 export {
   createClusterServer,

@@ -10,7 +10,7 @@ import { SwarmError } from '@swarmd/base';
 import protobuf from 'protobufjs';
 
 /** Every file with a service of ours; they import the rest. */
-export const PROTO_FILES = [
+const PROTO_FILES = [
   'agent',
   'ca',
   'control',
@@ -22,11 +22,18 @@ export const PROTO_FILES = [
   'watch',
 ].map((name) => `swarm/v1/${name}.proto`);
 
+/** The standard services. */
+const STANDARD_FILES = [
+  'grpc/health/v1/health.proto',
+  'grpc/reflection/v1/reflection.proto',
+  'grpc/reflection/v1alpha/reflection.proto',
+];
+
 /** Relative to this file in the source tree, then to a bundle in `dist/` or beside `proto/`. */
 const PLACES = ['../../../proto', './proto', '../proto'];
 
 /** @throws SwarmError `failed-precondition` when the files are nowhere to be found. */
-export function protoDirectory(): string {
+function protoDirectory(): string {
   const named = process.env['SWARMD_PROTO_DIR'];
   const candidates =
     named === undefined || named === ''
@@ -44,6 +51,11 @@ export function protoDirectory(): string {
   return found;
 }
 
+/** Names without a package are ours: "Task" is "swarm.v1.Task". */
+export function fullName(name: string): string {
+  return name.includes('.') ? name : `swarm.v1.${name}`;
+}
+
 let parsed: protobuf.Root | undefined;
 
 /** All types of `swarm.v1`, resolved. */
@@ -52,7 +64,7 @@ export function protoRoot(): protobuf.Root {
   const directory = protoDirectory();
   const root = new protobuf.Root();
   root.resolvePath = (_origin, target) => (isAbsolute(target) ? target : join(directory, target));
-  root.loadSync(PROTO_FILES);
+  root.loadSync([...PROTO_FILES, ...STANDARD_FILES]);
   root.resolveAll();
   parsed = root;
   return root;

@@ -10,7 +10,7 @@
 import { AssertionError, SwarmError } from '@swarmd/base';
 import protobuf from 'protobufjs';
 
-import { protoRoot } from '../proto-root.ts';
+import { fullName, protoRoot } from '../proto-root.ts';
 import { enumCodec, scalarCodec, type Convert, type ValueCodec } from './scalar.ts';
 import { specDefaults } from './spec-defaults.ts';
 
@@ -42,13 +42,13 @@ const shapes = new Map<protobuf.Type, ValueCodec>();
 
 /** Must be called before the first use of the message; `name` as in `messageCodec`. */
 export function adaptMessage(name: string, adapter: Adapter): void {
-  adapters.set(`.swarm.v1.${name}`, adapter);
+  adapters.set(`.${fullName(name)}`, adapter);
 }
 
-/** `name` without the package, e.g. "Task". The proto files are parsed at the first use. */
+/** "Task" in our package, or a full name. The proto files are parsed at the first use. */
 export function messageCodec<T>(name: string): MessageCodec<T> {
   let type: protobuf.Type | undefined;
-  const resolve = (): protobuf.Type => (type ??= protoRoot().lookupType(`swarm.v1.${name}`));
+  const resolve = (): protobuf.Type => (type ??= protoRoot().lookupType(fullName(name)));
   return {
     encode(value) {
       const message = shapeOf(resolve()).toWire(value, name);

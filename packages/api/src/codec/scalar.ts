@@ -41,7 +41,9 @@ export function enumCodec(type: protobuf.Enum): ValueCodec {
   const names = new Map<unknown, string>();
   const numbers = new Map<unknown, number>();
   for (const [key, number] of Object.entries(type.values)) {
-    const short = key.slice(prefix.length).toLowerCase().replaceAll('_', '-');
+    const short = (key.startsWith(prefix) ? key.slice(prefix.length) : key)
+      .toLowerCase()
+      .replaceAll('_', '-');
     const name = short === 'unspecified' ? '' : short;
     names.set(number, name);
     numbers.set(name, number);

@@ -1,5 +1,5 @@
 /** What servers on local sockets and on the cluster port share: services, handlers, an orderly end. */
-import { Server, type UntypedServiceImplementation, type ServiceDefinition } from '@grpc/grpc-js';
+import { Server } from '@grpc/grpc-js';
 import { SwarmError, type Logger } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 
@@ -9,9 +9,9 @@ import {
   MESSAGE_MAX_BYTES,
   SHUTDOWN_GRACE_MS,
 } from '../limits.ts';
-import { bind, rawDefinition, type Access, type Service } from '../service/definition.ts';
-import { toStatus } from '../status.ts';
-import { admit, type Connection } from './admit.ts';
+import { fullName } from '../proto-root.ts';
+import { bind, rawDefinition, type Service } from '../service/definition.ts';
+import type { Connection } from './admit.ts';
 import { handlerFor, type GrpcCall, type HandlerHost, type Implementation } from './handlers.ts';
 
 /** A server that `serveX` functions add services to. Disposing it ends its calls and connections. */
@@ -57,43 +57,7 @@ export class GrpcHost implements ApiServer, HandlerHost {
       methods.map((m) => [m.name, handlerFor(m, implementation as Implementation, this)]),
     );
     this.server.addService(definitions, handlers);
-    this.services.push(`swarm.v1.${service.name}`);
-  }
-
-  /** A service of another library, behind the same authorization. */
-  addForeign(
-    definition: ServiceDefinition,
-    implementation: UntypedServiceImplementation,
-    access: Access,
-  ): void {
-    const guarded: UntypedServiceImplementation = {};
-    for (const [name, method] of Object.entries(definition)) {
-      const handler = implementation[name] ?? implementation[method.originalName ?? name];
-      if (handler === undefined) continue;
-      guarded[name] = this.#guard(method, access, handler.bind(implementation));
-    }
-    this.server.addService(definition, guarded);
-    this.services.push(Object.values(definition)[0]?.path.split('/')[1] ?? '');
-  }
-
-  #guard(
-    method: { readonly path: string; readonly responseStream: boolean },
-    access: Access,
-    handler: UntypedServiceImplementation[string],
-  ): UntypedServiceImplementation[string] {
-    const run = handler as (call: GrpcCall, callback?: (error: unknown) => void) => void;
-    const guarded = (call: GrpcCall, callback?: (error: unknown) => void): void => {
-      try {
-        admit(this.connectionOf(call), { path: method.path, access }, call.metadata);
-      } catch (error) {
-        const status = toStatus(error);
-        if (callback === undefined) call.emit('error', status);
-        else callback(status);
-        return;
-      }
-      run(call, callback);
-    };
-    return guarded as UntypedServiceImplementation[string];
+    this.services.push(fullName(service.name));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

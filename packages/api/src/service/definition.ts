@@ -4,7 +4,7 @@ import { AssertionError } from '@swarmd/base';
 import protobuf from 'protobufjs';
 
 import { messageCodec, type MessageCodec } from '../codec/message.ts';
-import { protoRoot } from '../proto-root.ts';
+import { fullName, protoRoot } from '../proto-root.ts';
 
 /**
  * Who may call over the cluster port. Local sockets are guarded by their file permissions instead.
@@ -24,6 +24,7 @@ export interface Method {
 }
 
 export interface Service<Contract> {
+  /** "Control" in our package, or a full name. */
   readonly name: string;
   readonly methods: { readonly [K in keyof Contract]: Method };
 }
@@ -53,7 +54,7 @@ export function bind<Contract>(service: Service<Contract>): readonly BoundMethod
 }
 
 function bindMethods(name: string, methods: Readonly<Record<string, Method>>): BoundMethod[] {
-  const described = protoRoot().lookupService(`swarm.v1.${name}`);
+  const described = protoRoot().lookupService(fullName(name));
   return Object.entries(methods).map(([method, definition]) => {
     const found = described.methods[method.charAt(0).toUpperCase() + method.slice(1)];
     if (!(found instanceof protobuf.Method)) {
@@ -62,13 +63,18 @@ function bindMethods(name: string, methods: Readonly<Record<string, Method>>): B
     return {
       ...definition,
       name: method,
-      path: `/swarm.v1.${name}/${found.name}`,
+      path: `/${fullName(name)}/${found.name}`,
       requestStream: found.requestStream === true,
       responseStream: found.responseStream === true,
-      request: messageCodec(found.requestType),
-      response: resultCodec(found.responseType, definition.result),
+      request: messageCodec(typeName(found.resolvedRequestType)),
+      response: resultCodec(typeName(found.resolvedResponseType), definition.result),
     };
   });
+}
+
+function typeName(type: protobuf.Type | null): string {
+  if (type === null) throw new AssertionError('a message of the proto files is not resolved');
+  return type.fullName.slice(1);
 }
 
 function resultCodec(type: string, result: Method['result']): MessageCodec<unknown> {

@@ -1,0 +1,188 @@
+/** What has changed between two assignments of a node, and how to follow. Both pure. */
+import type { AssignmentSet, NetworkState } from '@swarmd/model';
+
+import type { AssignmentDelta, NetworkDelta } from './assignment-delta.ts';
+
+/**
+ * The delta that leads from `before` (undefined: nothing known, the delta is full) to `after`;
+ * undefined when they are equal. Parts that are the same object (`===`) cost one comparison, so
+ * callers keep unchanged tasks, peers and endpoints as they were.
+ */
+export function diffAssignments(
+  before: AssignmentSet | undefined,
+  after: AssignmentSet,
+): AssignmentDelta | undefined {
+  if (before === after) return undefined;
+  // What is taken back as a whole can only be said by starting anew.
+  const restart = before === undefined || (before.network !== undefined && !after.network);
+  const old = restart ? EMPTY : before;
+  const tasks = diffList(old.tasks, after.tasks, (task) => task.id);
+  const secrets = diffList(old.secrets, after.secrets, (secret) => secret.id);
+  const configs = diffList(old.configs, after.configs, (config) => config.id);
+  const network = after.network && diffNetwork(old.network, after.network);
+  const unchanged = [tasks, secrets, configs].every((list) => list === UNCHANGED);
+  if (!restart && unchanged && network === undefined) return undefined;
+  return {
+    full: restart,
+    putTasks: tasks.put,
+    removeTasks: tasks.remove,
+    putSecrets: secrets.put,
+    removeSecrets: secrets.remove,
+    putConfigs: configs.put,
+    removeConfigs: configs.remove,
+    ...(network === undefined ? {} : { network }),
+  };
+}
+
+/**
+ * The assignment after `delta`. Lists are in no particular order. `set` is what earlier deltas built;
+ * it is not read when the delta is full.
+ */
+export function applyDelta(set: AssignmentSet | undefined, delta: AssignmentDelta): AssignmentSet {
+  const old = delta.full || set === undefined ? EMPTY : set;
+  const network = applyNetwork(old.network, delta.network);
+  return {
+    tasks: merge(old.tasks, delta.putTasks, { removed: delta.removeTasks, key: (t) => t.id }),
+    secrets: merge(old.secrets, delta.putSecrets, {
+      removed: delta.removeSecrets,
+      key: (s) => s.id,
+    }),
+    configs: merge(old.configs, delta.putConfigs, {
+      removed: delta.removeConfigs,
+      key: (c) => c.id,
+    }),
+    ...(network === undefined ? {} : { network }),
+  };
+}
+
+const EMPTY: AssignmentSet = { tasks: [], secrets: [], configs: [] };
+
+type Item<K extends keyof NetworkState> = NetworkState[K] extends readonly (infer T)[] ? T : never;
+
+/** How removals name things; see `NetworkDelta`. */
+const KEYS = {
+  peer: (peer: Item<'peers'>) => peer.nodeId,
+  network: (network: Item<'networks'>) => network.id,
+  endpoint: (endpoint: Item<'endpoints'>) => `${endpoint.taskId}/${endpoint.networkId}`,
+  vip: (vip: Item<'vips'>) => `${vip.serviceId}/${vip.networkId}`,
+  port: (port: Item<'ports'>) =>
+    [port.serviceId, port.protocol, port.publishedPort, port.targetPort, port.publishMode].join(
+      '/',
+    ),
+};
+
+function diffNetwork(
+  before: NetworkState | undefined,
+  after: NetworkState,
+): NetworkDelta | undefined {
+  if (before === after) return undefined;
+  const peers = diffList(before?.peers ?? [], after.peers, KEYS.peer);
+  const networks = diffList(before?.networks ?? [], after.networks, KEYS.network);
+  const endpoints = diffList(before?.endpoints ?? [], after.endpoints, KEYS.endpoint);
+  const vips = diffList(before?.vips ?? [], after.vips, KEYS.vip);
+  const ports = diffList(before?.ports ?? [], after.ports, KEYS.port);
+  const self = equal(before?.self, after.self) ? {} : { self: after.self };
+  const vxlanPort = before?.vxlanPort === after.vxlanPort ? {} : { vxlanPort: after.vxlanPort };
+  const unchanged =
+    [peers, networks, endpoints, vips, ports].every((list) => list === UNCHANGED) &&
+    !('self' in self) &&
+    !('vxlanPort' in vxlanPort);
+  if (unchanged) return undefined;
+  return {
+    ...self,
+    ...vxlanPort,
+    putPeers: peers.put,
+    removePeers: peers.remove,
+    putNetworks: networks.put,
+    removeNetworks: networks.remove,
+    putEndpoints: endpoints.put,
+    removeEndpoints: endpoints.remove,
+    putVips: vips.put,
+    removeVips: vips.remove,
+    putPorts: ports.put,
+    removePorts: ports.remove,
+  };
+}
+
+/** Undefined until the node itself and the port are known, which the first delta says. */
+function applyNetwork(
+  before: NetworkState | undefined,
+  delta: NetworkDelta | undefined,
+): NetworkState | undefined {
+  if (delta === undefined) return before;
+  const self = delta.self ?? before?.self;
+  const vxlanPort = delta.vxlanPort ?? before?.vxlanPort;
+  if (self === undefined || vxlanPort === undefined) return before;
+  return {
+    self,
+    vxlanPort,
+    peers: merge(before?.peers ?? [], delta.putPeers, {
+      removed: delta.removePeers,
+      key: KEYS.peer,
+    }),
+    networks: merge(before?.networks ?? [], delta.putNetworks, {
+      removed: delta.removeNetworks,
+      key: KEYS.network,
+    }),
+    endpoints: merge(before?.endpoints ?? [], delta.putEndpoints, {
+      removed: delta.removeEndpoints,
+      key: KEYS.endpoint,
+    }),
+    vips: merge(before?.vips ?? [], delta.putVips, { removed: delta.removeVips, key: KEYS.vip }),
+    ports: merge(before?.ports ?? [], delta.putPorts, {
+      removed: delta.removePorts,
+      key: KEYS.port,
+    }),
+  };
+}
+
+interface ListDelta<T, K> {
+  readonly put: readonly T[];
+  readonly remove: readonly K[];
+}
+const UNCHANGED: ListDelta<never, never> = { put: [], remove: [] };
+
+function diffList<T, K extends string>(
+  before: readonly T[],
+  after: readonly T[],
+  key: (item: T) => K,
+): ListDelta<T, K> {
+  if (before === after) return UNCHANGED;
+  const left = new Map(before.map((item) => [key(item), item]));
+  const put = after.filter((item) => {
+    const name = key(item);
+    const old = left.get(name);
+    left.delete(name);
+    return old !== item && !equal(old, item);
+  });
+  const remove = [...left.keys()];
+  return put.length === 0 && remove.length === 0 ? UNCHANGED : { put, remove };
+}
+
+function merge<T>(
+  before: readonly T[],
+  put: readonly T[],
+  options: { readonly removed: readonly string[]; readonly key: (item: T) => string },
+): readonly T[] {
+  if (put.length === 0 && options.removed.length === 0) return before;
+  const items = new Map(before.map((item) => [options.key(item), item]));
+  for (const name of options.removed) items.delete(name);
+  for (const item of put) items.set(options.key(item), item);
+  return [...items.values()];
+}
+
+/** Deep equality of plain data; bytes are compared as such. */
+function equal(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (a instanceof Uint8Array || b instanceof Uint8Array) {
+    return a instanceof Uint8Array && b instanceof Uint8Array && Buffer.compare(a, b) === 0;
+  }
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const left = Object.entries(a);
+  const right = b as Record<string, unknown>;
+  return (
+    left.length === Object.keys(right).length &&
+    left.every(([name, value]) => Object.hasOwn(right, name) && equal(value, right[name]))
+  );
+}
