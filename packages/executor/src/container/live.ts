@@ -1,0 +1,65 @@
+/** One container as the executor knows it: its record, and who waits for its end. */
+import { abortReason } from '@swarmd/base';
+
+import type { ContainerExit } from '../types.ts';
+import type { ContainerPaths } from './paths.ts';
+import { writeRecord, type ContainerRecord } from './record.ts';
+
+export class LiveContainer {
+  readonly paths: ContainerPaths;
+  readonly ended: Promise<ContainerExit>;
+  readonly #resolve: (exit: ContainerExit) => void;
+  #record: ContainerRecord;
+  #execs = 0;
+
+  constructor(paths: ContainerPaths, record: ContainerRecord) {
+    this.paths = paths;
+    this.#record = record;
+    const { promise, resolve } = Promise.withResolvers<ContainerExit>();
+    this.ended = promise;
+    this.#resolve = resolve;
+    if (record.exit !== undefined) resolve(record.exit);
+  }
+
+  get id(): string {
+    return this.#record.id;
+  }
+
+  get record(): ContainerRecord {
+    return this.#record;
+  }
+
+  nextExec(): number {
+    return (this.#execs += 1);
+  }
+
+  /** Changes the record, on disk too. */
+  async update(change: Partial<ContainerRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...change };
+    await writeRecord(this.paths.record, this.#record);
+  }
+
+  /** The end is final: a second one is ignored. */
+  async end(exit: ContainerExit): Promise<void> {
+    if (this.#record.exit !== undefined) return;
+    try {
+      await this.update({ phase: 'exited', exit });
+    } finally {
+      this.#resolve(exit);
+    }
+  }
+
+  /** @throws the signal's reason when it aborts first. */
+  async wait(signal: AbortSignal): Promise<ContainerExit> {
+    if (this.#record.exit !== undefined) return this.#record.exit;
+    if (signal.aborted) throw abortReason(signal);
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const stop = (): void => reject(abortReason(signal));
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      return await Promise.race([this.ended, aborted]);
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+}

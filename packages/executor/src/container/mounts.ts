@@ -1,0 +1,161 @@
+/** What is mounted into a container besides the kernel's file systems, and making its sources. */
+import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { SwarmError, unreachable } from '@swarmd/base';
+import type { MountSpec } from '@swarmd/model';
+import { run } from '@swarmd/base/system';
+
+import { errnoOf } from '../files/atomic-file.ts';
+import { resolveInRoot } from '../files/in-root.ts';
+import type { OciMount } from '../oci/spec.ts';
+import type { ContainerFile, ContainerRequest } from '../types.ts';
+import { copyUp } from './copy-up.ts';
+import { hostnameFile, hostsFile, resolvConf } from './network-files.ts';
+import type { ContainerPaths } from './paths.ts';
+import type { VolumeStore } from './volumes.ts';
+
+/** Page tables and folders of the tmpfs on top of the files' own bytes. */
+const FILES_OVERHEAD_BYTES = 64 * 1024;
+const PAGE_BYTES = 4096;
+
+/** Files the engine writes for each container; writable unless its root is not. */
+export async function networkFileMounts(
+  paths: ContainerPaths,
+  request: ContainerRequest,
+): Promise<readonly OciMount[]> {
+  const files: Readonly<Record<string, string>> = {
+    hosts: hostsFile(request),
+    'resolv.conf': resolvConf(request),
+    hostname: hostnameFile(request),
+  };
+  const access = request.spec.readOnly ? ['ro'] : [];
+  const mounts: OciMount[] = [];
+  for (const [name, text] of Object.entries(files)) {
+    const source = join(paths.bundle, name);
+    await writeFile(source, text, { mode: 0o644 });
+    mounts.push({
+      destination: `/etc/${name}`,
+      type: 'bind',
+      source,
+      options: ['bind', 'rprivate', ...access],
+    });
+  }
+  return mounts;
+}
+
+/** Secrets and configs: on a tmpfs of the container's own, each bound read-only to its place. */
+export async function fileMounts(
+  paths: ContainerPaths,
+  files: readonly ContainerFile[],
+): Promise<readonly OciMount[]> {
+  if (files.length === 0) return [];
+  await mkdir(paths.files, { recursive: true, mode: 0o700 });
+  const bytes = files.reduce(
+    (sum, file) => sum + file.data.length + PAGE_BYTES,
+    FILES_OVERHEAD_BYTES,
+  );
+  const options = `nosuid,nodev,mode=0700,size=${bytes},nr_inodes=${files.length + 2}`;
+  await run('mount', ['-t', 'tmpfs', '-o', options, 'swarmd-files', paths.files]);
+  const mounts: OciMount[] = [];
+  for (const [index, file] of files.entries()) {
+    const source = join(paths.files, String(index));
+    await writeFile(source, file.data, { mode: 0o600 });
+    await chown(source, file.uid, file.gid);
+    await chmod(source, file.mode);
+    const options = ['bind', 'ro', 'nosuid', 'nodev', 'rprivate'];
+    mounts.push({ destination: file.path, type: 'bind', source, options });
+  }
+  return mounts;
+}
+
+/**
+ * The mounts of the spec, and anonymous volumes for those the image declares.
+ * @throws SwarmError `failed-precondition` for a bind source that does not exist.
+ */
+export async function specMounts(
+  paths: ContainerPaths,
+  wanted: { readonly mounts: readonly MountSpec[]; readonly imageVolumes: readonly string[] },
+  volumes: VolumeStore,
+): Promise<readonly OciMount[]> {
+  const result: OciMount[] = [];
+  const taken = new Set(wanted.mounts.map((mount) => mount.target.replace(/\/+$/, '')));
+  const declared = wanted.imageVolumes
+    .filter((target) => !taken.has(target.replace(/\/+$/, '')))
+    .map((target): MountSpec => ({ ...ANONYMOUS, target }));
+  for (const mount of [...wanted.mounts, ...declared]) {
+    result.push(await specMount(mount, { paths, volumes, index: result.length }));
+  }
+  return result;
+}
+
+const ANONYMOUS: Omit<MountSpec, 'target'> = {
+  kind: 'volume',
+  source: '',
+  readOnly: false,
+  tmpfsSizeBytes: 0,
+  tmpfsMode: 0o1777,
+};
+
+async function specMount(
+  mount: MountSpec,
+  context: {
+    readonly paths: ContainerPaths;
+    readonly volumes: VolumeStore;
+    readonly index: number;
+  },
+): Promise<OciMount> {
+  const { paths, volumes, index } = context;
+  const destination = mount.target;
+  switch (mount.kind) {
+    case 'bind': {
+      await checkBindSource(mount);
+      return bind(destination, mount.source, mount.readOnly);
+    }
+    case 'volume': {
+      const content = await resolveInRoot(paths.merged, destination);
+      if (mount.source !== '') {
+        const source = await volumes.ensure(mount.source, content);
+        return bind(destination, source, mount.readOnly);
+      }
+      const source = join(paths.volumes, String(index));
+      await mkdir(paths.volumes, { recursive: true, mode: 0o711 });
+      await copyUp(content, source);
+      return bind(destination, source, mount.readOnly);
+    }
+    case 'tmpfs': {
+      const size = mount.tmpfsSizeBytes > 0 ? [`size=${mount.tmpfsSizeBytes}`] : [];
+      const access = mount.readOnly ? ['ro'] : [];
+      const options = [
+        'nosuid',
+        'nodev',
+        'noexec',
+        `mode=${mount.tmpfsMode.toString(8)}`,
+        ...size,
+        ...access,
+      ];
+      return { destination, type: 'tmpfs', source: 'tmpfs', options };
+    }
+    default:
+      return unreachable(mount.kind);
+  }
+}
+
+function bind(destination: string, source: string, readOnly: boolean): OciMount {
+  // rro: also what is mounted below the source.
+  const access = readOnly ? ['rro'] : ['rw'];
+  return { destination, type: 'bind', source, options: ['rbind', 'rprivate', ...access] };
+}
+
+async function checkBindSource(mount: MountSpec): Promise<void> {
+  try {
+    await stat(mount.source);
+  } catch (cause) {
+    if (errnoOf(cause) !== 'ENOENT' && errnoOf(cause) !== 'ENOTDIR') throw cause;
+    throw new SwarmError(
+      'failed-precondition',
+      `mount for ${mount.target}: ${mount.source} does not exist on this node; create it, or use a volume`,
+      { cause },
+    );
+  }
+}

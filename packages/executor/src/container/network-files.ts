@@ -1,0 +1,28 @@
+/** /etc/hosts, /etc/resolv.conf and /etc/hostname of a container. Pure. */
+import type { ContainerRequest } from '../types.ts';
+
+const LOCAL_HOSTS = [
+  '127.0.0.1\tlocalhost',
+  '::1\tlocalhost ip6-localhost ip6-loopback',
+  'fe00::0\tip6-localnet',
+  'ff00::0\tip6-mcastprefix',
+  'ff02::1\tip6-allnodes',
+  'ff02::2\tip6-allrouters',
+];
+
+export function hostsFile(request: ContainerRequest): string {
+  const own = request.addresses.map(
+    (address) => `${address.replace(/\/.*$/, '')}\t${request.hostname}`,
+  );
+  return `${[...LOCAL_HOSTS, ...own, ...request.spec.hosts].join('\n')}\n`;
+}
+
+/** ndots:0 as Docker: a service's bare name is asked for as it is. */
+export function resolvConf(request: ContainerRequest): string {
+  const servers = request.nameservers.map((address) => `nameserver ${address}`);
+  return `${[...servers, 'options ndots:0'].join('\n')}\n`;
+}
+
+export function hostnameFile(request: ContainerRequest): string {
+  return `${request.hostname}\n`;
+}

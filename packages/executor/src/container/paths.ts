@@ -1,0 +1,43 @@
+/** Where everything of one container is. */
+import { join } from 'node:path';
+
+export interface ExecutorFolders {
+  /** Survives a boot: images, roots, volumes, logs, records. */
+  readonly stateDir: string;
+  /** Best on a tmpfs: bundles, runtime state, exit files. */
+  readonly runDir: string;
+}
+
+export class ContainerPaths {
+  /** Root of what survives a boot: record and overlay. */
+  readonly state: string;
+  readonly record: string;
+  readonly merged: string;
+  readonly upper: string;
+  readonly work: string;
+  /** Anonymous volumes, removed with the container. */
+  readonly volumes: string;
+  readonly logDir: string;
+  readonly log: string;
+  /** OCI bundle; also holds the files conmon makes. */
+  readonly bundle: string;
+  /** A tmpfs with secrets and configs. */
+  readonly files: string;
+  readonly persist: string;
+  readonly exit: string;
+
+  constructor(folders: ExecutorFolders, id: string) {
+    this.state = join(folders.stateDir, 'containers', id);
+    this.record = join(this.state, 'record.json');
+    this.merged = join(this.state, 'merged');
+    this.upper = join(this.state, 'upper');
+    this.work = join(this.state, 'work');
+    this.volumes = join(this.state, 'volumes');
+    this.logDir = join(folders.stateDir, 'logs', id);
+    this.log = join(this.logDir, 'log');
+    this.bundle = join(folders.runDir, 'b', id);
+    this.files = join(this.bundle, 'files');
+    this.persist = join(this.bundle, 'persist');
+    this.exit = join(folders.runDir, 'exits', id);
+  }
+}

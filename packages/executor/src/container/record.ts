@@ -1,0 +1,57 @@
+/**
+ * What is remembered of a container across lives of the executor. Written before a step that needs to
+ * be undone (`creating`) and after one that cannot be (`running`); `restore` corrects it by what the
+ * kernel says.
+ */
+import { z } from 'zod';
+
+import { SwarmError } from '@swarmd/base';
+
+import { readIfExists } from '../files/atomic-file.ts';
+import { rename, writeFile } from 'node:fs/promises';
+
+const processIdentity = z.object({ pid: z.int(), startTicks: z.number() });
+
+export const containerRecord = z.object({
+  id: z.string(),
+  name: z.string(),
+  image: z.string(),
+  labels: z.record(z.string(), z.string()),
+  phase: z.enum(['creating', 'created', 'running', 'exited']),
+  /** Pids mean nothing after a boot. */
+  bootId: z.string(),
+  stopSignal: z.string(),
+  /** The container's first process, and the monitor that holds its output and exit code. */
+  process: processIdentity.optional(),
+  monitor: processIdentity.optional(),
+  exit: z.object({ code: z.int(), oomKilled: z.boolean(), error: z.string() }).optional(),
+});
+export type ContainerRecord = z.infer<typeof containerRecord>;
+
+/** Undefined when there is none, or it was cut short: then its container counts as half made. */
+export async function readRecord(path: string): Promise<ContainerRecord | undefined> {
+  const bytes = await readIfExists(path);
+  if (bytes === undefined) return undefined;
+  try {
+    const parsed = containerRecord.safeParse(JSON.parse(bytes.toString('utf8')));
+    return parsed.success ? parsed.data : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** Renamed into place but not synced: after a power loss no container is left to be remembered. */
+export async function writeRecord(path: string, record: ContainerRecord): Promise<void> {
+  await writeFile(`${path}.tmp`, JSON.stringify(record), { mode: 0o600 });
+  await rename(`${path}.tmp`, path);
+}
+
+/** Ids become file names, cgroup names and arguments. @throws SwarmError `invalid-argument`. */
+export function checkContainerId(id: string): void {
+  if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/.test(id)) return;
+  throw new SwarmError(
+    'invalid-argument',
+    `"${id}" is not a container id: 1 to 64 letters, digits, "_", "." or "-"`,
+  );
+}

@@ -1,0 +1,124 @@
+/** Taking over what an earlier life of the executor left on this machine. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { errorMessage, unreachable, type Logger } from '@swarmd/base';
+
+import { isNotFound } from '../files/atomic-file.ts';
+import type { Cgroups } from '../oci/cgroup.ts';
+import { isAlive, signalProcess } from '../oci/proc.ts';
+import type { Runtime } from '../oci/runtime.ts';
+import { decideAdoption, type Remains } from './adoption.ts';
+import { readExitCode, type ExitWatch } from './exit-watch.ts';
+import { LiveContainer } from './live.ts';
+import { ContainerPaths, type ExecutorFolders } from './paths.ts';
+import { readRecord, type ContainerRecord } from './record.ts';
+import { tearDown } from './teardown.ts';
+
+export interface RestoreContext {
+  readonly folders: ExecutorFolders;
+  readonly bootId: string;
+  readonly runtime: Runtime;
+  readonly cgroups: Cgroups;
+  readonly exits: ExitWatch;
+  readonly logger: Logger;
+  /** Filled with what is adopted. */
+  readonly containers: Map<string, LiveContainer>;
+}
+
+export async function restoreContainers(context: RestoreContext): Promise<void> {
+  const { folders, runtime, containers, logger } = context;
+  const places = ['containers', 'logs'].map((name) => join(folders.stateDir, name));
+  const left = await Promise.all([...places, join(folders.runDir, 'b')].map(entries));
+  const ids = new Set([...left.flat(), ...(await runtime.list())]);
+  for (const id of ids) await restoreOne(id, context);
+  if (ids.size > 0) {
+    logger.info(
+      { adopted: containers.size, removed: ids.size - containers.size },
+      'took over containers',
+    );
+  }
+}
+
+async function restoreOne(id: string, context: RestoreContext): Promise<void> {
+  const { folders, containers, exits, logger } = context;
+  const paths = new ContainerPaths(folders, id);
+  const record = await readRecord(paths.record);
+  if (record === undefined) {
+    await removeRemains({ id, paths, record }, context);
+    return;
+  }
+  const container = new LiveContainer(paths, record);
+  const adoption = decideAdoption(record, await remainsOf(record, paths, context));
+  switch (adoption.kind) {
+    case 'remove':
+      await removeRemains({ id, paths, record }, context);
+      return;
+    case 'exited':
+      await container.end(adoption.exit);
+      break;
+    case 'kill':
+      logger.warn({ id }, 'the monitor of a container was lost; killing it');
+      if (record.process !== undefined) await signalProcess(record.process, 'SIGKILL');
+      await container.end(adoption.exit);
+      break;
+    case 'ended':
+      await exits.settle(container);
+      break;
+    case 'adopt':
+      if (adoption.phase !== record.phase) await container.update({ phase: adoption.phase });
+      break;
+    default:
+      unreachable(adoption);
+  }
+  containers.set(id, container);
+}
+
+async function remainsOf(
+  record: ContainerRecord,
+  paths: ContainerPaths,
+  context: RestoreContext,
+): Promise<Remains> {
+  const { bootId, runtime } = context;
+  const { process, monitor } = record;
+  const isSameBoot = record.bootId === bootId;
+  const isMonitorAlive = isSameBoot && monitor !== undefined && (await isAlive(monitor));
+  const isProcessAlive = isSameBoot && process !== undefined && (await isAlive(process));
+  return {
+    bootId,
+    isMonitorAlive,
+    isProcessAlive,
+    isWaiting: isProcessAlive && process !== undefined && (await runtime.isWaiting(process.pid)),
+    // Looked at last: a monitor that was seen dead has written all it will.
+    exitCode: await readExitCode(paths.exit),
+  };
+}
+
+/** One container that cannot be removed must not keep the others from being adopted. */
+async function removeRemains(
+  container: {
+    readonly id: string;
+    readonly paths: ContainerPaths;
+    readonly record: ContainerRecord | undefined;
+  },
+  context: RestoreContext,
+): Promise<void> {
+  try {
+    await tearDown(container, context);
+  } catch (error) {
+    const { id } = container;
+    context.logger.error(
+      { id, error: errorMessage(error) },
+      'a half-made container cannot be removed',
+    );
+  }
+}
+
+async function entries(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (isNotFound(error)) return [];
+    throw error;
+  }
+}

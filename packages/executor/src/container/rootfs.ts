@@ -1,0 +1,33 @@
+/** A container's root: an overlay of the image's layers and a directory of its own. */
+import { mkdir } from 'node:fs/promises';
+
+import { run } from '@swarmd/base/system';
+
+import type { ContainerPaths } from './paths.ts';
+
+/** @param layers names in `layersDir`, lowest first. */
+export async function mountRoot(
+  paths: ContainerPaths,
+  image: { readonly layersDir: string; readonly layers: readonly string[] },
+): Promise<void> {
+  const empty = `${paths.state}/empty`;
+  for (const folder of [paths.upper, paths.work, paths.merged, empty]) {
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+  }
+  // overlayfs refuses one directory twice. The highest of equal layers decides what is seen.
+  const lower = [...new Set([...image.layers].reverse())];
+  const options = [
+    `lowerdir=${lower.length === 0 ? empty : lower.join(':')}`,
+    `upperdir=${paths.upper}`,
+    `workdir=${paths.work}`,
+  ];
+  // Lower directories are relative to the working directory: all options must fit a page.
+  const args = ['-t', 'overlay', '-o', options.join(','), 'overlay', paths.merged];
+  await run('mount', args, { cwd: image.layersDir });
+}
+
+/** Unmounts if mounted; lazily, so that a reader of the mount cannot hold up the removal. */
+export async function unmount(path: string): Promise<void> {
+  const NOT_MOUNTED = 32;
+  await run('umount', ['-l', path], { okCodes: [0, NOT_MOUNTED] });
+}

@@ -1,0 +1,52 @@
+/** Every bound of this package, with its unit in the name and its reason beside it. */
+
+/** Manifests are capped by registries at 4 MiB; configs are of the same order. */
+export const DOCUMENT_MAX_BYTES = 8 * 1024 * 1024;
+/** A token is a few KiB at most. */
+export const TOKEN_RESPONSE_MAX_BYTES = 1024 * 1024;
+/** overlayfs takes at most 500 lower directories; Docker stops at 127. */
+export const IMAGE_LAYERS_MAX = 127;
+/** Against decompression bombs: no sane layer holds more plain bytes. */
+export const LAYER_PLAIN_MAX_BYTES = 64 * 1024 ** 3;
+/** Against layers made of millions of empty files. */
+export const LAYER_ENTRIES_MAX = 4_000_000;
+/** Extended headers of one entry: long names and attributes; the kernel caps one attribute at 64 KiB. */
+export const TAR_META_MAX_BYTES = 1024 * 1024;
+/** Layers of all images being fetched and unpacked at once: more only makes the disk seek. */
+export const PARALLEL_LAYERS = 3;
+/** A registry that sends nothing for this long is given up. */
+export const REGISTRY_STALL_MS = 30_000;
+/** Checking whether a tag moved must not hold up a container whose image is here already. */
+export const TAG_CHECK_MS = 3_000;
+/** A tag that was checked this recently is not asked for again: many replicas start at once. */
+export const TAG_FRESH_MS = 10_000;
+/** Attempts of one request or layer before its failure is reported. */
+export const PULL_ATTEMPTS = 4;
+export const PULL_BACKOFF = { firstMs: 200, maxMs: 3_000 };
+/** The unpacking process ends when it had nothing to do for this long. */
+export const UNPACKER_IDLE_MS = 5_000;
+/** Standard error kept of a failing helper program. */
+export const STDERR_MAX_CHARS = 8_192;
+
+/** Creating takes tens of milliseconds; a loaded machine may need a hundred times as long. */
+export const CREATE_TIMEOUT_MS = 30_000;
+/** From SIGKILL to the exit file: the kernel may have gigabytes to give back. */
+export const KILL_TIMEOUT_MS = 20_000;
+/** Inotify may overflow and a monitor may die silently: everything is looked at this often. */
+export const SWEEP_MS = 3_000;
+/** A dead container whose monitor lives gets this long to have its exit file written. */
+export const EXIT_FILE_GRACE_MS = 2_000;
+/** Output kept of one exec. */
+export const EXEC_OUTPUT_MAX_CHARS = 64 * 1024;
+
+/** One file of a container's log before it is rotated, and how many rotated files are kept. */
+export const LOG_FILE_MAX_BYTES = 10 * 1024 * 1024;
+export const LOG_FILES_KEPT = 2;
+/** A longer line is delivered in pieces. conmon itself cuts at 8 KiB. */
+export const LOG_LINE_MAX_BYTES = 256 * 1024;
+/** Bytes of lines held back to answer `tail`. */
+export const LOG_TAIL_MAX_BYTES = 8 * 1024 * 1024;
+/** Inotify tells of growth at once; this only covers what it may miss. */
+export const LOG_POLL_MS = 1_000;
+/** passwd, group and similar files of an image that we read into memory. */
+export const IMAGE_FILE_MAX_BYTES = 4 * 1024 * 1024;

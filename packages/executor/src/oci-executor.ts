@@ -1,0 +1,248 @@
+/**
+ * The executor on a real machine: owns the table of containers and the order of their steps. One
+ * operation that changes a container runs at a time; waiting and reading take no turn.
+ */
+import { mkdir } from 'node:fs/promises';
+
+import { errorMessage, sleep, SwarmError, type Clock, type Logger, type Scope } from '@swarmd/base';
+
+import type { ExitWatch } from './container/exit-watch.ts';
+import { KeyedLock } from './container/keyed-lock.ts';
+import { LiveContainer } from './container/live.ts';
+import { ContainerPaths, type ExecutorFolders } from './container/paths.ts';
+import { createFromRequest, requireImage, type PrepareContext } from './container/prepare.ts';
+import { stopSignal } from './container/process.ts';
+import { checkContainerId, writeRecord, type ContainerRecord } from './container/record.ts';
+import { restoreContainers } from './container/restore.ts';
+import { tearDown } from './container/teardown.ts';
+import type { Puller } from './image/puller.ts';
+import { canonicalReference, parseReference } from './image/reference.ts';
+import type { ImageStore } from './image/store.ts';
+import { KILL_TIMEOUT_MS, SWEEP_MS } from './limits.ts';
+import { rotateLog } from './logs/log-files.ts';
+import { readLog } from './logs/log-reader.ts';
+import { execInContainer } from './oci/exec.ts';
+import { identify, signalProcess } from './oci/proc.ts';
+import type {
+  ContainerExit,
+  ContainerPhase,
+  ContainerRequest,
+  ExecRequest,
+  ExecResult,
+  Executor,
+  LogLine,
+  LogOptions,
+} from './types.ts';
+
+/** What `createExecutor` puts together. */
+export interface ExecutorParts extends PrepareContext {
+  readonly folders: ExecutorFolders;
+  readonly bootId: string;
+  readonly store: ImageStore;
+  readonly puller: Puller;
+  readonly containers: Map<string, LiveContainer>;
+  readonly exits: ExitWatch;
+  readonly scope: Scope;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class OciExecutor implements Executor, AsyncDisposable {
+  readonly #parts: ExecutorParts;
+  readonly #containers: Map<string, LiveContainer>;
+  readonly #locks = new KeyedLock();
+  #restored: Promise<void> | undefined;
+
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
+    this.#containers = parts.containers;
+    parts.exits.begin(parts.scope);
+    parts.scope.spawn('rotation of logs', (signal) => this.#rotateLogs(signal));
+  }
+
+  async restore(_signal: AbortSignal): Promise<ReadonlyMap<string, ContainerPhase>> {
+    await this.#ready();
+    return new Map([...this.#containers].map(([id, { record }]) => [id, phaseOf(record)]));
+  }
+
+  async pull(image: string, signal: AbortSignal): Promise<void> {
+    await this.#parts.puller.pull(image, signal);
+  }
+
+  async prepare(request: ContainerRequest, signal: AbortSignal): Promise<void> {
+    checkContainerId(request.id);
+    await this.#ready();
+    await this.#locks.run(request.id, async () => {
+      if (this.#containers.has(request.id)) return;
+      signal.throwIfAborted();
+      await this.#create(request, signal);
+    });
+  }
+
+  async start(id: string, signal: AbortSignal): Promise<{ pid: number }> {
+    await this.#ready();
+    return this.#locks.run(id, async () => {
+      signal.throwIfAborted();
+      const container = this.#get(id);
+      if (container.record.phase === 'created') {
+        await this.#parts.runtime.start(id);
+        // It may have ended already; its end must not be overwritten.
+        if (container.record.exit === undefined) await container.update({ phase: 'running' });
+      }
+      return { pid: container.record.process?.pid ?? 0 };
+    });
+  }
+
+  async wait(id: string, signal: AbortSignal): Promise<ContainerExit> {
+    await this.#ready();
+    return this.#get(id).wait(signal);
+  }
+
+  async stop(id: string, options: { graceMs: number; signal: AbortSignal }): Promise<void> {
+    const { graceMs, signal } = options;
+    await this.#ready();
+    const container = this.#containers.get(id);
+    if (container === undefined || container.record.exit !== undefined) return;
+    const { record } = container;
+    if (record.phase === 'running' && record.process !== undefined) {
+      await signalProcess(record.process, record.stopSignal as NodeJS.Signals);
+      if (await this.#endsWithin(container, graceMs, signal)) return;
+    }
+    await this.#kill(container, signal);
+  }
+
+  async remove(id: string, signal: AbortSignal): Promise<void> {
+    await this.#ready();
+    await this.#locks.run(id, async () => {
+      const container = this.#containers.get(id);
+      if (container === undefined) return;
+      if (container.record.exit === undefined) await this.#kill(container, signal);
+      await tearDown(container, this.#parts);
+      this.#containers.delete(id);
+    });
+  }
+
+  async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
+    await this.#ready();
+    const container = this.#get(id);
+    const { ended, paths } = container;
+    const isEnded = (): boolean => container.record.exit !== undefined;
+    yield* readLog({ path: paths.log, clock: this.#parts.clock, isEnded, ended }, options, signal);
+  }
+
+  async exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
+    await this.#ready();
+    const container = this.#get(id);
+    if (container.record.phase !== 'running') {
+      throw new SwarmError('failed-precondition', `container ${id} is not running`);
+    }
+    const { runtime, clock } = this.#parts;
+    const { paths } = container;
+    return execInContainer(
+      { id, serial: container.nextExec(), paths, runtime, clock },
+      request,
+      signal,
+    );
+  }
+
+  /** Stops watching; the containers run on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.scope[Symbol.asyncDispose]();
+  }
+
+  /** Nothing is done to containers before those of an earlier life are known. */
+  #ready(): Promise<void> {
+    this.#restored ??= restoreContainers(this.#parts).catch((error: unknown) => {
+      this.#restored = undefined;
+      throw error;
+    });
+    return this.#restored;
+  }
+
+  #get(id: string): LiveContainer {
+    const container = this.#containers.get(id);
+    if (container !== undefined) return container;
+    throw new SwarmError(
+      'not-found',
+      `there is no container ${id} on this node; it was never prepared, or removed`,
+    );
+  }
+
+  async #create(request: ContainerRequest, signal: AbortSignal): Promise<void> {
+    const { id, name, spec, labels } = request;
+    const { folders, store, bootId, exits } = this.#parts;
+    const reference = canonicalReference(parseReference(spec.image));
+    const image = requireImage(await store.image(reference), reference);
+    const paths = new ContainerPaths(folders, id);
+    const record: ContainerRecord = {
+      id,
+      name,
+      image: spec.image,
+      labels,
+      phase: 'creating',
+      bootId,
+      stopSignal: stopSignal(spec, image.config),
+    };
+    await mkdir(paths.state, { recursive: true, mode: 0o711 });
+    await writeRecord(paths.record, record);
+    const container = new LiveContainer(paths, record);
+    try {
+      await mkdir(paths.bundle, { recursive: true, mode: 0o700 });
+      const created = await createFromRequest({ request, image, paths }, this.#parts, signal);
+      const process = await identify(created.pid);
+      const monitor = await identify(created.monitorPid);
+      if (process === undefined || monitor === undefined) {
+        throw new SwarmError('internal', `container ${id} died while it was created`);
+      }
+      await container.update({ phase: 'created', process, monitor });
+      this.#containers.set(id, container);
+      void created.gone.then(() => exits.notice(container));
+    } catch (error) {
+      await tearDown(container, this.#parts);
+      throw error;
+    }
+  }
+
+  async #kill(container: LiveContainer, signal: AbortSignal): Promise<void> {
+    const { process } = container.record;
+    if (process !== undefined) await signalProcess(process, 'SIGKILL');
+    this.#parts.exits.notice(container);
+    if (await this.#endsWithin(container, KILL_TIMEOUT_MS, signal)) return;
+    throw new SwarmError(
+      'deadline-exceeded',
+      `container ${container.id} did not end within ${KILL_TIMEOUT_MS} ms of being killed; one of its processes hangs in the kernel`,
+    );
+  }
+
+  async #endsWithin(container: LiveContainer, ms: number, signal: AbortSignal): Promise<boolean> {
+    const { clock } = this.#parts;
+    const controller = new AbortController();
+    const either = AbortSignal.any([signal, controller.signal]);
+    const timer = clock.after(ms, () => controller.abort());
+    try {
+      await container.wait(either);
+      return true;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return false;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #rotateLogs(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await sleep(this.#parts.clock, SWEEP_MS, signal);
+      for (const { id, paths, record } of this.#containers.values()) {
+        if (record.phase !== 'running') continue;
+        await rotateLog(paths.log, paths.bundle).catch((error: unknown) => {
+          this.#parts.logger.warn({ id, error: errorMessage(error) }, 'a log cannot be rotated');
+        });
+      }
+    }
+  }
+}
+
+function phaseOf(record: ContainerRecord): ContainerPhase {
+  return record.phase === 'creating' ? 'created' : record.phase;
+}

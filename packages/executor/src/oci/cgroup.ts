@@ -1,0 +1,149 @@
+/**
+ * The cgroup layout of this machine and what a container's cgroup tells. The runtime makes and fills
+ * cgroups; here they are only read, and removed when a runtime left them behind.
+ */
+import { mkdir, readFile, readdir, rmdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { SwarmError } from '@swarmd/base';
+
+import { errnoOf, readIfExists } from '../files/atomic-file.ts';
+
+const ROOT = '/sys/fs/cgroup';
+
+export type CgroupLayout =
+  | { readonly version: 2 }
+  /** The controllers' folders below /sys/fs/cgroup. */
+  | { readonly version: 1; readonly hierarchies: readonly string[] };
+
+/**
+ * @param mountinfo text of /proc/self/mountinfo.
+ * @throws SwarmError `failed-precondition` saying what to do, for layouts the runtime refuses.
+ */
+export function cgroupLayout(mountinfo: string, unifiedControllers: string): CgroupLayout {
+  const mounts = mountinfo.split('\n').flatMap((line) => {
+    const [before = '', after = ''] = line.split(' - ');
+    const target = before.split(' ')[4];
+    const type = after.split(' ')[0];
+    return target === undefined || !target.startsWith(ROOT) ? [] : [{ target, type }];
+  });
+  const last = mounts.findLast((mount) => mount.target === ROOT);
+  if (last?.type === 'cgroup2') return { version: 2 };
+  const hierarchies = mounts
+    .filter((mount) => mount.type === 'cgroup')
+    .map((mount) => mount.target);
+  const unified = mounts.find((mount) => mount.type === 'cgroup2');
+  if (hierarchies.length === 0) {
+    throw new SwarmError(
+      'failed-precondition',
+      `no cgroups are mounted at ${ROOT}; mount them, e.g. "mount -t cgroup2 cgroup2 ${ROOT}"`,
+    );
+  }
+  if (unified !== undefined && unifiedControllers.trim() !== '') {
+    throw new SwarmError(
+      'failed-precondition',
+      `cgroups are mounted both as version 1 and, with the controllers "${unifiedControllers.trim()}", as version 2 at ${unified.target}; ` +
+        `the container runtime refuses this layout. Boot with systemd.unified_cgroup_hierarchy=1, or start the daemon in a mount namespace of its own ` +
+        `without that mount: unshare --mount --propagation private sh -c 'umount ${unified.target}; exec swarmd ...' (never remove the folder itself)`,
+    );
+  }
+  for (const needed of ['memory', 'cpu', 'pids']) {
+    if (
+      !hierarchies.some((path) =>
+        path
+          .slice(ROOT.length + 1)
+          .split(',')
+          .includes(needed),
+      )
+    ) {
+      throw new SwarmError(
+        'failed-precondition',
+        `the cgroup controller "${needed}" is not mounted below ${ROOT}`,
+      );
+    }
+  }
+  return { version: 1, hierarchies };
+}
+
+export class Cgroups {
+  readonly layout: CgroupLayout;
+  readonly #parent: string;
+  /** False where the kernel does not count swap. */
+  readonly canLimitSwap: boolean;
+
+  private constructor(layout: CgroupLayout, parent: string, canLimitSwap: boolean) {
+    this.layout = layout;
+    this.#parent = parent;
+    this.canLimitSwap = canLimitSwap;
+  }
+
+  /** @param parent absolute within the hierarchies, e.g. "/swarmd". */
+  static async detect(parent: string): Promise<Cgroups> {
+    const unified = (await readIfExists(join(ROOT, 'unified', 'cgroup.controllers'))) ?? '';
+    const layout = cgroupLayout(await readFile('/proc/self/mountinfo', 'utf8'), String(unified));
+    const swapFile = layout.version === 1 ? '/memory/memory.memsw.limit_in_bytes' : '';
+    const canLimitSwap =
+      layout.version === 2 ? await hasSwapMax(parent) : await exists(ROOT + swapFile);
+    return new Cgroups(layout, parent, canLimitSwap);
+  }
+
+  /** As `linux.cgroupsPath` wants it. */
+  pathOf(id: string): string {
+    return join(this.#parent, id);
+  }
+
+  /** Whether the kernel has killed one of the container's processes for want of memory. */
+  async oomKilled(id: string): Promise<boolean> {
+    const file = this.layout.version === 2 ? 'memory.events' : 'memory.oom_control';
+    const text = await readIfExists(join(ROOT, this.#memory, this.pathOf(id), file));
+    return /^oom_kill [1-9]/m.test(String(text ?? ''));
+  }
+
+  /** Pids in the container's cgroup, empty when it is gone. */
+  async processes(id: string): Promise<readonly number[]> {
+    const text = await readIfExists(join(ROOT, this.#memory, this.pathOf(id), 'cgroup.procs'));
+    return String(text ?? '')
+      .split('\n')
+      .filter(Boolean)
+      .map(Number);
+  }
+
+  /** Removes empty cgroups of the container that a runtime left behind. */
+  async remove(id: string): Promise<void> {
+    const roots = this.layout.version === 2 ? [ROOT] : this.layout.hierarchies;
+    for (const root of roots) await removeTree(join(root, this.pathOf(id)));
+  }
+
+  get #memory(): string {
+    return this.layout.version === 2 ? '' : 'memory';
+  }
+}
+
+/** The root cgroup has no memory.swap.max, so one below it is looked at. */
+async function hasSwapMax(parent: string): Promise<boolean> {
+  const path = join(ROOT, parent);
+  await mkdir(path, { recursive: true });
+  return (await exists(join(path, 'memory.swap.max'))) || !(await exists(join(path, 'memory.max')));
+}
+
+async function removeTree(path: string): Promise<void> {
+  try {
+    for (const entry of await readdir(path, { withFileTypes: true })) {
+      if (entry.isDirectory()) await removeTree(join(path, entry.name));
+    }
+    await rmdir(path);
+  } catch (error) {
+    // Busy: a process is still leaving; the next removal or boot takes it.
+    if (!['ENOENT', 'EBUSY'].includes(errnoOf(error))) throw error;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,63 @@
+/** Processes as /proc shows them. A pid alone may have been given away: the start time tells. */
+import { readFile, readdir, readlink } from 'node:fs/promises';
+
+import { errnoOf, isNotFound } from '../files/atomic-file.ts';
+
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Clock ticks from boot to its start; field 22 of /proc/PID/stat. */
+  readonly startTicks: number;
+}
+
+/** Undefined when there is no such process, or only its remains (zombie). */
+export async function identify(pid: number): Promise<ProcessIdentity | undefined> {
+  let text: string;
+  try {
+    text = await readFile(`/proc/${pid}/stat`, 'latin1');
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+  // The name in brackets may hold anything, so fields are counted from the last bracket.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const [state = ''] = fields;
+  if (state === 'Z' || state === 'X') return undefined;
+  return { pid, startTicks: Number(fields[19]) };
+}
+
+export async function isAlive(process: ProcessIdentity): Promise<boolean> {
+  return (await identify(process.pid))?.startTicks === process.startTicks;
+}
+
+/** Sends a signal to exactly this process; false when it is gone. */
+export async function signalProcess(
+  target: ProcessIdentity,
+  name: NodeJS.Signals,
+): Promise<boolean> {
+  if (!(await isAlive(target))) return false;
+  try {
+    return process.kill(target.pid, name);
+  } catch (error) {
+    if (errnoOf(error) === 'ESRCH') return false;
+    throw error;
+  }
+}
+
+/** Whether the process has a file of this name open. */
+export async function hasOpen(pid: number, baseName: string): Promise<boolean> {
+  try {
+    for (const descriptor of await readdir(`/proc/${pid}/fd`)) {
+      const target = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '');
+      if (target.endsWith(`/${baseName}`)) return true;
+    }
+    return false;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+}
+
+/** Different after every boot of the machine. */
+export async function bootId(): Promise<string> {
+  return (await readFile('/proc/sys/kernel/random/boot_id', 'latin1')).trim();
+}

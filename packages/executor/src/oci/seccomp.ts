@@ -1,0 +1,157 @@
+/**
+ * The default seccomp profile: what a container may ask of the kernel, by its capabilities. Pure.
+ *
+ * Source of the lists: the default profiles of Docker (moby/profiles/seccomp) and of Debian's
+ * golang-github-containers-common; where they differ, Docker's stricter choice (no mounts, no new
+ * namespaces without CAP_SYS_ADMIN). Known but forbidden calls give EPERM, calls the lists do not know
+ * give ENOSYS, so that C libraries fall back to older calls.
+ */
+
+interface SyscallArgument {
+  readonly index: number;
+  readonly value: number;
+  readonly valueTwo?: number;
+  readonly op: 'SCMP_CMP_EQ' | 'SCMP_CMP_NE' | 'SCMP_CMP_MASKED_EQ';
+}
+
+interface SyscallRule {
+  readonly names: readonly string[];
+  readonly action: 'SCMP_ACT_ALLOW' | 'SCMP_ACT_ERRNO';
+  readonly errnoRet?: number;
+  readonly args?: readonly SyscallArgument[];
+}
+
+/** `linux.seccomp` of the OCI runtime specification. */
+export interface SeccompProfile {
+  readonly defaultAction: 'SCMP_ACT_ERRNO';
+  readonly defaultErrnoRet: number;
+  readonly architectures: readonly string[];
+  readonly syscalls: readonly SyscallRule[];
+}
+
+const EPERM = 1;
+const ENOSYS = 38;
+
+const words = (text: string): readonly string[] => text.trim().split(/\s+/);
+
+const ALLOWED = words(`
+  _llseek _newselect accept accept4 access adjtimex alarm bind brk cachestat capget capset chdir chmod
+  chown chown32 clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime
+  clock_gettime64 clock_nanosleep clock_nanosleep_time64 close close_range connect copy_file_range creat
+  dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait
+  epoll_wait_old eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64
+  fadvise64_64 fallocate fanotify_mark fchdir fchmod fchmodat fchmodat2 fchown fchown32 fchownat fcntl
+  fcntl64 fdatasync fgetxattr flistxattr flock fork fremovexattr fsetxattr fstat fstat64 fstatat64
+  fstatfs fstatfs64 fsync ftruncate ftruncate64 futex futex_requeue futex_time64 futex_wait futex_waitv
+  futex_wake futimesat get_robust_list get_thread_area getcpu getcwd getdents getdents64 getegid
+  getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getitimer getpeername getpgid
+  getpgrp getpid getppid getpriority getrandom getresgid getresgid32 getresuid getresuid32 getrlimit
+  getrusage getsid getsockname getsockopt gettid gettimeofday getuid getuid32 getxattr
+  inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents
+  io_pgetevents io_pgetevents_time64 io_setup io_submit ioctl ioprio_get ioprio_set ipc kill
+  landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lchown32 lgetxattr link linkat
+  listen listxattr llistxattr lremovexattr lseek lsetxattr lstat lstat64 madvise map_shadow_stack
+  membarrier memfd_create memfd_secret mincore mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap
+  mmap2 mprotect mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend
+  mq_timedsend_time64 mq_unlink mremap msgctl msgget msgrcv msgsnd msync munlock munlockall munmap
+  name_to_handle_at nanosleep newfstatat open openat openat2 pause pidfd_open pidfd_send_signal pipe
+  pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll ppoll_time64 prctl pread64 preadv preadv2 prlimit64
+  process_mrelease process_vm_readv process_vm_writev pselect6 pselect6_time64 ptrace pwrite64 pwritev
+  pwritev2 read readahead readlink readlinkat readv recv recvfrom recvmmsg recvmmsg_time64 recvmsg
+  remap_file_pages removexattr rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction
+  rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait
+  rt_sigtimedwait_time64 rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min
+  sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval
+  sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+  sched_yield seccomp select semctl semget semop semtimedop semtimedop_time64 send sendfile sendfile64
+  sendmmsg sendmsg sendto set_robust_list set_thread_area set_tid_address setfsgid setfsgid32 setfsuid
+  setfsuid32 setgid setgid32 setgroups setgroups32 setitimer setpgid setpriority setregid setregid32
+  setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit setsid setsockopt setuid
+  setuid32 setxattr shmat shmctl shmdt shmget shutdown sigaltstack signalfd signalfd4 sigprocmask
+  sigreturn socketcall socketpair splice stat stat64 statfs statfs64 statx symlink symlinkat sync
+  sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun
+  timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime
+  timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate truncate64 ugetrlimit umask
+  uname unlink unlinkat utime utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid
+  write writev`);
+
+/** What one of the capabilities opens. */
+const BY_CAPABILITY: readonly (readonly [readonly string[], readonly string[]])[] = [
+  [['CAP_DAC_READ_SEARCH'], ['open_by_handle_at']],
+  [
+    ['CAP_SYS_ADMIN'],
+    words(`clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr
+      move_mount open_tree quotactl quotactl_fd setdomainname sethostname setns umount umount2 unshare`),
+  ],
+  [['CAP_SYS_ADMIN', 'CAP_BPF'], ['bpf']],
+  [['CAP_SYS_ADMIN', 'CAP_PERFMON'], ['perf_event_open']],
+  [['CAP_SYS_ADMIN', 'CAP_SYSLOG'], ['syslog']],
+  [['CAP_SYS_BOOT'], ['reboot']],
+  [['CAP_SYS_CHROOT'], ['chroot']],
+  [['CAP_SYS_MODULE'], words('delete_module finit_module init_module')],
+  [['CAP_SYS_NICE'], words('get_mempolicy mbind set_mempolicy set_mempolicy_home_node')],
+  [['CAP_SYS_PACCT'], ['acct']],
+  [['CAP_SYS_PTRACE'], words('kcmp pidfd_getfd process_madvise')],
+  [['CAP_SYS_RAWIO'], words('ioperm iopl')],
+  [['CAP_SYS_TIME'], words('clock_settime clock_settime64 settimeofday stime')],
+  [['CAP_SYS_TTY_CONFIG'], ['vhangup']],
+];
+
+/** Forbidden whatever the capabilities, but known: programs get EPERM. */
+const FORBIDDEN = words(`add_key io_uring_enter io_uring_register io_uring_setup kexec_file_load
+  kexec_load keyctl migrate_pages move_pages nfsservctl pivot_root request_key swapoff swapon
+  userfaultfd ustat uselib`);
+
+const AF_VSOCK = 40;
+/** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET. */
+const CLONE_NAMESPACES = 0x7e020000;
+/** PER_LINUX, UNAME26, PER_LINUX32, both, and "tell me". */
+const PERSONALITIES = [0x0, 0x0008, 0x20000, 0x20008, 0xffffffff];
+
+const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
+  x64: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'],
+  arm64: ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'],
+};
+const ARCHITECTURE_CALLS: Readonly<Record<string, readonly string[]>> = {
+  x64: ['arch_prctl', 'modify_ldt'],
+  arm64: words(
+    'arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2',
+  ),
+};
+
+/** @param architecture as `process.arch` names it. */
+export function seccompProfile(
+  capabilities: readonly string[],
+  architecture: string,
+): SeccompProfile {
+  const opened = BY_CAPABILITY.filter(([any]) => any.some((name) => capabilities.includes(name)));
+  const closed = BY_CAPABILITY.filter((entry) => !opened.includes(entry));
+  const isAdmin = capabilities.includes('CAP_SYS_ADMIN');
+  const extra = ARCHITECTURE_CALLS[architecture] ?? [];
+  const shut = closed.flatMap(([, names]) => names).filter((name) => !name.startsWith('clone'));
+  return {
+    defaultAction: 'SCMP_ACT_ERRNO',
+    defaultErrnoRet: ENOSYS,
+    architectures: ARCHITECTURES[architecture] ?? [],
+    syscalls: [
+      {
+        names: [...ALLOWED, ...extra, ...opened.flatMap(([, names]) => names)],
+        action: 'SCMP_ACT_ALLOW',
+      },
+      { names: [...FORBIDDEN, ...shut], action: 'SCMP_ACT_ERRNO', errnoRet: EPERM },
+      ...PERSONALITIES.map((value) => when('personality', { index: 0, value, op: 'SCMP_CMP_EQ' })),
+      when('socket', { index: 0, value: AF_VSOCK, op: 'SCMP_CMP_NE' }),
+      ...(isAdmin ? [] : CLONE_WITHOUT_NAMESPACES),
+    ],
+  };
+}
+
+/** clone3 has its flags in memory, where seccomp cannot look; libraries then use clone. */
+const CLONE_WITHOUT_NAMESPACES: readonly SyscallRule[] = [
+  when('clone', { index: 0, value: CLONE_NAMESPACES, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }),
+  { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS },
+];
+
+function when(name: string, argument: SyscallArgument): SyscallRule {
+  return { names: [name], action: 'SCMP_ACT_ALLOW', args: [argument] };
+}

@@ -1,0 +1,154 @@
+/**
+ * config.json of a container (OCI runtime specification 1.0.2) with Docker's defaults. Pure: what it
+ * needs to know of the image and the machine was found out before.
+ */
+import type { ResourceLimits } from '@swarmd/model';
+
+import type { SeccompProfile } from './seccomp.ts';
+
+export interface OciMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+export interface ProcessUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly additionalGids: readonly number[];
+}
+
+/** What the container's process and root are to be, with everything resolved. */
+export interface SpecInput {
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly user: ProcessUser;
+  readonly tty: boolean;
+  readonly hostname: string;
+  readonly rootfs: string;
+  readonly readOnly: boolean;
+  /** After the kernel's own file systems, in this order. */
+  readonly mounts: readonly OciMount[];
+  readonly capabilities: readonly string[];
+  readonly seccomp: SeccompProfile;
+  /** The profile as compiled before, base64; empty to have the runtime compile it. */
+  readonly seccompBpf: string;
+  readonly networkNamespace: string;
+  /** Absolute within the cgroup hierarchies. */
+  readonly cgroupPath: string;
+  readonly limits: ResourceLimits;
+  /** False where the kernel does not count swap: asking for it would make the runtime fail. */
+  readonly canLimitSwap: boolean;
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** Understood by crun >= 0.20; others ignore it and compile `linux.seccomp`, which says the same. */
+const BPF_ANNOTATION = 'run.oci.seccomp_bpf_data';
+
+const MASKED_PATHS = [
+  'asound',
+  'acpi',
+  'interrupts',
+  'kcore',
+  'keys',
+  'latency_stats',
+  'timer_list',
+  'timer_stats',
+  'sched_debug',
+  'scsi',
+].map((name) => `/proc/${name}`);
+const MASKED_SYS_PATHS = ['/sys/firmware', '/sys/devices/virtual/powercap'];
+const READONLY_PATHS = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) => `/proc/${name}`);
+
+const SHM_BYTES = 64 * 1024 * 1024;
+
+const SYSTEM_MOUNTS: readonly OciMount[] = [
+  mount('/proc', 'proc', 'nosuid noexec nodev'),
+  mount('/dev', 'tmpfs', 'nosuid strictatime mode=755 size=65536k'),
+  mount('/dev/pts', 'devpts', 'nosuid noexec newinstance ptmxmode=0666 mode=0620 gid=5'),
+  mount('/sys', 'sysfs', 'nosuid noexec nodev ro'),
+  mount('/sys/fs/cgroup', 'cgroup', 'ro nosuid noexec nodev'),
+  mount('/dev/mqueue', 'mqueue', 'nosuid noexec nodev'),
+  mount('/dev/shm', 'tmpfs', `nosuid noexec nodev mode=1777 size=${SHM_BYTES}`),
+];
+
+/** null, zero, full, random, urandom, tty, console; ptmx and the ptys; making (not using) any node. */
+const DEVICE_RULES = [
+  { allow: false, access: 'rwm' },
+  ...[3, 5, 7, 8, 9].map((minor) => device(1, minor)),
+  ...[0, 1, 2].map((minor) => device(5, minor)),
+  { allow: true, type: 'c', major: 136, access: 'rwm' },
+  { allow: true, type: 'c', access: 'm' },
+  { allow: true, type: 'b', access: 'm' },
+];
+
+export function ociSpec(input: SpecInput): object {
+  const annotations = {
+    ...input.annotations,
+    ...(input.seccompBpf === '' ? {} : { [BPF_ANNOTATION]: input.seccompBpf }),
+  };
+  return {
+    ociVersion: '1.0.2',
+    process: processSpec(input),
+    root: { path: input.rootfs, readonly: input.readOnly },
+    hostname: input.hostname,
+    mounts: [...SYSTEM_MOUNTS, ...input.mounts],
+    linux: {
+      namespaces: [
+        ...['pid', 'ipc', 'uts', 'mount', 'cgroup'].map((type) => ({ type })),
+        { type: 'network', path: input.networkNamespace },
+      ],
+      cgroupsPath: input.cgroupPath,
+      maskedPaths: [...MASKED_PATHS, ...MASKED_SYS_PATHS],
+      readonlyPaths: READONLY_PATHS,
+      resources: { devices: DEVICE_RULES, ...resources(input.limits, input.canLimitSwap) },
+      seccomp: input.seccomp,
+      sysctl: input.sysctls,
+    },
+    annotations,
+  };
+}
+
+/** Also what `exec` runs its programs with. */
+function processSpec(input: SpecInput): object {
+  const { capabilities } = input;
+  return {
+    terminal: input.tty,
+    user: input.user,
+    args: input.argv,
+    env: input.env,
+    cwd: input.cwd,
+    capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
+    // As Docker: programs with the setuid bit work. Asking for the stricter way is part of a later spec.
+    noNewPrivileges: false,
+  };
+}
+
+const CPU_PERIOD_US = 100_000;
+/** The kernel takes no quota below 1 ms; a longer period lets small shares be said. */
+const CPU_LONG_PERIOD_US = 1_000_000;
+const CPU_QUOTA_MIN_US = 1_000;
+
+/** `linux.resources` without devices; a limit of 0 is none. Swap is not given on top of memory. */
+function resources(limits: ResourceLimits, canLimitSwap: boolean): object {
+  const { memoryBytes, nanoCpus, pids } = limits;
+  const share = nanoCpus / 1e9;
+  const period = share * CPU_PERIOD_US < CPU_QUOTA_MIN_US ? CPU_LONG_PERIOD_US : CPU_PERIOD_US;
+  const swap = canLimitSwap ? { swap: memoryBytes } : {};
+  return {
+    ...(memoryBytes > 0 ? { memory: { limit: memoryBytes, ...swap } } : {}),
+    ...(nanoCpus > 0 ? { cpu: { quota: Math.round(share * period), period } } : {}),
+    ...(pids > 0 ? { pids: { limit: pids } } : {}),
+  };
+}
+
+function mount(destination: string, type: string, options: string): OciMount {
+  return { destination, type, source: type, options: options.split(' ') };
+}
+
+function device(major: number, minor: number): object {
+  return { allow: true, type: 'c', major, minor, access: 'rwm' };
+}

@@ -1,0 +1,25 @@
+/** What the executor and its unpacking process say to each other, as JSON over Node's IPC channel. */
+import type { ErrorCode } from '@swarmd/base';
+
+import type { BlobRequest } from '../registry/client.ts';
+import type { LayerSource } from './unpack-layer.ts';
+
+export interface UnpackJob {
+  readonly layer: LayerSource;
+  readonly blob: BlobRequest;
+  /** Where to unpack; must not exist. */
+  readonly directory: string;
+}
+
+export type ToUnpacker =
+  | { readonly kind: 'unpack'; readonly job: number; readonly unpack: UnpackJob }
+  | { readonly kind: 'cancel'; readonly job: number };
+
+export type FromUnpacker =
+  | { readonly kind: 'done'; readonly job: number }
+  | {
+      readonly kind: 'failed';
+      readonly job: number;
+      readonly code: ErrorCode;
+      readonly message: string;
+    };
