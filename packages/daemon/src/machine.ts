@@ -1,6 +1,6 @@
 /** Containers and networking of this machine, with the daemon's settings. */
 import type { Logger } from '@swarmd/base';
-import { systemClock } from '@swarmd/base/system';
+import { systemClock, systemRandom } from '@swarmd/base/system';
 import { createExecutor } from '@swarmd/executor';
 import { createNetworkPlane } from '@swarmd/network';
 
@@ -18,6 +18,7 @@ export async function openMachine(settings: Settings, logger: Logger): Promise<M
       cgroupParent: settings.cgroupParent,
       insecureRegistries: settings.insecureRegistries,
       clock: systemClock,
+      random: systemRandom,
       logger: logger.child({ part: 'executor' }),
     }),
   );

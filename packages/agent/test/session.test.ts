@@ -1,0 +1,236 @@
+/** Sessions with real dispatchers behind real sockets; the managers' side is played by the test. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import {
+  connect,
+  createDispatcherClient,
+  createLocalServer,
+  serveDispatcher,
+  type AgentMessage,
+  type AssignmentDelta,
+  type ManagerMessage,
+} from '@swarmd/api';
+import { BoundedQueue, silentLogger } from '@swarmd/base';
+import { systemClock } from '@swarmd/base/system';
+import { SeededRandom } from '@swarmd/base/testing';
+import { asId } from '@swarmd/model';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+import { orderToTry } from '../src/manager-list.ts';
+import { runSessions } from '../src/session.ts';
+import { StatusReporter } from '../src/status-reporter.ts';
+import { aTask } from './support/tasks.ts';
+import { until } from './support/until.ts';
+
+const PERIOD_MS = 50;
+const FULL: AssignmentDelta = {
+  full: true,
+  putTasks: [aTask()],
+  removeTasks: [],
+  putSecrets: [],
+  removeSecrets: [],
+  putConfigs: [],
+  removeConfigs: [],
+};
+
+/** A manager that remembers what it is told and says what the test wants. */
+class TestManager implements AsyncDisposable {
+  readonly heard: AgentMessage[] = [];
+  sessions = 0;
+  answersHeartbeats = true;
+  readonly #stack = new AsyncDisposableStack();
+  #say = new BoundedQueue<ManagerMessage>(100);
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  async listen(): Promise<this> {
+    const server = this.#stack.use(await createLocalServer({ path: this.path }));
+    const self = this;
+    serveDispatcher(server, {
+      async *session(messages, { signal }) {
+        self.sessions += 1;
+        self.#say = new BoundedQueue(100);
+        const say = self.#say;
+        // How a stream ends is not what these tests are about.
+        self.#listen(messages, say).catch(() => undefined);
+        yield { kind: 'welcome', sessionId: `s${self.sessions}`, heartbeatPeriodMs: PERIOD_MS };
+        for (;;) {
+          const message = await say.take(signal);
+          if (message === undefined) return;
+          yield message;
+        }
+      },
+    });
+    return this;
+  }
+
+  say(message: ManagerMessage): void {
+    this.#say.offer(message);
+  }
+
+  hangUp(): void {
+    this.#say.close();
+  }
+
+  statuses(): Extract<AgentMessage, { kind: 'statuses' }>[] {
+    return this.heard.filter((message) => message.kind === 'statuses');
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync();
+  }
+
+  async #listen(
+    messages: AsyncIterable<AgentMessage>,
+    say: BoundedQueue<ManagerMessage>,
+  ): Promise<void> {
+    try {
+      for await (const message of messages) {
+        this.heard.push(message);
+        if (message.kind === 'heartbeat' && this.answersHeartbeats)
+          say.offer({ kind: 'heartbeat' });
+      }
+    } finally {
+      say.close();
+    }
+  }
+}
+
+let folder: string;
+let first: TestManager;
+let second: TestManager;
+let reporter: StatusReporter;
+let known: string[];
+let deltas: AssignmentDelta[];
+let stop: AbortController;
+let running: Promise<void>;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'swarmd-session-'));
+  first = await new TestManager(join(folder, 'first.sock')).listen();
+  second = await new TestManager(join(folder, 'second.sock')).listen();
+  reporter = new StatusReporter();
+  known = [first.path];
+  deltas = [];
+  stop = new AbortController();
+  running = Promise.resolve();
+});
+
+afterEach(async () => {
+  stop.abort();
+  await running;
+  await Promise.all([first[Symbol.asyncDispose](), second[Symbol.asyncDispose]()]);
+  await rm(folder, { recursive: true, force: true });
+});
+
+function start(): void {
+  running = runSessions(
+    {
+      connect: (address) => {
+        const channel = connect({ socketPath: address });
+        return {
+          dispatcher: createDispatcherClient(channel),
+          [Symbol.asyncDispose]: () => Promise.resolve(channel[Symbol.dispose]()),
+        };
+      },
+      managers: () => known,
+      hello: () => ({
+        kind: 'hello',
+        description: {
+          hostname: 'h1',
+          platform: { os: 'linux', architecture: 'amd64' },
+          resources: { nanoCpus: 1, memoryBytes: 1 },
+          engineVersion: '0',
+          labels: {},
+        },
+        address: '10.0.0.1',
+        agentAddress: '10.0.0.1:4244',
+      }),
+      reporter,
+      onManagers: (addresses) => (known = [...addresses]),
+      onAssignments: (delta) => deltas.push(delta),
+      clock: systemClock,
+      random: new SeededRandom(1),
+      logger: silentLogger,
+    },
+    stop.signal,
+  );
+}
+
+test('says hello, gets its assignment, sends heartbeats', async () => {
+  start();
+  await until('hello is heard', () => first.heard[0]?.kind === 'hello');
+  first.say({ kind: 'assignments', delta: FULL });
+  await until('the assignment is there', () => deltas.length === 1);
+  expect(deltas[0]?.putTasks[0]?.id).toBe('t1');
+  const beats = (): number => first.heard.filter(({ kind }) => kind === 'heartbeat').length;
+  await until('heartbeats go on', () => beats() >= 3);
+});
+
+test('sends statuses until they are acknowledged, also to another manager', async () => {
+  const id = asId('task', 't1');
+  start();
+  await until('there is a session', () => first.sessions === 1);
+  reporter.report(id, { state: 'running', timestamp: 1, message: '', error: '' });
+  await until('the status is heard', () => first.statuses().length === 1);
+  known = [first.path, second.path];
+  first.hangUp();
+  await until('the other manager hears it', () => second.statuses().length === 1);
+  second.say({ kind: 'status-ack', sequence: second.statuses()[0]?.sequence ?? 0 });
+  await until('it is acknowledged', () => !reporter.unacknowledged);
+  second.hangUp();
+  await until('a new session', () => first.sessions === 2);
+  expect(first.statuses()).toHaveLength(1);
+});
+
+test('moves to another manager at once when the stream ends', async () => {
+  start();
+  await until('there is a session', () => first.sessions === 1);
+  first.say({ kind: 'managers', managers: [manager(first), manager(second)] });
+  await until('both are known', () => known.length === 2);
+  const before = performance.now();
+  first.hangUp();
+  await until('the other one is used', () => second.sessions === 1);
+  expect(performance.now() - before).toBeLessThan(80);
+});
+
+test('leaves a manager that hangs', async () => {
+  known = [first.path];
+  start();
+  await until(
+    'heartbeats are answered',
+    () => first.heard.filter(({ kind }) => kind === 'heartbeat').length > 1,
+  );
+  known = [first.path, second.path];
+  first.answersHeartbeats = false;
+  await until('the other one is used', () => second.sessions === 1);
+});
+
+test('comes back to the only manager after it was gone', async () => {
+  start();
+  await until('there is a session', () => first.sessions === 1);
+  await first[Symbol.asyncDispose]();
+  const again = await new TestManager(first.path).listen();
+  await until('there is a session again', () => again.sessions === 1);
+  first = again;
+});
+
+test('tries managers in a random order, the one that failed last', () => {
+  const managers = ['a', 'b', 'c', 'd', 'b'];
+  const order = orderToTry(managers, new SeededRandom(7), 'c');
+  expect(order.at(-1)).toBe('c');
+  expect([...order].sort()).toEqual(['a', 'b', 'c', 'd']);
+  const firsts = new Set(
+    Array.from({ length: 50 }, (_, seed) => orderToTry(managers, new SeededRandom(seed))[0]),
+  );
+  expect(firsts.size).toBe(4);
+});
+
+function manager({ path }: TestManager) {
+  return { nodeId: asId('node', path), address: path };
+}
