@@ -69,3 +69,8 @@ export function protoRoot(): protobuf.Root {
   parsed = root;
   return root;
 }
+
+/** Name of the one file that a package is described as, e.g. "swarm_v1.proto". */
+export function packageFileName(packageOf: protobuf.ReflectionObject): string {
+  return `${packageOf.fullName.slice(1).replaceAll('.', '_')}.proto`;
+}

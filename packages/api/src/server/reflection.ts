@@ -1,10 +1,8 @@
 /** The standard reflection service: lets tools such as grpcurl call the API without its files. */
 import { status } from '@grpc/grpc-js';
-import type protobuf from 'protobufjs';
-import descriptor from 'protobufjs/ext/descriptor/index.js';
 
 import type { Call } from '../contract/call.ts';
-import { protoRoot } from '../proto-root.ts';
+import { packageFileName, protoRoot } from '../proto-root.ts';
 import type { Service } from '../service/definition.ts';
 import type { ApiServer } from './api-server.ts';
 import { hostOf } from './serve.ts';
@@ -51,7 +49,7 @@ export function serveReflection(server: ApiServer): void {
         yield {
           validHost: request.host,
           originalRequest: request,
-          ...answer(request, server.services),
+          ...(await answer(request, server.services)),
         };
       }
     },
@@ -59,47 +57,35 @@ export function serveReflection(server: ApiServer): void {
   for (const version of VERSIONS) hostOf(server).add(reflectionService(version), implementation);
 }
 
-function answer(request: ReflectionRequest, services: readonly string[]): Answer {
+async function answer(request: ReflectionRequest, services: readonly string[]): Promise<Answer> {
   if (request.listServices !== undefined) {
     return { listServicesResponse: { service: services.map((name) => ({ name })) } };
   }
   const { fileByFilename, fileContainingSymbol } = request;
   const wanted = fileByFilename ?? fileContainingSymbol ?? 'an extension';
-  const file =
-    fileByFilename === undefined
-      ? fileContainingSymbol && fileOfSymbol(fileContainingSymbol)
-      : fileByFilename;
-  const bytes = file === undefined ? undefined : files().get(file);
+  const files = await describedFiles();
+  const file = fileByFilename ?? fileOfSymbol(fileContainingSymbol ?? '', files);
+  const bytes = files.get(file ?? '');
   return bytes === undefined
     ? { errorResponse: { errorCode: status.NOT_FOUND, errorMessage: `${wanted} is not known` } }
     : { fileDescriptorResponse: { fileDescriptorProto: [bytes] } };
 }
 
-/** protobufjs makes one file of each package, named after it; none needs another. */
-function fileOfSymbol(symbol: string): string | undefined {
-  const found = lookUp(symbol) ?? lookUp(symbol.slice(0, symbol.lastIndexOf('.')));
-  for (let at = found?.parent ?? null; at !== null; at = at.parent) {
-    const name = `${at.fullName.slice(1).replaceAll('.', '_')}.proto`;
-    if (files().has(name)) return name;
-  }
-  return undefined;
+type Files = ReadonlyMap<string, Uint8Array>;
+
+/** There is one file a package, and none needs another. */
+function fileOfSymbol(symbol: string, files: Files): string | undefined {
+  const root = protoRoot();
+  const method = symbol.slice(0, symbol.lastIndexOf('.'));
+  let at = root.lookup(symbol) ?? root.lookup(method);
+  while (at !== null && !files.has(packageFileName(at))) at = at.parent;
+  return at === null ? undefined : packageFileName(at);
 }
 
-function lookUp(symbol: string): protobuf.ReflectionObject | undefined {
-  return protoRoot().lookup(symbol) ?? undefined;
-}
+let described: Promise<Files> | undefined;
 
-let described: ReadonlyMap<string, Uint8Array> | undefined;
-
-/** Serialized descriptors by file name; made when first asked for. */
-function files(): ReadonlyMap<string, Uint8Array> {
-  described ??= describe();
+/** Serialized descriptors by file name; made, and the code for it loaded, when first asked for. */
+function describedFiles(): Promise<Files> {
+  described ??= import('./descriptors.ts').then(({ describeFiles }) => describeFiles(protoRoot()));
   return described;
-}
-
-function describe(): Map<string, Uint8Array> {
-  const set = protoRoot().toDescriptor('proto3');
-  return new Map(
-    set.file.map((file) => [file.name ?? '', descriptor.FileDescriptorProto.encode(file).finish()]),
-  );
 }
