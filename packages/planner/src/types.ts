@@ -3,11 +3,15 @@ import type { Ids } from '@swarmd/base';
 import type {
   Change,
   Cluster,
+  Config,
+  ConfigId,
   Network,
   NetworkId,
   Node,
   NodeId,
   Reason,
+  Secret,
+  SecretId,
   Service,
   ServiceId,
   Task,
@@ -25,6 +29,16 @@ export interface PlanView {
   list(table: 'cluster'): Iterable<Cluster>;
   tasksByService(id: ServiceId): Iterable<Task>;
   tasksByNode(id: NodeId): Iterable<Task>;
+}
+
+/** The reads that assignments need besides. */
+export interface AssignView extends PlanView {
+  readonly version: number;
+  get(table: 'service', id: ServiceId): Service | undefined;
+  get(table: 'node', id: NodeId): Node | undefined;
+  get(table: 'network', id: NetworkId): Network | undefined;
+  get(table: 'secret', id: SecretId): Secret | undefined;
+  get(table: 'config', id: ConfigId): Config | undefined;
 }
 
 export interface Plan {

@@ -1,0 +1,121 @@
+/** What one node is told: its tasks, the secrets and configs they use, its part of the network. */
+import {
+  asId,
+  rank,
+  type AssignmentSet,
+  type ConfigId,
+  type FileContent,
+  type NetworkId,
+  type NetworkState,
+  type NodeId,
+  type PublishedPort,
+  type SecretId,
+  type Task,
+} from '@swarmd/model';
+
+import { clusterOf } from '../allocate/network.ts';
+import { isOver } from '../task-view.ts';
+import type { AssignView } from '../types.ts';
+import { mayServe, peerOf, pictureOf, publishedPort, type Picture } from './picture.ts';
+
+/**
+ * The assignment of a node at the view's version. Ended tasks stay in it until they are forgotten:
+ * their logs may still be asked for. Parts that did not change since the last call keep their
+ * identity.
+ */
+export function assign(view: AssignView, nodeId: NodeId): AssignmentSet {
+  const tasks = [...view.tasksByNode(nodeId)].filter(
+    (task) => rank(task.status.state) >= rank('assigned'),
+  );
+  const alive = tasks.filter((task) => !isOver(task));
+  const network = networkStateOf(view, nodeId, alive);
+  return {
+    tasks,
+    secrets: secretsOf(view, alive),
+    configs: configsOf(view, alive),
+    ...(network === undefined ? {} : { network }),
+  };
+}
+
+function secretsOf(view: AssignView, tasks: readonly Task[]): FileContent<SecretId>[] {
+  const ids = new Set(tasks.flatMap((task) => task.spec.container.secrets.map((one) => one.id)));
+  return [...ids].flatMap((id) => {
+    const secret = view.get('secret', asId('secret', id));
+    if (secret === undefined) return [];
+    return [{ id: secret.id, version: secret.meta.version, data: secret.spec.data }];
+  });
+}
+
+function configsOf(view: AssignView, tasks: readonly Task[]): FileContent<ConfigId>[] {
+  const ids = new Set(tasks.flatMap((task) => task.spec.container.configs.map((one) => one.id)));
+  return [...ids].flatMap((id) => {
+    const config = view.get('config', asId('config', id));
+    if (config === undefined) return [];
+    return [{ id: config.id, version: config.meta.version, data: config.spec.data }];
+  });
+}
+
+function networkStateOf(
+  view: AssignView,
+  nodeId: NodeId,
+  alive: readonly Task[],
+): NetworkState | undefined {
+  const node = view.get('node', nodeId);
+  const self = node === undefined ? undefined : peerOf(node);
+  const cluster = clusterOf(view);
+  if (self === undefined || cluster === undefined) return undefined;
+  const picture = pictureOf(view);
+  const used = [
+    ...new Set(alive.flatMap((task) => task.networks.map((one) => one.networkId))),
+  ].toSorted();
+  return {
+    self,
+    vxlanPort: cluster.spec.vxlanPort,
+    peers: picture.peers.filter((peer) => peer.nodeId !== nodeId),
+    networks: used.map((id) => view.get('network', id)).filter((one) => one !== undefined),
+    endpoints: ofNetworks(picture.endpoints, used),
+    vips: ofNetworks(picture.vips, used),
+    ports: portsOf(view, alive, picture),
+  };
+}
+
+/** One network's list as it is: the common case then allocates nothing. */
+function ofNetworks<T>(
+  lists: ReadonlyMap<NetworkId, readonly T[]>,
+  networks: readonly NetworkId[],
+): readonly T[] {
+  const [only] = networks;
+  if (networks.length === 1 && only !== undefined) return lists.get(only) ?? [];
+  return networks.flatMap((id) => lists.get(id) ?? []);
+}
+
+function portsOf(
+  view: AssignView,
+  alive: readonly Task[],
+  picture: Picture,
+): readonly PublishedPort[] {
+  const local: PublishedPort[] = [];
+  for (const task of alive) {
+    for (const port of task.ports) {
+      if (port.publishMode !== 'host') continue;
+      const isBackend = mayServe(view, task) && task.gatewayAddress !== undefined;
+      const backends = isBackend ? [task.gatewayAddress] : [];
+      addBackends(local, publishedPort(task.serviceId, port, backends));
+    }
+  }
+  return local.length === 0 ? picture.ingressPorts : [...picture.ingressPorts, ...local];
+}
+
+/** Two tasks of a service may follow each other on a node; its port is one. */
+function addBackends(ports: PublishedPort[], added: PublishedPort): void {
+  const at = ports.findIndex(
+    (port) =>
+      port.serviceId === added.serviceId &&
+      port.protocol === added.protocol &&
+      port.publishedPort === added.publishedPort &&
+      port.targetPort === added.targetPort,
+  );
+  const known = ports[at];
+  if (known === undefined) ports.push(added);
+  else ports[at] = { ...known, backends: [...known.backends, ...added.backends].toSorted() };
+}
