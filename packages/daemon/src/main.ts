@@ -11,7 +11,7 @@ import { SHUTDOWN_MAX_MS } from './limits.ts';
 import { MANAGER_ARGUMENT } from './manager/protocol.ts';
 import { VERSION } from './version.ts';
 
-const DEFAULT_CONFIG = '/etc/swarmd/config.json';
+const DEFAULT_CONFIG = '/etc/swarmd/swarmd.json';
 const EXIT_USAGE = 2;
 
 process.exitCode = await main(process.argv.slice(2));

@@ -9,7 +9,7 @@ export const USAGE = `swarmd: runs this machine's part of a Swarmd cluster
 
 Usage: swarmd [flags]
 
-  --config FILE              settings as JSON; flags win over it (default /etc/swarmd/config.json if it exists)
+  --config FILE              settings as JSON; flags win over it (default /etc/swarmd/swarmd.json if it exists)
   --state-dir DIR            what must survive a boot (default /var/lib/swarmd)
   --run-dir DIR              sockets and what must not survive a boot (default /run/swarmd)
   --listen-addr ADDR[:PORT]  cluster API; Raft and the agent listen on the next two ports (default 0.0.0.0:4242)
