@@ -1,0 +1,176 @@
+/**
+ * The in-memory twin of the executor: same port, same conformance suite, no root and no processes.
+ * Tests say what containers do (`MemoryMachineOptions.behaviour`) and may make operations fail.
+ */
+import { abortReason, SwarmError } from '@swarmd/base';
+
+import { checkContainerId } from '../container/record.ts';
+import { canonicalReference, parseReference } from '../image/reference.ts';
+import type {
+  ContainerExit,
+  ContainerPhase,
+  ContainerRequest,
+  ExecRequest,
+  ExecResult,
+  Executor,
+  LogLine,
+  LogOptions,
+} from '../types.ts';
+import {
+  MemoryMachine,
+  type MemoryContainer,
+  type MemoryMachineOptions,
+} from './memory-machine.ts';
+
+export type MemoryOperation = 'pull' | 'prepare' | 'start' | 'stop' | 'remove' | 'exec';
+
+export class MemoryExecutor implements Executor, AsyncDisposable {
+  readonly machine: MemoryMachine;
+  readonly #failures = new Map<MemoryOperation, Error>();
+
+  constructor(machine: MemoryMachine) {
+    this.machine = machine;
+  }
+
+  /** The next call of `operation` throws `error`. */
+  failNext(operation: MemoryOperation, error: Error): void {
+    this.#failures.set(operation, error);
+  }
+
+  async restore(signal: AbortSignal): Promise<ReadonlyMap<string, ContainerPhase>> {
+    signal.throwIfAborted();
+    return new Map([...this.machine.containers].map(([id, container]) => [id, container.phase]));
+  }
+
+  async pull(image: string, signal: AbortSignal): Promise<void> {
+    this.#begin('pull', signal);
+    const reference = canonicalReference(parseReference(image));
+    const known = this.machine.options.images?.map((name) =>
+      canonicalReference(parseReference(name)),
+    );
+    if (known !== undefined && !known.includes(reference)) {
+      throw new SwarmError('not-found', `image ${reference}: no registry has it`);
+    }
+    this.machine.images.add(reference);
+  }
+
+  async prepare(request: ContainerRequest, signal: AbortSignal): Promise<void> {
+    this.#begin('prepare', signal);
+    checkContainerId(request.id);
+    if (this.machine.containers.has(request.id)) return;
+    const reference = canonicalReference(parseReference(request.spec.image));
+    if (!this.machine.images.has(reference)) {
+      throw new SwarmError(
+        'failed-precondition',
+        `image ${reference} is not on this node; pull it first`,
+      );
+    }
+    this.machine.create(request);
+  }
+
+  async start(id: string, signal: AbortSignal): Promise<{ pid: number }> {
+    this.#begin('start', signal);
+    const container = this.#get(id);
+    container.start(this.machine.options.behaviour);
+    return { pid: container.pid };
+  }
+
+  async wait(id: string, signal: AbortSignal): Promise<ContainerExit> {
+    const container = this.#get(id);
+    if (container.exit !== undefined) return container.exit;
+    return until(container.ended, signal);
+  }
+
+  async stop(id: string, options: { graceMs: number; signal: AbortSignal }): Promise<void> {
+    const { graceMs, signal } = options;
+    this.#begin('stop', signal);
+    const container = this.machine.containers.get(id);
+    if (container === undefined || container.exit !== undefined) return;
+    const wanted = container.request.spec.stopSignal || 'SIGTERM';
+    const name = wanted.startsWith('SIG') ? wanted : `SIG${wanted}`;
+    if (container.phase === 'running') container.signal(name as NodeJS.Signals);
+    else container.signal('SIGKILL');
+    const timer = this.machine.options.clock.after(graceMs, () => container.signal('SIGKILL'));
+    try {
+      await until(container.ended, signal);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async remove(id: string, signal: AbortSignal): Promise<void> {
+    this.#begin('remove', signal);
+    this.machine.containers.get(id)?.signal('SIGKILL');
+    this.machine.containers.delete(id);
+  }
+
+  async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
+    const container = this.#get(id);
+    const since = options.sinceMs ?? Number.NEGATIVE_INFINITY;
+    const wanted = container.log.filter((line) => line.timestamp >= since);
+    yield* options.tail === undefined ? wanted : wanted.slice(wanted.length - options.tail);
+    if (options.follow) yield* follow(container, signal);
+  }
+
+  async exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
+    this.#begin('exec', signal);
+    if (this.#get(id).phase !== 'running') {
+      throw new SwarmError('failed-precondition', `container ${id} is not running`);
+    }
+    const result = this.machine.options.exec?.(id, request) ?? { code: 0, output: '' };
+    return { ...result, timedOut: false };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Containers live on in the machine, as real ones do.
+  }
+
+  #begin(operation: MemoryOperation, signal: AbortSignal): void {
+    signal.throwIfAborted();
+    const failure = this.#failures.get(operation);
+    this.#failures.delete(operation);
+    if (failure !== undefined) throw failure;
+  }
+
+  #get(id: string): MemoryContainer {
+    const container = this.machine.containers.get(id);
+    if (container !== undefined) return container;
+    throw new SwarmError(
+      'not-found',
+      `there is no container ${id} on this node; it was never prepared, or removed`,
+    );
+  }
+}
+
+/** A first life on a new machine; `new MemoryExecutor(executor.machine)` is the next life on it. */
+export function createMemoryExecutor(options: MemoryMachineOptions): MemoryExecutor {
+  return new MemoryExecutor(new MemoryMachine(options));
+}
+
+/** What is printed from now on, until the container's end. */
+async function* follow(container: MemoryContainer, signal: AbortSignal): AsyncGenerator<LogLine> {
+  for (let next = container.log.length; ;) {
+    const line = container.log[next];
+    if (line !== undefined) {
+      next += 1;
+      yield line;
+      continue;
+    }
+    if (container.exit !== undefined) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    using _listening = container.listen(resolve);
+    await until(promise, signal);
+  }
+}
+
+async function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) throw abortReason(signal);
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = (): void => reject(abortReason(signal));
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

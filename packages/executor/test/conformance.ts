@@ -1,0 +1,256 @@
+/** What every executor must do, run against the twin in memory and against the real one. */
+import { SwarmError } from '@swarmd/base';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import type { ContainerRequest, Executor, LogLine, LogOptions } from '../src/index.ts';
+
+/** What a container of the suite does once started. */
+export type Program =
+  | { readonly kind: 'exit'; readonly code: number }
+  /** Prints its lines (odd ones to stderr) and ends with 0. */
+  | { readonly kind: 'print'; readonly lines: readonly string[] }
+  | { readonly kind: 'forever' }
+  /** Ends with this code on SIGTERM; prints "ready" once it can. */
+  | { readonly kind: 'graceful'; readonly code: number }
+  /** Ignores SIGTERM; prints "ready" once it does. */
+  | { readonly kind: 'stubborn' };
+
+export interface Harness extends AsyncDisposable {
+  /** The current life. */
+  readonly executor: Executor;
+  readonly image: string;
+  readonly missingImage: string;
+  request(id: string, program: Program): ContainerRequest;
+  /** Ends this life without a word and begins another on the same machine. */
+  reopen(): Promise<void>;
+}
+
+const signal = (): AbortSignal => AbortSignal.timeout(20_000);
+let ids = 0;
+const newId = (): string => `conformance${(ids += 1)}`;
+
+export function executorConformance(name: string, makeHarness: () => Promise<Harness>): void {
+  describe(`executor: ${name}`, () => {
+    let harness: Harness;
+    beforeAll(async () => {
+      harness = await makeHarness();
+      await harness.executor.pull(harness.image, signal());
+    });
+    afterAll(async () => harness?.[Symbol.asyncDispose]());
+    const prepared = async (program: Program): Promise<string> => {
+      const id = newId();
+      await harness.executor.prepare(harness.request(id, program), signal());
+      return id;
+    };
+    const started = async (program: Program): Promise<string> => {
+      const id = await prepared(program);
+      await harness.executor.start(id, signal());
+      return id;
+    };
+    const ready = async (program: Program): Promise<string> => {
+      const id = await started(program);
+      for await (const line of harness.executor.logs(id, { follow: true }, signal())) {
+        if (text(line) === 'ready') break;
+      }
+      return id;
+    };
+    images(() => harness, prepared);
+    lifeCycle(() => harness, { prepared, started, ready });
+    logs(() => harness, { started });
+    survival(() => harness, { prepared, started });
+  });
+}
+
+type Make = (program: Program) => Promise<string>;
+
+function images(harness: () => Harness, prepared: Make): void {
+  it.each([
+    ['an unknown image', () => harness().missingImage, 'not-found'],
+    ['a malformed reference', () => 'UPPER//case', 'invalid-argument'],
+    ['a malformed digest', () => 'busybox@sha256:12', 'invalid-argument'],
+  ])('refuses to pull %s', async (_, image, code) => {
+    await expect(harness().executor.pull(image(), signal())).rejects.toMatchObject({ code });
+  });
+
+  it('pulls what is present again without harm', async () => {
+    await harness().executor.pull(harness().image, signal());
+    const id = await prepared({ kind: 'forever' });
+    await harness().executor.remove(id, signal());
+  });
+
+  it('refuses to prepare without the image, and leaves nothing', async () => {
+    const id = newId();
+    const request = harness().request(id, { kind: 'forever' });
+    const spec = { ...request.spec, image: harness().missingImage };
+    await expect(harness().executor.prepare({ ...request, spec }, signal())).rejects.toMatchObject({
+      code: 'failed-precondition',
+    });
+    await expect(harness().executor.start(id, signal())).rejects.toMatchObject({
+      code: 'not-found',
+    });
+  });
+
+  it('refuses ids that are not ids', async () => {
+    const request = harness().request('../evil', { kind: 'forever' });
+    await expect(harness().executor.prepare(request, signal())).rejects.toMatchObject({
+      code: 'invalid-argument',
+    });
+  });
+}
+
+function lifeCycle(
+  harness: () => Harness,
+  make: { prepared: Make; started: Make; ready: Make },
+): void {
+  it.each([0, 3, 127])('reports exit code %i', async (code) => {
+    const id = await make.started({ kind: 'exit', code });
+    const exit = await harness().executor.wait(id, signal());
+    expect(exit).toEqual({ code, oomKilled: false, error: '' });
+    expect(await harness().executor.wait(id, signal())).toEqual(exit);
+    await harness().executor.remove(id, signal());
+  });
+
+  it('takes every step twice as once', async () => {
+    const { executor } = harness();
+    const id = newId();
+    const request = harness().request(id, { kind: 'forever' });
+    await Promise.all([executor.prepare(request, signal()), executor.prepare(request, signal())]);
+    const first = await executor.start(id, signal());
+    expect(await executor.start(id, signal())).toEqual(first);
+    const stop = { graceMs: 0, signal: signal() };
+    await Promise.all([executor.stop(id, stop), executor.stop(id, stop)]);
+    await executor.stop(id, stop);
+    await Promise.all([executor.remove(id, signal()), executor.remove(id, signal())]);
+    await executor.remove(id, signal());
+  });
+
+  it('stops and removes what never was', async () => {
+    await harness().executor.stop('nobody', { graceMs: 0, signal: signal() });
+    await harness().executor.remove('nobody', signal());
+    await expect(harness().executor.wait('nobody', signal())).rejects.toMatchObject({
+      code: 'not-found',
+    });
+  });
+
+  it('lets a process end itself on its stop signal', async () => {
+    const id = await make.ready({ kind: 'graceful', code: 9 });
+    await harness().executor.stop(id, { graceMs: 10_000, signal: signal() });
+    expect(await harness().executor.wait(id, signal())).toMatchObject({ code: 9 });
+    await harness().executor.remove(id, signal());
+  });
+
+  it('kills a process that ignores its stop signal', async () => {
+    const id = await make.ready({ kind: 'stubborn' });
+    await harness().executor.stop(id, { graceMs: 50, signal: signal() });
+    expect(await harness().executor.wait(id, signal())).toMatchObject({ code: 137 });
+    await harness().executor.remove(id, signal());
+  });
+
+  it('stops a container that was never started', async () => {
+    const id = await make.prepared({ kind: 'forever' });
+    await harness().executor.stop(id, { graceMs: 10_000, signal: signal() });
+    expect(await harness().executor.wait(id, signal())).toMatchObject({ code: 137 });
+    await harness().executor.remove(id, signal());
+  });
+
+  it('removes a running container and tells those who wait', async () => {
+    const id = await make.started({ kind: 'forever' });
+    const waiting = harness().executor.wait(id, signal());
+    await harness().executor.remove(id, signal());
+    expect(await waiting).toMatchObject({ code: 137 });
+    await expect(harness().executor.wait(id, signal())).rejects.toMatchObject({
+      code: 'not-found',
+    });
+  });
+
+  it('gives up waiting with its signal, and the container does not notice', async () => {
+    const id = await make.started({ kind: 'forever' });
+    const controller = new AbortController();
+    const waiting = harness().executor.wait(id, controller.signal);
+    controller.abort(new SwarmError('cancelled', 'enough'));
+    await expect(waiting).rejects.toMatchObject({ code: 'cancelled' });
+    expect((await harness().executor.restore(signal())).get(id)).toBe('running');
+    await harness().executor.remove(id, signal());
+  });
+
+  it('runs a program in a running container only', async () => {
+    const { executor } = harness();
+    const request = { argv: ['/bin/sh', '-c', 'echo out; exit 5'], timeoutMs: 10_000 };
+    const id = await make.prepared({ kind: 'forever' });
+    await expect(executor.exec(id, request, signal())).rejects.toMatchObject({
+      code: 'failed-precondition',
+    });
+    await executor.start(id, signal());
+    expect(await executor.exec(id, request, signal())).toEqual({
+      code: 5,
+      output: 'out\n',
+      timedOut: false,
+    });
+    await executor.remove(id, signal());
+  });
+}
+
+function logs(harness: () => Harness, make: { started: Make }): void {
+  const lines = ['one', 'two', 'three', 'four'];
+  const read = async (id: string, options: LogOptions): Promise<LogLine[]> =>
+    Array.fromAsync(harness().executor.logs(id, options, signal()));
+
+  it('gives all lines in order, to their stream, also after the end', async () => {
+    const id = await make.started({ kind: 'print', lines });
+    const followed = await read(id, { follow: true });
+    await harness().executor.wait(id, signal());
+    const all = await read(id, { follow: false });
+    expect(all).toEqual(followed);
+    for (const [stream, wanted] of [
+      ['stdout', ['one', 'three']],
+      ['stderr', ['two', 'four']],
+    ] as const) {
+      expect(all.filter((line) => line.stream === stream).map(text)).toEqual(wanted);
+    }
+    expect((await read(id, { follow: false, tail: 2 })).length).toBe(2);
+    expect(await read(id, { follow: true, tail: 1 })).toEqual(all.slice(-1));
+    expect(await read(id, { follow: false, tail: 0 })).toEqual([]);
+    expect(await read(id, { follow: false, sinceMs: Date.now() + 60_000 })).toEqual([]);
+    await harness().executor.remove(id, signal());
+    await expect(read(id, { follow: false })).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it('stops following with its signal', async () => {
+    const id = await make.started({ kind: 'forever' });
+    const controller = new AbortController();
+    const reading = Array.fromAsync(
+      harness().executor.logs(id, { follow: true }, controller.signal),
+    );
+    controller.abort(new SwarmError('cancelled', 'enough'));
+    await expect(reading).rejects.toMatchObject({ code: 'cancelled' });
+    await harness().executor.remove(id, signal());
+  });
+}
+
+function survival(harness: () => Harness, make: { prepared: Make; started: Make }): void {
+  it('finds every container again in its next life', async () => {
+    const created = await make.prepared({ kind: 'exit', code: 4 });
+    const running = await make.started({ kind: 'forever' });
+    const exited = await make.started({ kind: 'exit', code: 6 });
+    await harness().executor.wait(exited, signal());
+    await harness().reopen();
+    const { executor } = harness();
+    const found = await executor.restore(signal());
+    expect([created, running, exited].map((id) => found.get(id))).toEqual([
+      'created',
+      'running',
+      'exited',
+    ]);
+    expect(await executor.wait(exited, signal())).toMatchObject({ code: 6, error: '' });
+    await executor.start(created, signal());
+    expect(await executor.wait(created, signal())).toMatchObject({ code: 4, error: '' });
+    await executor.stop(running, { graceMs: 0, signal: signal() });
+    expect(await executor.wait(running, signal())).toMatchObject({ code: 137 });
+    for (const id of [created, running, exited]) await executor.remove(id, signal());
+    expect((await executor.restore(signal())).size).toBe(0);
+  });
+}
+
+export function text(line: LogLine): string {
+  return Buffer.from(line.data).toString();
+}
