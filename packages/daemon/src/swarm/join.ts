@@ -106,7 +106,7 @@ async function withMembership<T>(
     serverRole: 'manager',
     clusterId: membership.clusterId,
   });
-  return fn(createMembershipClient(channel));
+  return await fn(createMembershipClient(channel)); // The channel closes after it.
 }
 
 /** Codes after which another manager may answer differently. */
