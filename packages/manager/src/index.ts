@@ -1,1 +1,2 @@
-export {};
+export { startManager, type Manager } from './manager.ts';
+export type { ListenAddress, ManagerIdentity, ManagerOptions } from './options.ts';

@@ -1,0 +1,71 @@
+/** What every part of the control API works with: linearizable reads and writes on the leader. */
+import type { Call, Control } from '@swarmd/api';
+import type { Clock, Ids } from '@swarmd/base';
+import type { Meta, ObjectOf, TableName } from '@swarmd/model';
+import type { ReadView, Store, Transaction } from '@swarmd/store';
+
+import type { LeaderRoute } from '../leadership/leader-route.ts';
+import { notFound } from './validate.ts';
+
+export interface ControlOptions {
+  readonly store: Store;
+  readonly route: LeaderRoute;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+
+type Forward<R> = (leader: Control, call: Call) => Promise<R>;
+
+export class ControlContext {
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly #options: ControlOptions;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    this.clock = options.clock;
+    this.ids = options.ids;
+  }
+
+  /** A view that has everything committed when the call came. Read it before the next await. */
+  async read(call: Call): Promise<ReadView> {
+    await this.#options.route.readBarrier(call);
+    return this.#options.store.view;
+  }
+
+  /** Runs `fn` as a transaction on the leader, here or (by `forward`) where the leader is. */
+  write<R>(
+    call: Call,
+    fn: (tx: Transaction) => R extends PromiseLike<unknown> ? never : R,
+    forward: Forward<R>,
+  ): Promise<R> {
+    return this.#options.route.run<R>(call, {
+      here: (_duties, signal) => this.#options.store.update<R>(fn, signal),
+      there: (manager, forwarded) => forward(manager.control, forwarded),
+    });
+  }
+
+  /** As `write`, for one object: answers it as stored, with the version the commit gave it. */
+  async writeObject<T extends TableName>(
+    options: { call: Call; table: T; forward: Forward<ObjectOf[T]> },
+    fn: (tx: Transaction) => ObjectOf[T],
+  ): Promise<ObjectOf[T]> {
+    const { call, table, forward } = options;
+    const { route, store } = this.#options;
+    return route.run<ObjectOf[T]>(call, {
+      here: async (_duties, signal) => {
+        const id = await store.update<string>((tx) => fn(tx).id, signal);
+        const written = store.view.get(table, id as ObjectOf[T]['id']);
+        if (written === undefined) throw notFound(table, id);
+        return written;
+      },
+      there: (manager, forwarded) => forward(manager.control, forwarded),
+    });
+  }
+
+  /** Of an object that is about to be made. The store sets the version when it is committed. */
+  newMeta(): Meta {
+    const now = this.clock.now();
+    return { version: 0, createdAt: now, updatedAt: now };
+  }
+}

@@ -1,0 +1,34 @@
+/** Rules that secrets and configs share: both are files that services refer to. */
+import { SwarmError } from '@swarmd/base';
+import type { Config, ContainerSpec, FileReference, Secret } from '@swarmd/model';
+import type { ReadView } from '@swarmd/store';
+
+export interface FileKind {
+  readonly word: 'secret' | 'config';
+  readonly byName: (view: ReadView, name: string) => Secret | Config | undefined;
+  readonly references: (container: ContainerSpec) => readonly FileReference[];
+}
+
+export function refuseTakenName(view: ReadView, kind: FileKind, name: string): void {
+  const holder = kind.byName(view, name);
+  if (holder === undefined) return;
+  throw new SwarmError(
+    'already-exists',
+    `a ${kind.word} named "${name}" exists already (${holder.id}); choose another name`,
+  );
+}
+
+/** @throws SwarmError `invalid-argument` naming every service that refers to it. */
+export function refuseReferenced(view: ReadView, kind: FileKind, object: Secret | Config): void {
+  const users: string[] = [];
+  for (const service of view.list('service')) {
+    const references = kind.references(service.spec.task.container);
+    if (references.some((reference) => reference.id === object.id)) users.push(service.spec.name);
+  }
+  if (users.length === 0) return;
+  throw new SwarmError(
+    'invalid-argument',
+    `${kind.word} ${object.spec.name} is in use by service ${users.sort().join(', ')}; ` +
+      `remove it from the service first`,
+  );
+}

@@ -1,0 +1,85 @@
+/** Control of networks. */
+import type { Control } from '@swarmd/api';
+import { SwarmError } from '@swarmd/base';
+import { asId, networkSpec, type Network, type NetworkId } from '@swarmd/model';
+import { allocateNetwork } from '@swarmd/planner';
+import type { ReadView } from '@swarmd/store';
+
+import type { ControlContext } from './context.ts';
+import { matches } from './filter.ts';
+import { granted } from './granted.ts';
+import { notFound, parseSpec } from './validate.ts';
+
+type NetworkControl = Pick<
+  Control,
+  'createNetwork' | 'getNetwork' | 'listNetworks' | 'removeNetwork'
+>;
+
+export function networkControl(context: ControlContext): NetworkControl {
+  return {
+    createNetwork: (request, call) => {
+      const spec = parseSpec('network', networkSpec, request.spec);
+      const id = asId('network', context.ids.next());
+      return context.writeObject(
+        { call, table: 'network', forward: (leader, on) => leader.createNetwork(request, on) },
+        (tx) => {
+          refuseTakenName(tx, spec.name);
+          const chosen = granted(allocateNetwork(tx, spec));
+          const network: Network = { id, meta: context.newMeta(), spec, ...chosen };
+          tx.put('network', network);
+          return network;
+        },
+      );
+    },
+    getNetwork: async ({ id }, call) => required(await context.read(call), id),
+    listNetworks: async ({ filter }, call) =>
+      [...(await context.read(call)).list('network')].filter((network) =>
+        matches(filter, { id: network.id, ...network.spec }),
+      ),
+    removeNetwork: ({ id }, call) =>
+      context.write(
+        call,
+        (tx) => {
+          refuseUsed(tx, required(tx, id));
+          tx.delete('network', id);
+        },
+        (leader, on) => leader.removeNetwork({ id }, on),
+      ),
+  };
+}
+
+function required(view: ReadView, id: NetworkId): Network {
+  const network = view.get('network', id);
+  if (network === undefined) throw notFound('network', id);
+  return network;
+}
+
+function refuseTakenName(view: ReadView, name: string): void {
+  const holder = view.networkByName(name);
+  if (holder === undefined) return;
+  throw new SwarmError(
+    'already-exists',
+    `a network named "${name}" exists already (${holder.id}); choose another name`,
+  );
+}
+
+/** Tasks count too: they may outlive a spec that no longer names the network. */
+function refuseUsed(view: ReadView, network: Network): void {
+  const name = network.spec.name;
+  for (const service of view.list('service')) {
+    if (!service.spec.task.networks.some(({ target }) => target === network.id)) continue;
+    throw new SwarmError(
+      'failed-precondition',
+      `network ${name} is in use by service ${service.spec.name} (${service.id}); ` +
+        `remove the service or detach it from the network first`,
+    );
+  }
+  for (const task of view.list('task')) {
+    if (!task.networks.some(({ networkId }) => networkId === network.id)) continue;
+    throw new SwarmError(
+      'failed-precondition',
+      `network ${name} is in use by task ${task.id} of service ${task.serviceName}; ` +
+        `try again when the task is gone`,
+    );
+  }
+}

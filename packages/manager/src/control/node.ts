@@ -1,0 +1,105 @@
+/** Control of nodes: availability, labels, removal. */
+import type { Control } from '@swarmd/api';
+import { SwarmError } from '@swarmd/base';
+import { isTerminal, nodeSpec, type Node, type NodeId, type Task } from '@swarmd/model';
+import type { ReadView, Transaction } from '@swarmd/store';
+
+import type { ControlContext } from './context.ts';
+import { matches } from './filter.ts';
+import { notFound, parseSpec } from './validate.ts';
+
+type NodeControl = Pick<Control, 'getNode' | 'listNodes' | 'updateNode' | 'removeNode'>;
+
+export function nodeControl(context: ControlContext): NodeControl {
+  return {
+    getNode: async ({ id }, call) => required(await context.read(call), id),
+    listNodes: async ({ filter }, call) =>
+      [...(await context.read(call)).list('node')].filter((node) =>
+        matches(filter, {
+          id: node.id,
+          name: node.description?.hostname ?? '',
+          labels: node.spec.labels,
+        }),
+      ),
+    updateNode: (request, call) => {
+      const spec = parseSpec('node', nodeSpec, request.spec);
+      return context.writeObject(
+        { call, table: 'node', forward: (leader, on) => leader.updateNode(request, on) },
+        (tx) => {
+          const stored = required(tx, request.id);
+          if (stored.meta.version !== request.version) throw outOfDate(stored, request.version);
+          if (spec.role !== stored.spec.role) throw roleChange(stored);
+          const next = { ...stored, spec };
+          tx.put('node', next);
+          return next;
+        },
+      );
+    },
+    removeNode: ({ id, force }, call) =>
+      context.write(
+        call,
+        (tx) => removeNode(tx, { node: required(tx, id), force, now: context.clock.now() }),
+        (leader, on) => leader.removeNode({ id, force }, on),
+      ),
+  };
+}
+
+function required(view: ReadView, id: NodeId): Node {
+  const node = view.get('node', id);
+  if (node === undefined) throw notFound('node', id);
+  return node;
+}
+
+function label(node: Node): string {
+  return node.description === undefined ? node.id : `${node.description.hostname} (${node.id})`;
+}
+
+function outOfDate(stored: Node, version: number): SwarmError {
+  return new SwarmError(
+    'out-of-date',
+    `node ${label(stored)} was changed meanwhile: version ${version} was read, ` +
+      `${stored.meta.version} is stored; read it again and repeat the change`,
+  );
+}
+
+function roleChange(stored: Node): SwarmError {
+  return new SwarmError(
+    'unimplemented',
+    `node ${label(stored)} is a ${stored.spec.role}: changing the role of a node is not possible yet; ` +
+      `let the node leave and join again with the other token`,
+  );
+}
+
+/** What still ran there is orphaned in the same transaction, so that no task is left without node. */
+function removeNode(tx: Transaction, options: { node: Node; force: boolean; now: number }): void {
+  const { node, force, now } = options;
+  if (node.manager !== undefined) {
+    throw new SwarmError(
+      'failed-precondition',
+      `node ${label(node)} is a manager; demote it or let it leave before it is removed`,
+    );
+  }
+  if (node.status.state === 'ready' && !force) {
+    throw new SwarmError(
+      'failed-precondition',
+      `node ${label(node)} is ready; stop its daemon or let it leave first, or use force`,
+    );
+  }
+  for (const task of tx.tasksByNode(node.id)) {
+    if (!isTerminal(task.status.state)) tx.put('task', orphaned(task, now));
+  }
+  tx.delete('node', node.id);
+}
+
+function orphaned(task: Task, now: number): Task {
+  return {
+    ...task,
+    status: {
+      ...task.status,
+      state: 'orphaned',
+      timestamp: now,
+      appliedAt: now,
+      message: 'its node was removed from the cluster',
+    },
+  };
+}

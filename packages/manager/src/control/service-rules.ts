@@ -1,0 +1,100 @@
+/**
+ * What a service spec must satisfy beyond its schema: inside itself (pure) and against the other
+ * objects of the cluster (in the transaction that writes it). Conditions as in SwarmKit's control
+ * API.
+ */
+import { asId, parseConstraint, type ServiceSpec } from '@swarmd/model';
+import type { ReadView } from '@swarmd/store';
+
+import { isImageReference } from './image-reference.ts';
+import { invalid } from './validate.ts';
+
+/** @throws SwarmError `invalid-argument` */
+export function checkServiceSpec(spec: ServiceSpec): void {
+  const { container, placement, limits, reservations, networks } = spec.task;
+  if (!isImageReference(container.image)) {
+    throw invalid(
+      `service ${spec.name}: "${container.image}" is not an image reference; ` +
+        `write [registry[:port]/]repository[:tag][@sha256:digest]`,
+    );
+  }
+  for (const constraint of placement.constraints) {
+    const parsed = parseConstraint(constraint);
+    if (typeof parsed === 'string') throw invalid(`service ${spec.name}: ${parsed}`);
+  }
+  unique(
+    `service ${spec.name}: more than one mount at`,
+    container.mounts.map((mount) => mount.target),
+  );
+  unique(
+    `service ${spec.name}: more than one secret at`,
+    container.secrets.map((secret) => secret.target),
+  );
+  unique(
+    `service ${spec.name}: more than one config at`,
+    container.configs.map((config) => config.target),
+  );
+  unique(
+    `service ${spec.name}: attached more than once to network`,
+    networks.map((network) => network.target),
+  );
+  checkFit(spec.name, 'CPU', [reservations.nanoCpus, limits.nanoCpus]);
+  checkFit(spec.name, 'memory', [reservations.memoryBytes, limits.memoryBytes]);
+  checkPorts(spec);
+}
+
+function checkFit(name: string, what: string, [reserved, limit]: [number, number]): void {
+  if (limit === 0 || reserved <= limit) return;
+  throw invalid(`service ${name}: reserves more ${what} (${reserved}) than its limit (${limit})`);
+}
+
+function checkPorts(spec: ServiceSpec): void {
+  const { mode, ports } = spec.endpoint;
+  if (mode === 'dnsrr' && ports.some((port) => port.publishMode === 'ingress')) {
+    throw invalid(
+      `service ${spec.name}: ports published through the ingress network need endpoint mode vip; ` +
+        `publish them in host mode or use vip`,
+    );
+  }
+  unique(
+    `service ${spec.name}: published more than once: port`,
+    ports
+      .filter((port) => port.publishedPort !== 0)
+      .map((port) => `${port.publishedPort}/${port.protocol}`),
+  );
+}
+
+function unique(complaint: string, values: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const value of values) {
+    if (seen.has(value)) throw invalid(`${complaint} ${value}`);
+    seen.add(value);
+  }
+}
+
+/**
+ * Against the rest of the cluster. Ports and addresses are a matter of the planner's allocation.
+ * @throws SwarmError `invalid-argument`
+ */
+export function checkServiceReferences(view: ReadView, spec: ServiceSpec): void {
+  const { container, networks } = spec.task;
+  for (const { target } of networks) {
+    if (view.get('network', asId('network', target)) === undefined) {
+      throw missing(spec, 'network', target);
+    }
+  }
+  for (const reference of container.secrets) {
+    if (view.get('secret', asId('secret', reference.id)) === undefined) {
+      throw missing(spec, 'secret', `${reference.name} (${reference.id})`);
+    }
+  }
+  for (const reference of container.configs) {
+    if (view.get('config', asId('config', reference.id)) === undefined) {
+      throw missing(spec, 'config', `${reference.name} (${reference.id})`);
+    }
+  }
+}
+
+function missing(spec: ServiceSpec, what: string, which: string): Error {
+  return invalid(`service ${spec.name}: ${what} ${which} does not exist; create it first`);
+}

@@ -1,0 +1,154 @@
+/** Control of services. A service and its first tasks are written in one transaction. */
+import type { Control, ServiceCounts } from '@swarmd/api';
+import { SwarmError } from '@swarmd/base';
+import {
+  asId,
+  rank,
+  serviceSpec,
+  type Service,
+  type ServiceId,
+  type ServiceSpec,
+} from '@swarmd/model';
+import { changedService, newService, planService, rolledBackService } from '@swarmd/planner';
+import { writeChanges, type ReadView, type Transaction } from '@swarmd/store';
+
+import type { ControlContext } from './context.ts';
+import { matches } from './filter.ts';
+import { granted } from './granted.ts';
+import { checkServiceReferences, checkServiceSpec } from './service-rules.ts';
+import { invalid, notFound, parseSpec } from './validate.ts';
+
+type ServiceControl = Pick<
+  Control,
+  | 'createService'
+  | 'getService'
+  | 'listServices'
+  | 'listServiceCounts'
+  | 'updateService'
+  | 'removeService'
+>;
+
+export function serviceControl(context: ControlContext): ServiceControl {
+  return {
+    createService: (request, call) => {
+      const spec = checkedSpec(request.spec);
+      const id = asId('service', context.ids.next());
+      return context.writeObject(
+        { call, table: 'service', forward: (leader, on) => leader.createService(request, on) },
+        (tx) => {
+          refuseTakenName(tx, spec.name);
+          checkServiceReferences(tx, spec);
+          const service = granted(newService(tx, { id, spec, now: context.clock.now() }));
+          tx.put('service', service);
+          plan(context, tx, id);
+          return service;
+        },
+      );
+    },
+    getService: async ({ id }, call) => required(await context.read(call), id),
+    listServices: async ({ filter }, call) =>
+      [...(await context.read(call)).list('service')].filter((service) =>
+        matches(filter, {
+          id: service.id,
+          name: service.spec.name,
+          labels: service.spec.labels,
+        }),
+      ),
+    listServiceCounts: async ({ serviceIds }, call) => {
+      const view = await context.read(call);
+      return serviceIds.map((id) => countTasks(view, required(view, id)));
+    },
+    updateService: (request, call) => {
+      const spec = request.rollback ? undefined : checkedSpec(request.spec);
+      return context.writeObject(
+        { call, table: 'service', forward: (leader, on) => leader.updateService(request, on) },
+        (tx) => {
+          const stored = required(tx, request.id);
+          checkVersion(stored, request.version);
+          checkServiceReferences(tx, spec ?? stored.previousSpec ?? stored.spec);
+          const next =
+            spec === undefined
+              ? granted(rolledBackService(tx, stored, context.clock.now()))
+              : granted(changedService(tx, sameKind(stored, spec), spec));
+          tx.put('service', next);
+          plan(context, tx, stored.id);
+          return next;
+        },
+      );
+    },
+    removeService: ({ id }, call) =>
+      context.write(
+        call,
+        (tx) => {
+          required(tx, id);
+          tx.delete('service', id);
+          plan(context, tx, id);
+        },
+        (leader, on) => leader.removeService({ id }, on),
+      ),
+  };
+}
+
+/** Plans in the transaction of the change itself, so that tasks leave in the same Raft entry. */
+function plan(context: ControlContext, tx: Transaction, id: ServiceId): void {
+  const planned = planService(tx, id, { now: context.clock.now(), ids: context.ids });
+  writeChanges(tx, planned.ops);
+}
+
+function checkedSpec(input: unknown): ServiceSpec {
+  if (input === undefined) throw invalid('service: a spec is required');
+  const spec = parseSpec('service', serviceSpec, input);
+  checkServiceSpec(spec);
+  return spec;
+}
+
+function required(view: ReadView, id: ServiceId): Service {
+  const service = view.get('service', id);
+  if (service === undefined) throw notFound('service', id);
+  return service;
+}
+
+function refuseTakenName(view: ReadView, name: string): void {
+  const holder = view.serviceByName(name);
+  if (holder === undefined) return;
+  throw new SwarmError(
+    'already-exists',
+    `a service named "${name}" exists already (${holder.id}); update it or choose another name`,
+  );
+}
+
+function checkVersion(stored: Service, version: number): void {
+  if (version === stored.meta.version) return;
+  throw new SwarmError(
+    'out-of-date',
+    `service ${stored.spec.name} was changed meanwhile: version ${version} was read, ` +
+      `${stored.meta.version} is stored; read it again and repeat the change`,
+  );
+}
+
+/** @throws SwarmError `unimplemented` for what an update cannot change. */
+function sameKind(stored: Service, spec: ServiceSpec): Service {
+  const { name } = stored.spec;
+  if (spec.name !== name) {
+    throw new SwarmError(
+      'unimplemented',
+      `service ${name}: a service cannot be renamed (to "${spec.name}"); create a new one`,
+    );
+  }
+  if (spec.mode.kind !== stored.spec.mode.kind) {
+    throw new SwarmError(
+      'unimplemented',
+      `service ${name}: the mode of a service cannot be changed; create a new one`,
+    );
+  }
+  return stored;
+}
+
+function countTasks(view: ReadView, service: Service): ServiceCounts {
+  let running = 0;
+  for (const task of view.tasksByService(service.id)) {
+    const wanted = rank(task.desiredState) <= rank('running');
+    if (wanted && task.status.state === 'running') running += 1;
+  }
+  return { serviceId: service.id, desired: service.spec.mode.replicas, running };
+}

@@ -1,0 +1,214 @@
+/**
+ * swarm.v1.Dispatcher on this manager: the sessions of the agents connected here, served from the
+ * local replica. A node has at most one session here; a newer one ends the older.
+ */
+import type { AgentMessage, Call, Dispatcher, ManagerAddress, ManagerMessage } from '@swarmd/api';
+import {
+  SwarmError,
+  withDeadline,
+  type Clock,
+  type Ids,
+  type Logger,
+  type Random,
+} from '@swarmd/base';
+import type { NodeId } from '@swarmd/model';
+import { assign } from '@swarmd/planner';
+import type { Raft } from '@swarmd/raft';
+import type { Commit, Store } from '@swarmd/store';
+
+import { theCluster } from '../control/cluster.ts';
+import type { LeaderRoute } from '../leadership/leader-route.ts';
+import { LIVE_HEARTBEATS, NODE_KNOWN_WAIT_MS, OVERDUE_HEARTBEATS } from '../limits.ts';
+import { writeStatuses, type StatusReport } from '../leadership/task-statuses.ts';
+import { concerns, interestsOf } from './interests.ts';
+import { Outbox } from './outbox.ts';
+import { receiveHello, Session, type Hello } from './session.ts';
+import { StatusRelay } from './status-relay.ts';
+
+export interface DispatcherOptions {
+  readonly store: Store;
+  readonly raft: Raft;
+  readonly route: LeaderRoute;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ids: Ids;
+  readonly logger: Logger;
+}
+
+export class SessionDispatcher implements Dispatcher, AsyncDisposable {
+  readonly #options: DispatcherOptions;
+  readonly #sessions = new Map<NodeId, Session>();
+  readonly #lost = new Set<NodeId>();
+  readonly #listeners = new Set<() => void>();
+  readonly #subscription: Disposable;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#subscription = options.store.subscribe((commit) => this.#onCommit(commit));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#subscription[Symbol.dispose]();
+    const stopping = new SwarmError('unavailable', 'this manager is stopping');
+    for (const session of this.#sessions.values()) session.end(stopping);
+    return Promise.resolve();
+  }
+
+  async *session(messages: AsyncIterable<AgentMessage>, call: Call): AsyncIterable<ManagerMessage> {
+    const { peer, signal } = call;
+    if (peer === undefined) {
+      throw new SwarmError('unauthenticated', 'a session needs a node certificate of this cluster');
+    }
+    const { clock } = this.#options;
+    await this.#nodeKnown(peer.nodeId, signal);
+    const incoming = messages[Symbol.asyncIterator]();
+    const hello = await receiveHello(incoming, { clock, signal });
+    const session = this.#open(peer.nodeId, hello);
+    try {
+      yield* session.run(incoming, { signal, onNews: () => this.#notify() });
+    } finally {
+      this.#close(session);
+    }
+  }
+
+  /** Called when a session began or ended, or its description changed. */
+  onChange(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Sessions that said something lately. Ends those that were silent for too long. */
+  liveSessions(): Session[] {
+    const { heartbeatPeriodMs } = theCluster(this.#options.store.view).spec;
+    const now = this.#options.clock.monotonic();
+    const live: Session[] = [];
+    for (const session of this.#sessions.values()) {
+      const silentMs = now - session.heardAt;
+      if (silentMs <= heartbeatPeriodMs * LIVE_HEARTBEATS) live.push(session);
+      else if (silentMs > heartbeatPeriodMs * OVERDUE_HEARTBEATS) session.end(overdue(silentMs));
+    }
+    return live;
+  }
+
+  /** Nodes whose session ended since the last call and that have no other one here. */
+  takeLost(): NodeId[] {
+    const lost = [...this.#lost];
+    this.#lost.clear();
+    return lost;
+  }
+
+  #open(nodeId: NodeId, hello: Hello): Session {
+    const { clock, random, logger, store, ids } = this.#options;
+    const { heartbeatPeriodMs } = theCluster(store.view).spec;
+    const outbox = new Outbox(
+      { kind: 'welcome', sessionId: ids.next(), heartbeatPeriodMs },
+      {
+        assigned: () => {
+          if (store.view.get('node', nodeId) === undefined) return undefined;
+          const assigned = assign(store.view, nodeId);
+          session.interests = interestsOf(nodeId, assigned);
+          return assigned;
+        },
+        managers: () => this.managers(),
+      },
+    );
+    const relay = new StatusRelay({
+      clock,
+      random,
+      logger: logger.child({ nodeId }),
+      report: (updates, signal) => this.#reportStatuses({ nodeId, updates }, signal),
+      settled: (sequence) => outbox.acknowledge(sequence),
+    });
+    const session = new Session({ nodeId, clock, hello, outbox, relay });
+    this.#sessions
+      .get(nodeId)
+      ?.end(new SwarmError('cancelled', 'a newer session replaces this one'));
+    this.#sessions.set(nodeId, session);
+    this.#lost.delete(nodeId);
+    logger.info({ nodeId, address: hello.address }, 'session begins');
+    this.#notify();
+    return session;
+  }
+
+  #reportStatuses(report: StatusReport, signal: AbortSignal): Promise<void> {
+    const { route, store, clock } = this.#options;
+    return route.run<void>(
+      { signal },
+      {
+        here: (_duties, until) =>
+          store.update((tx) => writeStatuses(tx, report, clock.now()), until),
+        there: (manager, call) => manager.leader.reportStatuses(report, call),
+      },
+    );
+  }
+
+  #close(session: Session): void {
+    const { nodeId } = session;
+    if (this.#sessions.get(nodeId) !== session) return;
+    this.#sessions.delete(nodeId);
+    this.#lost.add(nodeId);
+    this.#options.logger.info({ nodeId }, 'session ends');
+    this.#notify();
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Where agents may connect to: every member of Raft whose address is known. */
+  managers(): ManagerAddress[] {
+    const { raft, store } = this.#options;
+    const managers: ManagerAddress[] = [];
+    for (const { nodeId } of raft.status().members) {
+      const node = store.view.get('node', nodeId as NodeId);
+      if (node?.manager === undefined) continue;
+      managers.push({ nodeId: node.id, address: node.manager.apiAddress });
+    }
+    return managers.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+  }
+
+  /** Called after every change of Raft's members. */
+  membersChanged(): void {
+    for (const session of this.#sessions.values()) session.outbox.managersChanged();
+  }
+
+  #onCommit(commit: Commit): void {
+    let managersMayDiffer = false;
+    for (const { table, before, after } of commit.changes) {
+      if (table !== 'node') continue;
+      if (after === undefined) this.#sessions.get(before?.id as NodeId)?.end(removed());
+      managersMayDiffer ||= before?.manager !== after?.manager;
+    }
+    for (const session of this.#sessions.values()) {
+      if (managersMayDiffer) session.outbox.managersChanged();
+      if (session.interests === undefined || concerns(session.interests, commit)) {
+        session.outbox.assignmentsChanged();
+      }
+    }
+  }
+
+  /** A node that has just joined may be known to the leader only; one that was removed to nobody. */
+  async #nodeKnown(nodeId: NodeId, signal: AbortSignal): Promise<void> {
+    const { store, raft, clock } = this.#options;
+    if (store.view.get('node', nodeId) !== undefined) return;
+    await withDeadline(
+      { clock, timeoutMs: NODE_KNOWN_WAIT_MS, what: 'looking for the node in the cluster', signal },
+      (waiting) => raft.readBarrier(waiting),
+    );
+    if (store.view.get('node', nodeId) === undefined) throw removed();
+  }
+}
+
+function removed(): SwarmError {
+  return new SwarmError(
+    'permission-denied',
+    'this node is not in the cluster any more: it was removed; leave and join again with a token',
+  );
+}
+
+function overdue(silentMs: number): SwarmError {
+  return new SwarmError(
+    'deadline-exceeded',
+    `no heartbeat came for ${Math.round(silentMs)} ms; connect again`,
+  );
+}

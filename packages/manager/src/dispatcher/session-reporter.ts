@@ -1,0 +1,73 @@
+/**
+ * Tells the leader which nodes this manager hears: at every report period those heard lately, at
+ * once when a session begins or ends and when the leader changes. A report that fails is repeated
+ * with the next one.
+ */
+import type { LiveNode } from '@swarmd/api';
+import { errorMessage, type Clock, type Logger } from '@swarmd/base';
+import type { NodeId } from '@swarmd/model';
+
+import { SESSION_REPORT_MAX_NODES, SESSION_REPORTS_PER_HEARTBEAT } from '../limits.ts';
+import { Wakeup } from '../wakeup.ts';
+import type { SessionDispatcher } from './dispatcher.ts';
+import type { Session } from './session.ts';
+
+const FIRST_PERIOD_MS = 1_000;
+
+export interface SessionReporterOptions {
+  readonly dispatcher: SessionDispatcher;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Undefined before this manager has the cluster's state. */
+  readonly heartbeatPeriodMs: () => number | undefined;
+  /** Calls when somebody else may lead. */
+  readonly onLeaderChange: (listener: () => void) => Disposable;
+  readonly report: (
+    request: { live: readonly LiveNode[]; lost: readonly NodeId[] },
+    signal: AbortSignal,
+  ) => Promise<void>;
+}
+
+export class SessionReporter {
+  readonly #options: SessionReporterOptions;
+
+  constructor(options: SessionReporterOptions) {
+    this.#options = options;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { dispatcher, clock, logger, heartbeatPeriodMs, onLeaderChange } = this.#options;
+    const wakeup = new Wakeup();
+    using _sessions = dispatcher.onChange(() => wakeup.wake());
+    using _leader = onLeaderChange(() => wakeup.wake());
+    while (!signal.aborted) {
+      const periodMs = (heartbeatPeriodMs() ?? FIRST_PERIOD_MS) / SESSION_REPORTS_PER_HEARTBEAT;
+      await wakeup.wait(signal, { clock, ms: periodMs });
+      try {
+        await this.#report(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.debug({ error: errorMessage(error) }, 'sessions could not be reported');
+      }
+    }
+  }
+
+  async #report(signal: AbortSignal): Promise<void> {
+    const { dispatcher, report } = this.#options;
+    const live = dispatcher.liveSessions();
+    const lost = dispatcher.takeLost();
+    for (let at = 0; at < live.length || (at === 0 && lost.length > 0);) {
+      const part = live.slice(at, at + SESSION_REPORT_MAX_NODES);
+      const told = part.map((session) => ({ session, live: session.live() }));
+      await report({ live: told.map((one) => one.live), lost: at === 0 ? lost : [] }, signal);
+      for (const one of told) settle(one.session, one.live);
+      at += SESSION_REPORT_MAX_NODES;
+    }
+  }
+}
+
+/** The description is news no more, unless another one came while the report was under way. */
+function settle(session: Session, told: LiveNode): void {
+  if (told.description === undefined) return;
+  if (session.live().description === told.description) session.descriptionIsNews = false;
+}

@@ -1,0 +1,123 @@
+/** One agent's stream: what it says is kept, what it must know is sent. Ends with its signal. */
+import type { AgentMessage, LiveNode, ManagerMessage } from '@swarmd/api';
+import { abortReason, Scope, SwarmError, withDeadline, type Clock } from '@swarmd/base';
+import type { NodeId } from '@swarmd/model';
+
+import { HELLO_WAIT_MS } from '../limits.ts';
+import type { Interests } from './interests.ts';
+import type { Outbox } from './outbox.ts';
+import type { StatusRelay } from './status-relay.ts';
+
+export type Hello = Extract<AgentMessage, { kind: 'hello' }>;
+
+export class Session {
+  readonly nodeId: NodeId;
+  readonly outbox: Outbox;
+  interests: Interests | undefined;
+  /** Monotonic milliseconds of its last message. */
+  heardAt: number;
+  /** True until the leader has taken note of the description. */
+  descriptionIsNews = true;
+  readonly #clock: Clock;
+  readonly #relay: StatusRelay;
+  readonly #ended = new AbortController();
+  #hello: Hello;
+
+  constructor(options: {
+    nodeId: NodeId;
+    clock: Clock;
+    hello: Hello;
+    outbox: Outbox;
+    relay: StatusRelay;
+  }) {
+    this.nodeId = options.nodeId;
+    this.outbox = options.outbox;
+    this.#clock = options.clock;
+    this.#hello = options.hello;
+    this.#relay = options.relay;
+    this.heardAt = this.#clock.monotonic();
+  }
+
+  /** As the leader should hear of it. */
+  live(): LiveNode {
+    const { address, agentAddress, description } = this.#hello;
+    return {
+      nodeId: this.nodeId,
+      address,
+      agentAddress,
+      ...(this.descriptionIsNews ? { description } : {}),
+    };
+  }
+
+  end(reason: Error): void {
+    this.#ended.abort(reason);
+  }
+
+  /** Runs the session over its stream until either side ends it. */
+  async *run(
+    messages: AsyncIterator<AgentMessage>,
+    options: { signal: AbortSignal; onNews: () => void },
+  ): AsyncIterable<ManagerMessage> {
+    const scope = new Scope((_name, error) =>
+      this.end(error instanceof Error ? error : new SwarmError('internal', String(error))),
+    );
+    const signal = AbortSignal.any([options.signal, this.#ended.signal]);
+    scope.spawn('statuses', (stopped) => this.#relay.run(stopped));
+    scope.spawn('messages', (stopped) => this.#read(messages, stopped, options.onNews));
+    try {
+      for (;;) {
+        const message = this.outbox.next();
+        if (message !== undefined) yield message;
+        else if (signal.aborted) throw abortReason(signal);
+        else await this.outbox.wakeup.wait(signal);
+      }
+    } finally {
+      // Reading ends with the stream; waiting for it here would wait for the agent.
+      void scope[Symbol.asyncDispose]();
+    }
+  }
+
+  async #read(
+    messages: AsyncIterator<AgentMessage>,
+    signal: AbortSignal,
+    onNews: () => void,
+  ): Promise<void> {
+    for (;;) {
+      const next = await messages.next();
+      if (signal.aborted) return;
+      if (next.done === true) {
+        this.end(new SwarmError('cancelled', 'the agent closed its session'));
+        return;
+      }
+      this.heardAt = this.#clock.monotonic();
+      switch (next.value.kind) {
+        case 'hello':
+          this.#hello = next.value;
+          this.descriptionIsNews = true;
+          onNews();
+          break;
+        case 'heartbeat':
+          this.outbox.answerHeartbeat();
+          break;
+        case 'statuses':
+          await this.#relay.add(next.value, signal);
+          break;
+        default:
+          break;
+      }
+    }
+  }
+}
+
+/** @throws SwarmError `invalid-argument` when the agent starts with something else. */
+export async function receiveHello(
+  messages: AsyncIterator<AgentMessage>,
+  options: { clock: Clock; signal: AbortSignal },
+): Promise<Hello> {
+  const first = await withDeadline(
+    { ...options, timeoutMs: HELLO_WAIT_MS, what: 'waiting for the hello of a session' },
+    () => messages.next(),
+  );
+  if (first.done !== true && first.value.kind === 'hello') return first.value;
+  throw new SwarmError('invalid-argument', 'the first message of a session must be hello');
+}

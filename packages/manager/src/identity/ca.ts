@@ -1,0 +1,120 @@
+/**
+ * swarm.v1.Ca: certificates for joiners (with a token) and renewals (over a connection with the old
+ * certificate). Only the leader issues. A joiner's node object is written with its first certificate.
+ */
+import type { Ca, Call } from '@swarmd/api';
+import { SwarmError, type Clock, type Ids } from '@swarmd/base';
+import { asId, type Cluster, type NodeId, type NodeRole } from '@swarmd/model';
+import { roleOfToken, signNodeCertificate } from '@swarmd/pki';
+import type { Store } from '@swarmd/store';
+
+import { theCluster } from '../control/cluster.ts';
+import { invalid } from '../control/validate.ts';
+import type { LeaderRoute } from '../leadership/leader-route.ts';
+import { newNode } from './new-node.ts';
+
+export interface CaOptions {
+  readonly store: Store;
+  readonly route: LeaderRoute;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+
+type Issued = Awaited<ReturnType<Ca['issueCertificate']>>;
+
+const CSR_MAX_CHARS = 16 * 1024;
+
+export function createCa(options: CaOptions): Ca {
+  const authority = new Authority(options);
+  return {
+    issueCertificate: (request, call) => {
+      if (request.csrPem === '' || request.csrPem.length > CSR_MAX_CHARS) {
+        throw invalid(
+          `a certificate request in PEM of at most ${CSR_MAX_CHARS} characters is needed`,
+        );
+      }
+      return options.route.run<Issued>(call, {
+        here: (_duties, signal) =>
+          request.token === undefined || request.token === ''
+            ? authority.renew(request.csrPem, callingNode(call), signal)
+            : authority.admit(request.csrPem, request.token, signal),
+        there: (manager, forwarded) => manager.ca.issueCertificate(request, forwarded),
+      });
+    },
+  };
+}
+
+function callingNode(call: Call): NodeId {
+  if (call.peer !== undefined) return call.peer.nodeId;
+  throw new SwarmError(
+    'unauthenticated',
+    'a join token is needed for a first certificate; print it on a manager: swarmctl swarm join-token',
+  );
+}
+
+class Authority {
+  readonly #options: CaOptions;
+
+  constructor(options: CaOptions) {
+    this.#options = options;
+  }
+
+  async admit(csrPem: string, token: string, signal: AbortSignal): Promise<Issued> {
+    const { store, ids, clock } = this.#options;
+    const role = admittedRole(theCluster(store.view), token);
+    const nodeId = asId('node', ids.next());
+    // Signed first: a malformed request leaves no node behind.
+    const issued = this.#issue(csrPem, { nodeId, role });
+    await store.update((tx) => {
+      // The token may have been rotated while this waited.
+      admittedRole(theCluster(tx), token);
+      tx.put('node', newNode(tx, { id: nodeId, role, now: clock.now() }));
+    }, signal);
+    return issued;
+  }
+
+  async renew(csrPem: string, nodeId: NodeId, signal: AbortSignal): Promise<Issued> {
+    const { store } = this.#options;
+    const node = store.view.get('node', nodeId);
+    if (node === undefined) {
+      throw new SwarmError(
+        'permission-denied',
+        `node ${nodeId} was removed from the cluster; leave and join again with a token`,
+      );
+    }
+    const { role } = node.spec;
+    const issued = this.#issue(csrPem, { nodeId, role });
+    if (node.role !== role) {
+      await store.update((tx) => {
+        const stored = tx.get('node', nodeId);
+        if (stored !== undefined) tx.put('node', { ...stored, role });
+      }, signal);
+    }
+    return issued;
+  }
+
+  #issue(csrPem: string, subject: { nodeId: NodeId; role: NodeRole }): Issued {
+    const { id: clusterId, rootCa, spec } = theCluster(this.#options.store.view);
+    const certificatePem = signNodeCertificate({
+      ...subject,
+      clusterId,
+      csrPem,
+      caCert: rootCa.certificatePem,
+      caKey: rootCa.keyPem,
+      expiryMs: spec.nodeCertificateExpiryMs,
+      now: this.#options.clock.now(),
+    });
+    return { ...subject, clusterId, certificatePem, caPem: rootCa.certificatePem };
+  }
+}
+
+/** @throws SwarmError `permission-denied` */
+function admittedRole(cluster: Cluster, token: string): NodeRole {
+  const role = roleOfToken(token.trim(), cluster.rootCa.joinTokens);
+  if (role !== undefined) return role;
+  throw new SwarmError(
+    'permission-denied',
+    'this join token is not valid for this cluster: it was rotated, or belongs to another one; ' +
+      'print the present one on a manager: swarmctl swarm join-token worker',
+  );
+}

@@ -1,0 +1,37 @@
+/** Everything only the leader does. Opened in one scope, disposed with it in reverse. */
+import type { Clock, Ids, Logger, Random, Scope } from '@swarmd/base';
+import type { Raft } from '@swarmd/raft';
+import type { Store } from '@swarmd/store';
+
+import { ServiceLoop } from '../loops/service-loop.ts';
+import { PromotionLoop } from '../loops/promotion-loop.ts';
+import { ensureInitialObjects, type InitialObjects } from './initial-objects.ts';
+import { NodeLiveness } from './node-liveness.ts';
+
+export interface Duties {
+  readonly liveness: NodeLiveness;
+}
+
+export interface DutiesOptions {
+  readonly store: Store;
+  readonly raft: Raft;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ids: Ids;
+  readonly logger: Logger;
+  readonly initial: InitialObjects;
+}
+
+/** Resolves when the leader may answer requests. */
+export async function openDuties(
+  options: DutiesOptions,
+  scope: Scope,
+  signal: AbortSignal,
+): Promise<Duties> {
+  const { store, clock, logger } = options;
+  await ensureInitialObjects(store, options.initial, signal);
+  const liveness = scope.own(new NodeLiveness({ store, clock, logger, scope }));
+  scope.own(new ServiceLoop(options));
+  scope.own(new PromotionLoop(options));
+  return { liveness };
+}

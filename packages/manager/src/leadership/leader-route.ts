@@ -1,0 +1,141 @@
+/**
+ * Brings a request to the leader: runs it here when this member leads, passes it on otherwise, and
+ * waits a bounded time when there is no leader. A request is repeated only when it is known to have
+ * had no effect (`unavailable`).
+ */
+import { errorCode, errorMessage, SwarmError, withDeadline, type Clock } from '@swarmd/base';
+import type { Call, Origin } from '@swarmd/api';
+import { asId, type NodeId } from '@swarmd/model';
+import type { Raft } from '@swarmd/raft';
+
+import { FORWARD_RETRY_MS, FORWARDED_CALL_MS, LEADER_WAIT_MS } from '../limits.ts';
+import type { ManagerClients } from '../net/peers.ts';
+import { Wakeup } from '../wakeup.ts';
+import type { Duties } from './duties.ts';
+import type { Leadership, Reign } from './leadership.ts';
+
+export interface LeaderRouteOptions {
+  readonly raft: Raft;
+  readonly leadership: Leadership<Duties>;
+  readonly clock: Clock;
+  /** Clients of the manager on a node, or undefined when its address is unknown. */
+  readonly clientsOf: (nodeId: NodeId) => ManagerClients | undefined;
+}
+
+export interface Paths<T> {
+  /** `signal` aborts with the call and when this member's reign ends. */
+  readonly here: (duties: Duties, signal: AbortSignal) => Promise<T>;
+  readonly there: (manager: ManagerClients, call: Call) => Promise<T>;
+}
+
+export class LeaderRoute implements Disposable {
+  readonly #options: LeaderRouteOptions;
+  readonly #subscription: Disposable;
+  readonly #waiting = new Set<Wakeup>();
+
+  constructor(options: LeaderRouteOptions) {
+    this.#options = options;
+    this.#subscription = options.leadership.onChange(() => {
+      for (const wakeup of this.#waiting) wakeup.wake();
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#subscription[Symbol.dispose]();
+  }
+
+  /** @throws SwarmError `unavailable` when no leader answered in time; whatever the leader threw. */
+  run<T>(call: Call, paths: Paths<T>): Promise<T> {
+    return this.#untilLed(call, () => {
+      const { reign } = this.#options.leadership;
+      if (reign !== undefined) return runHere(call, reign, paths.here);
+      const leader = this.#leader();
+      if (leader === undefined || call.forwardedBy !== undefined) throw notLeading();
+      return paths.there(leader, forwardedCall(call));
+    });
+  }
+
+  /**
+   * Resolves once this replica has everything that was committed when it was called.
+   * @throws SwarmError `unavailable` when no leader confirmed it in time.
+   */
+  readBarrier(call: Call): Promise<void> {
+    return this.#untilLed<void>(call, (leftMs) =>
+      withDeadline<void>(
+        {
+          clock: this.#options.clock,
+          timeoutMs: leftMs,
+          what: 'confirming with the other managers that this state is current',
+          signal: call.signal,
+        },
+        (signal) => this.#options.raft.readBarrier(signal),
+      ).catch((error: unknown) => {
+        if (errorCode(error) !== 'deadline-exceeded' || call.signal.aborted) throw error;
+        throw new SwarmError('unavailable', errorMessage(error), { cause: error });
+      }),
+    );
+  }
+
+  /** Repeats `attempt` while it says `unavailable`, up to the time a leader is waited for. */
+  async #untilLed<T>(call: Call, attempt: (leftMs: number) => Promise<T>): Promise<T> {
+    const { clock } = this.#options;
+    const deadline = clock.monotonic() + LEADER_WAIT_MS;
+    const wakeup = new Wakeup();
+    this.#waiting.add(wakeup);
+    try {
+      for (;;) {
+        let why: unknown;
+        try {
+          return await attempt(deadline - clock.monotonic());
+        } catch (error) {
+          if (call.signal.aborted || errorCode(error) !== 'unavailable') throw error;
+          why = error;
+        }
+        const leftMs = deadline - clock.monotonic();
+        if (leftMs <= 0) throw noLeader(why);
+        await wakeup.wait(call.signal, { clock, ms: Math.min(leftMs, FORWARD_RETRY_MS) });
+      }
+    } finally {
+      this.#waiting.delete(wakeup);
+    }
+  }
+
+  #leader(): ManagerClients | undefined {
+    const status = this.#options.raft.status();
+    if (status.leader === 0 || status.leader === status.raftId) return undefined;
+    const member = status.members.find((candidate) => candidate.raftId === status.leader);
+    return member && this.#options.clientsOf(asId('node', member.nodeId));
+  }
+}
+
+function forwardedCall(call: Call): Call {
+  const origin: Origin = {
+    local: call.local ?? false,
+    ...(call.peer === undefined ? {} : { peer: call.peer }),
+  };
+  return { signal: call.signal, onBehalfOf: origin, timeoutMs: FORWARDED_CALL_MS };
+}
+
+async function runHere<T>(call: Call, reign: Reign<Duties>, here: Paths<T>['here']): Promise<T> {
+  try {
+    return await here(reign.duties, AbortSignal.any([call.signal, reign.signal]));
+  } catch (error) {
+    // Cancelled by the end of the reign, before it was proposed: nothing happened.
+    const ended = reign.signal.aborted && !call.signal.aborted;
+    if (!ended || errorCode(error) !== 'cancelled') throw error;
+    throw new SwarmError('unavailable', 'this manager leads no more', { cause: error });
+  }
+}
+
+function notLeading(): SwarmError {
+  return new SwarmError('unavailable', 'no manager is known to lead');
+}
+
+function noLeader(cause: unknown): SwarmError {
+  return new SwarmError(
+    'unavailable',
+    `the cluster has no leader now (${errorMessage(cause)}); a majority of the managers must run ` +
+      `and reach each other; nothing was changed, try again`,
+    { cause },
+  );
+}

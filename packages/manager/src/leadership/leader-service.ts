@@ -1,0 +1,29 @@
+/** swarm.v1.Leader: what managers report. Only the leader answers; nothing is passed on. */
+import type { Call, Leader } from '@swarmd/api';
+import { SwarmError, type Clock } from '@swarmd/base';
+import type { Store } from '@swarmd/store';
+
+import type { Duties } from './duties.ts';
+import type { Leadership } from './leadership.ts';
+import { writeStatuses } from './task-statuses.ts';
+
+export function createLeaderService(options: {
+  leadership: Leadership<Duties>;
+  store: Store;
+  clock: Clock;
+}): Leader {
+  const { leadership, store, clock } = options;
+  const lead = (call: Call): { duties: Duties; signal: AbortSignal } => {
+    const { reign } = leadership;
+    if (reign === undefined) throw new SwarmError('unavailable', 'this manager does not lead');
+    return { duties: reign.duties, signal: AbortSignal.any([call.signal, reign.signal]) };
+  };
+  return {
+    reportStatuses: (request, call) =>
+      store.update((tx) => writeStatuses(tx, request, clock.now()), lead(call).signal),
+    reportSessions: async ({ live }, call) => {
+      const { duties, signal } = lead(call);
+      await duties.liveness.report(live, signal);
+    },
+  };
+}

@@ -1,0 +1,125 @@
+/**
+ * The leader's knowledge of who is alive: takes the managers' reports of sessions, writes READY,
+ * addresses and descriptions when they change, and DOWN when nobody reported a node for
+ * `cluster.spec.nodeDownAfterMs`.
+ */
+import type { LiveNode } from '@swarmd/api';
+import { errorMessage, type Clock, type Logger, type Scope, type Timer } from '@swarmd/base';
+import type { Node, NodeId } from '@swarmd/model';
+import type { Store, Transaction } from '@swarmd/store';
+
+import { theCluster } from '../control/cluster.ts';
+import { ELECTION_GRACE_FACTOR } from '../limits.ts';
+import { sameValue } from '../same-value.ts';
+import { downNode, Leases } from './liveness.ts';
+
+/** Leases are looked at so many times a heartbeat period. */
+const CHECKS_PER_HEARTBEAT = 4;
+/** A check that comes later than this many periods means that this process stood still. */
+const STALL_PERIODS = 2;
+
+export class NodeLiveness implements Disposable {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #scope: Scope;
+  readonly #leases = new Leases();
+  #timer: Timer | undefined;
+  #checkedAt: number;
+
+  constructor(options: { store: Store; clock: Clock; logger: Logger; scope: Scope }) {
+    this.#store = options.store;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#scope = options.scope;
+    this.#checkedAt = this.#clock.monotonic();
+    this.#check(theCluster(this.#store.view).spec.nodeDownAfterMs * ELECTION_GRACE_FACTOR);
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.cancel();
+  }
+
+  /** Extends the leases at once; resolves when what is new of the nodes is committed. */
+  async report(live: readonly LiveNode[], signal: AbortSignal): Promise<void> {
+    const { view } = this.#store;
+    const until = this.#clock.monotonic() + theCluster(view).spec.nodeDownAfterMs;
+    const news: LiveNode[] = [];
+    for (const session of live) {
+      const node = view.get('node', session.nodeId);
+      if (node === undefined) continue;
+      this.#leases.extend(session.nodeId, until);
+      if (refreshed(node, session, 0) !== node) news.push(session);
+    }
+    if (news.length === 0) return;
+    await this.#store.update((tx) => writeNews(tx, news, this.#clock.now()), signal);
+  }
+
+  #check(firstLeaseMs: number): void {
+    const { heartbeatPeriodMs, nodeDownAfterMs } = theCluster(this.#store.view).spec;
+    const periodMs = heartbeatPeriodMs / CHECKS_PER_HEARTBEAT;
+    const now = this.#clock.monotonic();
+    const lateMs = now - this.#checkedAt - periodMs;
+    this.#checkedAt = now;
+    if (lateMs > periodMs * STALL_PERIODS) this.#leases.extendAll(lateMs);
+    const { view } = this.#store;
+    const down = this.#leases.expired(view.list('node'), { monotonicMs: now, firstLeaseMs });
+    if (down.length > 0) this.#writeDown(down, nodeDownAfterMs);
+    this.#timer = this.#clock.after(periodMs, () => this.#check(nodeDownAfterMs));
+  }
+
+  #writeDown(down: readonly Node[], silentMs: number): void {
+    const ids = down.map((node) => node.id);
+    this.#logger.warn({ nodes: ids }, 'nodes are down: no manager hears of them');
+    this.#scope.spawn('nodes-down', async (signal) => {
+      try {
+        await this.#store.update((tx) => {
+          for (const id of ids) this.#markDown(tx, id, silentMs);
+        }, signal);
+      } catch (error) {
+        // They are still READY with an old lease: the next check finds them again.
+        this.#logger.warn({ error: errorMessage(error) }, 'nodes could not be marked down');
+      }
+    });
+  }
+
+  #markDown(tx: Transaction, id: NodeId, silentMs: number): void {
+    const node = tx.get('node', id);
+    if (node?.status.state !== 'ready') return;
+    // It may have been heard of while the transaction waited.
+    if (this.#leases.isLive(id, this.#clock.monotonic())) return;
+    tx.put('node', downNode(node, { now: this.#clock.now(), silentMs }));
+  }
+}
+
+function writeNews(tx: Transaction, news: readonly LiveNode[], now: number): void {
+  for (const session of news) {
+    const node = tx.get('node', session.nodeId);
+    if (node === undefined) continue;
+    const next = refreshed(node, session, now);
+    if (next !== node) tx.put('node', next);
+  }
+}
+
+/** The node as its session shows it: the same object when nothing is new. */
+function refreshed(node: Node, session: LiveNode, now: number): Node {
+  const { status } = node;
+  const description = session.description ?? node.description;
+  const known =
+    status.state === 'ready' &&
+    status.address === session.address &&
+    status.agentAddress === session.agentAddress &&
+    sameValue(description, node.description);
+  if (known) return node;
+  return {
+    ...node,
+    ...(description === undefined ? {} : { description }),
+    status: {
+      state: 'ready',
+      message: '',
+      address: session.address,
+      agentAddress: session.agentAddress,
+      since: status.state === 'ready' ? status.since : now,
+    },
+  };
+}

@@ -1,0 +1,50 @@
+/** Every bound of this package, with its reason. */
+
+/** How long a request or a read waits for somebody to lead; longer than an election takes. */
+export const LEADER_WAIT_MS = 5_000;
+/** Pause before a forwarded request is tried again when nothing says that the leader changed. */
+export const FORWARD_RETRY_MS = 100;
+/** How long one forwarded call may take: a Raft commit on a slow disk, not more. */
+export const FORWARDED_CALL_MS = 10_000;
+/** How long a new leader's first read barrier and first writes may take before it gives up. */
+export const LEADERSHIP_OPEN_MS = 10_000;
+/** Services planned at the same time; their transactions leave as one entry. */
+export const SERVICE_LOOP_CONCURRENCY = 64;
+/** After a plan, changes of the same service gather so long. The first one is planned at once. */
+export const SERVICE_LOOP_DEBOUNCE_MS = 5;
+/** How often learners' progress is looked at while there are learners. */
+export const PROMOTION_POLL_MS = 200;
+/** A learner is made voter when so few entries are missing: less than one append message. */
+export const PROMOTION_MAX_LAG_ENTRIES = 64;
+/** Changes a watcher may be behind before it is cut off; memory, not correctness. */
+export const WATCH_QUEUE_COMMITS = 10_000;
+/** Objects in one message to a watcher, so that a message stays far below gRPC's limit. */
+export const WATCH_BATCH_CHANGES = 200;
+/** Log records waiting for a slow reader of `Logs.subscribe`; agents are held back beyond. */
+export const LOG_QUEUE_BATCHES = 1_024;
+/** Streams to agents for one log request. */
+export const LOG_STREAMS_MAX = 1_000;
+/** Statuses forwarded to the leader in one call. */
+export const STATUS_BATCH_MAX = 2_000;
+/** Unacknowledged statuses of one session; above this its stream is not read. */
+export const STATUS_PENDING_MAX = 20_000;
+/** How long a node whose object has not reached this replica may wait for it. */
+export const NODE_KNOWN_WAIT_MS = 3_000;
+/** How long a new session may take to say hello. */
+export const HELLO_WAIT_MS = 10_000;
+/** Sessions are reported to the leader so many times a heartbeat period. */
+export const SESSION_REPORTS_PER_HEARTBEAT = 2;
+/** Nodes in one report of sessions: a description is about 1 KiB. */
+export const SESSION_REPORT_MAX_NODES = 500;
+/** A node is called live while its last message is younger than so many heartbeat periods. */
+export const LIVE_HEARTBEATS = 1.5;
+/** A session that was silent for so many heartbeat periods is ended by its manager. */
+export const OVERDUE_HEARTBEATS = 5;
+/** After an election nodes have so many times `nodeDownAfterMs` to be reported by somebody. */
+export const ELECTION_GRACE_FACTOR = 2;
+/** Connections to agents kept for the next log request. */
+export const AGENT_CONNECTIONS_MAX = 256;
+/** A stopping leader lets another one take over first, if that goes quickly. */
+export const HAND_OVER_MS = 2_000;
+/** A lone voter elects itself within an election timeout; the rest is disk. */
+export const BOOTSTRAP_MS = 30_000;

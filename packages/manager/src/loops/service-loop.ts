@@ -1,0 +1,157 @@
+/**
+ * Keeps every service as its spec says: plans a service whenever something it depends on was
+ * committed, and again when its plan asks for it. The key is the service's id.
+ *
+ * Besides its own objects a service depends on nodes (those its tasks run on; all, while tasks of it
+ * wait for a node) and on what others release (capacity, ports, addresses) while tasks wait.
+ */
+import {
+  ControlLoop,
+  unreachable,
+  type Clock,
+  type Ids,
+  type Logger,
+  type Random,
+} from '@swarmd/base';
+import { asId, isTerminal, rank, type NodeId, type Task } from '@swarmd/model';
+import { planService } from '@swarmd/planner';
+import { writeChanges, type ChangedObject, type Commit, type Store } from '@swarmd/store';
+
+import { SERVICE_LOOP_CONCURRENCY, SERVICE_LOOP_DEBOUNCE_MS } from '../limits.ts';
+import { sameValue } from '../same-value.ts';
+
+export interface LoopOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ids: Ids;
+  readonly logger: Logger;
+}
+
+export class ServiceLoop implements AsyncDisposable {
+  readonly #options: LoopOptions;
+  readonly #loop: ControlLoop;
+  readonly #subscription: Disposable;
+  /** Services with a task that waits for a node: a cache, rebuilt by the resync at start. */
+  readonly #waiting = new Set<string>();
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    this.#loop = new ControlLoop(
+      {
+        name: 'service',
+        clock: options.clock,
+        random: options.random,
+        logger: options.logger,
+        concurrency: SERVICE_LOOP_CONCURRENCY,
+        debounceMs: SERVICE_LOOP_DEBOUNCE_MS,
+      },
+      (key, signal) => this.#plan(key, signal),
+    );
+    this.#subscription = options.store.subscribe((commit) => this.#onCommit(commit));
+    this.#resync();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#subscription[Symbol.dispose]();
+    await this.#loop[Symbol.asyncDispose]();
+  }
+
+  /** Everything that is there, also tasks whose service went away under an earlier leader. */
+  #resync(): void {
+    const { view } = this.#options.store;
+    for (const service of view.list('service')) this.#loop.enqueue(service.id);
+    for (const task of view.list('task')) {
+      if (view.get('service', task.serviceId) === undefined) this.#loop.enqueue(task.serviceId);
+    }
+  }
+
+  async #plan(key: string, signal: AbortSignal): Promise<{ requeueAfterMs?: number } | undefined> {
+    const { store, clock, ids } = this.#options;
+    const serviceId = asId('service', key);
+    const plan = await store.update((tx) => {
+      const planned = planService(tx, serviceId, { now: clock.now(), ids });
+      writeChanges(tx, planned.ops);
+      return planned;
+    }, signal);
+    this.#noteWaiting(key);
+    return plan.requeueAfterMs === undefined ? undefined : { requeueAfterMs: plan.requeueAfterMs };
+  }
+
+  #noteWaiting(key: string): void {
+    for (const task of this.#options.store.view.tasksByService(asId('service', key))) {
+      if (!waitsForNode(task)) continue;
+      this.#waiting.add(key);
+      return;
+    }
+    this.#waiting.delete(key);
+  }
+
+  #onCommit(commit: Commit): void {
+    let released = false;
+    for (const change of commit.changes) {
+      switch (change.table) {
+        case 'service':
+          this.#loop.enqueue((change.after ?? change.before)?.id ?? '');
+          released ||= change.after === undefined;
+          break;
+        case 'task':
+          this.#loop.enqueue((change.after ?? change.before)?.serviceId ?? '');
+          released ||= releases(change);
+          break;
+        case 'node':
+          this.#onNode(change);
+          break;
+        case 'network':
+          released = true;
+          break;
+        case 'cluster':
+        case 'config':
+        case 'secret':
+          break;
+        default:
+          unreachable(change);
+      }
+    }
+    if (released) this.#wakeWaiting();
+  }
+
+  #onNode(change: ChangedObject<'node'>): void {
+    if (!concernsPlacement(change)) return;
+    const id: NodeId | undefined = (change.after ?? change.before)?.id;
+    if (id === undefined) return;
+    for (const task of this.#options.store.view.tasksByNode(id)) {
+      this.#loop.enqueue(task.serviceId);
+    }
+    this.#wakeWaiting();
+  }
+
+  #wakeWaiting(): void {
+    for (const key of this.#waiting) this.#loop.enqueue(key);
+  }
+}
+
+function waitsForNode(task: Task): boolean {
+  return (
+    task.nodeId === undefined &&
+    !isTerminal(task.status.state) &&
+    rank(task.desiredState) <= rank('running')
+  );
+}
+
+/** A task that ended or vanished gives its node's resources, its ports and addresses back. */
+function releases({ before, after }: ChangedObject<'task'>): boolean {
+  if (before === undefined || isTerminal(before.status.state)) return false;
+  return after === undefined || isTerminal(after.status.state);
+}
+
+function concernsPlacement({ before, after }: ChangedObject<'node'>): boolean {
+  if (before === undefined || after === undefined) return true;
+  return (
+    before.status.state !== after.status.state ||
+    before.index !== after.index ||
+    before.status.address !== after.status.address ||
+    !sameValue(before.spec, after.spec) ||
+    !sameValue(before.description, after.description)
+  );
+}

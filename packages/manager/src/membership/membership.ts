@@ -1,0 +1,149 @@
+/**
+ * swarm.v1.Membership: managers joining and leaving Raft. A joiner becomes a learner here; the
+ * promotion loop makes it a voter. Raft ids are random and never used again.
+ */
+import type { Call, Membership, RaftMemberInfo } from '@swarmd/api';
+import { SwarmError, type Clock, type Random } from '@swarmd/base';
+import { asId, type ClusterId, type Node, type NodeId } from '@swarmd/model';
+import type { Raft, RaftMember } from '@swarmd/raft';
+import type { Store } from '@swarmd/store';
+
+import { invalid } from '../control/validate.ts';
+import type { LeaderRoute } from '../leadership/leader-route.ts';
+import { checkRemoval } from './quorum.ts';
+
+/** Safe integers: Raft ids travel as 64-bit numbers but live in JavaScript. */
+const RAFT_ID_BITS = 53;
+const ADDRESS = /^(\[[0-9a-fA-F:]+\]|[^\s:]+):\d{1,5}$/;
+
+export interface MembershipOptions {
+  readonly store: Store;
+  readonly raft: Raft;
+  readonly route: LeaderRoute;
+  readonly random: Random;
+  readonly clock: Clock;
+  readonly clusterId: ClusterId;
+}
+
+interface JoinRequest {
+  readonly apiAddress: string;
+  readonly raftAddress: string;
+}
+
+export function createMembership(options: MembershipOptions): Membership {
+  const { raft, route } = options;
+  return {
+    join: (request, call) => {
+      const nodeId = callingManager(call);
+      checkAddress('apiAddress', request.apiAddress);
+      checkAddress('raftAddress', request.raftAddress);
+      return route.run(call, {
+        here: (_duties, signal) => admit(options, { ...request, nodeId }, signal),
+        there: (manager, forwarded) => manager.membership.join(request, forwarded),
+      });
+    },
+    leave: (request, call) => {
+      const nodeId = callingManager(call);
+      return route.run<void>(call, {
+        here: (_duties, signal) => dismiss(options, nodeId, signal),
+        there: (manager, forwarded) => manager.membership.leave(request, forwarded),
+      });
+    },
+    status: () => {
+      const status = raft.status();
+      return Promise.resolve({ ...status, members: status.members.map(memberInfo) });
+    },
+  };
+}
+
+function callingManager(call: Call): NodeId {
+  if (call.peer?.role === 'manager') return call.peer.nodeId;
+  throw new SwarmError(
+    'permission-denied',
+    'only a node with a manager certificate can join or leave the managers; ' +
+      'join the cluster with the manager token first',
+  );
+}
+
+function checkAddress(field: string, address: string): void {
+  if (!ADDRESS.test(address)) throw invalid(`join: ${field} "${address}" is not host:port`);
+}
+
+function memberInfo(member: RaftMember): RaftMemberInfo {
+  return { ...member, nodeId: asId('node', member.nodeId) };
+}
+
+/** Repeating a join that was interrupted gives the same answer as long as it is a learner. */
+async function admit(
+  options: MembershipOptions,
+  joiner: JoinRequest & { nodeId: NodeId },
+  signal: AbortSignal,
+): Promise<{ raftId: number; clusterId: string; members: RaftMemberInfo[] }> {
+  const { raft, store } = options;
+  if (store.view.get('node', joiner.nodeId) === undefined) {
+    throw new SwarmError('permission-denied', `node ${joiner.nodeId} is not in the cluster`);
+  }
+  const present = raft.status().members.find((member) => member.nodeId === joiner.nodeId);
+  if (present?.role === 'voter') {
+    throw new SwarmError(
+      'failed-precondition',
+      `node ${joiner.nodeId} is a manager already; start it with its existing state, ` +
+        `or let it leave before it joins anew`,
+    );
+  }
+  const raftId = present?.raftId ?? freshRaftId(options.random, raft.status().members);
+  if (present === undefined) {
+    const { nodeId, raftAddress: address } = joiner;
+    const member: RaftMember = { raftId, nodeId, address, role: 'learner' };
+    await raft.changeMembership({ kind: 'add-learner', member }, signal);
+  } else if (present.address !== joiner.raftAddress) {
+    const change = { kind: 'set-address', raftId, address: joiner.raftAddress } as const;
+    await raft.changeMembership(change, signal);
+  }
+  await store.update((tx) => {
+    const node = tx.get('node', joiner.nodeId);
+    if (node === undefined) return;
+    const { apiAddress, raftAddress } = joiner;
+    tx.put('node', { ...node, manager: { raftId, apiAddress, raftAddress } });
+  }, signal);
+  return {
+    raftId,
+    clusterId: options.clusterId,
+    members: raft.status().members.map(memberInfo),
+  };
+}
+
+async function dismiss(
+  options: MembershipOptions,
+  nodeId: NodeId,
+  signal: AbortSignal,
+): Promise<void> {
+  const { raft, store } = options;
+  const status = raft.status();
+  const member = status.members.find((candidate) => candidate.nodeId === nodeId);
+  if (member !== undefined) {
+    checkRemoval(status, member);
+    if (member.raftId === status.raftId) {
+      // It cannot remove itself and go on leading: the next leader does it when the call is repeated.
+      await raft.transferLeadership(undefined, signal);
+      throw new SwarmError('unavailable', 'this manager has handed leadership over to leave');
+    }
+    await raft.changeMembership({ kind: 'remove', raftId: member.raftId }, signal);
+  }
+  await store.update((tx) => {
+    const node = tx.get('node', nodeId);
+    if (node !== undefined) tx.put('node', asWorker(node));
+  }, signal);
+}
+
+function asWorker(node: Node): Node {
+  const { manager: _left, ...kept } = node;
+  return { ...kept, spec: { ...node.spec, role: 'worker' } };
+}
+
+function freshRaftId(random: Random, members: readonly RaftMember[]): number {
+  for (;;) {
+    const raftId = 1 + Math.floor(random.next() * (2 ** RAFT_ID_BITS - 2));
+    if (members.every((member) => member.raftId !== raftId)) return raftId;
+  }
+}

@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest';
+import { asId, type Task } from '@swarmd/model';
+import type { Commit } from '@swarmd/store';
+
+import { concerns, type Interests } from '../src/dispatcher/interests.ts';
+import { aNode, aService, aTask } from './support/objects.ts';
+
+const here = asId('node', 'here');
+const there = asId('node', 'there');
+const interests: Interests = {
+  nodeId: here,
+  networks: new Set(['blue']),
+  secrets: new Set([asId('secret', 's1')]),
+  configs: new Set(),
+};
+const onBlue = [{ networkId: asId('network', 'blue'), address: '10.0.1.5/24', aliases: [] }];
+const onRed = [{ networkId: asId('network', 'red'), address: '10.0.2.5/24', aliases: [] }];
+const port = {
+  protocol: 'tcp',
+  targetPort: 80,
+  publishedPort: 8080,
+  publishMode: 'ingress',
+} as const;
+const starting = { state: 'starting', timestamp: 0, message: '', error: '' } as const;
+
+function taskChange(before: Task | undefined, after: Task | undefined): Commit['changes'][number] {
+  return { table: 'task', before, after };
+}
+
+const cases: [string, Commit['changes'][number], boolean][] = [
+  ['a task of the node', taskChange(aTask('t', { nodeId: here }), undefined), true],
+  ['a task elsewhere without network', taskChange(undefined, aTask('t', { nodeId: there })), false],
+  [
+    'an endpoint on its network',
+    taskChange(undefined, aTask('t', { nodeId: there, networks: onBlue })),
+    true,
+  ],
+  [
+    'an endpoint on another network',
+    taskChange(undefined, aTask('t', { nodeId: there, networks: onRed })),
+    false,
+  ],
+  ['a task nobody runs yet', taskChange(undefined, aTask('t', { networks: onBlue })), false],
+  [
+    'an endpoint that begins to serve',
+    taskChange(
+      aTask('t', { nodeId: there, networks: onBlue, status: starting }),
+      aTask('t', { nodeId: there, networks: onBlue }),
+    ),
+    true,
+  ],
+  [
+    'an endpoint whose message changed',
+    taskChange(
+      aTask('t', { nodeId: there, networks: onBlue }),
+      aTask('t', {
+        nodeId: there,
+        networks: onBlue,
+        status: { ...aTask('t').status, message: 'hi' },
+      }),
+    ),
+    false,
+  ],
+  [
+    'an endpoint told to stop',
+    taskChange(
+      aTask('t', { nodeId: there, networks: onBlue }),
+      aTask('t', { nodeId: there, networks: onBlue, desiredState: 'shutdown' }),
+    ),
+    true,
+  ],
+  [
+    'a published port elsewhere',
+    taskChange(undefined, aTask('t', { nodeId: there, ports: [port] })),
+    true,
+  ],
+  ['its own node', { table: 'node', before: aNode('here'), after: aNode('here') }, true],
+  ['a node that joins', { table: 'node', before: undefined, after: aNode('there') }, true],
+  [
+    'labels of another node',
+    {
+      table: 'node',
+      before: aNode('there'),
+      after: aNode('there', {
+        spec: { labels: { a: 'b' }, role: 'worker', availability: 'active' },
+      }),
+    },
+    false,
+  ],
+  [
+    'the address of another node',
+    {
+      table: 'node',
+      before: aNode('there'),
+      after: aNode('there', { status: { ...aNode('x').status, address: '10.0.0.9' } }),
+    },
+    true,
+  ],
+  [
+    'a service without network',
+    { table: 'service', before: undefined, after: aService('web') },
+    false,
+  ],
+  [
+    'a service with a port',
+    {
+      table: 'service',
+      before: undefined,
+      after: aService('web', { endpoint: { ports: [port], virtualIps: [] } }),
+    },
+    true,
+  ],
+  [
+    'a virtual address on its network',
+    {
+      table: 'service',
+      before: aService('web'),
+      after: aService('web', {
+        endpoint: {
+          ports: [],
+          virtualIps: [{ networkId: asId('network', 'blue'), address: '10.0.1.2' }],
+        },
+      }),
+    },
+    true,
+  ],
+  [
+    'a secret it does not use',
+    {
+      table: 'secret',
+      before: undefined,
+      after: {
+        id: asId('secret', 's2'),
+        meta: aNode('x').meta,
+        spec: { name: 's', labels: {}, data: new Uint8Array(1) },
+      },
+    },
+    false,
+  ],
+];
+
+describe('does a commit concern the node?', () => {
+  it.each(cases)('%s', (_name, change, expected) => {
+    expect(concerns(interests, { version: 2, changes: [change] })).toBe(expected);
+  });
+});

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { asId } from '@swarmd/model';
+
+import { downNode, Leases } from '../src/leadership/liveness.ts';
+import { aNode } from './support/objects.ts';
+
+const id = asId('node', 'n');
+const node = aNode('n');
+const at = (monotonicMs: number, firstLeaseMs = 6_000) => ({ monotonicMs, firstLeaseMs });
+
+describe('leases of nodes', () => {
+  it('a ready node without lease gets one: an election disturbs nobody', () => {
+    const leases = new Leases();
+    expect(leases.expired([node], at(1_000))).toEqual([]);
+    expect(leases.expired([node], at(6_999))).toEqual([]);
+    expect(leases.expired([node], at(7_000))).toEqual([node]);
+  });
+
+  it('a report extends it, an older report does not shorten it', () => {
+    const leases = new Leases();
+    leases.extend(id, 5_000);
+    leases.extend(id, 4_000);
+    expect(leases.expired([node], at(4_999))).toEqual([]);
+    expect(leases.isLive(id, 4_999)).toBe(true);
+    expect(leases.expired([node], at(5_000))).toEqual([node]);
+    expect(leases.isLive(id, 5_000)).toBe(false);
+  });
+
+  it('time in which the leader stood still does not count', () => {
+    const leases = new Leases();
+    leases.extend(id, 5_000);
+    leases.extendAll(10_000);
+    expect(leases.expired([node], at(14_999))).toEqual([]);
+    expect(leases.expired([node], at(15_000))).toEqual([node]);
+  });
+
+  it('only ready nodes go down', () => {
+    const leases = new Leases();
+    leases.extend(id, 0);
+    const down = downNode(node, { now: 42, silentMs: 3_000 });
+    expect(down.status).toMatchObject({
+      state: 'down',
+      since: 42,
+      message: expect.stringContaining('3000 ms'),
+    });
+    expect(leases.expired([down], at(9_999))).toEqual([]);
+  });
+});
