@@ -1,0 +1,83 @@
+/** Arbitrary assignments of a node; lists are without duplicates, as managers make them. */
+import type {
+  AssignmentSet,
+  ConfigId,
+  NetworkId,
+  NetworkState,
+  NodeId,
+  SecretId,
+  ServiceId,
+  TaskId,
+} from '@swarmd/model';
+import * as fc from 'fast-check';
+
+import { id, networks, partly, tasks } from './objects.ts';
+import { bytes, text, texts, uint, uint32 } from './specs.ts';
+
+function unique<T>(item: fc.Arbitrary<T>, key: (value: T) => string): fc.Arbitrary<T[]> {
+  return fc.uniqueArray(item, { selector: key, maxLength: 5 });
+}
+
+const peers = fc.record({
+  nodeId: id<NodeId>(),
+  index: uint32,
+  address: text,
+  ingressAddress: text,
+  gatewaySubnet: text,
+});
+
+export const networkStates: fc.Arbitrary<NetworkState> = fc.record({
+  self: peers,
+  vxlanPort: fc.constantFrom(4_789, 4_790),
+  peers: unique(peers, (peer) => peer.nodeId),
+  networks: unique(networks, (network) => network.id),
+  endpoints: unique(
+    fc.record({
+      taskId: id<TaskId>(),
+      networkId: id<NetworkId>(),
+      nodeId: id<NodeId>(),
+      address: text,
+      serviceId: id<ServiceId>(),
+      serviceName: text,
+      slot: uint32,
+      aliases: texts,
+      serving: fc.boolean(),
+    }),
+    (endpoint) => `${endpoint.taskId}/${endpoint.networkId}`,
+  ),
+  vips: unique(
+    fc.record({
+      serviceId: id<ServiceId>(),
+      serviceName: text,
+      networkId: id<NetworkId>(),
+      address: text,
+      aliases: texts,
+    }),
+    (vip) => `${vip.serviceId}/${vip.networkId}`,
+  ),
+  ports: unique(
+    fc.record({
+      serviceId: id<ServiceId>(),
+      protocol: fc.constantFrom('tcp', 'udp'),
+      publishedPort: uint32,
+      targetPort: uint32,
+      publishMode: fc.constantFrom('ingress', 'host'),
+      backends: texts,
+    }),
+    ({ serviceId, protocol, publishedPort, targetPort, publishMode }) =>
+      [serviceId, protocol, publishedPort, targetPort, publishMode].join('/'),
+  ),
+});
+
+const contents = <T extends string>(): fc.Arbitrary<{ id: T; version: number; data: Uint8Array }> =>
+  fc.record({ id: id<T>(), version: uint, data: bytes });
+
+export const assignmentSets: fc.Arbitrary<AssignmentSet> = partly<AssignmentSet>(
+  {
+    tasks: unique(tasks, (task) => task.id),
+    secrets: unique(contents<SecretId>(), (secret) => secret.id),
+    configs: unique(contents<ConfigId>(), (config) => config.id),
+    network: networkStates,
+  },
+  ['network'],
+);

@@ -1,0 +1,180 @@
+/** Arbitrary objects of the cluster, with optional parts present or not. */
+import {
+  TASK_STATES,
+  type Cluster,
+  type Config,
+  type Network,
+  type Node,
+  type NodeDescription,
+  type ObjectOf,
+  type Secret,
+  type Service,
+  type TableName,
+  type Task,
+  type TaskState,
+  type TaskStatus,
+} from '@swarmd/model';
+import * as fc from 'fast-check';
+
+import {
+  clusterSpecs,
+  configSpecs,
+  labels,
+  networkSpecs,
+  nodeSpecs,
+  ports,
+  secretSpecs,
+  serviceSpecs,
+  taskSpecs,
+  text,
+  texts,
+  uint,
+  uint32,
+} from './specs.ts';
+
+/** A record whose named parts may be missing. */
+function partly<T extends object>(
+  model: { [K in keyof T]-?: fc.Arbitrary<Exclude<T[K], undefined>> },
+  optional: readonly (keyof T)[],
+): fc.Arbitrary<T> {
+  const requiredKeys = (Object.keys(model) as (keyof T)[]).filter((key) => !optional.includes(key));
+  return fc.record(model, { requiredKeys }) as fc.Arbitrary<unknown> as fc.Arbitrary<T>;
+}
+
+const shortId = fc.stringMatching(/^[a-z0-9]{1,4}$/);
+const id = <T extends string>(): fc.Arbitrary<T> => shortId as fc.Arbitrary<T>;
+
+const meta = fc.record({ version: uint, createdAt: uint, updatedAt: uint });
+const because = fc.array(fc.record({ code: text, message: text, at: uint }), { maxLength: 2 });
+
+export const descriptions: fc.Arbitrary<NodeDescription> = fc.record({
+  hostname: text,
+  platform: fc.record({ os: text, architecture: text }),
+  resources: fc.record({ nanoCpus: uint, memoryBytes: uint }),
+  engineVersion: text,
+  labels,
+});
+
+const nodes = partly<Node>(
+  {
+    id: id(),
+    meta,
+    spec: nodeSpecs,
+    role: fc.constantFrom('worker', 'manager'),
+    index: uint32,
+    gatewaySubnet: text,
+    ingressAddress: text,
+    description: descriptions,
+    status: fc.record({
+      state: fc.constantFrom('unknown', 'ready', 'down'),
+      message: text,
+      address: text,
+      agentAddress: text,
+      since: uint,
+    }),
+    manager: fc.record({ raftId: uint, apiAddress: text, raftAddress: text }),
+  },
+  ['description', 'manager'],
+);
+
+const services = partly<Service>(
+  {
+    id: id(),
+    meta,
+    spec: serviceSpecs,
+    specVersion: uint,
+    previousSpec: serviceSpecs,
+    endpoint: fc.record({
+      ports,
+      virtualIps: fc.array(fc.record({ networkId: id(), address: text }), { maxLength: 2 }),
+    }),
+    updateStatus: partly<NonNullable<Service['updateStatus']>>(
+      {
+        state: fc.constantFrom(
+          'updating',
+          'paused',
+          'completed',
+          'rollback-started',
+          'rollback-paused',
+          'rollback-completed',
+        ),
+        startedAt: uint,
+        completedAt: uint,
+        message: text,
+      },
+      ['completedAt'],
+    ),
+    because,
+  },
+  ['previousSpec', 'updateStatus'],
+);
+
+export const taskStatuses = partly<TaskStatus>(
+  {
+    state: fc.constantFrom(...(Object.keys(TASK_STATES) as TaskState[])),
+    timestamp: uint,
+    message: text,
+    error: text,
+    containerId: text,
+    pid: uint32,
+    exitCode: fc.integer(),
+    appliedAt: uint,
+  },
+  ['containerId', 'pid', 'exitCode', 'appliedAt'],
+);
+
+export const tasks = partly<Task>(
+  {
+    id: id(),
+    meta,
+    serviceId: id(),
+    serviceName: text,
+    slot: uint32,
+    spec: taskSpecs,
+    specVersion: uint,
+    nodeId: id(),
+    desiredState: fc.constantFrom('ready', 'running', 'complete', 'shutdown', 'remove'),
+    startNotBefore: uint,
+    status: taskStatuses,
+    startedAt: uint,
+    networks: fc.array(fc.record({ networkId: id(), address: text, aliases: texts }), {
+      maxLength: 2,
+    }),
+    gatewayAddress: text,
+    ports,
+    because,
+  },
+  ['nodeId', 'startNotBefore', 'startedAt', 'gatewayAddress'],
+);
+
+export const networks: fc.Arbitrary<Network> = fc.record({
+  id: id(),
+  meta,
+  spec: networkSpecs,
+  vni: uint32,
+  subnet: text,
+  gateway: text,
+});
+const secrets: fc.Arbitrary<Secret> = fc.record({ id: id(), meta, spec: secretSpecs });
+const configs: fc.Arbitrary<Config> = fc.record({ id: id(), meta, spec: configSpecs });
+const clusters: fc.Arbitrary<Cluster> = fc.record({
+  id: id(),
+  meta,
+  spec: clusterSpecs,
+  rootCa: fc.record({
+    certificatePem: text,
+    keyPem: text,
+    joinTokens: fc.record({ worker: text, manager: text }),
+  }),
+});
+
+export const OBJECTS: { [T in TableName]: fc.Arbitrary<ObjectOf[T]> } = {
+  cluster: clusters,
+  config: configs,
+  network: networks,
+  node: nodes,
+  secret: secrets,
+  service: services,
+  task: tasks,
+};
+export { id, partly };

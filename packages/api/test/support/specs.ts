@@ -1,0 +1,171 @@
+/** Arbitrary specs, every field present: the types see to that. */
+import type {
+  ClusterSpec,
+  ConfigSpec,
+  ContainerSpec,
+  NetworkSpec,
+  NodeSpec,
+  SecretSpec,
+  ServiceSpec,
+  TaskSpec,
+} from '@swarmd/model';
+import * as fc from 'fast-check';
+
+export const uint = fc.oneof(fc.nat(3), fc.nat(), fc.maxSafeNat());
+export const uint32 = fc.oneof(fc.nat(3), fc.nat());
+export const text = fc.oneof(fc.constant(''), fc.string({ unit: 'grapheme', maxLength: 8 }));
+export const texts = fc.array(text, { maxLength: 3 });
+export const bytes = fc.uint8Array({ maxLength: 20 });
+
+/** Also the keys that plain objects treat specially, except the one that sets a prototype. */
+const labels = fc
+  .dictionary(fc.oneof(fc.constantFrom('constructor', 'toString'), text), text, {
+    maxKeys: 3,
+    noNullPrototype: true,
+  })
+  .filter((map) => !Object.hasOwn(map, '__proto__'));
+const mode = fc.nat(0o7777);
+const name = fc.stringMatching(/^[a-z][a-z0-9]{0,8}$/);
+const path = name.map((part) => `/${part}`);
+const cidr = fc.constantFrom('10.1.0.0/24', '192.168.0.0/16');
+const amount = fc.constantFrom(0, 1_000_000_000, 4 * 1024 * 1024);
+
+const file = fc.record({ id: name, name, target: path, uid: uint32, gid: uint32, mode });
+
+const container: fc.Arbitrary<ContainerSpec> = fc
+  .record({
+    image: name,
+    labels: labels.map((map) => withoutEmptyKey(map)),
+    command: texts,
+    args: texts,
+    hostname: name,
+    env: fc.array(name.map((key) => `${key}=value`)),
+    dir: fc.oneof(fc.constant(''), path),
+    user: text,
+    tty: fc.boolean(),
+    readOnly: fc.boolean(),
+    init: fc.boolean(),
+    stopSignal: text,
+    stopGracePeriodMs: uint,
+    mounts: fc.array(
+      fc.record({
+        kind: fc.constantFrom('bind', 'volume', 'tmpfs'),
+        source: text,
+        target: path,
+        readOnly: fc.boolean(),
+        tmpfsSizeBytes: uint,
+        tmpfsMode: mode,
+      }),
+      { maxLength: 2 },
+    ),
+    secrets: fc.array(file, { maxLength: 2 }),
+    configs: fc.array(file, { maxLength: 2 }),
+    hosts: texts,
+    capabilityAdd: texts,
+    capabilityDrop: texts,
+    sysctls: labels,
+  })
+  .chain((spec) =>
+    fc
+      .option(healthcheck, { nil: undefined })
+      .map((check) => (check ? { ...spec, healthcheck: check } : spec)),
+  );
+
+const healthcheck = fc.record({
+  test: fc.array(text, { minLength: 1, maxLength: 3 }),
+  intervalMs: fc.nat().map(plusOne),
+  timeoutMs: fc.nat().map(plusOne),
+  retries: fc.nat(9).map(plusOne),
+  startPeriodMs: uint,
+  startIntervalMs: fc.nat().map(plusOne),
+});
+
+export const taskSpecs: fc.Arbitrary<TaskSpec> = fc.record({
+  container,
+  limits: fc.record({ nanoCpus: amount, memoryBytes: amount, pids: uint }),
+  reservations: fc.record({ nanoCpus: amount, memoryBytes: amount }),
+  restart: fc.record({
+    condition: fc.constantFrom('none', 'on-failure', 'any'),
+    delayMs: uint,
+    maxAttempts: uint,
+    windowMs: uint,
+  }),
+  placement: fc.record({ constraints: texts, maxReplicasPerNode: uint }),
+  networks: fc.array(fc.record({ target: name, aliases: texts }), { maxLength: 2 }),
+  forceUpdate: uint,
+});
+
+const updateConfig = fc.record({
+  parallelism: uint32,
+  delayMs: uint,
+  monitorMs: uint,
+  failureAction: fc.constantFrom('pause', 'continue', 'rollback'),
+  maxFailureRatio: fc.constantFrom(0, 0.25, 1),
+  order: fc.constantFrom('stop-first', 'start-first'),
+});
+
+export const ports = fc.array(
+  fc.record({
+    protocol: fc.constantFrom('tcp', 'udp'),
+    targetPort: fc.integer({ min: 1, max: 65_535 }),
+    publishedPort: fc.nat(65_535),
+    publishMode: fc.constantFrom('ingress', 'host'),
+  }),
+  { maxLength: 2 },
+);
+
+export const serviceSpecs: fc.Arbitrary<ServiceSpec> = fc.record({
+  name,
+  labels: labels.map((map) => withoutEmptyKey(map)),
+  mode: fc.record({ kind: fc.constant('replicated'), replicas: fc.nat(1_000_000) }),
+  task: taskSpecs,
+  update: updateConfig,
+  rollback: updateConfig,
+  endpoint: fc.record({ mode: fc.constantFrom('vip', 'dnsrr'), ports }),
+});
+
+export const nodeSpecs: fc.Arbitrary<NodeSpec> = fc.record({
+  labels: labels.map((map) => withoutEmptyKey(map)),
+  role: fc.constantFrom('worker', 'manager'),
+  availability: fc.constantFrom('active', 'pause', 'drain'),
+});
+
+export const networkSpecs: fc.Arbitrary<NetworkSpec> = fc.record({
+  name,
+  labels: labels.map((map) => withoutEmptyKey(map)),
+  driver: fc.constant('overlay'),
+  internal: fc.boolean(),
+  attachable: fc.boolean(),
+  subnet: fc.oneof(fc.constant(''), cidr),
+  mtu: fc.nat(9_000),
+});
+
+const fileSpecs = fc.record({
+  name,
+  labels: labels.map((map) => withoutEmptyKey(map)),
+  data: fc.uint8Array({ minLength: 1, maxLength: 20 }),
+});
+export const secretSpecs: fc.Arbitrary<SecretSpec> = fileSpecs;
+export const configSpecs: fc.Arbitrary<ConfigSpec> = fileSpecs;
+
+export const clusterSpecs: fc.Arbitrary<ClusterSpec> = fc.record({
+  labels: labels.map((map) => withoutEmptyKey(map)),
+  taskHistoryLimit: uint32,
+  heartbeatPeriodMs: fc.nat().map((value) => value + 100),
+  nodeDownAfterMs: fc.nat().map((value) => value + 500),
+  nodeCertificateExpiryMs: fc.nat().map((value) => value + 3_600_000),
+  overlayPool: cidr,
+  gatewayPool: cidr,
+  ingressPool: cidr,
+  vxlanPort: fc.integer({ min: 1_024, max: 49_151 }),
+});
+
+export { labels };
+
+function plusOne(value: number): number {
+  return value + 1;
+}
+
+function withoutEmptyKey(map: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(map).filter(([key]) => key !== ''));
+}
