@@ -87,8 +87,9 @@ export class Cluster {
     await this.allReady(first);
   }
 
-  /** Waits until every host of the lab is a ready node, and every manager a Raft member. */
+  /** Waits until every host of the lab is a ready node, and every manager a Raft member with a vote. */
   async allReady(on: Host): Promise<void> {
+    const managers = this.#nodes.filter(({ place }) => place.role === 'manager').length;
     await waitUntil(
       {
         what: `all ${this.#nodes.length} nodes to be ready (see swarmctl node ls)`,
@@ -104,9 +105,20 @@ export class Cluster {
               (place.role !== 'manager' || row.manager !== undefined),
           ),
         );
-        return ready ? true : undefined;
+        return ready && (await this.#voters(on)) === managers ? true : undefined;
       },
     );
+  }
+
+  /** Raft members with a vote, as a manager sees them. */
+  async #voters(on: Host): Promise<number> {
+    const { code, stdout } = await on.exec(
+      ['swarmctl', 'swarm', 'raft', 'status', '--format', 'json'],
+      { okCodes: [0, 1, 2, 3, 4] },
+    );
+    if (code !== 0) return 0;
+    const [status] = JSON.parse(stdout) as { members: { role: string }[] }[];
+    return status?.members.filter((member) => member.role === 'voter').length ?? 0;
   }
 
   /** `swarmctl node ls` as a manager answers it; empty while it cannot answer. */
