@@ -1,4 +1,5 @@
 /** The driver as its user sees it: a replicated log of opaque entries, and a state machine fed by it. */
+import type { Clock, Logger } from '@swarmd/base';
 
 export interface RaftMember {
   readonly raftId: number;
@@ -19,6 +20,7 @@ export interface RaftTls {
 export interface AppliedEntry {
   readonly index: number;
   readonly term: number;
+  /** Empty for Raft's own entries (a new leader's first, membership changes): nothing to apply. */
   readonly data: Uint8Array;
 }
 
@@ -60,6 +62,15 @@ export interface RaftOptions {
   readonly timing?: RaftTiming;
   /** Entries between two snapshots; 10,000 unless said otherwise. */
   readonly snapshotEvery?: number;
+}
+
+export interface RaftDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Of the worker's entry; `worker.ts` beside this package's sources unless said otherwise. */
+  readonly workerUrl?: URL;
+  /** Folder of `swarm/v1/raft.proto`; found beside sources or bundle unless said otherwise. */
+  readonly protoDir?: string;
 }
 
 export interface PeerProgress {
@@ -105,9 +116,17 @@ export interface Raft extends AsyncDisposable {
    * in flight: nothing happened), `unknown-outcome` (leadership lost meanwhile).
    */
   propose(data: Uint8Array, signal: AbortSignal): Promise<number>;
-  /** Resolves once the local state machine has everything that was committed when it was called. */
+  /**
+   * Resolves once the local state machine has everything that was committed when it was called.
+   * Works on every member. A new leader should await it before it acts on the state.
+   * @throws SwarmError `deadline-exceeded` without quorum.
+   */
   readBarrier(signal: AbortSignal): Promise<void>;
-  /** Leader only. Resolves once the change is applied. */
+  /**
+   * Leader only. Resolves once the change is applied.
+   * @throws SwarmError as `propose`; `not-found`, `already-exists`, `failed-precondition` when the
+   * change makes no sense or would endanger the cluster now.
+   */
   changeMembership(change: MembershipChange, signal: AbortSignal): Promise<void>;
   /** Leader only; to the most advanced voter unless `to` is given. */
   transferLeadership(to: number | undefined, signal: AbortSignal): Promise<void>;

@@ -11,14 +11,14 @@ import { damaged } from './damage.ts';
 import type { Database } from './database.ts';
 import {
   decodeHeader,
-  decodeJsonRecord,
+  decodeIdentity,
+  decodeSnapshotRecord,
   HEADER_KEY,
   IDENTITY_KEY,
   snapshotKey,
   type LogHeader,
   type LogIdentity,
   type SnapshotRecord,
-  type StoredIdentity,
 } from './header.ts';
 import type { HighWaterReading } from './high-water.ts';
 import { decodeEntry, entryKey, keyIndex } from './record.ts';
@@ -72,9 +72,7 @@ export async function readStoredLog(
 
 async function checkIdentity(source: Source, wanted: LogIdentity): Promise<void> {
   const { directory, database, cipher } = source;
-  const stored = decodeJsonRecord<StoredIdentity>(
-    (await read(database, IDENTITY_KEY)) ?? Buffer.alloc(0),
-  );
+  const stored = decodeIdentity((await read(database, IDENTITY_KEY)) ?? Buffer.alloc(0));
   if (stored === undefined) throw damaged(directory, 'its identity is missing or unreadable');
   if (stored.format !== FORMAT) {
     throw refused(directory, `has format ${stored.format}, this program writes ${FORMAT}`);
@@ -152,7 +150,7 @@ async function readSnapshots(source: Source, header: LogHeader): Promise<Snapsho
   const snapshots: SnapshotRecord[] = [];
   const range = { gte: snapshotKey(0), lte: snapshotKey(Number.MAX_SAFE_INTEGER) };
   for await (const value of database.values(range)) {
-    const record = decodeJsonRecord<SnapshotRecord>(value);
+    const record = decodeSnapshotRecord(value);
     if (record === undefined) throw damaged(directory, 'the record of a snapshot is unreadable');
     snapshots.push(record);
   }

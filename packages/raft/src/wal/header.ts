@@ -104,12 +104,20 @@ export function encodeJsonRecord(value: StoredIdentity | SnapshotRecord): Buffer
   return withCrc(Buffer.from(JSON.stringify(value)));
 }
 
-/** undefined when the record is damaged. The checksum vouches for the shape. */
-export function decodeJsonRecord<T extends StoredIdentity | SnapshotRecord>(
-  value: Uint8Array,
-): T | undefined {
+/** undefined when the record is damaged. */
+export function decodeIdentity(value: Uint8Array): StoredIdentity | undefined {
+  return decodeJsonRecord(value) as StoredIdentity | undefined;
+}
+
+/** undefined when the record is damaged. */
+export function decodeSnapshotRecord(value: Uint8Array): SnapshotRecord | undefined {
+  return decodeJsonRecord(value) as SnapshotRecord | undefined;
+}
+
+/** The checksum vouches for the shape. */
+function decodeJsonRecord(value: Uint8Array): unknown {
   const content = checked(value);
-  return content === undefined ? undefined : (JSON.parse(content.toString()) as T);
+  return content === undefined ? undefined : JSON.parse(content.toString());
 }
 
 export const EMPTY_CONF: ConfState = {

@@ -36,6 +36,7 @@ export class SnapshotWriter implements AsyncDisposable {
   readonly #cipher: RecordCipher | undefined;
   readonly #hash: Hash = createHash('sha256');
   #frames = 0;
+  #position = 0;
   #open = true;
 
   private constructor(path: string, file: FileHandle, cipher: RecordCipher | undefined) {
@@ -47,7 +48,7 @@ export class SnapshotWriter implements AsyncDisposable {
   static async create(path: string, cipher: RecordCipher | undefined): Promise<SnapshotWriter> {
     const file = await open(temporary(path), 'w', 0o600);
     const writer = new SnapshotWriter(path, file, cipher);
-    await file.write(Buffer.concat([MAGIC, Buffer.from([cipher === undefined ? 0 : SEALED])]));
+    await writer.#write([MAGIC, Buffer.from([cipher === undefined ? 0 : SEALED])]);
     return writer;
   }
 
@@ -63,7 +64,7 @@ export class SnapshotWriter implements AsyncDisposable {
     const head = Buffer.alloc(8);
     head.writeUInt32BE(stored.length, 0);
     head.writeUInt32BE(crc32(stored, crc32(number)), 4);
-    await this.#file.writev([head, stored]);
+    await this.#write([head, stored]);
     addToDigest(this.#hash, plain);
     this.#frames += 1;
   }
@@ -75,13 +76,23 @@ export class SnapshotWriter implements AsyncDisposable {
     const head = Buffer.alloc(8);
     head.writeUInt32BE(END, 0);
     head.writeUInt32BE(crc32(trailer), 4);
-    await this.#file.writev([head, trailer]);
+    await this.#write([head, trailer]);
     await this.#file.sync();
     this.#open = false;
     await this.#file.close();
     await rename(temporary(this.#path), this.#path);
     await syncFolder(dirname(this.#path));
     return { sha256: sha256.toString('hex'), frames: this.#frames };
+  }
+
+  /** A write that failed half-way is written over by the next one. */
+  async #write(buffers: readonly Uint8Array[]): Promise<void> {
+    const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    const { bytesWritten } = await this.#file.writev([...buffers], this.#position);
+    if (bytesWritten !== bytes) {
+      throw new SwarmError('internal', `${this.#path}: ${bytesWritten} of ${bytes} bytes written`);
+    }
+    this.#position += bytes;
   }
 
   /** Removes what was written unless it was finished. */

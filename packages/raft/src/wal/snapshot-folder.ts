@@ -3,6 +3,8 @@ import { mkdirSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { SwarmError } from '@swarmd/base';
+
 import type { EntryId } from '../core/types.ts';
 import type { RecordCipher } from './cipher.ts';
 import type { SnapshotDescriptor, SnapshotRecord } from './header.ts';
@@ -39,9 +41,12 @@ export class SnapshotFolder {
     return { descriptor, file: fileName(descriptor), ...digest };
   }
 
-  /** @throws SwarmError `data-loss`, see `readFrames`. */
-  frames(record: SnapshotRecord, from = 0): AsyncGenerator<Buffer, SnapshotDigest> {
-    return readFrames(join(this.#path, record.file), this.#cipher, from);
+  /** @throws SwarmError `data-loss`, see `readFrames`; also when it is another snapshot's file. */
+  async *frames(record: SnapshotRecord, from = 0): AsyncGenerator<Buffer, SnapshotDigest> {
+    const path = join(this.#path, record.file);
+    const digest = yield* readFrames(path, this.#cipher, from);
+    if (digest.sha256 === record.sha256) return digest;
+    throw new SwarmError('data-loss', `the snapshot ${path} is not the one that was written`);
   }
 
   /** Removes every file but those of `kept`; left-overs of a crash too. */

@@ -1,0 +1,71 @@
+/** From a folder to a member that is ready to run: opens and checks the log, or founds a cluster. */
+import type { RaftConfig, ConfState, HardState } from '../core/types.ts';
+import { productionConfig } from '../core/config.ts';
+import { MemoryLog } from '../core/memory-log.ts';
+import { RaftCore } from '../core/raft-core.ts';
+import type { Random } from '@swarmd/base';
+import { recordCipher } from '../wal/cipher.ts';
+import { EMPTY_CONF, type SnapshotRecord } from '../wal/header.ts';
+import { LogStore } from '../wal/log-store.ts';
+import { SnapshotFolder } from '../wal/snapshot-folder.ts';
+import { bootstrapEntry, MemberBook } from './membership.ts';
+import type { RaftOptions } from './types.ts';
+
+export interface Booted {
+  readonly store: LogStore;
+  readonly folder: SnapshotFolder;
+  readonly log: MemoryLog;
+  readonly hard: HardState;
+  readonly core: RaftCore;
+  readonly book: MemberBook;
+  /** To be restored before anything else. */
+  readonly snapshot: SnapshotRecord | undefined;
+}
+
+/** @throws SwarmError see `LogStore.open`. */
+export async function boot(options: RaftOptions, random: Random): Promise<Booted> {
+  const { directory, clusterId, nodeId, raftId, encryptionKey } = options;
+  const cipher = encryptionKey === undefined ? undefined : recordCipher(encryptionKey);
+  const { store, stored } = await LogStore.open({
+    directory,
+    identity: { clusterId, nodeId, raftId },
+    start: options.start === 'restart' ? 'restart' : 'create',
+    cipher,
+  });
+  try {
+    const folder = new SnapshotFolder(directory, cipher);
+    await folder.clean(store.snapshots);
+    const snapshot = stored.snapshots.at(-1);
+    let { hard } = stored.header;
+    const log = new MemoryLog({
+      ...(snapshot && { snapshot: snapshot.descriptor }),
+      base: stored.header.compacted,
+      entries: stored.entries,
+    });
+    if (options.start === 'bootstrap' && log.last() === 0) {
+      const append = [bootstrapEntry({ raftId, nodeId, address: options.advertise })];
+      hard = { term: 1, vote: 0, commit: 1 };
+      await store.write({ hard, append, sync: true });
+      log.append(append);
+    }
+    const config = configOf(options, snapshot?.descriptor.index ?? 0);
+    const conf: ConfState = snapshot?.descriptor.confState ?? EMPTY_CONF;
+    const core = new RaftCore({ config, random, log, hard, conf });
+    const book = new MemberBook(snapshot?.descriptor ?? { members: [], removed: [] });
+    return { store, folder, log, hard, core, book, snapshot };
+  } catch (error) {
+    await store[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function configOf(options: RaftOptions, applied: number): RaftConfig {
+  const config = productionConfig(options.raftId, applied);
+  const { timing } = options;
+  if (timing === undefined) return config;
+  return {
+    ...config,
+    heartbeatTicks: timing.heartbeatTicks,
+    electionTicks: timing.electionTicks,
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * The one place that knows the order persist -> send -> apply.
+ *
+ * Inputs are stepped as they come; once per event-loop turn the core is asked what to do. Messages
+ * that promise nothing leave at once, in parallel with the write; those that promise durability
+ * (votes, acknowledgements, also to ourselves) leave when the write is done.
+ */
+import type { RaftCore } from '../core/raft-core.ts';
+import type { HardState, Input, Message, Ready, Role, StepOutcome } from '../core/types.ts';
+import type { Persister } from './persister.ts';
+
+export interface DriverPorts {
+  send(messages: readonly Message[]): void;
+  /** What a Ready says about proposals, reads, roles and committed entries. */
+  onReady(ready: Ready): void;
+  /** The snapshot of this Ready is durable. */
+  onInstalled(ready: Ready): void;
+  onTurn(): void;
+  /** An assertion of the core failed, or a port threw. */
+  onFailure(error: unknown): void;
+}
+
+export class Driver {
+  readonly #core: RaftCore;
+  readonly #ports: DriverPorts;
+  #persister: Persister | undefined;
+  #scheduled = false;
+  #stopped = false;
+  role: Role = 'follower';
+  leader = 0;
+  term: number;
+
+  constructor(core: RaftCore, hard: HardState, ports: DriverPorts) {
+    this.#core = core;
+    this.#ports = ports;
+    this.term = hard.term;
+  }
+
+  attach(persister: Persister): void {
+    this.#persister = persister;
+  }
+
+  step(input: Input): StepOutcome {
+    if (this.#stopped) return 'noLeader';
+    try {
+      return this.#core.step(input);
+    } catch (error) {
+      this.#fail(error);
+      return 'noLeader';
+    } finally {
+      this.#schedule();
+    }
+  }
+
+  /** Takes what the core has to say now instead of at the end of the turn. */
+  turn(): void {
+    if (this.#stopped) return;
+    try {
+      for (let ready = this.#core.ready(); ready !== null; ready = this.#core.ready()) {
+        this.#handle(ready);
+      }
+      this.#ports.onTurn();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** To be called by the persister. */
+  persisted(readys: readonly Ready[]): void {
+    for (const ready of readys) {
+      if (ready.snapshot !== undefined) this.#ports.onInstalled(ready);
+      this.#ports.send(ready.messagesAfterPersist);
+      this.step({ kind: 'persisted', seq: ready.seq });
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #handle(ready: Ready): void {
+    if (ready.soft !== undefined) ({ role: this.role, leader: this.leader } = ready.soft);
+    if (ready.hard !== undefined) ({ term: this.term } = ready.hard);
+    this.#ports.send(ready.messages);
+    this.#persister?.add(ready);
+    this.#ports.onReady(ready);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#stopped) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.turn();
+    });
+  }
+
+  #fail(error: unknown): void {
+    this.#stopped = true;
+    this.#ports.onFailure(error);
+  }
+}

@@ -1,0 +1,405 @@
+/**
+ * One member, whole: log, core, driver, transport and the half of the state machine that lives on
+ * this side of the thread border. It wires; the rules are in the parts.
+ */
+import {
+  assert,
+  errorMessage,
+  SwarmError,
+  type Clock,
+  type Logger,
+  type Random,
+} from '@swarmd/base';
+
+import type { ConfChange, Ready, SnapshotMessage, SnapshotMeta } from '../core/types.ts';
+import type { SnapshotDescriptor, SnapshotRecord } from '../wal/header.ts';
+import { Applier } from './applier.ts';
+import { boot, type Booted } from './boot.ts';
+import { Driver } from './driver.ts';
+import { HIGH_WATER_SYNC_MS, SNAPSHOT_EVERY, STOP_HANDOVER_MS } from './limits.ts';
+import { MemberBook } from './membership.ts';
+import { Persister } from './persister.ts';
+import { Requests } from './requests.ts';
+import { SnapshotFeeder } from './snapshot-feeder.ts';
+import { SnapshotTaker } from './snapshot-taker.ts';
+import { bestSuccessor, isNews, publicStatus } from './status.ts';
+import { Ticker } from './ticker.ts';
+import { raftService } from './transport/proto.ts';
+import { Transport } from './transport/transport.ts';
+import type { RaftOptions, RaftStatus } from './types.ts';
+import { Watchdog } from './watchdog.ts';
+import type { FromWorker, ToWorker, WorkerStart } from './worker-protocol.ts';
+
+export interface ReplicaPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  post(message: FromWorker): void;
+  /** This member cannot go on; called once. */
+  onFailure(error: unknown): void;
+}
+
+export class Replica implements AsyncDisposable {
+  readonly #ports: ReplicaPorts;
+  readonly #options: RaftOptions;
+  readonly #booted: Booted;
+  readonly #driver: Driver;
+  readonly #persister: Persister;
+  readonly #applier: Applier;
+  readonly #transport: Transport;
+  readonly #requests: Requests;
+  readonly #taker: SnapshotTaker;
+  readonly #feeder: SnapshotFeeder;
+  readonly #watchdog: Watchdog;
+  #book: MemberBook;
+  #ticker: Ticker | undefined;
+  #posted: RaftStatus | undefined;
+  #highWaterSyncedAt = 0;
+  /** Snapshots that were fetched and are not installed yet, by index. */
+  readonly #received = new Map<number, SnapshotRecord>();
+  #restores: Promise<void> = Promise.resolve();
+  #restoresLeft = 0;
+  #onProgress: () => void = () => undefined;
+  #stopped = false;
+
+  private constructor(start: WorkerStart, booted: Booted, ports: ReplicaPorts) {
+    this.#ports = ports;
+    this.#options = start.options;
+    this.#booted = booted;
+    this.#book = booted.book;
+    const { clock, logger, random } = ports;
+    const snapshotIndex = booted.snapshot?.descriptor.index ?? 0;
+    this.#driver = new Driver(booted.core, booted.hard, {
+      send: (messages) => this.#transport.send(messages),
+      onReady: (ready) => this.#onReady(ready),
+      onInstalled: (ready) => this.#onInstalled(ready),
+      onTurn: () => this.#postStatus('news'),
+      onFailure: (error) => this.#fail(error),
+    });
+    this.#persister = this.#makePersister();
+    this.#driver.attach(this.#persister);
+    this.#applier = this.#makeApplier(snapshotIndex);
+    this.#requests = new Requests({
+      clock,
+      random,
+      step: (input) => this.#driver.step(input),
+      status: () => booted.core.status(),
+      book: () => this.#book,
+      postStatus: () => this.#postStatus('news'),
+      post: (message) => ports.post(message),
+    });
+    this.#taker = this.#makeTaker(snapshotIndex);
+    this.#feeder = new SnapshotFeeder({
+      folder: booted.folder,
+      begin: (index) => ports.post({ kind: 'restoreBegin', index }),
+      frame: (frame) => ports.post({ kind: 'restoreFrame', frame }),
+      end: () => ports.post({ kind: 'restoreEnd' }),
+    });
+    this.#watchdog = new Watchdog({
+      clock,
+      logger,
+      ping: () => ports.post({ kind: 'ping' }),
+      handOver: () => this.#handOver(),
+    });
+    this.#transport = this.#makeTransport(start);
+  }
+
+  /** Opens the log; `run` does the rest. @throws SwarmError see `LogStore.open`. */
+  static async open(start: WorkerStart, ports: ReplicaPorts): Promise<Replica> {
+    const booted = await boot(start.options, ports.random);
+    return new Replica(start, booted, ports);
+  }
+
+  /**
+   * Brings the state machine to where the log says it was, then takes part in the cluster. A sole
+   * voter also commits what it had not known to be committed: there is nobody else to tell.
+   */
+  async run(): Promise<void> {
+    const { snapshot, hard, core, log } = this.#booted;
+    if (snapshot !== undefined) await this.#feeder.feed(snapshot);
+    await this.#untilApplied(hard.commit);
+    if (this.#stopped) return;
+    this.#transport.update(this.#book.members());
+    await this.#transport.listen();
+    const { raftId, timing } = this.#options;
+    const { clock, logger } = this.#ports;
+    this.#ticker = new Ticker(clock, timing?.tickMs ?? DEFAULT_TICK_MS, () => this.#tick());
+    const { voters } = core.confState();
+    if (voters.length === 1 && voters[0] === raftId) {
+      this.#driver.step({ kind: 'campaign' });
+      await this.#untilApplied(log.last() + 1);
+    }
+    this.#postStatus('all');
+    this.#ports.post({ kind: 'ready' });
+    const { applied } = this.#applier;
+    logger.info({ raftId, first: log.first(), last: log.last(), applied }, 'Raft member runs');
+  }
+
+  receive(message: Exclude<ToWorker, { kind: 'stop' }>): void {
+    switch (message.kind) {
+      case 'propose':
+      case 'read':
+      case 'forgetRead':
+      case 'change':
+      case 'transfer':
+        this.#requests.receive(message);
+        break;
+      case 'tls':
+        this.#transport.replaceTls(message.tls);
+        break;
+      case 'applied':
+        this.#applier.acknowledged(message.index);
+        break;
+      case 'restored':
+        this.#feeder.restored();
+        break;
+      case 'restoreCredit':
+        this.#feeder.credit();
+        break;
+      case 'snapshotBegin':
+        this.#taker.begin(message.index);
+        break;
+      case 'snapshotFrame':
+        this.#taker.frame(message.frame);
+        break;
+      case 'snapshotEnd':
+        this.#taker.end();
+        break;
+      case 'pong':
+        this.#watchdog.pong();
+        break;
+    }
+  }
+
+  /** A leader hands over first, so that the others need not wait for an election. */
+  async retire(): Promise<void> {
+    if (this.#driver.role !== 'leader' || this.#stopped) return;
+    if (!this.#handOver()) return;
+    const deadline = this.#ports.clock.monotonic() + STOP_HANDOVER_MS;
+    while (this.#driver.role === 'leader' && this.#ports.clock.monotonic() < deadline) {
+      await new Promise<void>((resolve) => this.#ports.clock.after(10, resolve));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    this.#ticker?.[Symbol.dispose]();
+    this.#driver.stop();
+    this.#feeder.stop();
+    this.#onProgress();
+    await this.#transport[Symbol.asyncDispose]();
+    await this.#taker.stop();
+    await this.#persister.stop();
+    await this.#booted.store[Symbol.asyncDispose]();
+  }
+
+  async #untilApplied(index: number): Promise<void> {
+    this.#driver.turn();
+    while (this.#applier.applied < index && !this.#stopped) {
+      await new Promise<void>((resolve) => (this.#onProgress = resolve));
+    }
+  }
+
+  #onReady(ready: Ready): void {
+    const { role, leader, term } = this.#driver;
+    this.#requests.onReady(ready, leader);
+    if (ready.snapshot !== undefined) this.#onSnapshotAccepted(ready.snapshot);
+    this.#applier.push(ready.committed);
+    if (ready.soft === undefined) return;
+    this.#requests.onRole(this.#options.raftId, { role, leader });
+    this.#ports.logger.info({ role, leader, term }, 'Raft role');
+  }
+
+  /** The core has switched to the snapshot's membership; so does everything beside it. */
+  #onSnapshotAccepted(meta: SnapshotMeta): void {
+    const record = this.#received.get(meta.index);
+    assert(record !== undefined, `snapshot ${meta.index} was fetched before it was accepted`);
+    this.#applier.supersede(meta.index);
+    this.#book = new MemberBook(record.descriptor);
+    this.#transport.update(this.#book.members());
+    this.#restoresLeft += 1;
+  }
+
+  #onInstalled(ready: Ready): void {
+    const record = this.#booted.store.snapshots.at(-1);
+    assert(record?.descriptor.index === ready.snapshot?.index && record, 'the snapshot is kept');
+    this.#received.delete(record.descriptor.index);
+    this.#taker.installed(record.descriptor.index);
+    this.#ports.logger.info({ index: record.descriptor.index }, 'installing a snapshot');
+    this.#restores = this.#restores
+      .then(() => this.#feeder.feed(record))
+      .then(() => {
+        this.#restoresLeft -= 1;
+        if (this.#restoresLeft === 0) this.#applier.restored(record.descriptor.index);
+      })
+      .catch((error: unknown) => this.#fail(error));
+  }
+
+  #onConfChange(change: ConfChange, index: number): void {
+    this.#driver.step({ kind: 'applyConfChange', index, change });
+    this.#book.apply(change);
+    this.#transport.update(this.#book.members());
+    const removed = change.steps.filter((step) => step.kind === 'remove').map((step) => step.id);
+    for (const raftId of removed) this.#transport.remove(raftId);
+    this.#driver.turn();
+    this.#requests.changeApplied(index);
+    if (removed.includes(this.#options.raftId)) this.#leaveSoon();
+  }
+
+  #onSnapshotFetched(message: SnapshotMessage, record: SnapshotRecord): void {
+    const { index } = message.snapshot;
+    this.#received.set(index, record);
+    this.#driver.step({ kind: 'message', message });
+    // At once: what the main thread acknowledges from now on may be older than the snapshot.
+    this.#driver.turn();
+    if (!this.#applier.restoring) this.#received.delete(index);
+  }
+
+  #handOver(): boolean {
+    const to = bestSuccessor(this.#booted.core.status());
+    if (to !== undefined) this.#driver.step({ kind: 'transfer', to });
+    return to !== undefined;
+  }
+
+  #tick(): void {
+    this.#driver.step({ kind: 'tick' });
+    this.#persister.flushCommit();
+    this.#requests.tick();
+    this.#transport.tick();
+    const leads = this.#driver.role === 'leader';
+    this.#watchdog.check({ leads, writeAgeMs: this.#persister.writeAgeMs });
+    this.#postStatus('all');
+    const now = this.#ports.clock.monotonic();
+    if (now - this.#highWaterSyncedAt < HIGH_WATER_SYNC_MS) return;
+    this.#highWaterSyncedAt = now;
+    this.#booted.store.syncHighWater().catch((error: unknown) => this.#fail(error));
+  }
+
+  /** `news`: only what `onStatus` tells of; `all`: also when an index has moved. */
+  #postStatus(what: 'news' | 'all'): void {
+    const status = publicStatus(this.#booted.core.status(), this.#book.members());
+    const before = this.#posted;
+    const news = isNews(before, status);
+    const moved = before?.commit !== status.commit || before.applied !== status.applied;
+    const led = status.progress.length > 0;
+    if (!news && (what === 'news' || !(moved || led))) return;
+    this.#posted = status;
+    this.#ports.post({ kind: 'status', status });
+  }
+
+  /** Removed from the cluster: what is under way to the others still leaves. */
+  #leaveSoon(): void {
+    this.#ports.clock.after(LEAVE_DELAY_MS, () => this.#onRemoved());
+  }
+
+  #onRemoved(): void {
+    const { raftId, clusterId } = this.#options;
+    this.#fail(
+      new SwarmError(
+        'failed-precondition',
+        `Raft member ${raftId} was removed from cluster ${clusterId}; to take part again the node ` +
+          'must join anew, with an empty folder and a new Raft id',
+      ),
+    );
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#driver.stop();
+    this.#ports.logger.error({ error: errorMessage(error) }, 'Raft member stops itself');
+    this.#ports.onFailure(error);
+  }
+
+  #makePersister(): Persister {
+    const { store, log, hard } = this.#booted;
+    return new Persister({
+      store,
+      log,
+      hard,
+      clock: this.#ports.clock,
+      received: (meta) => {
+        const record = this.#received.get(meta.index);
+        assert(record !== undefined, `snapshot ${meta.index} was fetched before it is installed`);
+        return record;
+      },
+      onPersisted: (readys) => this.#driver.persisted(readys),
+      onSnapshotKept: () => this.#cleanSnapshots(),
+      onFailure: (error) => this.#fail(error),
+    });
+  }
+
+  #makeApplier(applied: number): Applier {
+    return new Applier(applied, {
+      post: (batch) => this.#ports.post({ kind: 'apply', batch }),
+      takeDone: (entries) => this.#requests.takeDone(entries),
+      onConfChange: (change, index) => this.#onConfChange(change, index),
+      onApplied: (index) => {
+        this.#driver.step({ kind: 'applied', index });
+        this.#onProgress();
+        if (!this.#applier.restoring) this.#taker.consider(index);
+      },
+    });
+  }
+
+  #makeTaker(snapshotIndex: number): SnapshotTaker {
+    const { folder, log } = this.#booted;
+    return new SnapshotTaker(snapshotIndex, {
+      folder,
+      every: this.#options.snapshotEvery ?? SNAPSHOT_EVERY,
+      ask: () => this.#ports.post({ kind: 'takeSnapshot' }),
+      credit: () => this.#ports.post({ kind: 'snapshotCredit' }),
+      describe: (index) => this.#describe(index),
+      compactionPoint: (wanted) => {
+        const index = Math.max(wanted, log.first() - 1);
+        return { index, term: log.term(index) ?? 0 };
+      },
+      keep: (taken) => this.#persister.addTaken(taken),
+      onFailure: (error) => this.#fail(error),
+    });
+  }
+
+  #describe(index: number): SnapshotDescriptor {
+    const { core, log } = this.#booted;
+    const term = log.term(index);
+    assert(term !== undefined && index === this.#applier.applied, `snapshot of entry ${index}`);
+    const members = this.#book.members();
+    return { index, term, confState: core.confState(), members, removed: this.#book.removed() };
+  }
+
+  #cleanSnapshots(): void {
+    if (this.#transport.fetching || this.#taker.writing) return;
+    const kept = [...this.#booted.store.snapshots, ...this.#transport.snapshotsInUse()];
+    kept.push(...this.#received.values());
+    this.#booted.folder.clean(kept).catch((error: unknown) => {
+      this.#ports.logger.warn({ error: errorMessage(error) }, 'old snapshots were not removed');
+    });
+  }
+
+  #makeTransport(start: WorkerStart): Transport {
+    const { options, protoDir } = start;
+    const { clock, random, logger } = this.#ports;
+    const { folder, store, core } = this.#booted;
+    return new Transport({
+      options,
+      service: raftService(protoDir),
+      clock,
+      random,
+      logger,
+      folder,
+      snapshots: () => store.snapshots,
+      member: (raftId) => this.#book.get(raftId),
+      isRemoved: (raftId) => this.#book.isRemoved(raftId),
+      onMessage: (message) => this.#driver.step({ kind: 'message', message }),
+      onSnapshotFetched: (message, record) => this.#onSnapshotFetched(message, record),
+      onUnreachable: (peer) => this.#driver.step({ kind: 'unreachable', peer }),
+      onSnapshotOutcome: (peer, ok) => this.#driver.step({ kind: 'snapshotStatus', peer, ok }),
+      onRemoved: () => this.#onRemoved(),
+      committed: () => core.status().commit,
+    });
+  }
+}
+
+const DEFAULT_TICK_MS = 50;
+/** Long enough for the last heartbeats and acknowledgements. */
+const LEAVE_DELAY_MS = 500;

@@ -1,0 +1,154 @@
+/** What the main thread asks of this member: proposals, reads, membership changes, transfers. */
+import type { Clock, Random } from '@swarmd/base';
+
+import type { Entry, Input, Ready, Role, Status } from '../core/types.ts';
+import { checkChange, confChangeOf, type MemberBook } from './membership.ts';
+import { notLeader, PendingProposals, PendingTransfers, wireError } from './pending.ts';
+import { Reads } from './reads.ts';
+import { bestSuccessor } from './status.ts';
+import type { MembershipChange } from './types.ts';
+import type { ApplyBatch, FromWorker, ToWorker, WireError } from './worker-protocol.ts';
+
+export type Request = Extract<
+  ToWorker,
+  { kind: 'propose' | 'read' | 'forgetRead' | 'change' | 'transfer' }
+>;
+
+export interface RequestsPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  step(input: Input): void;
+  status(): Status;
+  book(): MemberBook;
+  /** A caller that is told of a change must find it in the status. */
+  postStatus(): void;
+  post(message: FromWorker): void;
+}
+
+export class Requests {
+  readonly #ports: RequestsPorts;
+  readonly #proposals: PendingProposals;
+  readonly #transfers: PendingTransfers;
+  readonly #reads: Reads;
+
+  constructor(ports: RequestsPorts) {
+    this.#ports = ports;
+    const { clock, random } = ports;
+    const pending = {
+      clock,
+      refuse: (id: number, error: WireError) => this.#refuse(fromCoreId(id), error),
+      done: (id: number) => {
+        ports.postStatus();
+        ports.post({ kind: 'done', id: fromCoreId(id) });
+      },
+    };
+    this.#proposals = new PendingProposals(pending);
+    this.#transfers = new PendingTransfers(pending);
+    this.#reads = new Reads(Math.floor(random.next() * 2 ** 48), {
+      clock,
+      ask: (attempt) => ports.step({ kind: 'readIndex', id: readId(attempt) }),
+      answer: (id, index) => ports.post({ kind: 'readIndex', id, index }),
+    });
+  }
+
+  receive(request: Request): void {
+    const { id } = request;
+    switch (request.kind) {
+      case 'propose':
+        this.#ports.step({ kind: 'propose', id: coreId(id), data: new Uint8Array(request.data) });
+        break;
+      case 'read':
+        this.#reads.add(id);
+        break;
+      case 'forgetRead':
+        this.#reads.forget(id);
+        break;
+      case 'change':
+        this.#change(id, request.change);
+        break;
+      case 'transfer':
+        this.#transfer(id, request.to);
+        break;
+    }
+  }
+
+  /** Before the Ready's committed entries are handed on. */
+  onReady(ready: Ready, leader: number): void {
+    for (const proposal of ready.proposed) this.#proposals.entered(proposal);
+    for (const { id, why } of ready.dropped) {
+      // Reads are asked again with the next ticks.
+      if (!isReadId(id)) this.#proposals.dropped(id, why, leader);
+    }
+    for (const { id, index } of ready.reads) this.#reads.confirmed(attemptOf(id), index);
+  }
+
+  /** After them: what a former leader still waits for has an unknown outcome. */
+  onRole(self: number, now: { role: Role; leader: number }): void {
+    this.#transfers.leaderIs(now.leader, self);
+    if (now.role !== 'leader') this.#proposals.leadershipLost();
+  }
+
+  takeDone(entries: readonly Entry[]): ApplyBatch['done'] {
+    const done = this.#proposals.takeDone(entries);
+    return done.map(({ id, index }) => ({ id: fromCoreId(id), index }));
+  }
+
+  /** The membership change at `index` is in effect. */
+  changeApplied(index: number): void {
+    this.#proposals.changeApplied(index);
+  }
+
+  tick(): void {
+    this.#reads.retry();
+    this.#transfers.expire();
+  }
+
+  #change(id: number, change: MembershipChange): void {
+    const status = this.#ports.status();
+    const book = this.#ports.book();
+    if (status.role !== 'leader') {
+      this.#refuse(id, notLeader(status.leader));
+      return;
+    }
+    const refusal = checkChange(change, book, status);
+    if (refusal !== undefined) {
+      this.#refuse(id, wireError(refusal));
+      return;
+    }
+    this.#proposals.expectChange(coreId(id));
+    const confChange = confChangeOf(change, book);
+    this.#ports.step({ kind: 'proposeConfChange', id: coreId(id), change: confChange });
+  }
+
+  #transfer(id: number, wanted: number | undefined): void {
+    const status = this.#ports.status();
+    if (status.role !== 'leader') {
+      this.#refuse(id, notLeader(status.leader));
+      return;
+    }
+    const to = wanted ?? bestSuccessor(status);
+    if (to === undefined) {
+      const message = 'no other voter answers that leadership could be handed to';
+      this.#refuse(id, { code: 'failed-precondition', message });
+      return;
+    }
+    if (to === status.id || !status.conf.voters.includes(to)) {
+      const message = `Raft member ${to} cannot take over: it is no other voter`;
+      this.#refuse(id, { code: 'failed-precondition', message });
+      return;
+    }
+    this.#transfers.add(coreId(id));
+    this.#ports.step({ kind: 'transfer', to });
+  }
+
+  #refuse(id: number, error: WireError): void {
+    this.#ports.post({ kind: 'refused', id, error });
+  }
+}
+
+// The core has one space of ids for proposals and reads: even ones are proposals.
+const coreId = (id: number): number => id * 2;
+const fromCoreId = (id: number): number => id / 2;
+const readId = (attempt: number): number => attempt * 2 + 1;
+const isReadId = (id: number): boolean => id % 2 === 1;
+const attemptOf = (id: number): number => (id - 1) / 2;

@@ -1,0 +1,84 @@
+/**
+ * The main thread's half of the state machine: applies batches as they come, reads pictures for
+ * snapshots frame by frame as the worker has room, and restores.
+ */
+import type { StateMachine } from './types.ts';
+import { unpackBatch } from './apply-batch.ts';
+import { packChunks, unpackChunks } from './chunk-frames.ts';
+import type { FromWorker, ToWorker } from './worker-protocol.ts';
+
+type FeedMessage = Extract<
+  FromWorker,
+  {
+    kind:
+      'apply' | 'takeSnapshot' | 'snapshotCredit' | 'restoreBegin' | 'restoreFrame' | 'restoreEnd';
+  }
+>;
+
+export class StateMachineFeed {
+  readonly #machine: StateMachine;
+  readonly #post: (message: ToWorker) => void;
+  #applied = 0;
+  #picture: Iterator<ArrayBuffer> | undefined;
+  #restoring: { readonly index: number; readonly frames: ArrayBuffer[] } | undefined;
+
+  constructor(machine: StateMachine, post: (message: ToWorker) => void) {
+    this.#machine = machine;
+    this.#post = post;
+  }
+
+  /** Index of the last entry that the state machine has. */
+  get applied(): number {
+    return this.#applied;
+  }
+
+  /** Whatever the state machine throws comes through: it can then not be trusted any more. */
+  handle(message: FeedMessage): void {
+    switch (message.kind) {
+      case 'apply': {
+        const entries = unpackBatch(message.batch);
+        this.#machine.apply(entries);
+        this.#applied = message.batch.first + entries.length - 1;
+        this.#post({ kind: 'applied', index: this.#applied });
+        break;
+      }
+      case 'takeSnapshot':
+        this.#picture = packChunks(this.#machine.snapshot());
+        this.#post({ kind: 'snapshotBegin', index: this.#applied });
+        break;
+      case 'snapshotCredit':
+        this.#sendFrame();
+        break;
+      case 'restoreBegin':
+        this.#restoring = { index: message.index, frames: [] };
+        break;
+      case 'restoreFrame':
+        this.#restoring?.frames.push(message.frame);
+        this.#post({ kind: 'restoreCredit' });
+        break;
+      case 'restoreEnd':
+        this.#restore();
+        break;
+    }
+  }
+
+  #sendFrame(): void {
+    const next = this.#picture?.next();
+    if (next === undefined) return;
+    if (next.done === true) {
+      this.#picture = undefined;
+      this.#post({ kind: 'snapshotEnd' });
+      return;
+    }
+    this.#post({ kind: 'snapshotFrame', frame: next.value });
+  }
+
+  #restore(): void {
+    const restoring = this.#restoring;
+    if (restoring === undefined) return;
+    this.#restoring = undefined;
+    this.#machine.restore(unpackChunks(restoring.frames), restoring.index);
+    this.#applied = restoring.index;
+    this.#post({ kind: 'restored' });
+  }
+}

@@ -1,0 +1,219 @@
+/** The receiving half: the Raft gRPC server of this member. It admits only members. */
+import {
+  Metadata,
+  Server,
+  status,
+  type ServerReadableStream,
+  type ServerWritableStream,
+  type ServiceClientConstructor,
+} from '@grpc/grpc-js';
+
+import { errorMessage, SwarmError, type Logger } from '@swarmd/base';
+
+import type { EntryId, Message } from '../../core/types.ts';
+import type { MemberInfo } from '../../wal/header.ts';
+import { GRPC_MESSAGE_MAX_BYTES, KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS } from '../limits.ts';
+import type { RaftTls } from '../types.ts';
+import { peerIdentity, ServerTls } from './credentials.ts';
+import { decodeMessage } from './message-codec.ts';
+import type {
+  WireDelivery,
+  WireFetchRequest,
+  WireHello,
+  WireMessage,
+  WireSnapshotFrame,
+} from './wire.ts';
+
+/** Trailer of a refusal for ever: the caller's raft id was removed from the cluster. */
+export const REMOVED_TRAILER = 'swarm-raft-removed';
+
+export type SnapshotCall = ServerWritableStream<WireFetchRequest, WireSnapshotFrame>;
+
+export interface ListenerContext {
+  readonly service: ServiceClientConstructor;
+  readonly self: { readonly clusterId: string; readonly raftId: number };
+  readonly logger: Logger;
+  /** What the applied membership knows of a raft id. */
+  member(raftId: number): MemberInfo | undefined;
+  isRemoved(raftId: number): boolean;
+  onHello(peer: MemberInfo): void;
+  onMessage(message: Message): void;
+  /** Writes the frames of a snapshot and ends the call. */
+  serveSnapshot(call: SnapshotCall, request: { from: number; last: EntryId }): void;
+}
+
+type Authenticated = Pick<SnapshotCall, 'getAuthContext'>;
+
+interface Refusal {
+  readonly code: status;
+  readonly details: string;
+  readonly metadata?: Metadata;
+}
+
+export class Listener implements AsyncDisposable {
+  readonly #context: ListenerContext;
+  readonly #server: Server;
+  readonly #tls: ServerTls;
+  /** How to end the streams of a peer, by raft id. */
+  readonly #streams = new Map<number, Set<(refusal: Refusal) => void>>();
+  #port = 0;
+
+  constructor(context: ListenerContext, tls: RaftTls) {
+    this.#context = context;
+    this.#tls = new ServerTls(tls);
+    this.#server = new Server({
+      'grpc.max_receive_message_length': GRPC_MESSAGE_MAX_BYTES,
+      'grpc.max_send_message_length': GRPC_MESSAGE_MAX_BYTES,
+      'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
+      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    });
+    this.#server.addService(context.service.service, {
+      Deliver: (
+        call: ServerReadableStream<WireDelivery, object>,
+        end: (refusal: Refusal | null, value?: object) => void,
+      ) => this.#deliver(call, end),
+      FetchSnapshot: (call: SnapshotCall) => this.#fetchSnapshot(call),
+    });
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** @throws SwarmError `failed-precondition` when the address cannot be listened on. */
+  async listen(address: { host: string; port: number }): Promise<void> {
+    const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+    const target = `${host}:${address.port}`;
+    this.#port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(target, this.#tls.credentials(), (cause, port) => {
+        if (cause === null) resolve(port);
+        else {
+          const why = `cannot listen for Raft on ${target}: ${errorMessage(cause)}`;
+          reject(new SwarmError('failed-precondition', why, { cause }));
+        }
+      });
+    });
+  }
+
+  replaceTls(tls: RaftTls): void {
+    this.#tls.replace(tls);
+  }
+
+  /** Ends the streams of a member that was removed, telling it so. */
+  dropRemoved(raftId: number): void {
+    for (const end of this.#streams.get(raftId) ?? []) end(removed(raftId));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#server.forceShutdown();
+    return Promise.resolve();
+  }
+
+  #deliver(
+    call: ServerReadableStream<WireDelivery, object>,
+    end: (refusal: Refusal | null, value?: object) => void,
+  ): void {
+    let from: number | undefined;
+    let ended = false;
+    const finish = (refusal: Refusal | null): void => {
+      if (ended) return;
+      ended = true;
+      if (from !== undefined) this.#streams.get(from)?.delete(finish);
+      end(refusal, {});
+    };
+    call.on('data', (delivery: WireDelivery) => {
+      if (ended) return;
+      if (from === undefined) {
+        const refusal = this.#refuseHello(call, delivery.hello ?? undefined);
+        if (refusal !== undefined || !delivery.hello) {
+          finish(refusal ?? null);
+          return;
+        }
+        from = delivery.hello.from;
+        this.#register(from, finish);
+        this.#context.onHello(memberOf(delivery.hello));
+        call.sendMetadata(new Metadata());
+      }
+      for (const message of delivery.messages ?? []) this.#receive(message, from);
+    });
+    call.on('end', () => finish(null));
+    call.on('error', () => finish(null));
+    call.on('cancelled', () => finish(null));
+  }
+
+  #register(from: number, finish: (refusal: Refusal) => void): void {
+    const streams = this.#streams.get(from) ?? new Set();
+    this.#streams.set(from, streams.add(finish));
+  }
+
+  #receive(wire: WireMessage, from: number): void {
+    const message = decodeMessage(wire);
+    if (
+      message === undefined ||
+      message.from !== from ||
+      message.to !== this.#context.self.raftId
+    ) {
+      this.#context.logger.warn({ from, message: wire.kind }, 'dropped a malformed Raft message');
+      return;
+    }
+    this.#context.onMessage(message);
+  }
+
+  #refuseHello(call: Authenticated, hello: WireHello | undefined): Refusal | undefined {
+    const { self } = this.#context;
+    if (hello === undefined) {
+      return { code: status.INVALID_ARGUMENT, details: 'the stream must start with hello' };
+    }
+    const refusal = this.#refusePeer(call, hello);
+    if (refusal !== undefined) return refusal;
+    if (hello.to !== self.raftId) {
+      const details = `this is member ${self.raftId}, not ${hello.to}`;
+      return { code: status.FAILED_PRECONDITION, details };
+    }
+    return undefined;
+  }
+
+  #refusePeer(
+    call: Authenticated,
+    claim: { clusterId: string; from: number; nodeId?: string },
+  ): Refusal | undefined {
+    const { self } = this.#context;
+    const peer = peerIdentity(call.getAuthContext().sslPeerCertificate, self.clusterId);
+    if (peer.kind === 'refused') return { code: status.PERMISSION_DENIED, details: peer.why };
+    if (claim.clusterId !== self.clusterId) {
+      const details = `this is a member of cluster ${self.clusterId}`;
+      return { code: status.FAILED_PRECONDITION, details };
+    }
+    if (this.#context.isRemoved(claim.from)) return removed(claim.from);
+    const expected = this.#context.member(claim.from)?.nodeId ?? claim.nodeId ?? peer.nodeId;
+    if (peer.nodeId !== expected) {
+      const details = `member ${claim.from} is node ${expected}, not ${peer.nodeId}`;
+      return { code: status.PERMISSION_DENIED, details };
+    }
+    return undefined;
+  }
+
+  #fetchSnapshot(call: SnapshotCall): void {
+    const { request } = call;
+    const refusal = this.#refusePeer(call, request);
+    if (refusal !== undefined || request.last === null) {
+      call.emit('error', refusal ?? { code: status.INVALID_ARGUMENT, details: 'which snapshot?' });
+      return;
+    }
+    this.#context.serveSnapshot(call, { from: request.from, last: request.last });
+  }
+}
+
+function memberOf(hello: WireHello): MemberInfo {
+  return { raftId: hello.from, nodeId: hello.nodeId, address: hello.address };
+}
+
+function removed(raftId: number): Refusal {
+  const metadata = new Metadata();
+  metadata.set(REMOVED_TRAILER, '1');
+  return {
+    code: status.FAILED_PRECONDITION,
+    details: `member ${raftId} was removed from the cluster`,
+    metadata,
+  };
+}

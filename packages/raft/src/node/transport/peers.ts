@@ -1,0 +1,75 @@
+/** The links to all peers, kept in step with the membership. */
+import type { Message } from '../../core/types.ts';
+import type { MemberInfo } from '../../wal/header.ts';
+import { PeerLink, type PeerLinkContext } from './peer-link.ts';
+
+export class Peers implements Disposable {
+  readonly #self: number;
+  readonly #context: PeerLinkContext;
+  readonly #links = new Map<number, PeerLink>();
+  /** Addresses from hello, for peers that the membership does not tell of yet. */
+  readonly #greeted = new Map<number, MemberInfo>();
+  #members: ReadonlyMap<number, MemberInfo> = new Map();
+
+  constructor(self: number, context: PeerLinkContext) {
+    this.#self = self;
+    this.#context = context;
+  }
+
+  /** The applied membership. Links to others, and to former addresses, are closed. */
+  update(members: readonly MemberInfo[]): void {
+    this.#members = new Map(members.map((member) => [member.raftId, member]));
+    for (const [raftId, link] of this.#links) {
+      const wanted = this.#find(raftId);
+      if (wanted?.address === link.peer.address) continue;
+      link[Symbol.dispose]();
+      this.#links.delete(raftId);
+    }
+  }
+
+  /** A peer introduced itself: how to answer it before the log has told who it is. */
+  greet(peer: MemberInfo): void {
+    if (this.#members.has(peer.raftId)) this.#greeted.delete(peer.raftId);
+    else this.#greeted.set(peer.raftId, peer);
+  }
+
+  /** A removed member's hello is void. */
+  forget(raftId: number): void {
+    this.#greeted.delete(raftId);
+  }
+
+  /** Where a peer can be reached, as far as is known. */
+  find(raftId: number): MemberInfo | undefined {
+    return this.#find(raftId);
+  }
+
+  send(messages: readonly Message[]): void {
+    const used = new Set<PeerLink>();
+    for (const message of messages) {
+      const link = this.#link(message.to);
+      if (link === undefined) continue;
+      link.enqueue(message);
+      used.add(link);
+    }
+    for (const link of used) link.flush();
+  }
+
+  [Symbol.dispose](): void {
+    for (const link of this.#links.values()) link[Symbol.dispose]();
+    this.#links.clear();
+  }
+
+  #find(raftId: number): MemberInfo | undefined {
+    return this.#members.get(raftId) ?? this.#greeted.get(raftId);
+  }
+
+  #link(raftId: number): PeerLink | undefined {
+    const existing = this.#links.get(raftId);
+    if (existing !== undefined) return existing;
+    const peer = this.#find(raftId);
+    if (peer === undefined || raftId === this.#self) return undefined;
+    const link = new PeerLink(peer, this.#context);
+    this.#links.set(raftId, link);
+    return link;
+  }
+}

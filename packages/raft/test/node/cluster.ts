@@ -1,0 +1,253 @@
+/** Real members on loopback, each in its worker thread, around a state machine that keeps a list. */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { silentLogger, withDeadline, type Logger } from '@swarmd/base';
+import { systemClock } from '@swarmd/base/system';
+
+import { startRaft } from '../../src/node/start-raft.ts';
+import type {
+  AppliedEntry,
+  Raft,
+  RaftOptions,
+  RaftStatus,
+  StateMachine,
+} from '../../src/node/types.ts';
+import { TestCa } from './certificates.ts';
+
+export const CLUSTER_ID = 'test-cluster';
+const WAIT_MS = 15_000;
+
+/** Keeps every proposal in order. */
+export class ListMachine implements StateMachine {
+  #items: string[] = [];
+  restoredAt = 0;
+  applied = 0;
+
+  apply(entries: readonly AppliedEntry[]): void {
+    for (const { index, data } of entries) {
+      if (index !== this.applied + 1) throw new Error(`${index} after ${this.applied}`);
+      this.applied = index;
+      if (data.length > 0) this.#items.push(Buffer.from(data).toString());
+    }
+  }
+
+  snapshot(): Iterable<Uint8Array> {
+    const items = [...this.#items];
+    return items.map((item) => Buffer.from(item));
+  }
+
+  restore(chunks: Iterable<Uint8Array>, index: number): void {
+    this.#items = [...chunks].map((chunk) => Buffer.from(chunk).toString());
+    this.restoredAt = index;
+    this.applied = index;
+  }
+
+  get items(): readonly string[] {
+    return this.#items;
+  }
+
+  get digest(): string {
+    return createHash('sha256').update(this.#items.join('\n')).digest('hex');
+  }
+}
+
+export interface TestMember {
+  readonly name: string;
+  readonly raftId: number;
+  readonly options: RaftOptions;
+  readonly machine: ListMachine;
+  readonly raft: Raft;
+}
+
+export class TestCluster implements AsyncDisposable {
+  readonly ca = new TestCa();
+  readonly directory = mkdtempSync(join(tmpdir(), 'raft-cluster-'));
+  readonly members = new Map<string, TestMember>();
+  readonly #defaults: Partial<RaftOptions>;
+  readonly #logger: Logger;
+  #lastId = 0;
+
+  constructor(defaults: Partial<RaftOptions> = {}) {
+    this.#defaults = defaults;
+    this.#logger = process.env['RAFT_TEST_LOG'] === '1' ? consoleLogger('') : silentLogger;
+  }
+
+  /** A cluster of `size` voters. */
+  static async of(size: number, defaults: Partial<RaftOptions> = {}): Promise<TestCluster> {
+    const cluster = new TestCluster(defaults);
+    try {
+      await cluster.start('m1', 'bootstrap');
+      for (let i = 2; i <= size; i += 1) await cluster.join(`m${i}`);
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async start(
+    name: string,
+    start: RaftOptions['start'],
+    more: Partial<RaftOptions> = {},
+  ): Promise<TestMember> {
+    const former = this.members.get(name)?.options;
+    const options = former ?? (await this.#optionsFor(name));
+    return await this.#run(name, { ...options, ...more, start });
+  }
+
+  /** Adds a learner, starts it, and promotes it once it has caught up. */
+  async join(name: string): Promise<TestMember> {
+    const member = await this.joinAsLearner(name);
+    await until(`${name} has caught up`, () => {
+      const progress = this.leader().raft.status().progress;
+      const own = progress.find((peer) => peer.raftId === member.raftId);
+      return own?.recentlyActive === true && own.match >= this.leader().raft.status().commit;
+    });
+    await this.leader().raft.changeMembership(
+      { kind: 'promote', raftId: member.raftId },
+      deadline(),
+    );
+    return member;
+  }
+
+  async joinAsLearner(name: string): Promise<TestMember> {
+    const options = await this.#optionsFor(name);
+    const { raftId, nodeId, advertise: address } = options;
+    const member = { raftId, nodeId, address, role: 'learner' as const };
+    const change = { kind: 'add-learner' as const, member };
+    await this.leader().raft.changeMembership(change, deadline());
+    return await this.#run(name, { ...options, start: 'join' });
+  }
+
+  member(name: string): TestMember {
+    const member = this.members.get(name);
+    if (member === undefined) throw new Error(`no member ${name}`);
+    return member;
+  }
+
+  /** Stops in good order. */
+  async stop(name: string): Promise<void> {
+    await this.member(name).raft[Symbol.asyncDispose]();
+    this.#gone(name);
+  }
+
+  async restart(name: string): Promise<TestMember> {
+    return await this.start(name, 'restart');
+  }
+
+  running(): TestMember[] {
+    return [...this.members.values()].filter((member) => !this.#stopped.has(member.name));
+  }
+
+  leader(): TestMember {
+    const leader = this.#leader();
+    if (leader === undefined) throw new Error('no leader');
+    return leader;
+  }
+
+  async untilLeader(): Promise<TestMember> {
+    return await until('there is a leader', () => this.#leader());
+  }
+
+  async untilEqual(names?: readonly string[]): Promise<void> {
+    const members = names?.map((name) => this.member(name)) ?? this.running();
+    await until('all members have applied the same', () => {
+      const applied = new Set(members.map((member) => member.machine.applied));
+      const commits = Math.max(...members.map((member) => member.raft.status().commit));
+      const digests = new Set(members.map((member) => member.machine.digest));
+      return applied.size === 1 && applied.has(commits) && digests.size === 1;
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.running().map((member) => member.raft[Symbol.asyncDispose]()));
+    rmSync(this.directory, { recursive: true, force: true });
+    this.ca[Symbol.dispose]();
+  }
+
+  readonly #stopped = new Set<string>();
+
+  #gone(name: string): void {
+    this.#stopped.add(name);
+  }
+
+  #leader(): TestMember | undefined {
+    return this.running()
+      .filter((member) => member.raft.status().role === 'leader')
+      .sort((a, b) => b.raft.status().term - a.raft.status().term)[0];
+  }
+
+  async #optionsFor(name: string): Promise<RaftOptions> {
+    this.#lastId += 1;
+    const port = await freePort();
+    return {
+      directory: join(this.directory, name),
+      clusterId: CLUSTER_ID,
+      nodeId: name,
+      raftId: this.#lastId,
+      start: 'join',
+      listen: { host: '127.0.0.1', port },
+      advertise: `127.0.0.1:${port}`,
+      tls: this.ca.issue({ cluster: CLUSTER_ID, node: name }),
+      ...this.#defaults,
+    };
+  }
+
+  async #run(name: string, options: RaftOptions): Promise<TestMember> {
+    const machine = new ListMachine();
+    const logger = this.#logger.child({ name });
+    const raft = await startRaft(options, machine, { clock: systemClock, logger });
+    const member = { name, raftId: options.raftId, options, machine, raft };
+    this.members.set(name, member);
+    this.#stopped.delete(name);
+    return member;
+  }
+}
+
+/** For calls that must succeed soon. */
+export function deadline(ms = WAIT_MS): AbortSignal {
+  return AbortSignal.timeout(ms);
+}
+
+/** Awaits a condition; its value when it holds. */
+export async function until<T>(what: string, condition: () => T | undefined | false): Promise<T> {
+  return await withDeadline({ clock: systemClock, timeoutMs: WAIT_MS, what }, async (signal) => {
+    for (;;) {
+      const value = condition();
+      if (value !== undefined && value !== false) return value;
+      signal.throwIfAborted();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  });
+}
+
+export function statusOf(member: TestMember): RaftStatus {
+  return member.raft.status();
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+function consoleLogger(name: string): Logger {
+  const at =
+    (level: string) =>
+    (fields: object, message: string): void =>
+      console.log(performance.now().toFixed(0), name, level, message, JSON.stringify(fields));
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (bindings) => consoleLogger(`${name} ${Object.values(bindings).join(' ')}`),
+  };
+}
