@@ -69,14 +69,15 @@ export const networkStates: fc.Arbitrary<NetworkState> = fc.record({
   ),
 });
 
-const contents = <T extends string>(): fc.Arbitrary<{ id: T; version: number; data: Uint8Array }> =>
-  fc.record({ id: id<T>(), version: uint, data: bytes });
+function contents<T extends string>(ids: fc.Arbitrary<T>) {
+  return unique(fc.record({ id: ids, version: uint, data: bytes }), (content) => content.id);
+}
 
 export const assignmentSets: fc.Arbitrary<AssignmentSet> = partly<AssignmentSet>(
   {
     tasks: unique(tasks, (task) => task.id),
-    secrets: unique(contents<SecretId>(), (secret) => secret.id),
-    configs: unique(contents<ConfigId>(), (config) => config.id),
+    secrets: contents(id<SecretId>()),
+    configs: contents(id<ConfigId>()),
     network: networkStates,
   },
   ['network'],
