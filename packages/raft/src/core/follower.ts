@@ -2,6 +2,7 @@
 import { unreachable } from '@swarmd/base';
 import { standForElection } from './election.ts';
 import { NO_ENTRY, type Member } from './member.ts';
+import { isNamedIn } from './membership.ts';
 import { restoreMembership } from './conf-change.ts';
 import { acknowledge } from './replication.ts';
 import {
@@ -101,7 +102,9 @@ function answerSnapshot(member: Member, message: SnapshotMessage): void {
 /** True if the snapshot replaces log and state; false if it has nothing new. */
 function restore(member: Member, snapshot: SnapshotMeta): boolean {
   const { log } = member;
-  if (snapshot.index <= log.committed || !isMember(member, snapshot)) return false;
+  if (snapshot.index <= log.committed) return false;
+  // A group that it is no part of would make it a stranger for ever.
+  if (!isNamedIn(snapshot.confState, member.id)) return false;
   if (log.matches(snapshot)) {
     // The log is the same up to there; fetching the state again would only cost time.
     log.commitTo(snapshot.index);
@@ -116,12 +119,6 @@ function restore(member: Member, snapshot: SnapshotMeta): boolean {
     }),
   );
   return true;
-}
-
-/** A snapshot of a group that this member is no part of would make it a stranger for ever. */
-function isMember(member: Member, snapshot: SnapshotMeta): boolean {
-  const { voters, learners, votersOutgoing } = snapshot.confState;
-  return [...voters, ...learners, ...votersOutgoing].includes(member.id);
 }
 
 /** An answer that says nothing but the own term, which deposes the sender. */

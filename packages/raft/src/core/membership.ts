@@ -33,6 +33,11 @@ export function confStateOf(membership: Membership): ConfState {
   };
 }
 
+/** Does a snapshot of this membership make sense to `id`? */
+export function isNamedIn(conf: ConfState, id: RaftId): boolean {
+  return [...conf.voters, ...conf.learners, ...conf.votersOutgoing].includes(id);
+}
+
 /** Sorted, because the order of a Set is its history. */
 export function ascending(ids: Iterable<RaftId>): RaftId[] {
   return [...ids].sort((a, b) => a - b);

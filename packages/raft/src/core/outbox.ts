@@ -9,6 +9,8 @@ export interface OutboxContent {
   reads: { id: number; index: number }[];
   proposed: { id: number; index: number; term: number }[];
   dropped: { id: number; why: DropReason }[];
+  /** 0, or the least index of a snapshot that a peer needs and the log does not offer. */
+  snapshotFrom: number;
 }
 
 export class Outbox {
@@ -19,7 +21,9 @@ export class Outbox {
   }
 
   isEmpty(): boolean {
-    return Object.values(this.#content).every((list: readonly unknown[]) => list.length === 0);
+    const { snapshotFrom, ...lists } = this.#content;
+    const empty = Object.values(lists).every((list: readonly unknown[]) => list.length === 0);
+    return empty && snapshotFrom === 0;
   }
 
   take(): OutboxContent {
@@ -30,5 +34,5 @@ export class Outbox {
 }
 
 function emptyContent(): OutboxContent {
-  return { messages: [], afterPersist: [], reads: [], proposed: [], dropped: [] };
+  return { messages: [], afterPersist: [], reads: [], proposed: [], dropped: [], snapshotFrom: 0 };
 }

@@ -88,10 +88,16 @@ export class ReadyMaker {
     hold: boolean,
   ): Pick<
     Ready,
-    'messages' | 'messagesAfterPersist' | 'reads' | 'proposed' | 'dropped' | 'afterPersist'
+    | 'messages'
+    | 'messagesAfterPersist'
+    | 'reads'
+    | 'proposed'
+    | 'dropped'
+    | 'snapshotFrom'
+    | 'afterPersist'
   > {
     const { id, config } = this.#member;
-    const { reads, proposed, dropped, afterPersist } = out;
+    const { reads, proposed, dropped, snapshotFrom, afterPersist } = out;
     const others = afterPersist.filter((own): own is Message => own.to !== id);
     const own = afterPersist.filter((own) => own.to === id);
     if (!config.manualLoopback && own.length > 0) this.#loopback.push({ seq: this.#seq, own });
@@ -101,6 +107,7 @@ export class ReadyMaker {
       reads,
       proposed,
       dropped,
+      ...(snapshotFrom > 0 && { snapshotFrom }),
       ...(config.manualLoopback && { afterPersist }),
     };
   }

@@ -2,6 +2,7 @@
 import { payloadBytes } from './entry-size.ts';
 import type { Member } from './member.ts';
 import type { Progress } from './progress.ts';
+import { isNamedIn } from './membership.ts';
 import type { Entry, Proposal, RaftId } from './types.ts';
 
 /** Sends what `to` is missing, or an empty append that carries the commit index. */
@@ -44,7 +45,10 @@ function sendSnapshot(member: Member, to: RaftId, progress: Progress): boolean {
   // A dead peer would hold the snapshot's resources for nothing.
   if (!progress.recentActive) return false;
   const snapshot = member.log.snapshot();
-  if (!snapshot) return false;
+  if (!snapshot || !isNamedIn(snapshot.confState, to)) {
+    member.outbox.content.snapshotFrom = member.confIndex;
+    return false;
+  }
   progress.becomeSnapshot(snapshot.index);
   member.send({ ...member.address(to), kind: 'snapshot', snapshot });
   return true;

@@ -282,6 +282,12 @@ export interface Ready {
   }[];
   /** Proposals and reads that had no effect. */
   readonly dropped: readonly { readonly id: number; readonly why: DropReason }[];
+  /**
+   * A peer needs a snapshot that `LogView.snapshot()` does not offer: none is there, or it is from
+   * before the peer became a member (who is not in a snapshot refuses it). Take one of at least
+   * this index; it is sent as soon as the LogView shows it and the peer is heard from.
+   */
+  readonly snapshotFrom?: number;
   /** Only with `manualLoopback`: everything due after the write, own messages included, in order. */
   readonly afterPersist?: readonly (Message | StoredNotice)[];
 }

@@ -1,0 +1,154 @@
+/**
+ * What must hold after every step, whatever happens (Raft paper, figure 3, and the durability that
+ * it takes for granted). Everything is checked incrementally: only what a step has changed.
+ */
+import type { ConfState, Entry, Message, RaftId, Ready, Status } from '../../core/types.ts';
+import { jointVote } from '../../core/quorum.ts';
+import { Violation } from './violation.ts';
+import type { SimDisk } from './sim-disk.ts';
+
+interface KnownEntry {
+  readonly previousTerm: number | undefined;
+  readonly content: string;
+}
+
+export interface Observed {
+  readonly id: RaftId;
+  readonly status: Status;
+  readonly conf: ConfState;
+  readonly termOf: (index: number) => number | undefined;
+}
+
+export class Invariants {
+  readonly #leaders = new Map<number, RaftId>();
+  /** By member and term. */
+  readonly #votes = new Map<string, RaftId>();
+  /** By index and term: an entry is the same everywhere, and so is what precedes it. */
+  readonly #entries = new Map<string, KnownEntry>();
+  /** By index. */
+  readonly #applied = new Map<number, { term: number; content: string }>();
+  readonly #commits = new Map<RaftId, number>();
+  #lastApplied = 0;
+
+  readonly #diskOf: (id: RaftId) => SimDisk | undefined;
+
+  constructor(diskOf: (id: RaftId) => SimDisk | undefined) {
+    this.#diskOf = diskOf;
+  }
+
+  /** The highest index that any state machine has seen. */
+  get lastApplied(): number {
+    return this.#lastApplied;
+  }
+
+  /** After every step of a member. */
+  observe(member: Observed): void {
+    const { id, status } = member;
+    const before = this.#commits.get(id) ?? 0;
+    if (status.commit < before) {
+      throw new Violation(
+        'commit-monotonic',
+        `member ${id} went from ${before} to ${status.commit}`,
+      );
+    }
+    if (status.applied > status.commit || status.commit > status.last) {
+      throw new Violation('commit-bounds', `member ${id}: ${JSON.stringify(status)}`);
+    }
+    if (status.role === 'leader') {
+      this.#oneLeader(member);
+      if (status.commit > before) this.#durableOnQuorum(member);
+    }
+    this.#commits.set(id, status.commit);
+  }
+
+  /** A crash may cost the member its knowledge of what is committed. */
+  restarted(id: RaftId): void {
+    this.#commits.delete(id);
+  }
+
+  /** Log matching, by induction over every entry that is ever written. */
+  written(id: RaftId, ready: Ready, termBefore: number | undefined): void {
+    let previousTerm = termBefore;
+    for (const entry of ready.append) {
+      const key = `${entry.index}/${entry.term}`;
+      const known = this.#entries.get(key);
+      const content = contentOf(entry);
+      if (known && known.content !== content) {
+        throw new Violation('log-matching', `entry ${key} on member ${id} has other content`);
+      }
+      if (known && known.previousTerm !== previousTerm) {
+        throw new Violation('log-matching', `entry ${key} on member ${id} has another past`);
+      }
+      this.#entries.set(key, { previousTerm, content });
+      previousTerm = entry.term;
+    }
+  }
+
+  sent(message: Message): void {
+    if (message.kind !== 'voteReply' || message.reject) return;
+    this.voted(message.from, message.term, message.to);
+  }
+
+  voted(id: RaftId, term: number, vote: RaftId): void {
+    const key = `${id}/${term}`;
+    const before = this.#votes.get(key);
+    if (before !== undefined && before !== vote) {
+      throw new Violation(
+        'one-vote',
+        `member ${id} voted for ${before} and ${vote} in term ${term}`,
+      );
+    }
+    this.#votes.set(key, vote);
+  }
+
+  applied(id: RaftId, entry: Entry): void {
+    const known = this.#applied.get(entry.index);
+    const content = contentOf(entry);
+    if (known && (known.term !== entry.term || known.content !== content)) {
+      const other = `${known.term} and ${entry.term}`;
+      throw new Violation(
+        'state-machine-safety',
+        `entry ${entry.index} of terms ${other} on ${id}`,
+      );
+    }
+    this.#applied.set(entry.index, { term: entry.term, content });
+    this.#lastApplied = Math.max(this.#lastApplied, entry.index);
+  }
+
+  #oneLeader({ id, status, termOf }: Observed): void {
+    const known = this.#leaders.get(status.term);
+    if (known === id) return;
+    if (known !== undefined) {
+      throw new Violation('election-safety', `${known} and ${id} lead term ${status.term}`);
+    }
+    this.#leaders.set(status.term, id);
+    for (const [index, { term }] of this.#applied) {
+      if (index < status.first) continue;
+      if (termOf(index) !== term) {
+        throw new Violation('leader-completeness', `leader ${id} misses entry ${term}/${index}`);
+      }
+    }
+  }
+
+  /** What a leader calls committed must be on the disks of a quorum, not only in their memory. */
+  #durableOnQuorum({ id, status, conf, termOf }: Observed): void {
+    const term = termOf(status.commit);
+    const holds = new Map<RaftId, boolean>();
+    for (const voter of [...conf.voters, ...conf.votersOutgoing]) {
+      const stored = this.#diskOf(voter)?.termOf(status.commit);
+      holds.set(voter, stored === 'covered' || (stored !== undefined && stored === term));
+    }
+    const voters = { incoming: new Set(conf.voters), outgoing: new Set(conf.votersOutgoing) };
+    if (jointVote(voters, holds) !== 'won') {
+      const where = JSON.stringify([...holds]);
+      throw new Violation(
+        'committed-is-durable',
+        `leader ${id} committed ${term}/${status.commit}, which is durable on ${where}`,
+      );
+    }
+  }
+}
+
+function contentOf(entry: Entry): string {
+  return `${entry.kind}:${Buffer.from(entry.data).toString('latin1')}`;
+}
