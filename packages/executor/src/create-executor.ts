@@ -60,20 +60,21 @@ export async function createExecutor(
   await checkProgram(conmonPath, 'install the Debian package conmon');
   const runtime = await Runtime.detect(options.runtimePath ?? '/usr/bin/crun', runtimeRoot);
   const cgroups = await Cgroups.detect(options.cgroupParent);
-  const store = await ImageStore.open(folders.stateDir);
   const scope = new Scope((name, error) => {
     logger.error(
       { work: name, error: errorMessage(error) },
       'background work of the executor failed',
     );
   });
+  const boot = await bootId();
+  const store = await ImageStore.open({ stateDir: folders.stateDir, bootId: boot, logger, scope });
   const unpackEntry =
     options.unpackEntry ?? fileURLToPath(new URL(DEFAULT_UNPACK_ENTRY, import.meta.url));
   const unpacker = scope.own(new Unpacker(unpackEntry, clock));
   const containers = new Map<string, LiveContainer>();
   return new OciExecutor({
     folders,
-    bootId: await bootId(),
+    bootId: boot,
     store,
     puller: new Puller({
       clock,

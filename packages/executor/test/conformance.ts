@@ -75,6 +75,7 @@ function images(harness: () => Harness, prepared: Make): void {
   it('pulls what is present again without harm', async () => {
     await harness().executor.pull(harness().image, signal());
     const id = await prepared({ kind: 'forever' });
+    expect((await harness().executor.restore(signal())).get(id)).toBe('created');
     await harness().executor.remove(id, signal());
   });
 

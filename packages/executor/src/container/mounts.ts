@@ -109,19 +109,19 @@ async function specMount(
   const destination = mount.target;
   switch (mount.kind) {
     case 'bind': {
-      await checkBindSource(mount);
-      return bind(destination, mount.source, mount.readOnly);
+      const isDirectory = await checkBindSource(mount);
+      return bind(destination, mount.source, accessOf(mount.readOnly, isDirectory));
     }
     case 'volume': {
       const content = await resolveInRoot(paths.merged, destination);
       if (mount.source !== '') {
         const source = await volumes.ensure(mount.source, content);
-        return bind(destination, source, mount.readOnly);
+        return bind(destination, source, accessOf(mount.readOnly, true));
       }
       const source = join(paths.volumes, String(index));
       await mkdir(paths.volumes, { recursive: true, mode: 0o711 });
       await copyUp(content, source);
-      return bind(destination, source, mount.readOnly);
+      return bind(destination, source, accessOf(mount.readOnly, true));
     }
     case 'tmpfs': {
       const size = mount.tmpfsSizeBytes > 0 ? [`size=${mount.tmpfsSizeBytes}`] : [];
@@ -141,15 +141,20 @@ async function specMount(
   }
 }
 
-function bind(destination: string, source: string, readOnly: boolean): OciMount {
-  // rro: also what is mounted below the source.
-  const access = readOnly ? ['rro'] : ['rw'];
-  return { destination, type: 'bind', source, options: ['rbind', 'rprivate', ...access] };
+function bind(destination: string, source: string, access: string): OciMount {
+  return { destination, type: 'bind', source, options: ['rbind', 'rprivate', access] };
 }
 
-async function checkBindSource(mount: MountSpec): Promise<void> {
+/** rro: also what is mounted below the source. crun takes it for directories only. */
+function accessOf(readOnly: boolean, isDirectory: boolean): string {
+  if (!readOnly) return 'rw';
+  return isDirectory ? 'rro' : 'ro';
+}
+
+/** @returns whether the source is a directory. */
+async function checkBindSource(mount: MountSpec): Promise<boolean> {
   try {
-    await stat(mount.source);
+    return (await stat(mount.source)).isDirectory();
   } catch (cause) {
     if (errnoOf(cause) !== 'ENOENT' && errnoOf(cause) !== 'ENOTDIR') throw cause;
     throw new SwarmError(

@@ -7,8 +7,7 @@ import { z } from 'zod';
 
 import { SwarmError } from '@swarmd/base';
 
-import { readIfExists } from '../files/atomic-file.ts';
-import { rename, writeFile } from 'node:fs/promises';
+import { readIfExists, writeAtomically } from '../files/atomic-file.ts';
 
 const processIdentity = z.object({ pid: z.int(), startTicks: z.number() });
 
@@ -41,10 +40,9 @@ export async function readRecord(path: string): Promise<ContainerRecord | undefi
   }
 }
 
-/** Renamed into place but not synced: after a power loss no container is left to be remembered. */
-export async function writeRecord(path: string, record: ContainerRecord): Promise<void> {
-  await writeFile(`${path}.tmp`, JSON.stringify(record), { mode: 0o600 });
-  await rename(`${path}.tmp`, path);
+/** Not synced: after a power loss no container is left to be remembered. */
+export function writeRecord(path: string, record: ContainerRecord): Promise<void> {
+  return writeAtomically(path, JSON.stringify(record), { sync: false });
 }
 
 /** Ids become file names, cgroup names and arguments. @throws SwarmError `invalid-argument`. */

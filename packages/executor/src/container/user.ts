@@ -23,7 +23,8 @@ interface Group {
 
 /**
  * Numbers need not exist in the files; names must. Without a group: the account's own and those that
- * list it as a member.
+ * list it as a member. The primary group is also a supplementary one, so that a process cannot shed
+ * it to pass a mode that shuts its group out (CVE-2022-36109 in Docker).
  * @throws SwarmError `failed-precondition` naming what is missing in the image.
  */
 export function resolveUser(
@@ -46,11 +47,12 @@ export function resolveUser(
         `group "${groupPart}" is not in the image's /etc/group`,
       );
     }
-    return { uid: account.uid, gid: group, additionalGids: [], home: account.home };
+    return { uid: account.uid, gid: group, additionalGids: [group], home: account.home };
   }
-  const additionalGids = groups
+  const others = groups
     .filter((group) => group.gid !== account.gid && group.members.includes(account.name))
     .map((group) => group.gid);
+  const additionalGids = [account.gid, ...others];
   return { uid: account.uid, gid: account.gid, additionalGids, home: account.home };
 }
 

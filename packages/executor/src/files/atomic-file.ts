@@ -1,13 +1,17 @@
 /** Files that are either the old or the new version, whatever happens while they are written. */
 import { open, readFile, rename } from 'node:fs/promises';
 
-/** Written beside, synced, renamed. */
-export async function writeAtomically(path: string, data: string | Uint8Array): Promise<void> {
+/** Written beside and renamed. With `sync` the content is on disk before the name is. */
+export async function writeAtomically(
+  path: string,
+  data: string | Uint8Array,
+  options: { sync: boolean },
+): Promise<void> {
   const temporary = `${path}.tmp`;
   const file = await open(temporary, 'w', 0o600);
   try {
     await file.writeFile(data);
-    await file.sync();
+    if (options.sync) await file.sync();
   } finally {
     await file.close();
   }

@@ -1,7 +1,11 @@
 /**
  * Images of this machine: `images/index.json` names what is whole, `images/blobs/` holds manifests
- * and configurations by digest, `l/NAME` one unpacked layer each. The index is written last, so what
- * it does not name is garbage of an interrupted pull and is removed at the next start.
+ * and configurations by digest, `l/NAME` one unpacked layer each. What the index does not name is
+ * garbage of an interrupted pull and is removed at the next start.
+ *
+ * Durability without making a pull wait for the disk: a new layer is noted together with the boot it
+ * was unpacked in. Our own death cannot harm it. Once the disk has it, the note goes; after a boot, a
+ * layer that still has it is thrown away, for it may be missing parts.
  *
  * Layer directories have names of a few characters because all of them go into one mount option
  * string, which the kernel limits to a page.
@@ -10,7 +14,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { SwarmError } from '@swarmd/base';
+import { errorMessage, SwarmError, type Logger, type Scope } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 import { z } from 'zod';
 
@@ -23,15 +27,22 @@ const storedImage = z.object({
   manifest: z.string(),
   config: z.string(),
 });
+const storedLayer = z.object({
+  /** Name of its directory. */
+  name: z.string(),
+  /** The boot it was unpacked in, as long as the disk may not have all of it. */
+  unsyncedIn: z.string().optional(),
+});
 const indexFile = z.object({
   /** By canonical reference. */
   images: z.record(z.string(), storedImage),
-  /** Directory name by diffID. */
-  layers: z.record(z.string(), z.string()),
+  /** By diffID. */
+  layers: z.record(z.string(), storedLayer),
   /** The next directory name, as a number. */
   nextLayer: z.int(),
 });
 export type StoredImage = z.infer<typeof storedImage>;
+type StoredLayer = z.infer<typeof storedLayer>;
 
 export interface LocalImage {
   readonly target: string;
@@ -40,28 +51,39 @@ export interface LocalImage {
   readonly layers: readonly string[];
 }
 
+export interface ImageStoreOptions {
+  readonly stateDir: string;
+  readonly bootId: string;
+  readonly logger: Logger;
+  /** Owns the writing back to disk. */
+  readonly scope: Scope;
+}
+
 const TEMPORARY = '.tmp-';
+/** A busy disk may take minutes to write back all that is dirty. */
+const SYNC_TIMEOUT_MS = 600_000;
 
 export class ImageStore {
   /** Holds the layer directories; overlay mounts are made with it as working directory. */
   readonly layersDir: string;
+  readonly #options: ImageStoreOptions;
   readonly #blobsDir: string;
   readonly #indexPath: string;
   readonly #images = new Map<string, StoredImage>();
-  readonly #layers = new Map<string, string>();
+  readonly #layers = new Map<string, StoredLayer>();
   #nextLayer = 1;
   #temporary = 0;
   #saving: Promise<void> = Promise.resolve();
 
-  private constructor(stateDir: string) {
-    this.layersDir = join(stateDir, 'l');
-    this.#blobsDir = join(stateDir, 'images', 'blobs', 'sha256');
-    this.#indexPath = join(stateDir, 'images', 'index.json');
+  private constructor(options: ImageStoreOptions) {
+    this.#options = options;
+    this.layersDir = join(options.stateDir, 'l');
+    this.#blobsDir = join(options.stateDir, 'images', 'blobs', 'sha256');
+    this.#indexPath = join(options.stateDir, 'images', 'index.json');
   }
 
-  /** @throws SwarmError `data-loss` when the index is damaged. */
-  static async open(stateDir: string): Promise<ImageStore> {
-    const store = new ImageStore(stateDir);
+  static async open(options: ImageStoreOptions): Promise<ImageStore> {
+    const store = new ImageStore(options);
     await mkdir(store.layersDir, { recursive: true, mode: 0o711 });
     await mkdir(store.#blobsDir, { recursive: true, mode: 0o700 });
     await store.#load();
@@ -73,15 +95,14 @@ export class ImageStore {
     return this.#layers.has(diffId);
   }
 
-  find(reference: string): StoredImage | undefined {
-    return this.#images.get(reference);
-  }
-
-  /** The image with its parsed configuration; undefined when it is not present. */
+  /**
+   * The image with its parsed configuration; undefined when it is not present.
+   * @throws SwarmError `data-loss` when parts of it are missing or damaged.
+   */
   async image(reference: string): Promise<LocalImage | undefined> {
     const stored = this.#images.get(reference);
     if (stored === undefined) return undefined;
-    const bytes = await this.blob(stored.config);
+    const bytes = await this.#blob(stored.config);
     if (bytes === undefined) {
       throw new SwarmError(
         'data-loss',
@@ -89,25 +110,16 @@ export class ImageStore {
       );
     }
     const config = parseImageConfig(bytes, `image ${reference}`);
-    const layers = config.diffIds.map((diffId) => this.#layers.get(diffId) ?? '');
+    const layers = config.diffIds.map((diffId) => this.#layers.get(diffId)?.name ?? '');
     if (layers.includes('')) {
       throw new SwarmError('data-loss', `a layer of image ${reference} is missing; pull it again`);
     }
     return { target: stored.target, config, layers };
   }
 
-  /** A stored document, checked against its digest; undefined when missing or damaged. */
-  async blob(digest: string): Promise<Buffer | undefined> {
-    const bytes = await readIfExists(this.#blobPath(digest));
-    if (bytes === undefined) return undefined;
-    return `sha256:${createHash('sha256').update(bytes).digest('hex')}` === digest
-      ? bytes
-      : undefined;
-  }
-
-  /** `bytes` must have been checked against `digest`. */
+  /** `bytes` must have been checked against `digest`; they are checked again when read. */
   putBlob(digest: string, bytes: Uint8Array): Promise<void> {
-    return writeAtomically(this.#blobPath(digest), bytes);
+    return writeAtomically(this.#blobPath(digest), bytes, { sync: false });
   }
 
   /** A path to unpack a layer into, in the same file system as its later home. */
@@ -116,59 +128,82 @@ export class ImageStore {
     return join(this.layersDir, `${TEMPORARY}${this.#temporary}`);
   }
 
-  /** Takes over an unpacked, checked directory. It counts once `commit` has been called. */
+  /** Takes over an unpacked, checked directory. It outlives us once `commit` has been called. */
   async adoptLayer(diffId: string, directory: string): Promise<void> {
     const name = this.#nextLayer.toString(36);
     this.#nextLayer += 1;
     await rename(directory, join(this.layersDir, name));
-    this.#layers.set(diffId, name);
+    this.#layers.set(diffId, { name, unsyncedIn: this.#options.bootId });
   }
 
-  /** Makes the image durable: layers are on disk before the index names them. */
+  /** Makes the image findable, for later lives too; the disk follows in the background. */
   async commit(reference: string, image: StoredImage): Promise<void> {
-    await run('sync', ['-f', this.layersDir], { timeoutMs: 300_000 });
     this.#images.set(reference, image);
-    this.#saving = this.#saving.then(
-      () => this.#save(),
-      () => this.#save(),
-    );
-    await this.#saving;
+    await this.#save({ sync: false });
+    this.#options.scope.spawn('writing layers back to disk', (signal) => this.#writeBack(signal));
   }
 
-  #save(): Promise<void> {
-    const index: z.infer<typeof indexFile> = {
-      images: Object.fromEntries(this.#images),
-      layers: Object.fromEntries(this.#layers),
-      nextLayer: this.#nextLayer,
+  async #writeBack(signal: AbortSignal): Promise<void> {
+    const unsynced = [...this.#layers].filter(([, layer]) => layer.unsyncedIn !== undefined);
+    if (unsynced.length === 0) return;
+    await run('sync', ['-f', this.layersDir], { timeoutMs: SYNC_TIMEOUT_MS, signal });
+    for (const [diffId, { name }] of unsynced) this.#layers.set(diffId, { name });
+    await this.#save({ sync: true });
+  }
+
+  /** One write after the other, each of what is known when its turn comes. */
+  #save(options: { sync: boolean }): Promise<void> {
+    const write = (): Promise<void> => {
+      const index: z.infer<typeof indexFile> = {
+        images: Object.fromEntries(this.#images),
+        layers: Object.fromEntries(this.#layers),
+        nextLayer: this.#nextLayer,
+      };
+      return writeAtomically(this.#indexPath, JSON.stringify(index), options);
     };
-    return writeAtomically(this.#indexPath, JSON.stringify(index));
+    this.#saving = this.#saving.then(write, write);
+    return this.#saving;
   }
 
   async #load(): Promise<void> {
     const bytes = await readIfExists(this.#indexPath);
     if (bytes === undefined) return;
-    const parsed = parseIndex(bytes);
-    if (parsed === undefined) {
-      throw new SwarmError(
-        'data-loss',
-        `the index of images ${this.#indexPath} is damaged; remove it to have the images pulled again`,
+    const { logger, bootId } = this.#options;
+    const index = parseIndex(bytes);
+    if (index instanceof Error) {
+      const error = errorMessage(index);
+      logger.error(
+        { path: this.#indexPath, error },
+        'the index of images is damaged; images will be pulled again',
       );
+      return;
     }
-    for (const [reference, image] of Object.entries(parsed.images))
+    for (const [reference, image] of Object.entries(index.images))
       this.#images.set(reference, image);
-    for (const [diffId, name] of Object.entries(parsed.layers)) this.#layers.set(diffId, name);
-    this.#nextLayer = parsed.nextLayer;
+    for (const [diffId, layer] of Object.entries(index.layers)) {
+      const isWhole = layer.unsyncedIn === undefined || layer.unsyncedIn === bootId;
+      if (isWhole) this.#layers.set(diffId, layer);
+    }
+    this.#nextLayer = index.nextLayer;
   }
 
   async #removeGarbage(): Promise<void> {
-    const known = new Set(this.#layers.values());
-    for (const name of await readdir(this.layersDir)) {
+    const known = new Set([...this.#layers.values()].map((layer) => layer.name));
+    const present = await readdir(this.layersDir);
+    for (const name of present) {
       if (!known.has(name)) await rm(join(this.layersDir, name), { recursive: true, force: true });
     }
-    const present = new Set(await readdir(this.layersDir));
-    for (const [diffId, name] of this.#layers) {
-      if (!present.has(name)) this.#layers.delete(diffId);
+    for (const [diffId, { name }] of this.#layers) {
+      if (!present.includes(name)) this.#layers.delete(diffId);
     }
+  }
+
+  /** A stored document, checked against its digest; undefined when missing or damaged. */
+  async #blob(digest: string): Promise<Buffer | undefined> {
+    const bytes = await readIfExists(this.#blobPath(digest));
+    if (bytes === undefined) return undefined;
+    const actual = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    return actual === digest ? bytes : undefined;
   }
 
   #blobPath(digest: string): string {
@@ -176,12 +211,10 @@ export class ImageStore {
   }
 }
 
-function parseIndex(bytes: Buffer): z.infer<typeof indexFile> | undefined {
+function parseIndex(bytes: Buffer): z.infer<typeof indexFile> | Error {
   try {
-    const parsed = indexFile.safeParse(JSON.parse(bytes.toString('utf8')));
-    return parsed.success ? parsed.data : undefined;
+    return indexFile.parse(JSON.parse(bytes.toString('utf8')));
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
+    return error instanceof Error ? error : new Error(String(error));
   }
 }

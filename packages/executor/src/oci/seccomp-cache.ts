@@ -40,7 +40,7 @@ export class SeccompCache {
     const program = await this.#runtime.seccompBpf(containerId);
     if (program === '') return;
     this.#programs.set(key, program);
-    await writeAtomically(join(this.#folder, key), program);
+    await writeAtomically(join(this.#folder, key), program, { sync: false });
   }
 
   /** A newer runtime or kernel may compile another program. */
