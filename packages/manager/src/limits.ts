@@ -36,12 +36,13 @@ export const HELLO_WAIT_MS = 10_000;
 export const SESSION_REPORTS_PER_HEARTBEAT = 2;
 /** Nodes in one report of sessions: a description is about 1 KiB. */
 export const SESSION_REPORT_MAX_NODES = 500;
-/** A node is called live while its last message is younger than so many heartbeat periods. */
-export const LIVE_HEARTBEATS = 1.5;
 /** A session that was silent for so many heartbeat periods is ended by its manager. */
 export const OVERDUE_HEARTBEATS = 5;
-/** After an election nodes have so many times `nodeDownAfterMs` to be reported by somebody. */
-export const ELECTION_GRACE_FACTOR = 2;
+/**
+ * After an election, or when their manager is lost, nodes have so many times `nodeDownAfterMs` to be
+ * reported by somebody: an agent needs one such time to notice that its manager hangs.
+ */
+export const GRACE_FACTOR = 2;
 /** Connections to agents kept for the next log request. */
 export const AGENT_CONNECTIONS_MAX = 256;
 /** A stopping leader lets another one take over first, if that goes quickly. */

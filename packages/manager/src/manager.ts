@@ -187,7 +187,7 @@ function reportSessions(core: Core): void {
       route.run<void>(
         { signal },
         {
-          here: (duties, until) => duties.liveness.report(request.live, until),
+          here: (duties, until) => duties.liveness.report(request.live, options.nodeId, until),
           there: (manager, call) => manager.leader.reportSessions(request, call),
         },
       ),

@@ -1,12 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { asId } from '@swarmd/model';
 
-import { downNode, Leases } from '../src/leadership/liveness.ts';
+import { downNode, Leases, type LeaseTerms } from '../src/leadership/liveness.ts';
 import { aNode } from './support/objects.ts';
 
 const id = asId('node', 'n');
+const manager = asId('node', 'm');
 const node = aNode('n');
-const at = (monotonicMs: number, firstLeaseMs = 6_000) => ({ monotonicMs, firstLeaseMs });
+const at = (nowMs: number, lost: readonly string[] = []): LeaseTerms => ({
+  nowMs,
+  graceMs: 6_000,
+  isLost: (reporter) => lost.includes(reporter),
+});
 
 describe('leases of nodes', () => {
   it('a ready node without lease gets one: an election disturbs nobody', () => {
@@ -18,8 +23,8 @@ describe('leases of nodes', () => {
 
   it('a report extends it, an older report does not shorten it', () => {
     const leases = new Leases();
-    leases.extend(id, 5_000);
-    leases.extend(id, 4_000);
+    leases.extend(id, 5_000, manager);
+    leases.extend(id, 4_000, manager);
     expect(leases.expired([node], at(4_999))).toEqual([]);
     expect(leases.isLive(id, 4_999)).toBe(true);
     expect(leases.expired([node], at(5_000))).toEqual([node]);
@@ -28,15 +33,23 @@ describe('leases of nodes', () => {
 
   it('time in which the leader stood still does not count', () => {
     const leases = new Leases();
-    leases.extend(id, 5_000);
+    leases.extend(id, 5_000, manager);
     leases.extendAll(10_000);
     expect(leases.expired([node], at(14_999))).toEqual([]);
     expect(leases.expired([node], at(15_000))).toEqual([node]);
   });
 
+  it('a node that lost its manager has time to find another one, once', () => {
+    const leases = new Leases();
+    leases.extend(id, 5_000, manager);
+    expect(leases.expired([node], at(5_000, ['m']))).toEqual([]);
+    expect(leases.expired([node], at(10_999, ['m']))).toEqual([]);
+    expect(leases.expired([node], at(11_000, ['m']))).toEqual([node]);
+  });
+
   it('only ready nodes go down', () => {
     const leases = new Leases();
-    leases.extend(id, 0);
+    leases.extend(id, 0, manager);
     const down = downNode(node, { now: 42, silentMs: 3_000 });
     expect(down.status).toMatchObject({
       state: 'down',

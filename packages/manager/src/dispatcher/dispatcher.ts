@@ -18,7 +18,7 @@ import type { Commit, Store } from '@swarmd/store';
 
 import { theCluster } from '../control/cluster.ts';
 import type { LeaderRoute } from '../leadership/leader-route.ts';
-import { LIVE_HEARTBEATS, NODE_KNOWN_WAIT_MS, OVERDUE_HEARTBEATS } from '../limits.ts';
+import { NODE_KNOWN_WAIT_MS, OVERDUE_HEARTBEATS } from '../limits.ts';
 import { writeStatuses, type StatusReport } from '../leadership/task-statuses.ts';
 import { concerns, interestsOf } from './interests.ts';
 import { Outbox } from './outbox.ts';
@@ -77,17 +77,17 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** Sessions that said something lately. Ends those that were silent for too long. */
-  liveSessions(): Session[] {
+  /** Sessions that said something the leader was not told of. Ends those silent for too long. */
+  heardSessions(): Session[] {
     const { heartbeatPeriodMs } = theCluster(this.#options.store.view).spec;
     const now = this.#options.clock.monotonic();
-    const live: Session[] = [];
+    const heard: Session[] = [];
     for (const session of this.#sessions.values()) {
       const silentMs = now - session.heardAt;
-      if (silentMs <= heartbeatPeriodMs * LIVE_HEARTBEATS) live.push(session);
+      if (session.heardAt > session.toldAt) heard.push(session);
       else if (silentMs > heartbeatPeriodMs * OVERDUE_HEARTBEATS) session.end(overdue(silentMs));
     }
-    return live;
+    return heard;
   }
 
   /** Nodes whose session ended since the last call and that have no other one here. */

@@ -1,7 +1,7 @@
 /**
- * Tells the leader which nodes this manager hears: at every report period those heard lately, at
- * once when a session begins or ends and when the leader changes. A report that fails is repeated
- * with the next one.
+ * Tells the leader which nodes this manager hears: at every report period those heard since the last
+ * report, at once when a session begins or ends and when the leader changes. What a failed report
+ * should have told is told by the next one.
  */
 import type { LiveNode } from '@swarmd/api';
 import { errorMessage, type Clock, type Logger } from '@swarmd/base';
@@ -54,20 +54,25 @@ export class SessionReporter {
 
   async #report(signal: AbortSignal): Promise<void> {
     const { dispatcher, report } = this.#options;
-    const live = dispatcher.liveSessions();
+    const live = dispatcher.heardSessions();
     const lost = dispatcher.takeLost();
     for (let at = 0; at < live.length || (at === 0 && lost.length > 0);) {
       const part = live.slice(at, at + SESSION_REPORT_MAX_NODES);
-      const told = part.map((session) => ({ session, live: session.live() }));
+      const told = part.map((session) => ({
+        session,
+        live: session.live(),
+        heardAt: session.heardAt,
+      }));
       await report({ live: told.map((one) => one.live), lost: at === 0 ? lost : [] }, signal);
-      for (const one of told) settle(one.session, one.live);
+      for (const one of told) settle(one.session, one.live, one.heardAt);
       at += SESSION_REPORT_MAX_NODES;
     }
   }
 }
 
 /** The description is news no more, unless another one came while the report was under way. */
-function settle(session: Session, told: LiveNode): void {
+function settle(session: Session, told: LiveNode, heardAt: number): void {
+  session.toldAt = heardAt;
   if (told.description === undefined) return;
   if (session.live().description === told.description) session.descriptionIsNews = false;
 }

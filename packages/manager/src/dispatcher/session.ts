@@ -16,6 +16,8 @@ export class Session {
   interests: Interests | undefined;
   /** Monotonic milliseconds of its last message. */
   heardAt: number;
+  /** `heardAt` of the last report that the leader took. */
+  toldAt = Number.NEGATIVE_INFINITY;
   /** True until the leader has taken note of the description. */
   descriptionIsNews = true;
   readonly #clock: Clock;

@@ -28,9 +28,9 @@ export async function openDuties(
   scope: Scope,
   signal: AbortSignal,
 ): Promise<Duties> {
-  const { store, clock, logger } = options;
+  const { store, raft, clock, logger } = options;
   await ensureInitialObjects(store, options.initial, signal);
-  const liveness = scope.own(new NodeLiveness({ store, clock, logger, scope }));
+  const liveness = scope.own(new NodeLiveness({ store, raft, clock, logger, scope }));
   scope.own(new ServiceLoop(options));
   scope.own(new PromotionLoop(options));
   return { liveness };

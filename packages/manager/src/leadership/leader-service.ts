@@ -23,7 +23,8 @@ export function createLeaderService(options: {
       store.update((tx) => writeStatuses(tx, request, clock.now()), lead(call).signal),
     reportSessions: async ({ live }, call) => {
       const { duties, signal } = lead(call);
-      await duties.liveness.report(live, signal);
+      if (call.peer === undefined) throw new SwarmError('unauthenticated', 'only managers report');
+      await duties.liveness.report(live, call.peer.nodeId, signal);
     },
   };
 }

@@ -1,35 +1,58 @@
 /**
  * Which nodes are alive, decided from leases (pure). A lease is extended by every report of a
  * manager that hears the node; a node whose lease ran out is DOWN. Leases are not replicated: a new
- * leader gives every ready node a fresh one, so that a change of leader disturbs nobody.
+ * leader gives every ready node a fresh one, so that a change of leader disturbs nobody. A node
+ * whose manager is lost with it gets time to find another manager, once.
  */
 import type { Node, NodeId } from '@swarmd/model';
 
-export class Leases {
-  readonly #expiry = new Map<NodeId, number>();
+interface Lease {
+  readonly untilMs: number;
+  /** The manager that reported it last; undefined for first leases. */
+  readonly reporter: NodeId | undefined;
+}
 
-  /** Times are monotonic milliseconds. */
-  extend(id: NodeId, untilMs: number): void {
-    this.#expiry.set(id, Math.max(untilMs, this.#expiry.get(id) ?? 0));
+/** Times are monotonic milliseconds. */
+export interface LeaseTerms {
+  readonly nowMs: number;
+  /** For ready nodes that have no lease yet, and for those whose manager is lost. */
+  readonly graceMs: number;
+  readonly isLost: (manager: NodeId) => boolean;
+}
+
+export class Leases {
+  readonly #leases = new Map<NodeId, Lease>();
+
+  extend(id: NodeId, untilMs: number, reporter?: NodeId): void {
+    const known = this.#leases.get(id);
+    this.#leases.set(id, { untilMs: Math.max(untilMs, known?.untilMs ?? 0), reporter });
   }
 
   isLive(id: NodeId, nowMs: number): boolean {
-    return (this.#expiry.get(id) ?? 0) > nowMs;
+    return (this.#leases.get(id)?.untilMs ?? 0) > nowMs;
   }
 
   /** After the leader itself stood still: nobody could report meanwhile. */
   extendAll(byMs: number): void {
-    for (const [id, expiry] of this.#expiry) this.#expiry.set(id, expiry + byMs);
+    for (const [id, lease] of this.#leases) {
+      this.#leases.set(id, { ...lease, untilMs: lease.untilMs + byMs });
+    }
   }
 
-  /** Ready nodes whose lease ran out. One without a lease gets `firstLeaseMs` from now. */
-  expired(nodes: Iterable<Node>, now: { monotonicMs: number; firstLeaseMs: number }): Node[] {
+  /** Ready nodes whose lease ran out. */
+  expired(nodes: Iterable<Node>, terms: LeaseTerms): Node[] {
+    const { nowMs, graceMs, isLost } = terms;
     const down: Node[] = [];
     for (const node of nodes) {
       if (node.status.state !== 'ready') continue;
-      const expiry = this.#expiry.get(node.id);
-      if (expiry === undefined) this.extend(node.id, now.monotonicMs + now.firstLeaseMs);
-      else if (expiry <= now.monotonicMs) down.push(node);
+      const lease = this.#leases.get(node.id);
+      if (lease === undefined) {
+        this.extend(node.id, nowMs + graceMs);
+      } else if (lease.untilMs <= nowMs) {
+        const orphan = lease.reporter !== undefined && isLost(lease.reporter);
+        if (orphan) this.extend(node.id, nowMs + graceMs);
+        else down.push(node);
+      }
     }
     return down;
   }

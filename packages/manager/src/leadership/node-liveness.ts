@@ -6,10 +6,11 @@
 import type { LiveNode } from '@swarmd/api';
 import { errorMessage, type Clock, type Logger, type Scope, type Timer } from '@swarmd/base';
 import type { Node, NodeId } from '@swarmd/model';
+import type { Raft } from '@swarmd/raft';
 import type { Store, Transaction } from '@swarmd/store';
 
 import { theCluster } from '../control/cluster.ts';
-import { ELECTION_GRACE_FACTOR } from '../limits.ts';
+import { GRACE_FACTOR } from '../limits.ts';
 import { sameValue } from '../same-value.ts';
 import { downNode, Leases } from './liveness.ts';
 
@@ -23,49 +24,66 @@ export class NodeLiveness implements Disposable {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #scope: Scope;
+  readonly #raft: Raft;
   readonly #leases = new Leases();
   #timer: Timer | undefined;
   #checkedAt: number;
 
-  constructor(options: { store: Store; clock: Clock; logger: Logger; scope: Scope }) {
+  constructor(options: { store: Store; raft: Raft; clock: Clock; logger: Logger; scope: Scope }) {
     this.#store = options.store;
+    this.#raft = options.raft;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#scope = options.scope;
     this.#checkedAt = this.#clock.monotonic();
-    this.#check(theCluster(this.#store.view).spec.nodeDownAfterMs * ELECTION_GRACE_FACTOR);
+    this.#check();
   }
 
   [Symbol.dispose](): void {
     this.#timer?.cancel();
   }
 
-  /** Extends the leases at once; resolves when what is new of the nodes is committed. */
-  async report(live: readonly LiveNode[], signal: AbortSignal): Promise<void> {
+  /**
+   * `reporter`: the manager that hears them. Extends the leases at once; resolves when what is new of
+   * the nodes is committed.
+   */
+  async report(live: readonly LiveNode[], reporter: NodeId, signal: AbortSignal): Promise<void> {
     const { view } = this.#store;
     const until = this.#clock.monotonic() + theCluster(view).spec.nodeDownAfterMs;
     const news: LiveNode[] = [];
     for (const session of live) {
       const node = view.get('node', session.nodeId);
       if (node === undefined) continue;
-      this.#leases.extend(session.nodeId, until);
+      this.#leases.extend(session.nodeId, until, reporter);
       if (refreshed(node, session, 0) !== node) news.push(session);
     }
     if (news.length === 0) return;
     await this.#store.update((tx) => writeNews(tx, news, this.#clock.now()), signal);
   }
 
-  #check(firstLeaseMs: number): void {
+  #check(): void {
     const { heartbeatPeriodMs, nodeDownAfterMs } = theCluster(this.#store.view).spec;
     const periodMs = heartbeatPeriodMs / CHECKS_PER_HEARTBEAT;
     const now = this.#clock.monotonic();
     const lateMs = now - this.#checkedAt - periodMs;
     this.#checkedAt = now;
     if (lateMs > periodMs * STALL_PERIODS) this.#leases.extendAll(lateMs);
-    const { view } = this.#store;
-    const down = this.#leases.expired(view.list('node'), { monotonicMs: now, firstLeaseMs });
+    const down = this.#leases.expired(this.#store.view.list('node'), {
+      nowMs: now,
+      graceMs: nodeDownAfterMs * GRACE_FACTOR,
+      isLost: (manager) => this.#isLost(manager),
+    });
     if (down.length > 0) this.#writeDown(down, nodeDownAfterMs);
-    this.#timer = this.#clock.after(periodMs, () => this.#check(nodeDownAfterMs));
+    this.#timer = this.#clock.after(periodMs, () => this.#check());
+  }
+
+  /** A manager that left Raft, or that has not answered this leader lately. */
+  #isLost(manager: NodeId): boolean {
+    const { raftId, members, progress } = this.#raft.status();
+    const member = members.find((one) => one.nodeId === manager);
+    if (member === undefined) return true;
+    if (member.raftId === raftId) return false;
+    return progress.some((one) => one.raftId === member.raftId && !one.recentlyActive);
   }
 
   #writeDown(down: readonly Node[], silentMs: number): void {
