@@ -41,9 +41,12 @@ test('three members: replicate, read everywhere, restart a follower', async () =
   await cluster.restart(follower.name);
   await cluster.untilEqual();
   expect(cluster.member(follower.name).machine.items).toHaveLength(201);
-  expect(cluster.leader().raft.status().members.map((m) => m.role)).toEqual(
-    Array.from({ length: 3 }, () => 'voter'),
-  );
+  expect(
+    cluster
+      .leader()
+      .raft.status()
+      .members.map((m) => m.role),
+  ).toEqual(Array.from({ length: 3 }, () => 'voter'));
 });
 
 test('a follower refuses to propose and says who leads', async () => {

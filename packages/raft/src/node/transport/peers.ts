@@ -3,11 +3,17 @@ import type { Message } from '../../core/types.ts';
 import type { MemberInfo } from '../../wal/header.ts';
 import { PeerLink, type PeerLinkContext } from './peer-link.ts';
 
+/** Many more than a cluster has managers. */
+const GREETED_MAX = 64;
+
 export class Peers implements Disposable {
   readonly #self: number;
   readonly #context: PeerLinkContext;
   readonly #links = new Map<number, PeerLink>();
-  /** Addresses from hello, for peers that the membership does not tell of yet. */
+  /**
+   * From hello: peers that the membership does not tell of yet, and members that have moved since.
+   * Without this a member that moved could not be reached to commit its new address.
+   */
   readonly #greeted = new Map<number, MemberInfo>();
   #members: ReadonlyMap<number, MemberInfo> = new Map();
 
@@ -18,19 +24,23 @@ export class Peers implements Disposable {
 
   /** The applied membership. Links to others, and to former addresses, are closed. */
   update(members: readonly MemberInfo[]): void {
-    this.#members = new Map(members.map((member) => [member.raftId, member]));
-    for (const [raftId, link] of this.#links) {
-      const wanted = this.#find(raftId);
-      if (wanted?.address === link.peer.address) continue;
-      link[Symbol.dispose]();
-      this.#links.delete(raftId);
+    for (const { raftId, address } of members) {
+      // What the log says now is newer than any hello.
+      if (this.#members.get(raftId)?.address !== address) this.#greeted.delete(raftId);
     }
+    this.#members = new Map(members.map((member) => [member.raftId, member]));
+    this.#closeOutdated();
   }
 
-  /** A peer introduced itself: how to answer it before the log has told who it is. */
+  /** A peer introduced itself. */
   greet(peer: MemberInfo): void {
-    if (this.#members.has(peer.raftId)) this.#greeted.delete(peer.raftId);
-    else this.#greeted.set(peer.raftId, peer);
+    if (this.#greeted.size >= GREETED_MAX && !this.#greeted.has(peer.raftId)) return;
+    if (this.#members.get(peer.raftId)?.address === peer.address) {
+      this.#greeted.delete(peer.raftId);
+    } else {
+      this.#greeted.set(peer.raftId, peer);
+    }
+    this.#closeOutdated();
   }
 
   /** A removed member's hello is void. */
@@ -60,7 +70,15 @@ export class Peers implements Disposable {
   }
 
   #find(raftId: number): MemberInfo | undefined {
-    return this.#members.get(raftId) ?? this.#greeted.get(raftId);
+    return this.#greeted.get(raftId) ?? this.#members.get(raftId);
+  }
+
+  #closeOutdated(): void {
+    for (const [raftId, link] of this.#links) {
+      if (this.#find(raftId)?.address === link.peer.address) continue;
+      link[Symbol.dispose]();
+      this.#links.delete(raftId);
+    }
   }
 
   #link(raftId: number): PeerLink | undefined {
