@@ -41,7 +41,7 @@ export function planFor(chance: Chance): Plan {
   };
   return {
     voters: Array.from({ length: size }, (_, position) => position + 1),
-    faultyMs: 4000,
+    faultyMs: 2500,
     network: {
       drop: maybe(0.6, () => chance.next() * 0.2, 0),
       duplicate: maybe(0.4, () => chance.next() * 0.2, 0),

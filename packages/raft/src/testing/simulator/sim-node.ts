@@ -6,6 +6,7 @@ import { RaftCore } from '../../core/raft-core.ts';
 import type {
   ConfState,
   Entry,
+  HardState,
   Input,
   Message,
   RaftConfig,
@@ -23,6 +24,7 @@ export interface NodeWorld {
   send(parcel: Parcel): void;
   stepped(node: SimNode): void;
   wrote(node: SimNode, ready: Ready): void;
+  durable(node: SimNode, hard: HardState): void;
   applied(node: SimNode, entry: Entry): void;
   acknowledged(id: number, index: number): void;
   readServed(id: number, applied: number): void;
@@ -156,7 +158,11 @@ export class SimNode {
     const { index } = this.#snapshot.meta;
     if (index < snapshotFrom && snapshotFrom <= this.#state.index) this.#takeSnapshot();
     // What is still to be applied is covered by the snapshot.
-    if (ready.snapshot) this.#toApply = [];
+    if (ready.snapshot) {
+      this.#toApply = [];
+      this.#unwritten.clear();
+      this.#unwritten.set(ready.snapshot.index, ready.snapshot.term);
+    }
     if (ready.committed.length > 0) this.#enqueueApply(ready.committed);
     this.#write(ready);
   }
@@ -186,6 +192,7 @@ export class SimNode {
         for (const { index, term } of append) {
           if (this.#unwritten.get(index) === term) this.#unwritten.delete(index);
         }
+        if (hard) this.#world.durable(this, hard);
         for (const message of ready.messagesAfterPersist) this.#send(message);
         this.step({ kind: 'persisted', seq: ready.seq });
       },
@@ -218,7 +225,7 @@ export class SimNode {
 
   #install(snapshot: StoredState): void {
     this.#log.install(snapshot.meta);
-    this.#unwritten.clear();
+    this.#unwritten.delete(snapshot.meta.index);
     this.#snapshot = snapshot;
     this.#state = stateOf(snapshot);
     this.#lastTerm = snapshot.meta.term;

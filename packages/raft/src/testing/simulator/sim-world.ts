@@ -1,5 +1,5 @@
 /** One simulated group: nodes, network, disks, clients and the judge, on one queue of events. */
-import type { ConfState, Entry, Message, RaftId, Ready } from '../../core/types.ts';
+import type { ConfState, Entry, HardState, Message, RaftId, Ready } from '../../core/types.ts';
 import type { Chance } from './chance.ts';
 import { EventQueue } from './event-queue.ts';
 import { History, commandOf } from './history.ts';
@@ -160,9 +160,13 @@ export class SimWorld implements NodeWorld {
     if (soft || hard) {
       this.log(() => `${node.id}: ${JSON.stringify({ ...soft, ...hard, append: append.length })}`);
     }
-    if (hard && hard.vote !== 0) this.invariants.voted(node.id, hard.term, hard.vote);
     const first = append[0];
     if (first) this.invariants.written(node.id, ready, node.termOf(first.index - 1));
+  }
+
+  /** Only now does a vote count: one that a crash takes back was never given. */
+  durable(node: SimNode, hard: HardState): void {
+    if (hard.vote !== 0) this.invariants.voted(node.id, hard.term, hard.vote);
   }
 
   applied(node: SimNode, entry: Entry): void {

@@ -1,0 +1,29 @@
+/** Whole groups under faults, from seeds. A failing seed is played again with `npm run sim:raft`. */
+import { expect, test } from 'vitest';
+import { runSeed } from '../../src/testing/simulator/run-seed.ts';
+
+const SEEDS = 200;
+const CHUNK = 25;
+
+test.each(Array.from({ length: SEEDS / CHUNK }, (_, chunk) => chunk * CHUNK + 1))(
+  `seeds from %i on (${CHUNK}) keep every promise`,
+  (first) => {
+    const results = Array.from({ length: CHUNK }, (_, at) => runSeed(first + at));
+    expect(results.filter((result) => result.failure)).toEqual([]);
+    // A simulation in which nothing happens would pass as well.
+    expect(results.reduce((sum, result) => sum + result.writes, 0)).toBeGreaterThan(20 * CHUNK);
+  },
+  // Generous: on a busy machine the work takes several times as long.
+  120_000,
+);
+
+test('the same seed plays the same story', () => {
+  const story = (): string[] => {
+    const lines: string[] = [];
+    runSeed(7, (line) => lines.push(line));
+    return lines;
+  };
+  const first = story();
+  expect(first.length).toBeGreaterThan(100);
+  expect(story()).toEqual(first);
+});
