@@ -126,5 +126,7 @@ export class Draft {
 }
 
 function remember(because: readonly Reason[], why: Reason): readonly Reason[] {
+  const last = because.at(-1);
+  if (last?.code === why.code && last.message === why.message) return because;
   return [...because, why].slice(-BECAUSE_MAX);
 }

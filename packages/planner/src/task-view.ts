@@ -39,8 +39,18 @@ export function taskName(task: Task): string {
   return `${task.serviceName}.${task.slot} (${task.id})`;
 }
 
+/** Oldest first. Within a millisecond the one that was written last is taken for the newer one. */
 export function byAge(a: Task, b: Task): number {
-  return a.meta.createdAt - b.meta.createdAt || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+  return (
+    a.meta.createdAt - b.meta.createdAt ||
+    writtenAt(a) - writtenAt(b) ||
+    (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+  );
+}
+
+/** What is not stored yet has version 0, and is newer than all that is. */
+function writtenAt(task: Task): number {
+  return task.meta.version === 0 ? Number.MAX_SAFE_INTEGER : task.meta.version;
 }
 
 export type Loss = 'node-down' | 'node-drained' | 'node-removed';

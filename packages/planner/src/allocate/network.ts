@@ -58,10 +58,7 @@ function freeSubnet(view: PlanView, networks: readonly Network[]): Allocated<Ipv
     .map((text) => parseIpv4Network(text))
     .filter((network) => network !== undefined);
   const hosts = underlayAddresses(view);
-  // The first part of 10.0.0.0/8 is the most common network of homes and offices: not that one.
-  for (let n = 1; ; n += 1) {
-    const part = ipv4Part(pool, SUBNET_PREFIX_LENGTH, n) ?? lastResort(pool, n);
-    if (part === undefined) break;
+  for (const part of parts(pool)) {
     const free =
       !taken.some((other) => ipv4Overlap(part, other)) &&
       !hosts.some((host) => ipv4Contains(part, host));
@@ -73,9 +70,15 @@ function freeSubnet(view: PlanView, networks: readonly Network[]): Allocated<Ipv
   );
 }
 
-/** A pool of one part has only its first. */
-function lastResort(pool: Ipv4Network, n: number): Ipv4Network | undefined {
-  return n === 1 ? ipv4Part(pool, SUBNET_PREFIX_LENGTH, 0) : undefined;
+/** The first comes last: that of 10.0.0.0/8 is the most common network of homes and offices. */
+function* parts(pool: Ipv4Network): Iterable<Ipv4Network> {
+  for (let n = 1; ; n += 1) {
+    const part = ipv4Part(pool, SUBNET_PREFIX_LENGTH, n);
+    if (part === undefined) break;
+    yield part;
+  }
+  const first = ipv4Part(pool, SUBNET_PREFIX_LENGTH, 0);
+  if (first !== undefined) yield first;
 }
 
 function givenSubnet(

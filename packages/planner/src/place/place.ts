@@ -8,13 +8,16 @@ import { asId, type Network, type Node, type Task, type TaskNetwork } from '@swa
 import type { Draft } from '../draft.ts';
 import { PLAN_TASKS_MAX } from '../limits.ts';
 import type { ReasonCode } from '../reasons.ts';
-import { byAge, isOver, isWanted, sameSpec } from '../task-view.ts';
+import { isOver, isWanted, sameSpec } from '../task-view.ts';
 import { demandOf } from './filters.ts';
 import { Ranking } from './ranking.ts';
 import { hostPorts, Usage, withPrefix } from './usage.ts';
 
 export function placeTasks(draft: Draft): void {
-  const waiting = draft.tasks().filter(isWaiting).toSorted(byAge);
+  const waiting = draft
+    .tasks()
+    .filter(isWaiting)
+    .toSorted((a, b) => a.meta.createdAt - b.meta.createdAt || a.slot - b.slot);
   if (waiting.length === 0) return;
   const usage = usageFor(draft, waiting);
   const budget = { left: PLAN_TASKS_MAX };

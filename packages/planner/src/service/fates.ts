@@ -102,6 +102,11 @@ function replace(
     });
     return;
   }
+  if (task.desiredState === 'ready' && (task.startNotBefore ?? 0) > draft.now) {
+    // It failed while it was prepared: the restart delay still has to pass before the next one.
+    draft.askAgainAt(task.startNotBefore ?? draft.now);
+    return;
+  }
   const verdict = judgeRestart(task, slot);
   if (verdict.kind !== 'restart') {
     const code = verdict.kind === 'refused' ? 'restart-refused' : 'restart-exhausted';

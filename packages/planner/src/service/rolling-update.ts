@@ -147,9 +147,11 @@ export function advanceUpdate(draft: Draft, service: Service): void {
   const slots = progressOf(draft, service);
   const { parallelism, order } = updateConfigOf(service);
   const next = slots.filter(needsTask).toSorted((a, b) => urgency(a) - urgency(b));
+  const idle = next.filter((slot) => !slot.hasRun);
+  const live = next.filter((slot) => slot.hasRun);
   const busy = slots.filter((slot) => isBusy(draft, service, slot)).length;
-  const room = parallelism === 0 ? next.length : Math.max(0, parallelism - busy);
-  for (const slot of next.slice(0, room)) {
+  const room = parallelism === 0 ? live.length : Math.max(0, parallelism - busy);
+  for (const slot of [...idle, ...live.slice(0, room)]) {
     const old = slot.outdated.map(taskName).join(', ');
     addTask(draft, service, {
       slot: slot.number,
@@ -165,11 +167,14 @@ function urgency(slot: SlotProgress): number {
   return slot.outdated.some((task) => task.status.state === 'running') ? 1 : 0;
 }
 
-/** In flight: its new task neither runs nor has failed, or the delay after that is not over. */
+/**
+ * In flight: its new task neither runs nor has failed, or the delay after that is not over. Slots
+ * that never ran anything do not count: there is nothing to lose in them.
+ */
 function isBusy(draft: Draft, service: Service, slot: SlotProgress): boolean {
-  if (slot.attempts.length === 0) return false;
-  const settled = settledAt(slot.attempts);
-  if (settled === undefined) return slot.attempts.some((task) => isWanted(task));
+  if (!slot.hasRun) return false;
+  const settled = settledAt(slot.current);
+  if (settled === undefined) return slot.current.some(isWanted);
   const freeAt = settled + updateConfigOf(service).delayMs;
   if (freeAt <= draft.now) return false;
   draft.askAgainAt(freeAt);

@@ -14,10 +14,14 @@ export interface SlotProgress {
   readonly number: number;
   /** Wanted tasks of an older spec. */
   readonly outdated: readonly Task[];
-  /** Tasks made since the service has its spec, ended ones included, oldest first. */
+  /** Tasks as the service wants them, ended ones included, oldest first. */
+  readonly current: readonly Task[];
+  /** Those of them that were made since the service has its spec. */
   readonly attempts: readonly Task[];
   /** A task of the new spec is wanted, or was tried and is not tried again. */
   readonly isTaken: boolean;
+  /** Some task of the slot has run: there may be something to lose. */
+  readonly hasRun: boolean;
 }
 
 /**
@@ -36,7 +40,9 @@ export function progressOf(draft: Draft, service: Service): SlotProgress[] {
     progress.push({
       number,
       outdated: [...wanted, ...atRest].filter((task) => !current.includes(task)),
+      current,
       attempts: current.filter((task) => task.specVersion === service.specVersion),
+      hasRun: tasks.some((task) => task.startedAt !== undefined),
       isTaken:
         current.some(isWanted) ||
         current.some(

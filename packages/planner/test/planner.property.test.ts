@@ -1,0 +1,230 @@
+import * as fc from 'fast-check';
+import type { ServiceId, ServiceSpecInput } from '@swarmd/model';
+import { describe, expect, it } from 'vitest';
+
+import { planService } from '../src/index.ts';
+import { checkInvariants } from './invariants.ts';
+import { World } from './world.ts';
+
+const MIB = 1024 ** 2;
+const NODES = ['n1', 'n2', 'n3', 'n4'];
+const SERVICES = ['a', 'b', 'c'];
+
+type Action =
+  | { kind: 'write'; service: string; spec: Choices }
+  | { kind: 'remove'; service: string }
+  | { kind: 'rollback'; service: string }
+  | { kind: 'node'; node: string; state: 'ready' | 'down' | 'unknown' }
+  | { kind: 'availability'; node: string; availability: 'active' | 'pause' | 'drain' }
+  | { kind: 'remove-node'; node: string }
+  | { kind: 'agents'; salt: number }
+  | { kind: 'fail'; salt: number }
+  | { kind: 'plan'; service: string }
+  | { kind: 'wait'; ms: number };
+
+interface Choices {
+  image: string;
+  replicas: number;
+  memoryMiB: number;
+  parallelism: number;
+  order: 'stop-first' | 'start-first';
+  failureAction: 'pause' | 'continue' | 'rollback';
+  condition: 'none' | 'on-failure' | 'any';
+  maxAttempts: number;
+  delayMs: number;
+  hostPort: boolean;
+}
+
+const choices: fc.Arbitrary<Choices> = fc.record({
+  image: fc.constantFrom('good1', 'good2', 'good3', 'broken', 'crash'),
+  replicas: fc.integer({ min: 0, max: 6 }),
+  memoryMiB: fc.constantFrom(0, 100, 400),
+  parallelism: fc.constantFrom(0, 1, 2),
+  order: fc.constantFrom('stop-first', 'stop-first', 'start-first'),
+  failureAction: fc.constantFrom('pause', 'continue', 'rollback'),
+  condition: fc.constantFrom('any', 'any', 'on-failure', 'none'),
+  maxAttempts: fc.constantFrom(0, 0, 2),
+  delayMs: fc.constantFrom(0, 1_000, 5_000),
+  hostPort: fc.boolean(),
+});
+
+const service = fc.constantFrom(...SERVICES);
+const node = fc.constantFrom(...NODES);
+const salt = fc.integer({ min: 0, max: 1_000 });
+const action: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('write'), service, spec: choices }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove'), service }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('rollback'), service }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('node'),
+      node,
+      state: fc.constantFrom('ready', 'ready', 'down', 'unknown'),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('availability'),
+      node,
+      availability: fc.constantFrom('active', 'active', 'pause', 'drain'),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove-node'), node }) },
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant('agents'), salt }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('fail'), salt }) },
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant('plan'), service }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('wait'),
+      ms: fc.constantFrom(10, 1_000, 6_000, 120_000),
+    }),
+  },
+) as fc.Arbitrary<Action>;
+
+function specOf(name: string, chosen: Choices): ServiceSpecInput {
+  const port = 9_000 + SERVICES.indexOf(name);
+  return {
+    name,
+    mode: { kind: 'replicated', replicas: chosen.replicas },
+    task: {
+      container: { image: chosen.image },
+      reservations: { memoryBytes: chosen.memoryMiB * MIB },
+      restart: {
+        condition: chosen.condition,
+        maxAttempts: chosen.maxAttempts,
+        delayMs: chosen.delayMs,
+      },
+      networks: [{ target: 'net' }],
+    },
+    update: {
+      parallelism: chosen.parallelism,
+      order: chosen.order,
+      failureAction: chosen.failureAction,
+    },
+    endpoint: {
+      ports: chosen.hostPort ? [{ targetPort: 80, publishedPort: port, publishMode: 'host' }] : [],
+    },
+  };
+}
+
+/** The service of that name, and those of that name that were removed and have tasks left. */
+function idsOf(world: World, name: string): ServiceId[] {
+  return world.serviceIds().filter((id) => id.split('#')[0] === name);
+}
+
+function act(world: World, step: Action): void {
+  switch (step.kind) {
+    case 'write': {
+      const spec = specOf(step.service, step.spec);
+      if (world.serviceNamed(step.service) !== undefined) world.update(spec);
+      else world.create(spec);
+      break;
+    }
+    case 'remove':
+      world.tables.service.delete(world.serviceNamed(step.service)?.id ?? '');
+      break;
+    case 'rollback':
+      if (world.serviceNamed(step.service) !== undefined) world.rollback(step.service);
+      break;
+    case 'node':
+      world.node(step.node, { state: step.state, memoryBytes: 1_000 * MIB });
+      break;
+    case 'availability':
+      world.node(step.node, { availability: step.availability, memoryBytes: 1_000 * MIB });
+      break;
+    case 'remove-node':
+      world.tables.node.delete(step.node);
+      break;
+    case 'agents':
+      world.agents((task) => (step.salt * 7 + Number(task.id.slice(1))) % 3 > 0);
+      break;
+    case 'fail': {
+      const running = world.tasks().filter((task) => task.status.state === 'running');
+      const task = running[step.salt % Math.max(1, running.length)];
+      if (task !== undefined) world.report(task, step.salt % 2 === 0 ? 'failed' : 'complete');
+      break;
+    }
+    case 'plan':
+      for (const id of idsOf(world, step.service)) world.plan(id);
+      break;
+    case 'wait':
+      world.now += step.ms;
+      break;
+  }
+}
+
+function start(): World {
+  const world = new World();
+  for (const name of NODES.slice(0, 3)) world.node(name, { memoryBytes: 1_000 * MIB });
+  world.network('net');
+  return world;
+}
+
+const actions = fc.array(action, { minLength: 5, maxLength: 60 });
+const NUMBER_OF_RUNS = Number(process.env['RUNS'] ?? 150);
+
+describe('planService, whatever happens', () => {
+  it('keeps its promises after every step, and repeats nothing', () => {
+    fc.assert(
+      fc.property(actions, (steps) => {
+        const world = start();
+        for (const step of steps) {
+          act(world, step);
+          checkInvariants(world);
+          if (step.kind !== 'plan') continue;
+          const again = idsOf(world, step.service).flatMap(
+            (id) =>
+              planService(world.view, id, { now: world.now, ids: { next: () => 'again' } }).ops,
+          );
+          expect(again.map((op) => JSON.stringify(op).slice(0, 900))).toEqual([]);
+        }
+      }),
+      { numRuns: NUMBER_OF_RUNS },
+    );
+  });
+
+  it('converges from any state once the trouble is over', () => {
+    fc.assert(
+      fc.property(actions, fc.integer({ min: 0, max: 6 }), (steps, replicas) => {
+        const world = start();
+        for (const step of steps) act(world, step);
+        for (const name of NODES) {
+          world.node(name, { state: 'ready', availability: 'active', memoryBytes: 1_000 * MIB });
+        }
+        const wanted: Choices = {
+          image: 'fine',
+          replicas,
+          memoryMiB: 100,
+          parallelism: 2,
+          order: 'stop-first',
+          failureAction: 'pause',
+          condition: 'any',
+          maxAttempts: 0,
+          delayMs: 1_000,
+          hostPort: false,
+        };
+        for (const name of SERVICES) {
+          const spec = specOf(name, wanted);
+          if (world.serviceNamed(name) !== undefined) world.update(spec);
+          else world.create(spec);
+        }
+        world.pass(10 * 60_000);
+        checkInvariants(world);
+        for (const name of SERVICES) {
+          const alive = world
+            .tasks()
+            .filter((task) => task.serviceName === name && task.desiredState === 'running');
+          expect(alive.map((task) => `${task.spec.container.image} ${task.status.state}`)).toEqual(
+            Array.from({ length: replicas }, () => 'fine running'),
+          );
+          expect(new Set(alive.map((task) => task.slot)).size).toBe(replicas);
+          expect(world.service(name).updateStatus?.state ?? 'completed').toBe('completed');
+        }
+      }),
+      { numRuns: NUMBER_OF_RUNS },
+    );
+  });
+});

@@ -1,0 +1,274 @@
+/**
+ * The language of testdata/*.txt. A case is a few lines of commands, "----", and what they print; a
+ * blank line ends it. Cases of a file follow each other in one world, until "reset".
+ *
+ *   node n1 cpus=2 memory=1G state=down availability=drain role=manager label.zone=a
+ *   rm-node n1                     network back subnet=10.9.0.0/24
+ *   service web replicas=3 ...     update web image=b ...     rollback web     rm-service web
+ *   plan [web]                     plan once and print what changes
+ *   pass 5s                        time passes with everybody at work      wait 5s   only time
+ *   status web.1 failed            an agent's word on a task               agents    one step of all
+ *   tasks [web] [all]              wanted tasks, or all of them            show web  the service
+ */
+import { asId, type Change, type ServiceSpecInput, type Task, type TaskState } from '@swarmd/model';
+
+import type { Allocated, Plan } from '../src/index.ts';
+import { World, type NodeOptions } from './world.ts';
+
+type Options = Map<string, string>;
+
+export class Script {
+  world = new World();
+  /** What the user wrote of each service so far. */
+  #written = new Map<string, Options>();
+
+  run(lines: readonly string[]): string {
+    return lines.flatMap((line) => this.#command(line)).join('\n');
+  }
+
+  #command(line: string): string[] {
+    const words = line.match(/(?:[^\s"]+|"[^"]*")+/g) ?? [];
+    const [command = '', name = ''] = words;
+    const options: Options = new Map(
+      words.slice(1).flatMap((word) => {
+        const at = word.indexOf('=');
+        return at < 0 ? [] : [[word.slice(0, at), word.slice(at + 1).replaceAll('"', '')]];
+      }),
+    );
+    switch (command) {
+      case 'reset':
+        this.world = new World({
+          ...(options.has('history') ? { taskHistoryLimit: Number(options.get('history')) } : {}),
+          ...(options.has('pool') ? { overlayPool: options.get('pool') } : {}),
+        });
+        this.#written.clear();
+        return [];
+      case 'node':
+        return this.#node(name, options);
+      case 'rm-node':
+        this.world.tables.node.delete(name);
+        return [];
+      case 'rm-network':
+        this.world.tables.network.delete(name);
+        return [];
+      case 'network':
+        return said(this.world.network(name, options.get('subnet')), (network) => [
+          `network ${name}: vni ${network.vni}, ${network.subnet}, gateway ${network.gateway}`,
+        ]);
+      default:
+        return this.#serviceCommand(command, { name, words, options });
+    }
+  }
+
+  #serviceCommand(
+    command: string,
+    { name, words, options }: { name: string; words: string[]; options: Options },
+  ): string[] {
+    const { world } = this;
+    switch (command) {
+      case 'service':
+      case 'update': {
+        const written = new Map([...(this.#written.get(name) ?? []), ...options]);
+        const spec = specOf(name, written);
+        const result = command === 'service' ? world.create(spec) : world.update(spec);
+        if (result.kind === 'allocated') this.#written.set(name, written);
+        return said(result, () => []);
+      }
+      case 'rollback':
+        return said(world.rollback(name), () => []);
+      case 'rm-service':
+        world.tables.service.delete(name);
+        return [];
+      case 'plan':
+        return this.#plan(name);
+      case 'agents':
+        world.agents();
+        return [];
+      case 'pass':
+        world.pass(milliseconds(name));
+        return [];
+      case 'wait':
+        world.now += milliseconds(name);
+        return [];
+      case 'status': {
+        const error = options.get('error');
+        const more = error === undefined ? {} : { error };
+        const refused = world.report(world.find(name), words[2] as TaskState, more);
+        return refused === undefined ? [] : [refused];
+      }
+      case 'tasks':
+        return this.#tasks(words);
+      case 'show':
+        return this.#show(name);
+      default:
+        throw new Error(`unknown command: ${command}`);
+    }
+  }
+
+  #node(name: string, options: Options): string[] {
+    const labels = Object.fromEntries(
+      [...options].flatMap(([key, value]) =>
+        key.startsWith('label.') ? [[key.slice('label.'.length), value]] : [],
+      ),
+    );
+    const set: NodeOptions = {};
+    if (options.has('cpus')) set.cpus = Number(options.get('cpus'));
+    if (options.has('memory')) set.memoryBytes = bytes(options.get('memory') ?? '');
+    if (options.has('state')) set.state = options.get('state') as NonNullable<NodeOptions['state']>;
+    if (options.has('availability')) {
+      set.availability = options.get('availability') as NonNullable<NodeOptions['availability']>;
+    }
+    if (options.has('role')) set.role = options.get('role') as 'worker' | 'manager';
+    if (options.has('ip')) set.address = options.get('ip') ?? '';
+    if (Object.keys(labels).length > 0) set.labels = labels;
+    this.world.node(name, set);
+    return [];
+  }
+
+  #plan(name: string): string[] {
+    const ids = name === '' ? this.world.serviceIds() : [asId('service', name)];
+    return ids.flatMap((id) => {
+      const before = new Map(this.world.tasks().map((task) => [task.id, task]));
+      return printPlan(this.world.plan(id), before);
+    });
+  }
+
+  #tasks(words: readonly string[]): string[] {
+    const all = words.includes('all');
+    const service = words[1] === 'all' ? undefined : words[1];
+    const lines = this.world
+      .tasks()
+      .filter((task) => service === undefined || task.serviceName === service)
+      .filter((task) => all || task.desiredState === 'running' || task.desiredState === 'ready')
+      .toSorted(
+        (a, b) =>
+          a.serviceName.localeCompare(b.serviceName) || a.slot - b.slot || number(a) - number(b),
+      )
+      .map((task) => taskLine(task));
+    return lines.length === 0 ? ['no tasks'] : lines;
+  }
+
+  #show(name: string): string[] {
+    const { updateStatus, endpoint, spec } = this.world.service(name);
+    const ports = endpoint.ports.map((port) => `${port.publishedPort}->${port.targetPort}`);
+    return [
+      `image ${spec.task.container.image}, ${spec.mode.replicas} replicas`,
+      ...(ports.length === 0 ? [] : [`ports ${ports.join(' ')}`]),
+      ...endpoint.virtualIps.map((vip) => `address ${vip.address} on ${vip.networkId}`),
+      ...(updateStatus === undefined ? [] : [`${updateStatus.state}: ${updateStatus.message}`]),
+    ];
+  }
+}
+
+function number(task: Task): number {
+  return Number(task.id.slice(1));
+}
+
+function said<T>(result: Allocated<T>, print: (value: T) => string[]): string[] {
+  return result.kind === 'allocated'
+    ? print(result.value)
+    : [`refused (${result.code}): ${result.message}`];
+}
+
+export function milliseconds(text: string): number {
+  const match = /^(\d+)(ms|s|m|h)$/.exec(text);
+  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[match?.[2] ?? ''];
+  if (match === null || unit === undefined) throw new Error(`no duration: ${text}`);
+  return Number(match[1]) * unit;
+}
+
+function bytes(text: string): number {
+  const unit = { M: 1024 ** 2, G: 1024 ** 3 }[text.slice(-1)];
+  return Number.parseInt(text, 10) * (unit ?? 1);
+}
+
+function specOf(name: string, options: Options): ServiceSpecInput {
+  const list = (key: string) => (options.get(key) ?? '').split(',').filter((one) => one !== '');
+  const duration = (key: string) =>
+    options.has(key) ? { [`${key.split('.')[1]}Ms`]: milliseconds(options.get(key) ?? '') } : {};
+  const plain = (key: string) =>
+    options.has(key) ? { [key.split('.')[1] ?? '']: scalar(options.get(key) ?? '') } : {};
+  const config = (prefix: string) => ({
+    ...plain(`${prefix}.parallelism`),
+    ...duration(`${prefix}.delay`),
+    ...duration(`${prefix}.monitor`),
+    ...plain(`${prefix}.failureAction`),
+    ...plain(`${prefix}.maxFailureRatio`),
+    ...plain(`${prefix}.order`),
+  });
+  return {
+    name,
+    labels: options.has('label') ? { label: options.get('label') ?? '' } : {},
+    mode: { kind: 'replicated', replicas: Number(options.get('replicas') ?? 1) },
+    task: {
+      container: { image: options.get('image') ?? 'a' },
+      reservations: {
+        nanoCpus: Number(options.get('cpus') ?? 0) * 1e9,
+        memoryBytes: bytes(options.get('memory') ?? '0'),
+      },
+      restart: {
+        ...plain('restart.condition'),
+        ...duration('restart.delay'),
+        ...plain('restart.maxAttempts'),
+        ...duration('restart.window'),
+      },
+      placement: {
+        constraints: list('constraints'),
+        maxReplicasPerNode: Number(options.get('max-per-node') ?? 0),
+      },
+      networks: list('networks').map((target) => ({ target })),
+      forceUpdate: Number(options.get('force') ?? 0),
+    },
+    update: config('update'),
+    rollback: config('rollback'),
+    endpoint: {
+      mode: options.get('endpoint') === 'dnsrr' ? 'dnsrr' : 'vip',
+      ports: list('publish').map((text) => {
+        const [ports = '', mode = 'ingress'] = text.split('/');
+        const [published = '0', target = published] = ports.split(':');
+        return {
+          publishedPort: Number(published),
+          targetPort: Number(target),
+          publishMode: mode === 'host' ? ('host' as const) : ('ingress' as const),
+        };
+      }),
+    },
+  };
+}
+
+function scalar(text: string): string | number {
+  return /^[\d.]+$/.test(text) ? Number(text) : text;
+}
+
+function taskLine(task: Task): string {
+  const { state, error } = task.status;
+  const where = task.nodeId === undefined ? 'nowhere' : `on ${task.nodeId}`;
+  const addresses = task.networks.map((one) => ` ${one.address}`).join('');
+  const wish = task.desiredState === state ? '' : ` (wanted: ${task.desiredState})`;
+  return `${task.serviceName}.${task.slot} ${task.id} ${task.spec.container.image} ${where}${addresses} ${state}${wish}${error === '' ? '' : `: ${error}`}`;
+}
+
+function printPlan(plan: Plan, before: ReadonlyMap<string, Task>): string[] {
+  const lines = plan.ops.flatMap((op) => printOp(op, before));
+  if (plan.requeueAfterMs !== undefined) lines.push(`again in ${plan.requeueAfterMs} ms`);
+  return lines.length === 0 ? ['nothing'] : lines;
+}
+
+function printOp(op: Change, before: ReadonlyMap<string, Task>): string[] {
+  if (op.kind === 'delete') {
+    const task = before.get(op.id);
+    return [`- ${task?.serviceName}.${task?.slot} ${op.id}`];
+  }
+  if (op.table === 'service') {
+    const { updateStatus, spec } = op.object;
+    return [`~ service ${spec.name}: ${updateStatus?.state}: ${updateStatus?.message}`];
+  }
+  if (op.table !== 'task') return [];
+  const task = op.object;
+  const old = before.get(task.id);
+  if (old === undefined) {
+    return [`+ ${taskLine(task)} [${task.because.map((why) => why.code).join(', ')}]`];
+  }
+  const news = task.because.filter((why) => !old.because.includes(why));
+  return [`~ ${taskLine(task)} [${news.map((why) => why.code).join(', ')}]`];
+}

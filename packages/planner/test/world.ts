@@ -1,0 +1,305 @@
+/** A cluster in memory for tests: objects, agents that do as they are told, a clock that is set. */
+import { assert } from '@swarmd/base';
+import { SequentialIds } from '@swarmd/base/testing';
+import {
+  asId,
+  clusterSpec,
+  networkSpec,
+  nodeSpec,
+  rank,
+  serviceSpec,
+  type Change,
+  type Network,
+  type Node,
+  type NodeId,
+  type ObjectOf,
+  type Service,
+  type ServiceId,
+  type ServiceSpecInput,
+  type TableName,
+  type Task,
+  type TaskState,
+} from '@swarmd/model';
+
+import {
+  acceptStatus,
+  allocateNetwork,
+  allocateNode,
+  changedService,
+  newService,
+  planService,
+  rolledBackService,
+  type Allocated,
+  type AssignView,
+  type Plan,
+} from '../src/index.ts';
+
+type Tables = { [T in TableName]: Map<string, ObjectOf[T]> };
+
+export interface NodeOptions {
+  cpus?: number;
+  memoryBytes?: number;
+  availability?: 'active' | 'pause' | 'drain';
+  state?: 'unknown' | 'ready' | 'down';
+  role?: 'worker' | 'manager';
+  labels?: Record<string, string>;
+  address?: string;
+}
+
+const GIB = 1024 ** 3;
+const META = { version: 0, createdAt: 0, updatedAt: 0 };
+
+export class World {
+  now = 1_000_000;
+  version = 0;
+  readonly tables: Tables = {
+    cluster: new Map(),
+    config: new Map(),
+    network: new Map(),
+    node: new Map(),
+    secret: new Map(),
+    service: new Map(),
+    task: new Map(),
+  };
+  #made = 0;
+  readonly #ids = new SequentialIds('t');
+  readonly view: AssignView;
+
+  constructor(cluster: Parameters<typeof clusterSpec.parse>[0] = {}) {
+    // oxlint-disable-next-line typescript/no-this-alias
+    const world = this;
+    this.view = {
+      get version() {
+        return world.version;
+      },
+      get: <T extends TableName>(table: T, id: string) =>
+        (world.tables[table] as Map<string, ObjectOf[T]>).get(id),
+      list: <T extends TableName>(table: T) =>
+        (world.tables[table] as Map<string, ObjectOf[T]>).values(),
+      tasksByService: (id: ServiceId) => world.tasks().filter((task) => task.serviceId === id),
+      tasksByNode: (id: NodeId) => world.tasks().filter((task) => task.nodeId === id),
+    };
+    this.put('cluster', {
+      id: asId('cluster', 'cluster'),
+      meta: META,
+      spec: clusterSpec.parse(cluster),
+      rootCa: { certificatePem: '', keyPem: '', joinTokens: { worker: '', manager: '' } },
+    });
+  }
+
+  tasks(): Task[] {
+    return [...this.tables.task.values()];
+  }
+
+  put<T extends TableName>(table: T, object: ObjectOf[T]): ObjectOf[T] {
+    const rows = this.tables[table] as Map<string, ObjectOf[T]>;
+    const before = rows.get(object.id);
+    if (table === 'task' && before !== undefined) assertForward(before as Task, object as Task);
+    this.version += 1;
+    const createdAt = before?.meta.createdAt ?? this.now;
+    const meta = { version: this.version, createdAt, updatedAt: this.now };
+    const stored = { ...object, meta };
+    rows.set(object.id, stored);
+    return stored;
+  }
+
+  apply(changes: readonly Change[]): void {
+    for (const change of changes) {
+      if (change.kind === 'put') this.put(change.table, change.object);
+      else this.tables[change.table].delete(change.id);
+    }
+  }
+
+  node(name: string, options: NodeOptions): Node {
+    const id = asId('node', name);
+    const before = this.tables.node.get(id);
+    const place = before ?? granted(allocateNode(this.view));
+    const state = options.state ?? before?.status.state ?? 'ready';
+    const changed = before?.status.state !== state;
+    const old = before?.description?.resources;
+    return this.put('node', {
+      id,
+      meta: META,
+      spec: nodeSpec.parse({
+        labels: options.labels ?? before?.spec.labels,
+        role: options.role ?? before?.role ?? 'worker',
+        availability: options.availability ?? before?.spec.availability,
+      }),
+      role: options.role ?? before?.role ?? 'worker',
+      index: place.index,
+      gatewaySubnet: place.gatewaySubnet,
+      ingressAddress: place.ingressAddress,
+      description: {
+        hostname: name,
+        platform: { os: 'linux', architecture: 'x86_64' },
+        resources: {
+          nanoCpus: options.cpus === undefined ? (old?.nanoCpus ?? 4e9) : options.cpus * 1e9,
+          memoryBytes: options.memoryBytes ?? old?.memoryBytes ?? 4 * GIB,
+        },
+        engineVersion: 'test',
+        labels: {},
+      },
+      status: {
+        state,
+        message: '',
+        address: options.address ?? `192.168.0.${place.index}`,
+        agentAddress: `192.168.0.${place.index}:4244`,
+        since: changed ? this.now : (before?.status.since ?? this.now),
+      },
+    });
+  }
+
+  network(name: string, subnet = ''): Allocated<Network> {
+    const spec = networkSpec.parse({ name, subnet });
+    const chosen = allocateNetwork(this.view, spec);
+    if (chosen.kind === 'refused') return chosen;
+    const id = asId('network', name);
+    return {
+      kind: 'allocated',
+      value: this.put('network', { id, meta: META, spec, ...chosen.value }),
+    };
+  }
+
+  create(spec: ServiceSpecInput): Allocated<Service> {
+    // Named after the service; one that comes after another of its name has a number.
+    this.#made += 1;
+    const isFirst = !this.serviceIds().some((id) => id.split('#')[0] === spec.name);
+    const id = asId('service', isFirst ? spec.name : `${spec.name}#${this.#made}`);
+    return this.#store(newService(this.view, { id, spec: serviceSpec.parse(spec), now: this.now }));
+  }
+
+  update(spec: ServiceSpecInput): Allocated<Service> {
+    return this.#store(changedService(this.view, this.service(spec.name), serviceSpec.parse(spec)));
+  }
+
+  rollback(name: string): Allocated<Service> {
+    return this.#store(rolledBackService(this.view, this.service(name), this.now));
+  }
+
+  #store(service: Allocated<Service>): Allocated<Service> {
+    if (service.kind === 'refused') return service;
+    return { kind: 'allocated', value: this.put('service', service.value) };
+  }
+
+  serviceNamed(name: string): Service | undefined {
+    return [...this.tables.service.values()].find((service) => service.spec.name === name);
+  }
+
+  service(name: string): Service {
+    const service = this.serviceNamed(name);
+    assert(service !== undefined, `the test made service ${name}`);
+    return service;
+  }
+
+  /** Every service that exists or has tasks. */
+  serviceIds(): ServiceId[] {
+    const ids = [...this.tables.service.values()].map((service) => service.id);
+    return [...new Set([...ids, ...this.tasks().map((task) => task.serviceId)])].toSorted();
+  }
+
+  /** Plans a service and applies the plan. */
+  plan(id: ServiceId): Plan {
+    const plan = planService(this.view, id, { now: this.now, ids: this.#ids });
+    this.apply(plan.ops);
+    return plan;
+  }
+
+  /** An agent's word. @returns why it was not taken, if so. */
+  report(
+    task: Task,
+    state: TaskState,
+    more: { error?: string; exitCode?: number } = {},
+  ): string | undefined {
+    const status = { state, timestamp: this.now, message: state, error: '', ...more };
+    const nodeId = task.nodeId ?? asId('node', '');
+    const intake = acceptStatus(task, { status, nodeId, now: this.now });
+    if (intake.kind !== 'accepted') return `${intake.kind}: ${intake.reason}`;
+    this.put('task', intake.task);
+    return undefined;
+  }
+
+  /** The task of "web.2" that counts: the newest wanted one, else the newest. */
+  find(name: string): Task {
+    const [service, slot] = name.split('.');
+    const tasks = this.tasks().filter(
+      (task) => task.serviceName === service && task.slot === Number(slot),
+    );
+    const wanted = tasks.filter((task) => rank(task.desiredState) <= rank('running'));
+    const task = wanted.at(-1) ?? tasks.at(-1);
+    assert(task !== undefined, `there is a task ${name}`);
+    return task;
+  }
+
+  /** Agents that are reachable do what they are told. @returns whether anything changed. */
+  agents(acts: (task: Task) => boolean = () => true): boolean {
+    let changed = false;
+    for (const task of this.tasks()) {
+      if (!acts(task)) continue;
+      const node = task.nodeId === undefined ? undefined : this.tables.node.get(task.nodeId);
+      if (node === undefined || node.status.state === 'down') continue;
+      changed = this.#agent(task) || changed;
+    }
+    return changed;
+  }
+
+  /** Images tell what happens: "broken..." cannot be pulled, "crash..." fails once it runs. */
+  #agent(task: Task): boolean {
+    const { state } = task.status;
+    if (rank(state) > rank('running')) return false;
+    const image = task.spec.container.image;
+    if (rank(task.desiredState) > rank('running')) {
+      return this.report(task, 'shutdown') === undefined;
+    }
+    if (image.startsWith('broken')) {
+      return this.report(task, 'rejected', { error: `no such image: ${image}` }) === undefined;
+    }
+    if (state === 'running') {
+      if (!image.startsWith('crash')) return false;
+      return this.report(task, 'failed', { error: 'exit code 1', exitCode: 1 }) === undefined;
+    }
+    const goal = task.desiredState === 'ready' ? 'ready' : 'running';
+    return state === goal ? false : this.report(task, goal) === undefined;
+  }
+
+  /** Plans and lets agents act until nothing changes without time passing. */
+  settle(): void {
+    for (let round = 0; round < 200; round += 1) {
+      let busy = false;
+      for (const id of this.serviceIds()) {
+        const plan = this.plan(id);
+        busy = busy || plan.ops.length > 0;
+      }
+      busy = this.agents() || busy;
+      if (!busy) return;
+    }
+    throw new Error('the world does not settle');
+  }
+
+  /** Lets time pass, in steps, with everybody at work. */
+  pass(ms: number): void {
+    const end = this.now + ms;
+    for (;;) {
+      this.settle();
+      const due = this.serviceIds().flatMap((id) => {
+        const plan = planService(this.view, id, { now: this.now, ids: this.#ids });
+        return plan.requeueAfterMs === undefined ? [] : [this.now + plan.requeueAfterMs];
+      });
+      const next = Math.min(...due);
+      if (next > end || next <= this.now) break;
+      this.now = next;
+    }
+    this.now = end;
+    this.settle();
+  }
+}
+
+export function granted<T>(result: Allocated<T>): T {
+  assert(result.kind === 'allocated', result.kind === 'refused' ? result.message : '');
+  return result.value;
+}
+
+function assertForward(before: Task, after: Task): void {
+  assert(rank(after.status.state) >= rank(before.status.state), `${after.id}: status goes back`);
+  assert(rank(after.desiredState) >= rank(before.desiredState), `${after.id}: desire goes back`);
+  assert(before.nodeId === undefined || before.nodeId === after.nodeId, `${after.id}: moves`);
+}
