@@ -1,5 +1,4 @@
 /** Real members on loopback, each in its worker thread, around a state machine that keeps a list. */
-import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,51 +8,12 @@ import { silentLogger, withDeadline, type Logger } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 
 import { startRaft } from '../../src/node/start-raft.ts';
-import type {
-  AppliedEntry,
-  Raft,
-  RaftOptions,
-  RaftStatus,
-  StateMachine,
-} from '../../src/node/types.ts';
+import type { Raft, RaftOptions, RaftStatus } from '../../src/node/types.ts';
 import { TestCa } from './certificates.ts';
+import { ListMachine } from './list-machine.ts';
 
 export const CLUSTER_ID = 'test-cluster';
 const WAIT_MS = 15_000;
-
-/** Keeps every proposal in order. */
-export class ListMachine implements StateMachine {
-  #items: string[] = [];
-  restoredAt = 0;
-  applied = 0;
-
-  apply(entries: readonly AppliedEntry[]): void {
-    for (const { index, data } of entries) {
-      if (index !== this.applied + 1) throw new Error(`${index} after ${this.applied}`);
-      this.applied = index;
-      if (data.length > 0) this.#items.push(Buffer.from(data).toString());
-    }
-  }
-
-  snapshot(): Iterable<Uint8Array> {
-    const items = [...this.#items];
-    return items.map((item) => Buffer.from(item));
-  }
-
-  restore(chunks: Iterable<Uint8Array>, index: number): void {
-    this.#items = [...chunks].map((chunk) => Buffer.from(chunk).toString());
-    this.restoredAt = index;
-    this.applied = index;
-  }
-
-  get items(): readonly string[] {
-    return this.#items;
-  }
-
-  get digest(): string {
-    return createHash('sha256').update(this.#items.join('\n')).digest('hex');
-  }
-}
 
 export interface TestMember {
   readonly name: string;
@@ -229,7 +189,7 @@ export function statusOf(member: TestMember): RaftStatus {
   return member.raft.status();
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
