@@ -7,7 +7,7 @@ import { runSteps } from './apply/kernel.ts';
 import { isInternal, type AttachmentNote } from './desired/attachment.ts';
 import { hostProgram } from './desired/host-program.ts';
 import { NFT_TABLE } from './desired/names.ts';
-import { diffProgram, renderProgram, type NftProgram } from './desired/nft-program.ts';
+import { diffProgram, replaceProgram, type NftProgram } from './desired/nft-program.ts';
 import type { StateIndex } from './desired/state-index.ts';
 
 /** Cluster API, Raft, agents: see ARCHITECTURE.md. */
@@ -59,7 +59,7 @@ export class HostFirewall {
     const program = hostProgram({ self, peers, vxlanPort, ports, internal, controlPorts });
     const before = this.#programmed;
     const text =
-      before === undefined ? renderProgram(program) : diffProgram(before.program, program);
+      before === undefined ? replaceProgram(program) : diffProgram(before.program, program);
     this.#programmed = undefined;
     if (text !== '') await runSteps([{ kind: 'nft', text }]);
     const lines = departedUdpBackends(before?.ports ?? [], ports);

@@ -9,6 +9,9 @@ export const APPLY_TIMEOUT_MS = 60_000;
 /** Namespaces programmed at the same time: past 16 the processes only wait for each other. */
 export const NAMESPACES_AT_ONCE = 16;
 
+/** Namespaces made to forget connections at the same time: it is work for the CPU, and can wait. */
+export const FORGETS_AT_ONCE = 2;
+
 /** How often foreign changes to our firewall rules are looked for (firewall reloads, flushes). */
 export const GUARD_PERIOD_MS = 30_000;
 

@@ -2,9 +2,8 @@
 import { addressesOf, type AttachmentNote } from './desired/attachment.ts';
 import { firstHost } from './desired/addresses.ts';
 import { CONTAINER_NAMESERVER, taskNetns } from './desired/names.ts';
-import { diffProgram, renderProgram, type NftProgram } from './desired/nft-program.ts';
+import { diffProgram, replaceProgram, type NftProgram } from './desired/nft-program.ts';
 import type { StateIndex } from './desired/state-index.ts';
-import type { Step } from './desired/step.ts';
 import { deadBackends, forgetLines, taskProgram } from './desired/task-program.ts';
 import { Coalescer } from './apply/coalescer.ts';
 import { runSteps } from './apply/kernel.ts';
@@ -16,6 +15,8 @@ export class LocalTask {
   made: Promise<void> = Promise.resolve();
   /** What its table holds and the state that was made from; undefined when that is not known. */
   #programmed: { readonly program: NftProgram; readonly index: StateIndex } | undefined;
+  /** Arguments of conntrack that are still to be run here. */
+  readonly #forgettable: string[] = [];
   readonly #wanted: () => StateIndex | undefined;
   readonly #sync = new Coalescer(() => this.#program());
 
@@ -56,16 +57,20 @@ export class LocalTask {
     if (index === undefined || before?.index === index) return;
     const program = this.programFor(index);
     const text =
-      before === undefined ? renderProgram(program) : diffProgram(before.program, program);
+      before === undefined ? replaceProgram(program) : diffProgram(before.program, program);
     const netns = taskNetns(this.note.taskId);
-    const forget = this.#forgetLines(before?.index, index);
-    const steps: Step[] = [];
-    if (text !== '') steps.push({ kind: 'nft', netns, text });
-    if (forget.length > 0) steps.push({ kind: 'forget-connections', netns, lines: forget });
+    this.#forgettable.push(...this.#forgetLines(before?.index, index));
     // Not known while it is under way: after a failure the whole table is replaced.
     this.#programmed = undefined;
-    await runSteps(steps);
+    if (text !== '') await runSteps([{ kind: 'nft', netns, text }]);
     this.#programmed = { program, index };
+  }
+
+  /** Ends connections to backends that are gone, so that their clients hear of it at once. */
+  async forget(): Promise<void> {
+    const lines = this.#forgettable.splice(0);
+    if (lines.length === 0) return;
+    await runSteps([{ kind: 'forget-connections', netns: taskNetns(this.note.taskId), lines }]);
   }
 
   #forgetLines(before: StateIndex | undefined, next: StateIndex): string[] {

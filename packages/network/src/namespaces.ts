@@ -5,24 +5,29 @@ import { run } from '@swarmd/base/system';
 import { listNetns, runSteps } from './apply/kernel.ts';
 import type { AttachmentNote } from './desired/attachment.ts';
 import { gatewayLink, OVERLAY_NETNS, overlayLink, taskNetns } from './desired/names.ts';
-import { NAMESPACES_AT_ONCE } from './limits.ts';
 import type { LocalTask } from './local-task.ts';
 
-/** Brings all of them to the newest state, some at a time. @throws the first failure, at the end. */
-export async function syncAll(tasks: readonly LocalTask[]): Promise<void> {
-  const queue = tasks.values();
+/**
+ * Does something to all containers whose namespaces are complete, `atOnce` at a time.
+ * @throws the first failure, when all were tried.
+ */
+export async function forEachTask(
+  tasks: Iterable<LocalTask>,
+  atOnce: number,
+  work: (task: LocalTask) => Promise<void>,
+): Promise<void> {
+  const queue = [...tasks].values();
   const failures: unknown[] = [];
   const worker = async (): Promise<void> => {
     for (const task of queue) {
-      await task.made
-        .then(
-          () => task.sync(),
-          () => undefined,
-        )
-        .catch((error: unknown) => failures.push(error));
+      const isMade = await task.made.then(
+        () => true,
+        () => false,
+      );
+      if (isMade) await work(task).catch((error: unknown) => void failures.push(error));
     }
   };
-  await Promise.all(Array.from({ length: NAMESPACES_AT_ONCE }, worker));
+  await Promise.all(Array.from({ length: atOnce }, worker));
   if (failures.length > 0) throw failures[0];
 }
 

@@ -30,11 +30,13 @@ import {
   APPLY_TIMEOUT_MS,
   ATTACH_WAIT_MS,
   DEFAULT_UNDERLAY_MTU,
+  FORGETS_AT_ONCE,
   GUARD_PERIOD_MS,
+  NAMESPACES_AT_ONCE,
 } from './limits.ts';
 import { LocalTask } from './local-task.ts';
 import { NameService } from './name-service.ts';
-import { removeNamespace, syncAll } from './namespaces.ts';
+import { forEachTask, removeNamespace } from './namespaces.ts';
 import type { NetworkAttachment, NetworkPlane, NetworkPlaneOptions } from './types.ts';
 
 /** Re-adopts the namespaces of an earlier life; the kernel is not touched before the first state. */
@@ -50,6 +52,9 @@ class HostPlane implements NetworkPlane {
   readonly #folder: string;
   readonly #tasks = new Map<TaskId, LocalTask>();
   readonly #reconciler = new Coalescer(() => this.#reconcile());
+  readonly #forgetter = new Coalescer(() =>
+    forEachTask(this.#tasks.values(), FORGETS_AT_ONCE, (task) => task.forget()),
+  );
   readonly #firewall: HostFirewall;
   readonly #names: NameService;
   /** The newest state we were given. */
@@ -136,6 +141,7 @@ class HostPlane implements NetworkPlane {
     this.#guardTimer?.cancel();
     this.#wake();
     await this.#reconciler.idle();
+    await this.#forgetter.idle();
     await Promise.allSettled([...this.#tasks.values()].map(({ made }) => made));
     await this.#names[Symbol.asyncDispose]();
   }
@@ -247,12 +253,24 @@ class HostPlane implements NetworkPlane {
     if (!this.#prepared) await prepareHost(this.#folder);
     this.#prepared = true;
     await this.#programObjects(index);
-    await Promise.all([this.#firewall.sync(), syncAll([...this.#tasks.values()])]);
+    const tasks = this.#tasks.values();
+    await Promise.all([
+      this.#firewall.sync(),
+      forEachTask(tasks, NAMESPACES_AT_ONCE, (task) => task.sync()),
+    ]);
+    this.#forgetConnections();
     await this.#names.update(firstHost(index.state.self.gatewaySubnet));
     if (this.#guardTimer === undefined) await this.#guard();
     this.#usable = new Set(index.networks.keys());
     this.#ready = true;
     this.#wake();
+  }
+
+  /** Behind everything else: what was programmed is right already, this only speeds up goodbyes. */
+  #forgetConnections(): void {
+    this.#forgetter.request().catch((error: unknown) => {
+      this.#options.logger.warn({ error: errorMessage(error) }, 'forgetting connections failed');
+    });
   }
 
   async #programObjects(index: StateIndex): Promise<void> {

@@ -1,15 +1,25 @@
 /** The kernel through the programs of iproute2, nftables and conntrack. */
+import { errorMessage, SwarmError } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 
 import type { Step } from '../desired/step.ts';
 import { toCommand } from './script.ts';
+
+/** Enough to see which objects it was about. */
+const INPUT_IN_ERRORS_CHARS = 1_000;
 
 /** Runs the steps in order. @throws SwarmError with what the failing program said. */
 export async function runSteps(steps: readonly Step[]): Promise<void> {
   const command = toCommand(steps);
   if (command === undefined) return;
   const [program, ...args] = command.argv;
-  await run(program, args, { input: command.input });
+  try {
+    await run(program, args, { input: command.input });
+  } catch (cause) {
+    // The programs only name the number of the line that failed.
+    const input = command.input.slice(0, INPUT_IN_ERRORS_CHARS);
+    throw new SwarmError('internal', `${errorMessage(cause)} in:\n${input}`, { cause });
+  }
 }
 
 /** The JSON that a listing prints; an empty list when it prints nothing. */

@@ -130,17 +130,24 @@ function orBroken(object: KernelObject, good: boolean): KernelObject {
   return good ? object : { ...object, put: [] };
 }
 
-/** One of our entries is two rows: where the VXLAN sends it, and that the bridge gives it to the VXLAN. */
+/**
+ * One of our entries is two rows: where the VXLAN sends it, and that the bridge gives it to the
+ * VXLAN. Half of one counts as different, and only that half can be deleted.
+ */
 function overlayForwardingOf(rows: readonly ForwardingRow[]): KernelObject[] {
-  const bridged = new Set(
-    rows
-      .filter(({ master, state }) => master !== undefined && state === 'static')
-      .map(({ ifname, mac }) => `${ifname} ${mac}`),
-  );
-  return rows.flatMap(({ ifname, mac, dst }) => {
-    const vni = numberAfter('vx', ifname);
-    if (vni === undefined || dst === undefined) return [];
-    return [orBroken(overlayForwardingObject(vni, mac, dst), bridged.has(`${ifname} ${mac}`))];
+  const keyOf = ({ ifname, mac }: ForwardingRow): string => `${ifname} ${mac}`;
+  const sent = rows.filter(({ dst }) => dst !== undefined);
+  const bridged = rows.filter(({ master, state }) => master !== undefined && state === 'static');
+  const sentKeys = new Set(sent.map(keyOf));
+  const bridgedKeys = new Set(bridged.map(keyOf));
+  return [...sent, ...bridged.filter((row) => !sentKeys.has(keyOf(row)))].flatMap((row) => {
+    const vni = numberAfter('vx', row.ifname);
+    if (vni === undefined) return [];
+    const object = overlayForwardingObject(vni, row.mac, row.dst ?? '');
+    if (row.dst !== undefined && bridgedKeys.has(keyOf(row))) return [object];
+    const half = row.dst === undefined ? 'master' : `dst ${row.dst} self`;
+    const line = `fdb del ${row.mac} dev vx${vni} ${half}`;
+    return [{ ...object, put: [], delete: [{ place: 'overlay-forwarding' as const, line }] }];
   });
 }
 

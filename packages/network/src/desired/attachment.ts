@@ -11,7 +11,7 @@ import {
   overlayLink as overlayLinkName,
   taskNetns,
 } from './names.ts';
-import { renderProgram, type NftProgram } from './nft-program.ts';
+import { loadProgram, type NftProgram } from './nft-program.ts';
 import { overlayLink, type OverlayLink } from './objects.ts';
 import type { StateIndex } from './state-index.ts';
 import type { Step } from './step.ts';
@@ -89,7 +89,7 @@ export function attachSteps(
     },
     { kind: 'ip', netns, lines: insideLines(note, gateway) },
     { kind: 'sysctl', netns, lines: [`net/ipv4/conf/${CONTAINER_GATEWAY_LINK}/route_localnet=1`] },
-    { kind: 'nft', netns, text: renderProgram(program) },
+    { kind: 'nft', netns, text: loadProgram(program) },
   ];
 }
 

@@ -16,10 +16,16 @@ export interface NftProgram {
 const T = `ip ${NFT_TABLE}`;
 
 /** Replaces the whole table in one transaction; connections that are established live on. */
-export function renderProgram(program: NftProgram): string {
+export function replaceProgram(program: NftProgram): string {
+  return `add table ${T}\ndelete table ${T}\n${loadProgram(program)}`;
+}
+
+/**
+ * For a namespace without the table. Anything that deletes makes nft wait some 15 ms for the
+ * kernel's readers, which is as long as the whole rest of an attach.
+ */
+export function loadProgram(program: NftProgram): string {
   return [
-    `add table ${T}`,
-    `delete table ${T}`,
     `table ${T} {`,
     program.fixed,
     '}',
@@ -32,7 +38,7 @@ export function renderProgram(program: NftProgram): string {
 
 /** The transaction that turns a table with program `before` into one with `next`; '' if equal. */
 export function diffProgram(before: NftProgram, next: NftProgram): string {
-  if (before.fixed !== next.fixed) return renderProgram(next);
+  if (before.fixed !== next.fixed) return replaceProgram(next);
   const added = [...next.chains.keys()].filter((name) => !before.chains.has(name));
   const removed = [...before.chains.keys()].filter((name) => !next.chains.has(name));
   const changed = [...next.chains].filter(

@@ -12,11 +12,17 @@ import {
 
 const META = { version: 1, createdAt: 0, updatedAt: 0 };
 
-export function peer(index: number, address = `10.99.0.${index}`): NetworkPeer {
+/** The third node's index does not fit in 8 bits, as in clusters that lived long. */
+export function indexOf(node: number): number {
+  return node === 3 ? 300 : node;
+}
+
+export function peer(node: number): NetworkPeer {
+  const index = indexOf(node);
   return {
-    nodeId: asId('node', `node${index}`),
+    nodeId: asId('node', `node${node}`),
     index,
-    address,
+    address: `10.99.0.${node}`,
     ingressAddress: `10.255.${index >> 8}.${index & 255}`,
     gatewaySubnet: `100.${64 + (index >> 8)}.${index & 255}.0/24`,
   };

@@ -40,6 +40,7 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
   detach: (taskId: TaskId) => the().detach(taskId, signal),
   attached: () => the().attached(signal),
   destroy: () => the().destroy(),
+  pid: () => Promise.resolve(process.pid),
   run: async ({ argv, input, ok }: { argv: string[]; input?: string; ok?: number[] }) => {
     const [program = '', ...args] = argv;
     const codes = ok ?? Array.from({ length: 256 }, (_, code) => code);

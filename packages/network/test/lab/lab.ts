@@ -3,8 +3,8 @@
  *
  *   client 203.0.113.10 -- 203.0.113.1 switch 10.99.0.254 -- hosts 10.99.0.1, .2, ...
  *
- * Everything lives in one private network and mount namespace, held by one process: when that ends,
- * nothing of the lab is left. Only hosts' own namespaces are created inside.
+ * Everything lives in one private network, mount and process namespace, held by one process: when
+ * that ends, for whatever reason, nothing of the lab is left.
  */
 import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline';
 import type { NetworkState, Task } from '@swarmd/model';
 
 import type { NetworkAttachment } from '../../src/index.ts';
+import { eventually } from './traffic.ts';
 
 export interface Output {
   readonly code: number;
@@ -37,10 +38,6 @@ class Remote {
     });
   }
 
-  get pid(): number {
-    return this.#process.pid ?? 0;
-  }
-
   call<T>(method: string, argument: unknown): Promise<T> {
     this.#count += 1;
     const id = this.#count;
@@ -48,13 +45,6 @@ class Remote {
       this.#waiting.set(id, { ok, fail });
       this.#process.stdin.write(`${JSON.stringify({ id, method, argument })}\n`);
     });
-  }
-
-  async end(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const closed = new Promise<void>((resolve) => this.#process.once('close', () => resolve()));
-    this.#process.stdin.end();
-    await closed;
   }
 
   #answer(line: string): void {
@@ -103,8 +93,33 @@ export class Host {
   sh(script: string): Promise<Output> {
     return this.#remote.call('run', { argv: ['sh', '-s'], input: script });
   }
-  end(): Promise<void> {
-    return this.#remote.end();
+  /** Its process id within the lab. */
+  pid(): Promise<string> {
+    return this.#remote.call('pid', undefined);
+  }
+  /** Runs a program in a container. */
+  in(taskId: string, ...argv: string[]): Promise<Output> {
+    return this.run('nsenter', `--net=/run/netns/swt-${taskId}`, ...argv);
+  }
+  /** Starts servers in a container: ports 80 answer its name and the client's address, 81 echoes. */
+  async serve(taskId: string): Promise<void> {
+    const answer = `'SYSTEM:echo ${taskId} $SOCAT_PEERADDR'`;
+    const inside = `nsenter --net=/run/netns/swt-${taskId} setsid`;
+    await this.sh(`exec >/dev/null 2>&1 </dev/null
+      ${inside} socat TCP-LISTEN:80,fork,reuseaddr ${answer} &
+      ${inside} socat TCP-LISTEN:81,fork,reuseaddr PIPE &
+      ${inside} ${process.execPath} ${import.meta.dirname}/udp-server.ts ${taskId} &`);
+    await eventually(`${taskId} serves`, async () => {
+      const { out } = await this.in(taskId, 'ss', '-Hlntu');
+      return [':80 ', ':81 '].every((port) => out.includes(port)) && /udp.*:80 /.test(out);
+    });
+  }
+  /** Ends a container without a goodbye, as when its machine loses power. */
+  async crash(taskId: string): Promise<void> {
+    const netns = `swt-${taskId}`;
+    await this.sh(`
+      ip -n ${netns} link set gw0 down; ip -n ${netns} link set eth0 down
+      kill -9 $(ip netns pids ${netns})`);
   }
   /** What the plane logged as warnings. */
   get log(): string {
@@ -115,22 +130,22 @@ export class Host {
 export class Lab implements AsyncDisposable {
   readonly #holder: ChildProcess;
   readonly hosts: Host[] = [];
-  readonly #servers: ChildProcess[] = [];
 
   private constructor(holder: ChildProcess) {
     this.#holder = holder;
   }
 
   static async open(count: number): Promise<Lab> {
-    const setup = ['mount -t tmpfs none /run', ...topology(count), 'echo ready', 'exec cat'];
-    const holder = spawn('unshare', [
-      '-mn',
-      '--propagation',
-      'private',
-      'sh',
-      '-ec',
-      setup.join('\n'),
-    ]);
+    // The shell stays the first process of its namespace: all others end with it.
+    const setup = [
+      'mount -t tmpfs none /run; mount -t proc none /proc',
+      ...topology(count),
+      'echo ready',
+      'cat',
+      'exit 0',
+    ];
+    const options = ['-mnpf', '--kill-child', '--propagation', 'private'];
+    const holder = spawn('unshare', [...options, 'sh', '-ec', setup.join('\n')]);
     const lab = new Lab(holder);
     let said = '';
     holder.stderr.on('data', (data: Buffer) => (said += data.toString()));
@@ -142,10 +157,7 @@ export class Lab implements AsyncDisposable {
     return lab;
   }
 
-  /** Starts the daemon of a host that was ended; its kernel state and /run are as they were. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const server of this.#servers) server.kill('SIGKILL');
-    await Promise.all(this.hosts.map((host) => host.end()));
     const closed = new Promise<void>((resolve) => this.#holder.once('close', () => resolve()));
     this.#holder.stdin?.end();
     await closed;
@@ -166,9 +178,18 @@ export class Lab implements AsyncDisposable {
 
   /** Starts a program in a namespace of the lab; it ends with the lab. */
   start(netns: string, ...argv: string[]): ChildProcessWithoutNullStreams {
-    const child = spawn('nsenter', this.#enter(netns, argv));
-    this.#servers.push(child);
-    return child;
+    return spawn('nsenter', this.#enter(netns, argv));
+  }
+
+  /** Starts a program in a container of a host; it ends with the lab. */
+  async startIn(
+    host: Host,
+    taskId: string,
+    ...argv: string[]
+  ): Promise<ChildProcessWithoutNullStreams> {
+    const mounts = `--mount=/proc/${await host.pid()}/ns/mnt`;
+    const inside = ['nsenter', mounts, 'nsenter', `--net=/run/netns/swt-${taskId}`, ...argv];
+    return spawn('nsenter', this.#enter(`h${this.hosts.indexOf(host) + 1}`, inside));
   }
 
   #startHost(i: number): Remote {
@@ -179,7 +200,8 @@ export class Lab implements AsyncDisposable {
 
   #enter(netns: string, argv: readonly string[]): string[] {
     const inside = ['nsenter', `--net=/run/netns/${netns}`, ...argv];
-    return [`--mount=/proc/${this.#holder.pid}/ns/mnt`, '--', ...inside];
+    const proc = `/proc/${this.#holder.pid}/ns`;
+    return [`--mount=${proc}/mnt`, `--pid=${proc}/pid_for_children`, '--', ...inside];
   }
 }
 

@@ -1,0 +1,163 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import {
+  gatewayAddressOf,
+  network,
+  port,
+  stateOf,
+  task,
+  type Cluster,
+  type Placed,
+} from './lab/cluster.ts';
+import type { Lab } from './lab/lab.ts';
+import { base, client, front, placed, Scenario, snapshot, web } from './lab/scenario.ts';
+import { ask, eventually, tally } from './lab/traffic.ts';
+
+let s: Scenario;
+
+beforeAll(async () => {
+  s = await Scenario.open();
+}, 60_000);
+
+afterAll(async () => {
+  await s?.[Symbol.asyncDispose]();
+});
+
+type Starter = (...argv: string[]) => Promise<ReturnType<Lab['start']>>;
+
+/** A connection that echoes; `say` resolves with the echo, or how it ended. */
+async function echo(start: Starter, target: string) {
+  const connection = await start('socat', '-', `TCP:${target},connect-timeout=3`);
+  let said = '';
+  connection.stderr.on('data', (data: Buffer) => (said += data.toString()));
+  return {
+    say: (word: string) =>
+      new Promise<string>((resolve) => {
+        connection.stdout.once('data', (data: Buffer) => resolve(data.toString().trim()));
+        connection.once('close', () => resolve(`closed: ${said}`));
+        connection.stdin.write(`${word}\n`);
+      }),
+    end: () => void connection.stdin.end(),
+  };
+}
+
+describe('changes', () => {
+  const inClient: Starter = (...argv) => s.lab.startIn(s.hosts[0], 'cli1', ...argv);
+  const outside: Starter = async (...argv) => s.lab.start('cl', ...argv);
+  const onlyWeb3 = {
+    vips: { web: 2 },
+    ports: [port('web', 8082, { backends: [gatewayAddressOf(web[2])], targetPort: 81 })],
+  };
+
+  test('connections live on when their backend is drained, and end when it is gone', async () => {
+    const with3: Cluster = {
+      ...base,
+      ...onlyWeb3,
+      tasks: placed.map((one) => ({ ...one, serving: one.id === 'web3' })),
+    };
+    await s.apply(with3);
+    const vip = await echo(inClient, '10.0.1.2:81');
+    const mesh = await echo(outside, '10.99.0.1:8082');
+    expect([await vip.say('a'), await mesh.say('a')]).toEqual(['a', 'a']);
+
+    const drained: Cluster = {
+      ...base,
+      tasks: placed.map((one) => ({ ...one, serving: one.id !== 'web3' })),
+      ports: [port('web', 8082, { backends: [gatewayAddressOf(web[1])], targetPort: 81 })],
+    };
+    await s.apply(drained);
+    expect([await vip.say('b'), await mesh.say('b')]).toEqual(['b', 'b']);
+    const { out } = await s.from(client, ask('tcp', '10.0.1.2', { count: 4 }));
+    expect(tally(out)).toEqual({ 'web1 10.0.1.20': 2, 'web2 10.0.1.20': 2 });
+    expect(await s.dig(client, ['tasks.web', '3.web'])).toEqual({
+      'tasks.web': [0, '10.0.1.11', '10.0.1.12'],
+      '3.web': [0],
+    });
+
+    await s.hosts[2].crash('web3');
+    await s.hosts[2].detach('web3');
+    await s.apply({ ...drained, tasks: drained.tasks.filter(({ id }) => id !== 'web3') });
+    const tracked = 'conntrack -L -p tcp --orig-dst 10.0.1.2 --reply-src 10.0.1.13';
+    await eventually('the container forgot', async () => {
+      return (await s.from(client, tracked)).out.trim() === '';
+    });
+    expect(await vip.say('c')).toContain('closed');
+    expect(await mesh.say('c')).toContain('closed');
+    vip.end();
+    mesh.end();
+  }, 60_000);
+
+  test('a service without backends refuses at once', async () => {
+    await s.apply({ ...base, tasks: placed.map((one) => ({ ...one, serving: false })) });
+    const { err } = await s.hosts[0].in('cli1', 'socat', '-', 'TCP:10.0.1.2:80,connect-timeout=3');
+    expect(err).toContain('refused');
+  });
+
+  test('the daemon restarts: connections live on, damage is repaired, tasks are known', async () => {
+    const two: Cluster = { ...base, tasks: placed.filter(({ id }) => id !== 'web3') };
+    await s.apply(two);
+    const vip = await echo(inClient, '10.0.1.2:81');
+    const mesh = await echo(outside, '10.99.0.1:8082');
+    expect([await vip.say('a'), await mesh.say('a')]).toEqual(['a', 'a']);
+    await Promise.all(s.hosts.map((host) => host.close()));
+    expect([await vip.say('b'), await mesh.say('b')]).toEqual(['b', 'b']);
+    await s.hosts[0].sh(`
+      bridge -n swarm-ovl fdb del 02:42:0a:00:01:0c dev vx4097 master
+      bridge -n swarm-ovl fdb add 02:42:0a:00:01:63 dev vx4097 dst 10.99.0.3 self static
+      ip -n swarm-ovl neigh del 10.0.1.12 dev br4097
+      ip route add 100.99.9.0/24 dev ing0 proto 90
+      ip rule del pref 23040
+      ip netns add swt-half
+      nft delete table ip swarmd`);
+    await Promise.all(s.hosts.map((host) => host.open()));
+    expect((await s.hosts[0].attached()).sort()).toEqual(['cli1', 'inn1', 'web1']);
+    await s.apply(two);
+    expect([await vip.say('c'), await mesh.say('c')]).toEqual(['c', 'c']);
+    const h1 = async (script: string): Promise<string> => (await s.hosts[0].sh(script)).out;
+    const fdb = await h1('bridge -n swarm-ovl fdb show dev vx4097');
+    expect(fdb).toContain('02:42:0a:00:01:0c master br4097 static');
+    expect(fdb).not.toContain('02:42:0a:00:01:63');
+    expect(await h1('ip -n swarm-ovl neigh')).toContain(
+      '10.0.1.12 dev br4097 lladdr 02:42:0a:00:01:0c PERM',
+    );
+    expect(await h1('ip route show proto 90')).not.toContain('100.99.9.0');
+    expect(await h1('ip rule')).toContain('goto 23042');
+    expect(await h1('ls /run/netns')).not.toContain('swt-half');
+    expect((await s.from(client, ask('tcp', '10.0.1.2'))).out).toMatch(/^web[12] 10.0.1.20$/m);
+    vip.end();
+    mesh.end();
+  }, 60_000);
+
+  test('a network that left the state stays until its last container is detached', async () => {
+    await s.hosts[0].apply(stateOf({ ...base, networks: [front] }, 1));
+    const links = async (): Promise<string> =>
+      (await s.hosts[0].run('ip', '-n', 'swarm-ovl', '-br', 'link')).out;
+    expect(await links()).toContain('br4098');
+    await s.hosts[0].detach('inn1');
+    expect(await links()).not.toContain('4098');
+  });
+
+  test('attach waits for the state that names the network', async () => {
+    const late = network('late', 4200);
+    const one: Placed = { ...client, id: 'late1', host: 40, networks: [late] };
+    const attached = s.hosts[0].attach(task(one));
+    await s.hosts[0].apply(stateOf({ ...base, networks: [front, late] }, 1));
+    expect((await attached).addresses).toEqual(['10.0.104.40/24', '100.64.1.40/32']);
+    expect(await s.hosts[0].attach(task(one))).toEqual(await attached);
+    await s.hosts[0].detach('late1');
+    await s.hosts[0].detach('late1');
+  });
+
+  test('the foreign firewall got rules for us', async () => {
+    const { out } = await s.hosts[1].run('iptables', '-S', 'FORWARD');
+    expect(out).toContain('-A FORWARD -o swg+ -m comment --comment swarmd -j ACCEPT');
+  });
+
+  test('destroy leaves nothing', async () => {
+    await Promise.all(s.hosts.map((host) => host.destroy()));
+    for (const [i, host] of s.hosts.entries()) {
+      expect(await snapshot(host)).toBe(s.before[i]);
+      expect(host.log).toBe('');
+    }
+  });
+});
