@@ -37,6 +37,9 @@ const CODE_OF = new Map<status, ErrorCode>([
 /** What gRPC says when a request has not left this machine. */
 const NEVER_SENT = /^(No connection established|Name resolution failed|Failed to connect)/;
 
+/** What it says when a stream ended without a status. */
+const LOST = /^Received RST_STREAM with code \d+ \(Call ended without gRPC status\)/;
+
 /**
  * The status to end a call with. Only SwarmErrors tell the caller their message; what else went wrong
  * is our fault, to be logged by the caller of this function and not shown.
@@ -61,7 +64,7 @@ export function fromStatus(
   if (typeof sent === 'string' && Object.hasOwn(STATUS_OF, sent)) {
     return new SwarmError(sent as ErrorCode, error.details, { cause: error });
   }
-  const code = CODE_OF.get(error.code) ?? 'internal';
+  const code = LOST.test(error.details) ? 'unavailable' : (CODE_OF.get(error.code) ?? 'internal');
   const unclear = code === 'unavailable' && call.writes && !NEVER_SENT.test(error.details);
   const message = `${call.what}: ${plain(error.details)}`;
   return new SwarmError(unclear ? 'unknown-outcome' : code, message, { cause: error });

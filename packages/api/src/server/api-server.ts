@@ -1,5 +1,7 @@
 /** What servers on local sockets and on the cluster port share: services, handlers, an orderly end. */
-import { Server } from '@grpc/grpc-js';
+import type { ListenOptions, Server as Listener, Socket } from 'node:net';
+
+import { Server, ServerCredentials, type ConnectionInjector } from '@grpc/grpc-js';
 import { SwarmError, type Logger } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 
@@ -26,7 +28,9 @@ export class GrpcHost implements ApiServer, HandlerHost {
   readonly services: string[] = [];
   readonly connectionOf: (call: GrpcCall) => Connection;
   readonly #stop = new AbortController();
-  readonly #resources = new AsyncDisposableStack();
+  readonly #injector: ConnectionInjector;
+  readonly #sockets = new Set<Socket>();
+  #listener: Listener | undefined;
   #disposed: Promise<void> | undefined;
 
   constructor(logger: Logger, connectionOf: (call: GrpcCall) => Connection) {
@@ -39,15 +43,33 @@ export class GrpcHost implements ApiServer, HandlerHost {
       'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
       'grpc.enable_channelz': 0,
     });
+    // TLS, where there is any, is done before: gRPC gets plain streams.
+    this.#injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
   }
 
   get stopping(): AbortSignal {
     return this.#stop.signal;
   }
 
-  /** Listeners and the like, closed before calls are ended. */
-  own(resource: AsyncDisposable): void {
-    this.#resources.use(resource);
+  /** Starts to listen; what the listener accepts is to be given to `accept`. */
+  async listen(listener: Listener, at: ListenOptions): Promise<void> {
+    this.#listener = listener;
+    await new Promise<void>((resolve, reject) => {
+      listener.once('error', reject);
+      listener.listen(at, () => {
+        listener.off('error', reject);
+        resolve();
+      });
+    });
+    listener.on('error', (err) => this.logger.error({ err }, 'listener failed'));
+  }
+
+  /** Serves a connection that is ready to speak HTTP/2. */
+  accept(socket: Socket): void {
+    socket.on('error', (err) => this.logger.debug({ err }, 'connection failed'));
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    this.#injector.injectConnection(socket);
   }
 
   add<Contract>(service: Service<Contract>, implementation: Contract): void {
@@ -65,12 +87,15 @@ export class GrpcHost implements ApiServer, HandlerHost {
     return this.#disposed;
   }
 
+  /** No new connections; calls are told to end, and are cut when they do not. */
   async #dispose(): Promise<void> {
-    await this.#resources.disposeAsync();
+    this.#listener?.close();
     this.#stop.abort(new SwarmError('unavailable', 'the server is stopping'));
     await new Promise<void>((resolve) => {
       const cut = systemClock.after(SHUTDOWN_GRACE_MS, () => {
         this.server.forceShutdown();
+        // gRPC leaves the sockets half open, and the clients waiting.
+        for (const socket of this.#sockets) socket.destroy();
         resolve();
       });
       this.server.tryShutdown(() => {

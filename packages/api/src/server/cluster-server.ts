@@ -6,12 +6,11 @@
 import type { AddressInfo } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 
-import { ServerCredentials, type ConnectionInjector } from '@grpc/grpc-js';
 import { errorMessage, silentLogger, SwarmError, type Logger } from '@swarmd/base';
 import { identityFromSubject } from '@swarmd/pki';
 
 import { HANDSHAKE_TIMEOUT_MS, JOINER_CONNECTION_MS, JOINER_CONNECTIONS_MAX } from '../limits.ts';
-import { type Connection } from './admit.ts';
+import type { Connection } from './admit.ts';
 import { GrpcHost, type ApiServer } from './api-server.ts';
 import type { GrpcCall } from './handlers.ts';
 
@@ -45,7 +44,7 @@ export async function createClusterServer(options: {
   const { host, port, tls, logger = silentLogger } = options;
   const server = new TlsHost(tls, logger);
   try {
-    await server.listen(host, port);
+    await server.start(host, port);
   } catch (cause) {
     await server[Symbol.asyncDispose]();
     const message = `cannot listen on ${host}:${port}: ${errorMessage(cause)}`;
@@ -57,8 +56,6 @@ export async function createClusterServer(options: {
 class TlsHost extends GrpcHost implements ClusterServer {
   readonly #tls: () => ServerTls;
   readonly #listener: Server;
-  readonly #injector: ConnectionInjector;
-  readonly #sockets = new Set<TLSSocket>();
   #joiners = 0;
 
   constructor(tls: () => ServerTls, logger: Logger) {
@@ -67,7 +64,6 @@ class TlsHost extends GrpcHost implements ClusterServer {
       connectionOf(() => tls().clusterId),
     );
     this.#tls = tls;
-    this.#injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#listener = createServer({
       ...secureContext(tls()),
       requestCert: true,
@@ -75,51 +71,39 @@ class TlsHost extends GrpcHost implements ClusterServer {
       ALPNProtocols: ['h2'],
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
-    this.#listener.on('secureConnection', (socket) => this.#accept(socket));
-    this.#listener.on('tlsClientError', (error, socket) => {
-      logger.debug({ peer: socket.remoteAddress, err: error }, 'TLS handshake failed');
+    this.#listener.on('secureConnection', (socket) => this.#check(socket));
+    this.#listener.on('tlsClientError', (err, socket) => {
+      logger.debug({ err }, 'TLS handshake failed');
       socket.destroy();
     });
-    this.own({ [Symbol.asyncDispose]: () => this.#close() });
   }
 
   get port(): number {
     return (this.#listener.address() as AddressInfo).port;
   }
 
-  listen(host: string, port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#listener.once('error', reject);
-      this.#listener.listen({ host, port }, () => {
-        this.#listener.off('error', reject);
-        this.#listener.on('error', (err) => this.logger.error({ err }, 'listener failed'));
-        resolve();
-      });
-    });
+  start(host: string, port: number): Promise<void> {
+    return this.listen(this.#listener, { host, port });
   }
 
   refreshTls(): void {
     this.#listener.setSecureContext(secureContext(this.#tls()));
   }
 
-  #accept(socket: TLSSocket): void {
-    const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`;
-    socket.on('error', (err) => this.logger.debug({ peer, err }, 'connection failed'));
-    const refusal = this.#refusal(socket);
-    if (refusal !== undefined) {
-      this.logger.warn({ peer, reason: refusal }, 'connection refused');
-      socket.destroy();
+  #check(socket: TLSSocket): void {
+    const reason = this.#refusal(socket);
+    if (reason === undefined) {
+      this.accept(socket);
       return;
     }
-    this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
-    this.#injector.injectConnection(socket);
+    this.logger.warn({ peer: socket.remoteAddress, reason }, 'connection refused');
+    socket.on('error', () => undefined);
+    socket.destroy();
   }
 
   /** Why not to talk to this peer. A certificate that is presented must be good. */
   #refusal(socket: TLSSocket): string | undefined {
-    const certificate = socket.getPeerX509Certificate();
-    if (certificate !== undefined) {
+    if (socket.getPeerX509Certificate() !== undefined) {
       return socket.authorized ? undefined : String(socket.authorizationError);
     }
     if (this.#joiners >= JOINER_CONNECTIONS_MAX) return 'too many joiners at once';
@@ -127,14 +111,6 @@ class TlsHost extends GrpcHost implements ClusterServer {
     socket.setTimeout(JOINER_CONNECTION_MS, () => socket.destroy());
     socket.on('close', () => (this.#joiners -= 1));
     return undefined;
-  }
-
-  /** No new connections; the calls of present ones are ended by the caller. */
-  #close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#listener.close(() => undefined);
-      resolve();
-    });
   }
 }
 

@@ -1,8 +1,7 @@
 /** A server on a unix socket that only its owner can open: who reaches it is trusted. */
-import { rm, lstat, chmod } from 'node:fs/promises';
-import { createConnection } from 'node:net';
+import { lstat, rm } from 'node:fs/promises';
+import { createConnection, createServer } from 'node:net';
 
-import { ServerCredentials } from '@grpc/grpc-js';
 import { errorMessage, silentLogger, SwarmError, type Logger } from '@swarmd/base';
 
 import { GrpcHost, type ApiServer } from './api-server.ts';
@@ -25,27 +24,21 @@ export async function createLocalServer(options: {
   return host;
 }
 
-/** The socket is made with the right mode from its first moment, not corrected later. */
+/**
+ * The socket has the right mode from its first moment; it is not corrected later. The process's mask
+ * is changed only for as long as it takes to bind, which happens at once.
+ */
 async function listen(host: GrpcHost, path: string): Promise<void> {
+  const listener = createServer((socket) => host.accept(socket));
   const before = process.umask(0o777 & ~SOCKET_MODE);
+  const listening = host.listen(listener, { path });
+  process.umask(before);
   try {
-    await new Promise<void>((resolve, reject) => {
-      host.server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) =>
-        error === null ? resolve() : reject(error),
-      );
-    });
-    await chmod(path, SOCKET_MODE);
+    await listening;
   } catch (cause) {
     await host[Symbol.asyncDispose]();
-    throw new SwarmError(
-      'failed-precondition',
-      `cannot listen on ${path}: ${errorMessage(cause)}`,
-      {
-        cause,
-      },
-    );
-  } finally {
-    process.umask(before);
+    const message = `cannot listen on ${path}: ${errorMessage(cause)}`;
+    throw new SwarmError('failed-precondition', message, { cause });
   }
 }
 

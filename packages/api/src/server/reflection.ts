@@ -75,9 +75,7 @@ type Files = ReadonlyMap<string, Uint8Array>;
 
 /** There is one file a package, and none needs another. */
 function fileOfSymbol(symbol: string, files: Files): string | undefined {
-  const root = protoRoot();
-  const method = symbol.slice(0, symbol.lastIndexOf('.'));
-  let at = root.lookup(symbol) ?? root.lookup(method);
+  let at = protoRoot().lookup(symbol);
   while (at !== null && !files.has(packageFileName(at))) at = at.parent;
   return at === null ? undefined : packageFileName(at);
 }
