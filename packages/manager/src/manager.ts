@@ -34,7 +34,7 @@ import { SessionReporter } from './dispatcher/session-reporter.ts';
 import { createCa } from './identity/ca.ts';
 import { openDuties, type Duties } from './leadership/duties.ts';
 import type { InitialObjects } from './leadership/initial-objects.ts';
-import { LeaderRoute } from './leadership/leader-route.ts';
+import { inOwnName, LeaderRoute } from './leadership/leader-route.ts';
 import { createLeaderService } from './leadership/leader-service.ts';
 import { Leadership } from './leadership/leadership.ts';
 import { BOOTSTRAP_MS, HAND_OVER_MS } from './limits.ts';
@@ -188,7 +188,7 @@ function reportSessions(core: Core): void {
         { signal },
         {
           here: (duties, until) => duties.liveness.report(request.live, options.nodeId, until),
-          there: (manager, call) => manager.leader.reportSessions(request, call),
+          there: (manager, call) => manager.leader.reportSessions(request, inOwnName(call)),
         },
       ),
   });

@@ -17,7 +17,7 @@ import type { Raft } from '@swarmd/raft';
 import type { Commit, Store } from '@swarmd/store';
 
 import { theCluster } from '../control/cluster.ts';
-import type { LeaderRoute } from '../leadership/leader-route.ts';
+import { inOwnName, type LeaderRoute } from '../leadership/leader-route.ts';
 import { NODE_KNOWN_WAIT_MS, OVERDUE_HEARTBEATS } from '../limits.ts';
 import { writeStatuses, type StatusReport } from '../leadership/task-statuses.ts';
 import { concerns, interestsOf } from './interests.ts';
@@ -137,7 +137,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
       {
         here: (_duties, until) =>
           store.update((tx) => writeStatuses(tx, report, clock.now()), until),
-        there: (manager, call) => manager.leader.reportStatuses(report, call),
+        there: (manager, call) => manager.leader.reportStatuses(report, inOwnName(call)),
       },
     );
   }

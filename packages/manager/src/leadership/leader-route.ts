@@ -108,6 +108,11 @@ export class LeaderRoute implements Disposable {
   }
 }
 
+/** What this manager itself reports to the leader: as a manager, not on behalf of a nameless caller. */
+export function inOwnName({ onBehalfOf: _nobody, ...call }: Call): Call {
+  return call;
+}
+
 function forwardedCall(call: Call): Call {
   const origin: Origin = {
     local: call.local ?? false,
