@@ -22,6 +22,8 @@ export const WATCH_QUEUE_COMMITS = 10_000;
 export const WATCH_BATCH_CHANGES = 200;
 /** Log records waiting for a slow reader of `Logs.subscribe`; agents are held back beyond. */
 export const LOG_QUEUE_BATCHES = 1_024;
+/** How long the last lines of a task that was forgotten may take to arrive. */
+export const LOG_FLUSH_MS = 2_000;
 /** Streams to agents for one log request. */
 export const LOG_STREAMS_MAX = 1_000;
 /** Statuses forwarded to the leader in one call. */

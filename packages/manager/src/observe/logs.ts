@@ -10,7 +10,7 @@ import { isTerminal, rank, type Task, type TaskId } from '@swarmd/model';
 import type { ReadView, Store } from '@swarmd/store';
 
 import { notFound } from '../control/validate.ts';
-import { LOG_QUEUE_BATCHES, LOG_STREAMS_MAX } from '../limits.ts';
+import { LOG_FLUSH_MS, LOG_QUEUE_BATCHES, LOG_STREAMS_MAX } from '../limits.ts';
 import { Wakeup } from '../wakeup.ts';
 
 const RETRY = { firstMs: 200, maxMs: 5_000 };
@@ -35,7 +35,8 @@ class LogSubscription {
   readonly #options: LogsOptions;
   readonly #selector: LogSelector;
   readonly #request: LogRequest;
-  readonly #streams = new Set<TaskId>();
+  /** Streams begun, also those that ended since; aborting one ends it. */
+  readonly #streams = new Map<TaskId, AbortController>();
   readonly #batches: (readonly LogRecord[])[] = [];
   readonly #wakeup = new Wakeup();
   readonly #room = new Wakeup();
@@ -51,10 +52,9 @@ class LogSubscription {
   async *run(call: Call): AsyncIterable<LogRecord> {
     const { store } = this.#options;
     checkSelector(store.view, this.#selector);
-    const scope = new Scope((_name, error) => {
-      this.#failure ??= error;
-      this.#wakeup.wake();
-    });
+    const scope = new Scope((name, error) =>
+      this.#options.logger.error({ name, error: errorMessage(error) }, 'reading a log failed'),
+    );
     try {
       using _subscription = store.subscribe(() => {
         if (this.#request.follow) this.#openStreams(scope);
@@ -89,47 +89,70 @@ class LogSubscription {
   }
 
   #openStreams(scope: Scope): void {
-    for (const task of this.#tasks(this.#options.store.view)) {
+    const { view } = this.#options.store;
+    for (const task of this.#tasks(view)) {
       if (this.#streams.has(task.id) || !hasLog(task)) continue;
       if (this.#open >= LOG_STREAMS_MAX) {
         this.#failure ??= tooMany();
         break;
       }
-      this.#streams.add(task.id);
-      this.#open += 1;
-      scope.spawn(`logs of ${task.id}`, async (signal) => {
-        try {
-          await this.#readTask(task, signal);
-        } finally {
-          this.#open -= 1;
-          this.#wakeup.wake();
-        }
-      });
+      this.#openStream(task, scope);
+    }
+    for (const [id, stream] of this.#streams) {
+      if (view.get('task', id) === undefined) this.#endSoon(id, stream);
     }
     this.#wakeup.wake();
+  }
+
+  #openStream(task: Task, scope: Scope): void {
+    const stream = new AbortController();
+    this.#streams.set(task.id, stream);
+    this.#open += 1;
+    scope.spawn(`logs of ${task.id}`, async (stopped) => {
+      const signal = AbortSignal.any([stopped, stream.signal]);
+      try {
+        await this.#readTask(task, signal);
+      } catch (error) {
+        if (!signal.aborted) this.#failure ??= error;
+      }
+      this.#open -= 1;
+      this.#wakeup.wake();
+    });
+  }
+
+  /** A forgotten task has ended: what its agent has not sent by now it will not send. */
+  #endSoon(id: TaskId, stream: AbortController): void {
+    this.#streams.delete(id);
+    this.#options.clock.after(LOG_FLUSH_MS, () => stream.abort(), { unref: true });
   }
 
   async #readTask(task: Task, signal: AbortSignal): Promise<void> {
     const { clock, logger, random } = this.#options;
     const backoff = new Backoff(RETRY, random);
     let request = this.#request;
+    /** Timestamp of the last record passed on by earlier streams, and by this one. */
+    let behind = Number.NEGATIVE_INFINITY;
+    let resumeAt = behind;
     for (;;) {
       try {
         for await (const records of this.#stream(task, request, signal)) {
-          const last = records.at(-1);
-          // Behind the last record, should the stream have to be opened again.
-          if (last !== undefined) request = { follow: true, sinceMs: last.timestamp + 0.001 };
-          await this.#deliver(records, signal);
+          const fresh = records.filter((record) => record.timestamp > behind);
+          await this.#deliver(fresh, signal);
           backoff.reset();
+          // Should the stream have to be opened again: the wire has whole milliseconds, so the
+          // records of the last one come twice and are dropped above.
+          resumeAt = fresh.at(-1)?.timestamp ?? resumeAt;
         }
         return;
       } catch (error) {
         if (signal.aborted || errorCode(error) === 'not-found') return;
-        if (!this.#request.follow) throw unreachableLog(task, error);
+        if (!this.#request.follow || !isPassing(error)) throw unreachableLog(task, error);
         logger.debug({ task: task.id, error: errorMessage(error) }, 'log stream broke');
       }
       const now = this.#options.store.view.get('task', task.id);
       if (now === undefined || isTerminal(now.status.state)) return;
+      behind = resumeAt;
+      if (Number.isFinite(behind)) request = { follow: true, sinceMs: Math.floor(behind) };
       await sleep(clock, backoff.nextMs(), signal);
     }
   }
@@ -168,6 +191,10 @@ function checkSelector(view: ReadView, selector: LogSelector): void {
   for (const id of taskIds) {
     if (view.get('task', id) === undefined) throw notFound('task', id);
   }
+}
+
+function isPassing(error: unknown): boolean {
+  return ['unavailable', 'deadline-exceeded', 'cancelled'].includes(errorCode(error));
 }
 
 function unreachableLog(task: Task, error: unknown): SwarmError {
