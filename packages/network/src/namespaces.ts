@@ -1,10 +1,7 @@
 /** Work over many containers' namespaces, and the removal of one. */
-import type { TaskId } from '@swarmd/model';
-import { run } from '@swarmd/base/system';
-
 import { listNetns, runSteps } from './apply/kernel.ts';
-import type { AttachmentNote } from './desired/attachment.ts';
-import { gatewayLink, OVERLAY_NETNS, overlayLink, taskNetns } from './desired/names.ts';
+import { detachSteps, type AttachmentNote } from './desired/attachment.ts';
+import { taskNetns } from './desired/names.ts';
 import type { LocalTask } from './local-task.ts';
 
 /**
@@ -31,23 +28,11 @@ export async function forEachTask(
   if (failures.length > 0) throw failures[0];
 }
 
-/**
- * Deletes a task's namespace, and its links with it. The kernel takes a moment for the links; with
- * `links` they are gone on return, so that their names can be used again.
- */
-export async function removeNamespace(taskId: TaskId, links?: AttachmentNote): Promise<void> {
-  const name = taskNetns(taskId);
-  if (links !== undefined) {
-    const missingIsFine = { okCodes: [0, 1] };
-    await run('ip', ['link', 'del', gatewayLink(taskId)], missingIsFine);
-    for (const { networkId } of links.networks) {
-      const link = overlayLink(taskId, networkId);
-      await run('ip', ['-n', OVERLAY_NETNS, 'link', 'del', link], missingIsFine);
-    }
-  }
+/** Takes a container's namespace down, in whatever state it is. */
+export async function removeNamespace(note: AttachmentNote): Promise<void> {
   try {
-    await runSteps([{ kind: 'delete-netns', name }]);
+    await runSteps(detachSteps(note));
   } catch (error) {
-    if ((await listNetns()).includes(name)) throw error;
+    if ((await listNetns()).includes(taskNetns(note.taskId))) throw error;
   }
 }

@@ -127,7 +127,7 @@ class HostPlane implements NetworkPlane {
     await this.#notes.remove(taskId);
     this.#tasks.delete(taskId);
     this.#names.forgetViews();
-    await removeNamespace(taskId);
+    await removeNamespace(local.note);
     await this.#afterDetach(local.note);
   }
 
@@ -182,7 +182,7 @@ class HostPlane implements NetworkPlane {
       await runSteps(steps).catch(async (error: unknown) => {
         // Leftovers of an earlier life with the same names; a second failure is a real one.
         this.#options.logger.warn({ error: errorMessage(error) }, 'making a namespace again');
-        await removeNamespace(local.note.taskId, local.note);
+        await removeNamespace(local.note);
         await runSteps(steps);
       });
       local.madeWith(program, index);
@@ -190,7 +190,7 @@ class HostPlane implements NetworkPlane {
       if (isInternal(local.note)) await this.#firewall.sync();
       if (this.#wanted !== index) await local.sync();
     } catch (error) {
-      await removeNamespace(local.note.taskId, local.note);
+      await removeNamespace(local.note);
       await this.#notes.remove(local.note.taskId);
       throw error;
     }

@@ -65,6 +65,7 @@ function standalone(step: Step): Command {
       return { argv: argvOf(step), input: inputOf(step) };
     case 'add-netns':
     case 'delete-netns':
+    case 'delete-links':
     case 'sysctl':
     case 'forget-connections':
       return shell(netnsOf(step), insideLine(step));
@@ -97,6 +98,7 @@ function line(step: Step): string {
       return `${argvOf(step).join(' ')} <<'E'\n${inputOf(step)}E\n`;
     case 'add-netns':
     case 'delete-netns':
+    case 'delete-links':
     case 'sysctl':
     case 'forget-connections': {
       const netns = netnsOf(step);
@@ -120,6 +122,8 @@ function insideLine(step: Step): string {
       return `${step.kind} -batch - <<'E'\n${inputOf(step)}E\n`;
     case 'nft':
       return `nft -f - <<'E'\n${step.text}E\n`;
+    case 'delete-links':
+      return step.names.map((name) => `ip link del ${name} 2>/dev/null || true\n`).join('');
     case 'sysctl':
       return step.lines.map(sysctlLine).join('');
     case 'forget-connections':

@@ -118,3 +118,18 @@ function insideLines(note: AttachmentNote, gateway: string): string[] {
     `route add default via ${gateway} dev ${way} src ${note.gatewayAddress}`,
   ];
 }
+
+/**
+ * The links go first: a namespace lives on without its name for as long as a socket of it waits for
+ * a peer that does not answer, and its addresses and routes with it.
+ */
+export function detachSteps(note: AttachmentNote): Step[] {
+  const overlays = note.networks.map(({ networkId }) => overlayLinkName(note.taskId, networkId));
+  return [
+    { kind: 'delete-links', names: [gatewayLink(note.taskId)] },
+    ...(overlays.length === 0
+      ? []
+      : [{ kind: 'delete-links' as const, netns: OVERLAY_NETNS, names: overlays }]),
+    { kind: 'delete-netns', name: taskNetns(note.taskId) },
+  ];
+}

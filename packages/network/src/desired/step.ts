@@ -2,6 +2,8 @@
 
 export type Step =
   | { readonly kind: 'add-netns' | 'delete-netns'; readonly name: string }
+  /** Links that may have gone already. */
+  | { readonly kind: 'delete-links'; readonly netns?: string; readonly names: readonly string[] }
   /** One `ip -batch` or `bridge -batch`; stops at the first line that fails. */
   | { readonly kind: 'ip' | 'bridge'; readonly netns?: string; readonly lines: readonly string[] }
   /** One transaction: all of it or nothing. */
