@@ -3,6 +3,9 @@
 /** A unary call that names no time of its own. Longer than an election, shorter than patience. */
 export const UNARY_TIMEOUT_MS = 10_000;
 
+/** TCP and TLS within a cluster take milliseconds; a host that is gone must not cost a whole call. */
+export const CONNECT_TIMEOUT_MS = 3_000;
+
 /** One message, in or out: the whole assignment of a node with dozens of 1 MB configs fits. */
 export const MESSAGE_MAX_BYTES = 64 * 1024 * 1024;
 

@@ -4,6 +4,8 @@ import type { Readable, Writable } from 'node:stream';
 
 import { abortReason } from '@swarmd/base';
 
+import { unlessAborted } from './abort.ts';
+
 /**
  * The stream's messages, read only as fast as they are consumed. Ends when the other side has ended
  * its half; throws when the stream fails, or `signal`'s reason when that aborts.
@@ -41,20 +43,27 @@ export async function* readMessages<T>(
   }
 }
 
-/** Writes every item, waiting whenever the stream is full. Does not end the stream. */
+/**
+ * Writes every item, waiting whenever the stream is full. Does not end the stream. When `signal`
+ * aborts it throws at once, without waiting for the item that is being made.
+ */
 export async function writeMessages<T>(
   stream: Writable,
   items: AsyncIterable<T>,
   options: { readonly encode: (item: T) => Uint8Array; readonly signal: AbortSignal },
 ): Promise<void> {
   const { encode, signal } = options;
-  for await (const item of items) {
-    if (signal.aborted) throw abortReason(signal);
-    if (stream.write(encode(item))) continue;
-    try {
-      await once(stream, 'drain', { signal });
-    } catch (error) {
-      throw signal.aborted ? abortReason(signal) : error;
+  const iterator = items[Symbol.asyncIterator]();
+  let finished = false;
+  try {
+    for (;;) {
+      const next = await unlessAborted(iterator.next(), signal);
+      finished = next.done === true;
+      if (next.done === true) return;
+      if (!stream.write(encode(next.value))) await unlessAborted(once(stream, 'drain'), signal);
     }
+  } finally {
+    // Not awaited: a source that waits for something else would keep us waiting too.
+    if (!finished) iterator.return?.().catch(() => undefined);
   }
 }

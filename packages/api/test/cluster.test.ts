@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 
 import { asId } from '@swarmd/model';
@@ -284,6 +285,22 @@ describe('the port', () => {
     }
     await until(() => refused === 2, 'two of 66 are turned away');
     await CALLS.reportSessions(secondManager, call);
+  });
+
+  it('is unavailable, and not asked anything, when connecting takes too long', async () => {
+    const silent = createTcpServer().listen(0, '127.0.0.1');
+    stack.defer(() => void silent.close());
+    await once(silent, 'listening');
+    const address = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const channel = stack.use(connect({ address, tls: () => worker }));
+    const message = expect.stringContaining('has not answered in 3000 ms') as string;
+    const asked = [
+      createControlClient(channel).removeNode({ id: asId('node', 'n'), force: true }, call),
+      Array.fromAsync(createDispatcherClient(channel).session(hello(), call)),
+    ];
+    for (const outcome of await Promise.allSettled(asked)) {
+      expect(outcome).toMatchObject({ reason: { code: 'unavailable', message } });
+    }
   });
 
   it('says so when it is taken', async () => {

@@ -138,11 +138,11 @@ describe('a unary call', () => {
         throw new TypeError('thrown at once');
       },
     });
-    for (const asked of [
-      control.getNode({ id: nodeId }, call),
-      control.getTask({ id: asId('task', 't') }, call),
+    for (const ask of [
+      () => control.getNode({ id: nodeId }, call),
+      () => control.getTask({ id: asId('task', 't') }, call),
     ]) {
-      const error = (await asked.catch((reason: unknown) => reason)) as SwarmError;
+      const error = (await ask().catch((reason: unknown) => reason)) as SwarmError;
       expect(error.code).toBe('internal');
       expect(error.message).not.toMatch(/secret|thrown/);
     }
@@ -342,6 +342,29 @@ describe('a stream in both directions', () => {
       code: 'not-found',
       message: 'no such node',
     });
+  });
+
+  it('ends at once with its signal, also when neither side has anything to say', async () => {
+    let live = 0;
+    const never = new Promise<never>(() => undefined);
+    const channel = await serve((server) =>
+      serveDispatcher(server, {
+        async *session() {
+          live += 1;
+          yield await never;
+        },
+      }),
+    );
+    const controller = new AbortController();
+    const silent = async function* (): AsyncGenerator<AgentMessage> {
+      yield await never;
+    };
+    const session = createDispatcherClient(channel).session(silent(), {
+      signal: controller.signal,
+    });
+    const outcome = Array.fromAsync(session);
+    void until(() => live === 1, 'the call arrives').then(() => controller.abort(new Error('bye')));
+    await expect(outcome).rejects.toThrow('bye');
   });
 
   it('is told when the server stops', async () => {

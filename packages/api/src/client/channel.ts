@@ -2,12 +2,15 @@
  * A connection to one server: host:port with mutual TLS, or a local socket. It connects when first
  * used and again whenever it was lost; calls made while there is no connection fail as `unavailable`.
  */
-import { ChannelCredentials, Client, type ClientOptions } from '@grpc/grpc-js';
+import { ChannelCredentials, Client, connectivityState, type ClientOptions } from '@grpc/grpc-js';
 import { SwarmError } from '@swarmd/base';
+import { systemClock } from '@swarmd/base/system';
 import type { NodeRole } from '@swarmd/model';
 import { identityFromSubject } from '@swarmd/pki';
 
+import { unlessAborted } from '../abort.ts';
 import {
+  CONNECT_TIMEOUT_MS,
   KEEPALIVE_TIME_MS,
   KEEPALIVE_TIMEOUT_MS,
   MESSAGE_MAX_BYTES,
@@ -62,6 +65,35 @@ const OPTIONS: ClientOptions = {
 
 /** A name for TLS to ask for, since IP addresses are not allowed there; nobody looks at it. */
 const TLS_OPTIONS: ClientOptions = { ...OPTIONS, 'grpc.ssl_target_name_override': 'swarm-node' };
+
+/**
+ * Waits while a connection is being made. Resolves also when that has failed: the call then fails at
+ * once, and says why.
+ * @throws SwarmError `unavailable` when nothing has answered in time: certainly nothing was sent.
+ */
+export async function connected(channel: Channel, signal: AbortSignal): Promise<void> {
+  const grpc = channel.client().getChannel();
+  const deadline = systemClock.now() + CONNECT_TIMEOUT_MS;
+  for (;;) {
+    const state = grpc.getConnectivityState(true);
+    if (state !== connectivityState.CONNECTING && state !== connectivityState.IDLE) return;
+    if (!(await unlessAborted(changed(grpc, state, deadline), signal))) {
+      const message = `${channel.address} has not answered in ${CONNECT_TIMEOUT_MS} ms`;
+      throw new SwarmError('unavailable', message);
+    }
+  }
+}
+
+/** False when the state is still the same at the deadline. */
+function changed(
+  grpc: ReturnType<Client['getChannel']>,
+  state: connectivityState,
+  deadline: number,
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    grpc.watchConnectivityState(state, deadline, (error) => resolve(error === undefined));
+  });
+}
 
 export function connect(options: ChannelOptions): Channel {
   return 'socketPath' in options ? new LocalChannel(options.socketPath) : new TlsChannel(options);

@@ -16,7 +16,7 @@ import { rawDefinition } from '../service/definition.ts';
 import type { BoundMethod } from '../service/definition.ts';
 import { fromStatus } from '../status.ts';
 import { readMessages, writeMessages } from '../stream.ts';
-import type { Channel } from './channel.ts';
+import { connected, type Channel } from './channel.ts';
 
 /** `unavailable` when there is no connection, `deadline-exceeded` after the call's time. */
 export async function callUnary(
@@ -26,6 +26,7 @@ export async function callUnary(
 ): Promise<unknown> {
   if (call.signal.aborted) throw abortReason(call.signal);
   const bytes = method.request.encode(request);
+  await connected(channel, call.signal);
   const response = await exchange(bytes, { method, channel, call });
   try {
     return method.response.decode(response);
@@ -67,13 +68,15 @@ export async function* callServerStream(
 ): AsyncGenerator<unknown, void, undefined> {
   const { requestSerialize, responseDeserialize } = rawDefinition(method);
   if (call.signal.aborted) throw abortReason(call.signal);
+  const bytes = method.request.encode(request);
+  await connected(channel, call.signal);
   const stream = channel
     .client()
     .makeServerStreamRequest(
       method.path,
       requestSerialize,
       responseDeserialize,
-      method.request.encode(request),
+      bytes,
       metadataOf(call),
       optionsOf(call),
     );
@@ -91,6 +94,7 @@ export async function* callBidi(
 ): AsyncGenerator<unknown, void, undefined> {
   const { requestSerialize, responseDeserialize } = rawDefinition(method);
   if (call.signal.aborted) throw abortReason(call.signal);
+  await connected(channel, call.signal);
   const stream = channel
     .client()
     .makeBidiStreamRequest(

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 
 import { errorMessage, silentLogger, SwarmError, type Logger } from '@swarmd/base';
+import { systemClock } from '@swarmd/base/system';
 import { identityFromSubject } from '@swarmd/pki';
 
 import { HANDSHAKE_TIMEOUT_MS, JOINER_CONNECTION_MS, JOINER_CONNECTIONS_MAX } from '../limits.ts';
@@ -108,8 +109,11 @@ class TlsHost extends GrpcHost implements ClusterServer {
     }
     if (this.#joiners >= JOINER_CONNECTIONS_MAX) return 'too many joiners at once';
     this.#joiners += 1;
-    socket.setTimeout(JOINER_CONNECTION_MS, () => socket.destroy());
-    socket.on('close', () => (this.#joiners -= 1));
+    const time = systemClock.after(JOINER_CONNECTION_MS, () => socket.destroy());
+    socket.on('close', () => {
+      time.cancel();
+      this.#joiners -= 1;
+    });
     return undefined;
   }
 }
