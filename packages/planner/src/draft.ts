@@ -56,6 +56,19 @@ export class Draft {
     return slots;
   }
 
+  /** What the plan has changed so far. */
+  changes(): { before: Task | undefined; after: Task | undefined }[] {
+    const changes: { before: Task | undefined; after: Task | undefined }[] = [];
+    for (const [id, before] of this.#before) {
+      const after = this.#tasks.get(id);
+      if (after !== before) changes.push({ before, after });
+    }
+    for (const [id, after] of this.#tasks) {
+      if (!this.#before.has(id)) changes.push({ before: undefined, after });
+    }
+    return changes;
+  }
+
   nextId(): string {
     return this.#context.ids.next();
   }
@@ -106,13 +119,9 @@ export class Draft {
 
   toPlan(): Plan {
     const ops: Change[] = [];
-    for (const [id, before] of this.#before) {
-      const after = this.#tasks.get(id);
-      if (after === undefined) ops.push({ kind: 'delete', table: 'task', id });
-      else if (after !== before) ops.push({ kind: 'put', table: 'task', object: after });
-    }
-    for (const [id, task] of this.#tasks) {
-      if (!this.#before.has(id)) ops.push({ kind: 'put', table: 'task', object: task });
+    for (const { before, after } of this.changes()) {
+      if (after !== undefined) ops.push({ kind: 'put', table: 'task', object: after });
+      else if (before !== undefined) ops.push({ kind: 'delete', table: 'task', id: before.id });
     }
     if (this.#service !== undefined && this.#service !== this.#serviceBefore) {
       ops.push({ kind: 'put', table: 'service', object: this.#service });

@@ -113,9 +113,10 @@ function complies(node: Node, spec: TaskSpec): boolean {
 
 /** Ingress ports are a matter of the mesh; only ports of the node itself are bound to the task. */
 function sameHostPorts(task: Task, service: Service): boolean {
-  const hostPorts = (ports: Task['ports']) =>
-    JSON.stringify(ports.filter((port) => port.publishMode === 'host'));
-  return hostPorts(task.ports) === hostPorts(service.endpoint.ports);
+  const { ports } = service.endpoint;
+  if (ports === task.ports || (ports.length === 0 && task.ports.length === 0)) return true;
+  const ofHost = (list: Task['ports']) => list.filter((port) => port.publishMode === 'host');
+  return sameSpec(ofHost(task.ports), ofHost(ports));
 }
 
 /** Deep equality of specs, whatever the order of their keys. */

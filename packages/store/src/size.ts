@@ -3,22 +3,34 @@ import type { Change } from '@swarmd/model';
 
 const SCALAR_BYTES = 8;
 
-/** Specs are shared by thousands of tasks; their size is worth remembering. */
-const known = new WeakMap<object, number>();
+/** Specs are large and shared by thousands of tasks; their size is worth remembering. */
+const specs = new WeakMap<object, number>();
 
 /** Bytes, roughly: text by its length, numbers and flags as 8, keys as 1. */
 export function estimateBytes(change: Change): number {
-  return change.kind === 'delete' ? change.id.length + SCALAR_BYTES : sizeOf(change.object);
+  if (change.kind === 'delete') return change.id.length + SCALAR_BYTES;
+  const { object } = change;
+  let bytes = 0;
+  let key: keyof typeof object;
+  for (key in object) bytes += 1 + (key === 'spec' ? sizeOfSpec(object[key]) : sizeOf(object[key]));
+  return bytes;
+}
+
+function sizeOfSpec(spec: object): number {
+  let bytes = specs.get(spec);
+  if (bytes === undefined) {
+    bytes = sizeOf(spec);
+    specs.set(spec, bytes);
+  }
+  return bytes;
 }
 
 function sizeOf(value: unknown): number {
   if (typeof value === 'string') return value.length + 2;
   if (typeof value !== 'object' || value === null) return SCALAR_BYTES;
   if (value instanceof Uint8Array) return value.byteLength;
-  const before = known.get(value);
-  if (before !== undefined) return before;
   let bytes = 2;
-  for (const field of Object.values(value)) bytes += 1 + sizeOf(field);
-  known.set(value, bytes);
+  if (Array.isArray(value)) for (const item of value) bytes += 1 + sizeOf(item);
+  else for (const key in value) bytes += 1 + sizeOf((value as Record<string, unknown>)[key]);
   return bytes;
 }

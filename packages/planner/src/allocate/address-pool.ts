@@ -1,9 +1,11 @@
 /**
- * Addresses of one subnet. The next one is the one after the newest that was given out, so that an
- * address that has just become free rests before it is used again; addresses that ended tasks had
- * and that are still remembered are used only when there is no other.
+ * Addresses of one subnet, on top of what tasks hold already. The next one is the one after the
+ * newest that was given out, so that an address that has just become free rests before it is used
+ * again; addresses of ended tasks that are still remembered are used only when there is no other.
  */
 import { formatIpv4, parseIpv4, parseIpv4Network, type Ipv4Network } from '@swarmd/model';
+
+import type { AddressBook } from '../place/held-index.ts';
 
 /** Network address and first host address (the gateway) in front, broadcast address behind. */
 const FIRST_OFFSET = 2;
@@ -11,62 +13,69 @@ const RESERVED_BEHIND = 1;
 
 export class AddressPool {
   readonly #subnet: Ipv4Network | undefined;
-  readonly #held = new Set<string>();
-  readonly #resting = new Set<string>();
-  #newest: { address: string; at: number } | undefined;
+  readonly #book: AddressBook | undefined;
+  readonly #taken = new Set<string>();
+  readonly #freed = new Set<string>();
+  #newest: string | undefined;
 
-  constructor(subnet: string) {
+  constructor(subnet: string, book?: AddressBook) {
     this.#subnet = parseIpv4Network(subnet);
+    this.#book = book;
+    this.#newest = book?.newest?.address;
   }
 
-  /** An address somebody has, or (`held` false) had; `at`: when it was given out. */
-  note(address: string, use: { held: boolean; at: number }): void {
-    (use.held ? this.#held : this.#resting).add(address);
-    if (this.#newest === undefined || use.at > this.#newest.at) {
-      this.#newest = { address, at: use.at };
-    } else if (use.at === this.#newest.at && number(address) > number(this.#newest.address)) {
-      this.#newest = { address, at: use.at };
-    }
+  /** An address that is not for tasks. */
+  reserve(address: string): void {
+    this.#taken.add(address);
+  }
+
+  /** An address that its task no longer holds; it rests. */
+  free(address: string): void {
+    this.#freed.add(address);
   }
 
   /** Gives out an address; undefined when none is free. */
-  take(at: number): string | undefined {
-    const address = this.#find(false) ?? this.#find(true);
+  take(): string | undefined {
+    const address = this.#find((one) => this.#isRested(one)) ?? this.#find(() => true);
     if (address === undefined) return undefined;
-    this.#resting.delete(address);
-    this.#held.add(address);
-    this.#newest = { address, at };
+    this.#taken.add(address);
+    this.#newest = address;
     return address;
   }
 
   /** Takes back an address that was just given out and is not used after all. */
   giveBack(address: string): void {
-    this.#held.delete(address);
+    this.#taken.delete(address);
   }
 
   hasFree(): boolean {
-    return this.#find(true) !== undefined;
+    return this.#find(() => true) !== undefined;
   }
 
-  #find(evenResting: boolean): string | undefined {
+  #isHeld(address: string): boolean {
+    if (this.#taken.has(address)) return true;
+    return (this.#book?.held.has(address) ?? false) && !this.#freed.has(address);
+  }
+
+  #isRested(address: string): boolean {
+    return !this.#freed.has(address) && !(this.#book?.resting.has(address) ?? false);
+  }
+
+  #find(suits: (address: string) => boolean): string | undefined {
     const subnet = this.#subnet;
     if (subnet === undefined) return undefined;
     const hosts = subnet.size - FIRST_OFFSET - RESERVED_BEHIND;
     if (hosts <= 0) return undefined;
     const first = subnet.base + FIRST_OFFSET;
-    const after = this.#newest === undefined ? 0 : number(this.#newest.address) - first + 1;
-    const start = ((after % hosts) + hosts) % hosts;
-    // Every step but the last meets a used address, so the walk ends within their number.
-    const steps = Math.min(hosts, this.#held.size + this.#resting.size + 1);
+    const newest = this.#newest === undefined ? undefined : parseIpv4(this.#newest);
+    const start = newest === undefined ? 0 : (((newest - first + 1) % hosts) + hosts) % hosts;
+    // Every step but the last meets an address with a past, so the walk ends within their number.
+    const used = (this.#book?.held.size ?? 0) + (this.#book?.resting.size ?? 0) + this.#taken.size;
+    const steps = Math.min(hosts, used + this.#freed.size + 1);
     for (let step = 0; step < steps; step += 1) {
       const address = formatIpv4(first + ((start + step) % hosts));
-      if (this.#held.has(address)) continue;
-      if (evenResting || !this.#resting.has(address)) return address;
+      if (!this.#isHeld(address) && suits(address)) return address;
     }
     return undefined;
   }
-}
-
-function number(address: string): number {
-  return parseIpv4(address) ?? 0;
 }

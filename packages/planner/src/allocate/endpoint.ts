@@ -44,10 +44,9 @@ function allocateVirtualIps(
   }
   if (spec.endpoint.mode === 'dnsrr') return allocated(virtualIps);
   const kept = new Map(service?.endpoint.virtualIps.map((vip) => [vip.networkId, vip]));
-  const fresh = networks.filter((network) => !kept.has(network.id));
-  const usage = new Usage(view, { networks: fresh, newest: (task) => task });
+  const usage = new Usage(view);
   for (const network of networks) {
-    const address = kept.get(network.id)?.address ?? usage.network(network.id)?.take(0);
+    const address = kept.get(network.id)?.address ?? usage.network(network).take();
     if (address === undefined) {
       return refused(
         'resource-exhausted',

@@ -8,7 +8,8 @@ import {
   type TaskSpec,
 } from '@swarmd/model';
 
-import { portKey, type Usage } from './usage.ts';
+import { portKey } from './held-index.ts';
+import type { Usage } from './usage.ts';
 
 /** What a task asks of its node. */
 export interface Demand {

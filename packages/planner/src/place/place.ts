@@ -10,8 +10,9 @@ import { PLAN_TASKS_MAX } from '../limits.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { isOver, isWanted, sameSpec } from '../task-view.ts';
 import { demandOf } from './filters.ts';
+import { hostPorts } from './held-index.ts';
 import { Ranking } from './ranking.ts';
-import { hostPorts, Usage, withPrefix } from './usage.ts';
+import { Usage, withPrefix } from './usage.ts';
 
 export function placeTasks(draft: Draft): void {
   const waiting = draft
@@ -19,7 +20,7 @@ export function placeTasks(draft: Draft): void {
     .filter(isWaiting)
     .toSorted((a, b) => a.meta.createdAt - b.meta.createdAt || a.slot - b.slot);
   if (waiting.length === 0) return;
-  const usage = usageFor(draft, waiting);
+  const usage = new Usage(draft.view, draft.changes());
   const budget = { left: PLAN_TASKS_MAX };
   for (const group of bySpec(waiting)) placeGroup(draft, group, { usage, budget });
   // Each step placed a task or wrote down why not, so the next plan has less to do.
@@ -32,24 +33,11 @@ export function isWaiting(task: Task): boolean {
 
 /** Would there be a node for the task if `gone` were gone? */
 export function fitsWithout(draft: Draft, task: Task, gone: readonly Task[]): boolean {
-  const usage = usageFor(draft, [task]);
+  const usage = new Usage(draft.view, draft.changes());
   for (const one of gone) usage.release(one);
   const left = draft.tasks().filter((one) => !gone.includes(one));
   const ranking = rankingFor(draft, { usage, task, tasks: left });
   return ranking.best() !== undefined && networksOf(draft, task).kind === 'found';
-}
-
-function usageFor(draft: Draft, tasks: readonly Task[]): Usage {
-  const networks = new Map<string, Network>();
-  for (const task of tasks) {
-    const found = networksOf(draft, task);
-    if (found.kind === 'found') for (const one of found.networks) networks.set(one.id, one);
-  }
-  const service = tasks[0]?.serviceId;
-  return new Usage(draft.view, {
-    networks: [...networks.values()],
-    newest: (task) => (task.serviceId === service ? draft.task(task.id) : task),
-  });
 }
 
 function bySpec(tasks: readonly Task[]): Task[][] {
@@ -106,7 +94,7 @@ function placeGroup(
       if (wait(draft, task, { code: 'no-suitable-node', error: refusal })) budget.left -= 1;
       continue;
     }
-    const addresses = takeAddresses(draft, task, { networks: found.networks, usage });
+    const addresses = takeAddresses(task, found.networks, usage);
     if (addresses.kind === 'none') {
       if (wait(draft, task, { code: 'no-address', error: addresses.error })) budget.left -= 1;
       continue;
@@ -137,16 +125,12 @@ type Addresses =
   | { readonly kind: 'taken'; readonly networks: readonly TaskNetwork[] }
   | { readonly kind: 'none'; readonly error: string };
 
-function takeAddresses(
-  draft: Draft,
-  task: Task,
-  from: { networks: readonly Network[]; usage: Usage },
-): Addresses {
+function takeAddresses(task: Task, networks: readonly Network[], usage: Usage): Addresses {
   const taken: { network: Network; address: string }[] = [];
-  for (const network of from.networks) {
-    const address = from.usage.network(network.id)?.take(draft.now);
+  for (const network of networks) {
+    const address = usage.network(network).take();
     if (address === undefined) {
-      for (const one of taken) from.usage.network(one.network.id)?.giveBack(one.address);
+      for (const one of taken) usage.network(one.network).giveBack(one.address);
       const error = `no free address on network ${network.spec.name} (${network.subnet})`;
       return { kind: 'none', error };
     }
@@ -168,7 +152,7 @@ function settle(
   target: { node: Node; networks: readonly TaskNetwork[]; usage: Usage },
 ): Task {
   const { node, networks, usage } = target;
-  const gatewayAddress = usage.gateway(node).take(draft.now);
+  const gatewayAddress = usage.gateway(node).take();
   const hostname = node.description?.hostname ?? node.id;
   return draft.change(
     task,

@@ -1,68 +1,48 @@
-/**
- * What the tasks of the cluster hold: reservations, host ports, addresses. Built in one pass over
- * all tasks, and only for plans that have something to place.
- */
+/** What the tasks of the cluster hold, as an unfinished plan has it: the index and what changed. */
 import {
   parseIpv4Network,
   type Network,
   type NetworkId,
   type Node,
   type NodeId,
-  type PortConfig,
   type Task,
 } from '@swarmd/model';
 
 import { AddressPool } from '../allocate/address-pool.ts';
-import { isOver, isWanted } from '../task-view.ts';
+import { isOver } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
+import { countUsage, heldIndex, noUsage, type HeldIndex, type NodeUsage } from './held-index.ts';
 
-export interface NodeUsage {
-  nanoCpus: number;
-  memoryBytes: number;
-  /** Wanted tasks of any service. */
-  tasks: number;
-  /** Tasks of any kind that hold something of the node. */
-  holders: number;
-  readonly hostPorts: Set<string>;
-}
-
-export function portKey(port: PortConfig): string {
-  return `${port.publishedPort}/${port.protocol}`;
-}
-
-export function hostPorts(task: Pick<Task, 'ports'>): PortConfig[] {
-  return task.ports.filter((port) => port.publishMode === 'host' && port.publishedPort > 0);
+/** A task before and after the changes of a plan; undefined: not there. */
+export interface TaskChange {
+  readonly before: Task | undefined;
+  readonly after: Task | undefined;
 }
 
 export class Usage {
   readonly #view: PlanView;
-  /** The newest state of a task, which may be that of an unfinished plan; undefined: deleted. */
-  readonly #newest: (task: Task) => Task | undefined;
+  readonly #index: HeldIndex;
+  /** Tasks, as they were, that the plan has over or deletes. */
+  readonly #ended: readonly Task[];
+  /** Nodes whose usage differs from the index. */
   readonly #nodes = new Map<NodeId, NodeUsage>();
   readonly #networks = new Map<NetworkId, AddressPool>();
   readonly #gateways = new Map<NodeId, AddressPool>();
 
-  /** `networks` are those that addresses will be asked of. */
-  constructor(
-    view: PlanView,
-    options: { networks: readonly Network[]; newest: (task: Task) => Task | undefined },
-  ) {
+  constructor(view: PlanView, changes: readonly TaskChange[] = []) {
     this.#view = view;
-    this.#newest = options.newest;
-    for (const network of options.networks) this.#addNetwork(network);
-    for (const stored of view.list('task')) {
-      const task = this.#newest(stored);
-      if (task !== undefined) this.#add(task);
+    this.#index = heldIndex(view);
+    this.#ended = changes.flatMap(({ before, after }) =>
+      before !== undefined && (after === undefined || isOver(after)) ? [before] : [],
+    );
+    for (const { before, after } of changes) {
+      if (before !== undefined && !isOver(before)) this.#count(before, -1);
+      if (after !== undefined && !isOver(after)) this.#count(after, 1);
     }
   }
 
-  of(node: NodeId): NodeUsage {
-    let usage = this.#nodes.get(node);
-    if (usage === undefined) {
-      usage = { nanoCpus: 0, memoryBytes: 0, tasks: 0, holders: 0, hostPorts: new Set() };
-      this.#nodes.set(node, usage);
-    }
-    return usage;
+  of(node: NodeId): Readonly<NodeUsage> {
+    return this.#nodes.get(node) ?? this.#index.nodes.get(node) ?? NOTHING;
   }
 
   /** Counts a task that has just been placed. */
@@ -75,62 +55,55 @@ export class Usage {
     if (!isOver(task)) this.#count(task, -1);
   }
 
-  network(id: NetworkId): AddressPool | undefined {
-    return this.#networks.get(id);
+  /** Addresses of a network, for tasks and virtual addresses. */
+  network(network: Network): AddressPool {
+    let pool = this.#networks.get(network.id);
+    if (pool !== undefined) return pool;
+    pool = new AddressPool(network.subnet, this.#index.networks.get(network.id));
+    pool.reserve(network.gateway);
+    for (const service of this.#view.list('service')) {
+      for (const vip of service.endpoint.virtualIps) {
+        if (vip.networkId === network.id) pool.reserve(vip.address);
+      }
+    }
+    for (const task of this.#ended) {
+      const had = task.networks.find((one) => one.networkId === network.id)?.address;
+      if (had !== undefined) pool.free(bare(had));
+    }
+    this.#networks.set(network.id, pool);
+    return pool;
   }
 
   /** Addresses of the node's own subnet: for containers' way out. The first one is the node's. */
   gateway(node: Node): AddressPool {
     let pool = this.#gateways.get(node.id);
     if (pool !== undefined) return pool;
-    pool = new AddressPool(node.gatewaySubnet);
-    for (const stored of this.#view.tasksByNode(node.id)) {
-      const task = this.#newest(stored);
-      if (task?.gatewayAddress !== undefined) {
-        pool.note(task.gatewayAddress, { held: !isOver(task), at: task.meta.createdAt });
+    pool = new AddressPool(node.gatewaySubnet, this.#index.gateways.get(node.id));
+    for (const task of this.#ended) {
+      if (task.nodeId === node.id && task.gatewayAddress !== undefined) {
+        pool.free(task.gatewayAddress);
       }
     }
     this.#gateways.set(node.id, pool);
     return pool;
   }
 
-  #addNetwork(network: Network): void {
-    const pool = new AddressPool(network.subnet);
-    pool.note(network.gateway, { held: true, at: 0 });
-    for (const service of this.#view.list('service')) {
-      for (const vip of service.endpoint.virtualIps) {
-        if (vip.networkId === network.id) pool.note(vip.address, { held: true, at: 0 });
-      }
-    }
-    this.#networks.set(network.id, pool);
-  }
-
-  #add(task: Task): void {
-    if (this.#networks.size > 0) {
-      for (const { networkId, address } of task.networks) {
-        const slash = address.indexOf('/');
-        this.#networks.get(networkId)?.note(slash < 0 ? address : address.slice(0, slash), {
-          held: !isOver(task),
-          at: task.meta.createdAt,
-        });
-      }
-    }
-    if (!isOver(task)) this.#count(task, 1);
-  }
-
   #count(task: Task, sign: 1 | -1): void {
     if (task.nodeId === undefined) return;
-    const usage = this.of(task.nodeId);
-    usage.nanoCpus += sign * task.spec.reservations.nanoCpus;
-    usage.memoryBytes += sign * task.spec.reservations.memoryBytes;
-    usage.holders += sign;
-    if (isWanted(task)) usage.tasks += sign;
-    if (task.ports.length === 0) return;
-    for (const port of hostPorts(task)) {
-      if (sign > 0) usage.hostPorts.add(portKey(port));
-      else usage.hostPorts.delete(portKey(port));
+    let usage = this.#nodes.get(task.nodeId);
+    if (usage === undefined) {
+      const base = this.#index.nodes.get(task.nodeId) ?? NOTHING;
+      usage = { ...base, hostPorts: new Map(base.hostPorts) };
+      this.#nodes.set(task.nodeId, usage);
     }
+    countUsage(usage, task, sign);
   }
+}
+
+const NOTHING: Readonly<NodeUsage> = noUsage();
+
+function bare(address: string): string {
+  return address.split('/')[0] ?? address;
 }
 
 /** "10.0.1.5" in "10.0.1.0/24" as "10.0.1.5/24". */

@@ -1,0 +1,151 @@
+/**
+ * What all tasks of a cluster hold, brought up to date by comparing the view's task objects with
+ * those seen before: as tasks are immutable, only the ones that changed cost anything. A memo, not a
+ * memory: but for which free address comes next, an index built anew answers the same.
+ */
+import type { NetworkId, NodeId, PortConfig, Task, TaskId } from '@swarmd/model';
+
+import { clusterOf } from '../allocate/network.ts';
+import { isOver, isWanted } from '../task-view.ts';
+import type { PlanView } from '../types.ts';
+
+export interface NodeUsage {
+  nanoCpus: number;
+  memoryBytes: number;
+  /** Wanted tasks of any service. */
+  tasks: number;
+  /** Tasks of any kind that hold something of the node. */
+  holders: number;
+  readonly hostPorts: Counts;
+}
+
+/** How many hold what. */
+export type Counts = Map<string, number>;
+
+export interface AddressBook {
+  readonly held: Counts;
+  /** Of ended tasks that are still remembered. */
+  readonly resting: Counts;
+  /** The one that was given out last, and when. */
+  newest?: { readonly address: string; readonly at: number };
+}
+
+export function portKey(port: PortConfig): string {
+  return `${port.publishedPort}/${port.protocol}`;
+}
+
+export function hostPorts(task: Pick<Task, 'ports'>): PortConfig[] {
+  return task.ports.filter((port) => port.publishMode === 'host' && port.publishedPort > 0);
+}
+
+export function noUsage(): NodeUsage {
+  return { nanoCpus: 0, memoryBytes: 0, tasks: 0, holders: 0, hostPorts: new Map() };
+}
+
+/** Changes a node's usage by what a task holds of it. */
+export function countUsage(usage: NodeUsage, task: Task, sign: 1 | -1): void {
+  usage.nanoCpus += sign * task.spec.reservations.nanoCpus;
+  usage.memoryBytes += sign * task.spec.reservations.memoryBytes;
+  usage.holders += sign;
+  if (isWanted(task)) usage.tasks += sign;
+  if (task.ports.length === 0) return;
+  for (const port of hostPorts(task)) count(usage.hostPorts, portKey(port), sign);
+}
+
+export class HeldIndex {
+  readonly nodes = new Map<NodeId, NodeUsage>();
+  readonly networks = new Map<NetworkId, AddressBook>();
+  readonly gateways = new Map<NodeId, AddressBook>();
+  readonly #seen = new Map<TaskId, Task>();
+
+  sync(view: PlanView): void {
+    let present = 0;
+    for (const task of view.list('task')) {
+      present += 1;
+      const known = this.#seen.get(task.id);
+      if (known === task) continue;
+      if (known !== undefined) this.#count(known, -1);
+      this.#count(task, 1);
+      this.#seen.set(task.id, task);
+    }
+    if (present < this.#seen.size) this.#forget(view);
+  }
+
+  #forget(view: PlanView): void {
+    const present = new Set<TaskId>();
+    for (const task of view.list('task')) present.add(task.id);
+    for (const [id, task] of this.#seen) {
+      if (present.has(id)) continue;
+      this.#count(task, -1);
+      this.#seen.delete(id);
+    }
+  }
+
+  #count(task: Task, sign: 1 | -1): void {
+    const { nodeId } = task;
+    if (nodeId === undefined) return;
+    const over = isOver(task);
+    if (!over) countUsage(entry(this.nodes, nodeId, noUsage), task, sign);
+    for (const { networkId, address } of task.networks) {
+      note(entry(this.networks, networkId, emptyBook), bare(address), { task, over, sign });
+    }
+    if (task.gatewayAddress !== undefined) {
+      note(entry(this.gateways, nodeId, emptyBook), task.gatewayAddress, { task, over, sign });
+    }
+  }
+}
+
+const indexes = new WeakMap<object, HeldIndex>();
+
+/**
+ * The index of the cluster that the view belongs to, up to date with it. Kept by the cluster object,
+ * as every store has its own.
+ */
+export function heldIndex(view: PlanView): HeldIndex {
+  const cluster = clusterOf(view);
+  let index = cluster === undefined ? undefined : indexes.get(cluster);
+  if (index === undefined) {
+    index = new HeldIndex();
+    if (cluster !== undefined) indexes.set(cluster, index);
+  }
+  index.sync(view);
+  return index;
+}
+
+function emptyBook(): AddressBook {
+  return { held: new Map(), resting: new Map() };
+}
+
+/** "10.0.1.5/24" as "10.0.1.5". */
+function bare(address: string): string {
+  const slash = address.indexOf('/');
+  return slash < 0 ? address : address.slice(0, slash);
+}
+
+function note(
+  book: AddressBook,
+  address: string,
+  use: { task: Task; over: boolean; sign: 1 | -1 },
+): void {
+  count(use.over ? book.resting : book.held, address, use.sign);
+  const at = use.task.meta.createdAt;
+  // Of two of the same millisecond, the one that is listed later was made later.
+  if (use.sign > 0 && (book.newest === undefined || at >= book.newest.at)) {
+    book.newest = { address, at };
+  }
+}
+
+function count(counts: Counts, key: string, sign: 1 | -1): void {
+  const next = (counts.get(key) ?? 0) + sign;
+  if (next === 0) counts.delete(key);
+  else counts.set(key, next);
+}
+
+function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
