@@ -34,7 +34,7 @@ import { SessionReporter } from './dispatcher/session-reporter.ts';
 import { createCa } from './identity/ca.ts';
 import { openDuties, type Duties } from './leadership/duties.ts';
 import type { InitialObjects } from './leadership/initial-objects.ts';
-import { inOwnName, LeaderRoute } from './leadership/leader-route.ts';
+import { LeaderRoute } from './leadership/leader-route.ts';
 import { createLeaderService } from './leadership/leader-service.ts';
 import { Leadership } from './leadership/leadership.ts';
 import { BOOTSTRAP_MS, HAND_OVER_MS } from './limits.ts';
@@ -184,13 +184,10 @@ function reportSessions(core: Core): void {
     heartbeatPeriodMs: () => firstOf(store.view.list('cluster'))?.spec.heartbeatPeriodMs,
     onLeaderChange: (listener) => leadership.onChange(listener),
     report: (request, signal) =>
-      route.run<void>(
-        { signal },
-        {
-          here: (duties, until) => duties.liveness.report(request.live, options.nodeId, until),
-          there: (manager, call) => manager.leader.reportSessions(request, inOwnName(call)),
-        },
-      ),
+      route.report(signal, {
+        here: (duties, until) => duties.liveness.report(request.live, options.nodeId, until),
+        there: (manager, call) => manager.leader.reportSessions(request, call),
+      }),
   });
   core.scope.spawn('session reports', (signal) => reporter.run(signal));
 }

@@ -17,7 +17,7 @@ import type { Raft } from '@swarmd/raft';
 import type { Commit, Store } from '@swarmd/store';
 
 import { theCluster } from '../control/cluster.ts';
-import { inOwnName, type LeaderRoute } from '../leadership/leader-route.ts';
+import type { LeaderRoute } from '../leadership/leader-route.ts';
 import { NODE_KNOWN_WAIT_MS, OVERDUE_HEARTBEATS } from '../limits.ts';
 import { writeStatuses, type StatusReport } from '../leadership/task-statuses.ts';
 import { concerns, interestsOf } from './interests.ts';
@@ -132,14 +132,10 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
 
   #reportStatuses(report: StatusReport, signal: AbortSignal): Promise<void> {
     const { route, store, clock } = this.#options;
-    return route.run<void>(
-      { signal },
-      {
-        here: (_duties, until) =>
-          store.update((tx) => writeStatuses(tx, report, clock.now()), until),
-        there: (manager, call) => manager.leader.reportStatuses(report, inOwnName(call)),
-      },
-    );
+    return route.report(signal, {
+      here: (_duties, until) => store.update((tx) => writeStatuses(tx, report, clock.now()), until),
+      there: (manager, call) => manager.leader.reportStatuses(report, call),
+    });
   }
 
   #close(session: Session): void {

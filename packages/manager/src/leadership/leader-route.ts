@@ -56,6 +56,23 @@ export class LeaderRoute implements Disposable {
   }
 
   /**
+   * For what this manager itself reports: in its own name. A report under way is given up and repeated
+   * when the leader changes (a dead leader would hold it for long), so it may arrive twice.
+   */
+  report(signal: AbortSignal, paths: Paths<void>): Promise<void> {
+    return this.#untilLed<void>({ signal }, async () => {
+      const { reign } = this.#options.leadership;
+      if (reign !== undefined) return runHere({ signal }, reign, paths.here);
+      const leader = this.#leader();
+      if (leader === undefined) throw notLeading();
+      const changed = new AbortController();
+      using _watch = this.#onOtherLeader(() => changed.abort(notLeading()));
+      const either = AbortSignal.any([signal, changed.signal]);
+      return await paths.there(leader, { signal: either, timeoutMs: FORWARDED_CALL_MS });
+    });
+  }
+
+  /**
    * Resolves once this replica has everything that was committed when it was called.
    * @throws SwarmError `unavailable` when no leader confirmed it in time.
    */
@@ -100,17 +117,20 @@ export class LeaderRoute implements Disposable {
     }
   }
 
+  #onOtherLeader(listener: () => void): Disposable {
+    const { raft, leadership } = this.#options;
+    const { leader } = raft.status();
+    return leadership.onChange(() => {
+      if (raft.status().leader !== leader) listener();
+    });
+  }
+
   #leader(): ManagerClients | undefined {
     const status = this.#options.raft.status();
     if (status.leader === 0 || status.leader === status.raftId) return undefined;
     const member = status.members.find((candidate) => candidate.raftId === status.leader);
     return member && this.#options.clientsOf(asId('node', member.nodeId));
   }
-}
-
-/** What this manager itself reports to the leader: as a manager, not on behalf of a nameless caller. */
-export function inOwnName({ onBehalfOf: _nobody, ...call }: Call): Call {
-  return call;
 }
 
 function forwardedCall(call: Call): Call {
