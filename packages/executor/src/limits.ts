@@ -32,10 +32,10 @@ export const STDERR_MAX_CHARS = 8_192;
 export const CREATE_TIMEOUT_MS = 30_000;
 /** From SIGKILL to the exit file: the kernel may have gigabytes to give back. */
 export const KILL_TIMEOUT_MS = 20_000;
+/** How often processes being killed are looked for. */
+export const KILL_LOOK_MS = 10;
 /** Inotify may overflow and a monitor may die silently: everything is looked at this often. */
 export const SWEEP_MS = 3_000;
-/** A dead container whose monitor lives gets this long to have its exit file written. */
-export const EXIT_FILE_GRACE_MS = 2_000;
 /** Output kept of one exec. */
 export const EXEC_OUTPUT_MAX_CHARS = 64 * 1024;
 

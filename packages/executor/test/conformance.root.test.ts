@@ -1,7 +1,20 @@
-import { describeInPrivate, PrivateMachine } from './fixtures/private-machine.ts';
+import { describe, expect, it } from 'vitest';
+
+import {
+  failuresInside,
+  INSIDE_TIMEOUT_MS,
+  isInside,
+  PrivateMachine,
+} from './fixtures/private-machine.ts';
 import { executorConformance, type Harness, type Program } from './conformance.ts';
 
-describeInPrivate('conformance of real containers', import.meta.url, () => {
+it.skipIf(isInside)(
+  'runs in a mount namespace of its own',
+  { timeout: INSIDE_TIMEOUT_MS },
+  async () => expect(await failuresInside(import.meta.url)).toBe(''),
+);
+
+describe.runIf(isInside)('real containers', () => {
   executorConformance('crun under conmon', async (): Promise<Harness> => {
     const machine = await PrivateMachine.make();
     let executor = await machine.executor();

@@ -2,16 +2,27 @@
 import { mkdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { ContainerRequest, Executor } from '../src/index.ts';
 import { text } from './conformance.ts';
-import { describeInPrivate, PrivateMachine } from './fixtures/private-machine.ts';
+import {
+  failuresInside,
+  INSIDE_TIMEOUT_MS,
+  isInside,
+  PrivateMachine,
+} from './fixtures/private-machine.ts';
 import { directory, file, tarOf } from './fixtures/tar-writer.ts';
 
 const signal = (): AbortSignal => AbortSignal.timeout(25_000);
 
-describeInPrivate('containers', import.meta.url, () => {
+it.skipIf(isInside)(
+  'runs in a mount namespace of its own',
+  { timeout: INSIDE_TIMEOUT_MS },
+  async () => expect(await failuresInside(import.meta.url)).toBe(''),
+);
+
+describe.runIf(isInside)('containers', () => {
   let machine: PrivateMachine;
   let executor: Executor & AsyncDisposable;
   let ids = 0;
@@ -21,12 +32,7 @@ describeInPrivate('containers', import.meta.url, () => {
     await executor.pull(machine.image, signal());
   });
   afterAll(async () => {
-    const left = {
-      mounts: await machine.mounts(),
-      known: [...(await executor.restore(signal())).keys()],
-    };
     await machine[Symbol.asyncDispose]();
-    expect(left).toEqual({ mounts: [], known: [] });
   });
 
   type Spec = Partial<ContainerRequest['spec']>;
@@ -373,5 +379,9 @@ describeInPrivate('containers', import.meta.url, () => {
       expect(listed).not.toContain('sleep 500');
       expect(listed).toContain('sleep 1000');
     });
+  });
+
+  it('leave nothing behind', async () => {
+    expect(await machine.leftovers()).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { errorMessage, unreachable, type Logger } from '@swarmd/base';
+import { errorMessage, unreachable, type Clock, type Logger } from '@swarmd/base';
 
 import { isNotFound } from '../files/atomic-file.ts';
 import type { Cgroups } from '../oci/cgroup.ts';
@@ -21,6 +21,7 @@ export interface RestoreContext {
   readonly runtime: Runtime;
   readonly cgroups: Cgroups;
   readonly exits: ExitWatch;
+  readonly clock: Clock;
   readonly logger: Logger;
   /** Filled with what is adopted. */
   readonly containers: Map<string, LiveContainer>;

@@ -1,10 +1,11 @@
 /** Removing everything of a container, whatever state it is in; safe to repeat. */
 import { rm } from 'node:fs/promises';
 
-import { errorMessage, type Logger } from '@swarmd/base';
+import { errorMessage, sleep, SwarmError, type Clock, type Logger } from '@swarmd/base';
 
+import { KILL_LOOK_MS, KILL_TIMEOUT_MS } from '../limits.ts';
 import type { Cgroups } from '../oci/cgroup.ts';
-import { signalProcess, identify } from '../oci/proc.ts';
+import { identify, processesWithArgument, signalProcess } from '../oci/proc.ts';
 import type { Runtime } from '../oci/runtime.ts';
 import type { ContainerPaths } from './paths.ts';
 import type { ContainerRecord } from './record.ts';
@@ -13,6 +14,7 @@ import { unmount } from './rootfs.ts';
 export interface TeardownContext {
   readonly runtime: Runtime;
   readonly cgroups: Cgroups;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -26,6 +28,8 @@ export async function tearDown(
   context: TeardownContext,
 ): Promise<void> {
   const { id, paths, record } = container;
+  const isHalfMade = record === undefined || record.phase === 'creating';
+  if (isHalfMade) await endCreation(paths, context.clock);
   await endProcesses(id, context);
   if (record?.monitor !== undefined) await signalProcess(record.monitor, 'SIGKILL');
   await unmount(paths.files);
@@ -34,6 +38,21 @@ export async function tearDown(
   for (const path of [paths.bundle, paths.exit, paths.logDir, paths.state]) {
     await rm(path, { recursive: true, force: true });
   }
+}
+
+/**
+ * conmon and crun go on creating when we die, so they may be at it now. They and the container's process
+ * before it becomes the user's program have the bundle as an argument.
+ */
+async function endCreation(paths: ContainerPaths, clock: Clock): Promise<void> {
+  const { signal } = new AbortController();
+  for (let round = 0; round < KILL_TIMEOUT_MS / KILL_LOOK_MS; round += 1) {
+    const creators = await processesWithArgument(paths.bundle);
+    if (creators.length === 0) return;
+    for (const creator of creators) await signalProcess(creator, 'SIGKILL');
+    await sleep(clock, KILL_LOOK_MS, signal);
+  }
+  throw new SwarmError('deadline-exceeded', `processes that use ${paths.bundle} cannot be killed`);
 }
 
 async function endProcesses(id: string, context: TeardownContext): Promise<void> {

@@ -2,7 +2,7 @@
  * The cgroup layout of this machine and what a container's cgroup tells. The runtime makes and fills
  * cgroups; here they are only read, and removed when a runtime left them behind.
  */
-import { mkdir, readFile, readdir, rmdir, stat } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SwarmError } from '@swarmd/base';
@@ -10,6 +10,8 @@ import { SwarmError } from '@swarmd/base';
 import { errnoOf, readIfExists } from '../files/atomic-file.ts';
 
 const ROOT = '/sys/fs/cgroup';
+/** statfs(2) of a version 2 hierarchy; linux/magic.h. */
+const CGROUP2_MAGIC = 0x63677270;
 
 export type CgroupLayout =
   | { readonly version: 2 }
@@ -112,6 +114,21 @@ export class Cgroups {
   async remove(id: string): Promise<void> {
     const roots = this.layout.version === 2 ? [ROOT] : this.layout.hierarchies;
     for (const root of roots) await removeTree(join(root, this.pathOf(id)));
+    if (this.layout.version === 1) await this.#removeStub(id);
+  }
+
+  /**
+   * crun takes the folder `unified` for a version 2 mount even where that has been unmounted, and so
+   * leaves plain files there, on the tmpfs that holds all the mount points.
+   */
+  async #removeStub(id: string): Promise<void> {
+    const unified = join(ROOT, 'unified');
+    const { type } = await statfs(unified).catch(() => ({ type: CGROUP2_MAGIC }));
+    if (type === CGROUP2_MAGIC) return;
+    await rm(join(unified, this.pathOf(id)), { recursive: true, force: true });
+    await rmdir(join(unified, this.#parent)).catch((error: unknown) => {
+      if (!['ENOENT', 'ENOTEMPTY'].includes(errnoOf(error))) throw error;
+    });
   }
 
   get #memory(): string {

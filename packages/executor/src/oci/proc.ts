@@ -57,6 +57,18 @@ export async function hasOpen(pid: number, baseName: string): Promise<boolean> {
   }
 }
 
+/** Processes that have exactly this among their arguments, ourselves excepted. */
+export async function processesWithArgument(argument: string): Promise<readonly ProcessIdentity[]> {
+  const found: ProcessIdentity[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+    const identity = await identify(Number(name));
+    const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
+    if (identity !== undefined && command.split('\0').includes(argument)) found.push(identity);
+  }
+  return found;
+}
+
 /** Different after every boot of the machine. */
 export async function bootId(): Promise<string> {
   return (await readFile('/proc/sys/kernel/random/boot_id', 'latin1')).trim();
