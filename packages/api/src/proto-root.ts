@@ -2,8 +2,8 @@
  * The parsed proto files. They are read when first needed: from the folder `SWARMD_PROTO_DIR` names,
  * else from where the source tree or a bundle keeps them.
  */
-import { existsSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { SwarmError } from '@swarmd/base';
@@ -63,8 +63,15 @@ export function protoRoot(): protobuf.Root {
   if (parsed !== undefined) return parsed;
   const directory = protoDirectory();
   const root = new protobuf.Root();
-  root.resolvePath = (_origin, target) => (isAbsolute(target) ? target : join(directory, target));
-  root.loadSync([...PROTO_FILES, ...STANDARD_FILES]);
+  // Not `root.loadSync`: it looks for the file system in a way that does not survive bundling.
+  const left = [...PROTO_FILES, ...STANDARD_FILES];
+  const seen = new Set<string>();
+  for (let file = left.pop(); file !== undefined; file = left.pop()) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    const { imports = [] } = protobuf.parse(readFileSync(join(directory, file), 'utf8'), root);
+    left.push(...imports);
+  }
   root.resolveAll();
   parsed = root;
   return root;

@@ -11,7 +11,7 @@ import { AssertionError, SwarmError } from '@swarmd/base';
 import protobuf from 'protobufjs';
 
 import { fullName, protoRoot } from '../proto-root.ts';
-import { enumCodec, scalarCodec, type Convert, type ValueCodec } from './scalar.ts';
+import { enumCodec, Misfit, scalarCodec, type Convert, type ValueCodec } from './scalar.ts';
 import { specDefaults } from './spec-defaults.ts';
 
 export interface MessageCodec<T> {
@@ -25,6 +25,8 @@ type Fields = Record<string, unknown>;
 
 interface FieldCodec {
   readonly name: string;
+  /** In the places of errors: ".name". */
+  readonly part: string;
   readonly toWire: Convert;
   readonly fromWire: Convert;
   /** Value of an absent field; undefined: the property is left out. */
@@ -51,13 +53,32 @@ export function messageCodec<T>(name: string): MessageCodec<T> {
   const resolve = (): protobuf.Type => (type ??= protoRoot().lookupType(fullName(name)));
   return {
     encode(value) {
-      const message = shapeOf(resolve()).toWire(value, name);
-      return resolve()
-        .encode(message as Fields)
-        .finish();
+      const message = placed(name, () => shapeOf(resolve()).toWire(value)) as Fields;
+      return resolve().encode(message).finish();
     },
-    decode: (bytes) => shapeOf(resolve()).fromWire(parse(resolve(), bytes), name) as T,
+    decode(bytes) {
+      const message = parse(resolve(), bytes);
+      return placed(name, () => shapeOf(resolve()).fromWire(message)) as T;
+    },
   };
+}
+
+function placed<T>(name: string, convert: () => T): T {
+  try {
+    return convert();
+  } catch (error) {
+    if (!(error instanceof Misfit)) throw error;
+    throw new SwarmError('invalid-argument', `${name}${error.place}: ${error.message}`);
+  }
+}
+
+/** `convert(value)`, with the place added to what goes wrong. */
+function at(part: string, convert: Convert, value: unknown): unknown {
+  try {
+    return convert(value);
+  } catch (error) {
+    throw error instanceof Misfit ? error.inside(part) : error;
+  }
 }
 
 function parse(type: protobuf.Type, bytes: Uint8Array): unknown {
@@ -81,8 +102,8 @@ function adapt(type: protobuf.Type, shape: ValueCodec): ValueCodec {
   const adapter = adapters.get(type.fullName);
   if (adapter === undefined) return shape;
   return {
-    toWire: (value, at) => shape.toWire(adapter.toWire(value as Fields), at),
-    fromWire: (value, at) => adapter.fromWire(shape.fromWire(value, at) as Fields),
+    toWire: (value) => shape.toWire(adapter.toWire(value as Fields)),
+    fromWire: (value) => adapter.fromWire(shape.fromWire(value) as Fields),
     zero: undefined,
   };
 }
@@ -96,26 +117,24 @@ function compile(type: protobuf.Type): ValueCodec {
 function recordCodec(type: protobuf.Type, fields: readonly FieldCodec[]): ValueCodec {
   const byName = new Map(fields.map((field) => [field.name, field]));
   return {
-    toWire(value, at) {
-      if (typeof value !== 'object' || value === null) {
-        throw new SwarmError('invalid-argument', `${at}: is not a ${type.name}`);
-      }
+    toWire(value) {
+      if (typeof value !== 'object' || value === null) throw new Misfit(`is not a ${type.name}`);
       const message: Fields = {};
       for (const [name, item] of Object.entries(value)) {
         if (item === undefined) continue;
         const field = byName.get(name);
         if (field === undefined) {
-          throw new AssertionError(`${at}.${name} is missing in the proto files (${type.name})`);
+          throw new AssertionError(`${type.name}.${name} is missing in the proto files`);
         }
-        message[name] = field.toWire(item, `${at}.${name}`);
+        message[name] = at(field.part, field.toWire, item);
       }
       return message;
     },
-    fromWire(message, at) {
+    fromWire(message) {
       const value: Fields = {};
       for (const field of fields) {
         const item = Object.hasOwn(message as Fields, field.name)
-          ? field.fromWire((message as Fields)[field.name], `${at}.${field.name}`)
+          ? at(field.part, field.fromWire, (message as Fields)[field.name])
           : field.absent();
         if (item !== undefined) value[field.name] = item;
       }
@@ -129,23 +148,23 @@ function recordCodec(type: protobuf.Type, fields: readonly FieldCodec[]): ValueC
 function unionCodec(type: protobuf.Type, record: ValueCodec): ValueCodec {
   const kinds = new Map(type.fieldsArray.map((field) => [kebab(field.name), field.name]));
   return {
-    toWire(value, at) {
+    toWire(value) {
       const { kind, ...rest } = value as Fields & { kind: string };
       const name = kinds.get(kind);
-      if (name === undefined) throw unknownKind(at, kinds);
-      return record.toWire({ [name]: rest }, at);
+      if (name === undefined) throw unknownKind(kinds);
+      return record.toWire({ [name]: rest });
     },
-    fromWire(message, at) {
-      const [[name, rest] = []] = Object.entries(record.fromWire(message, at) as Fields);
-      if (name === undefined) throw unknownKind(at, kinds);
+    fromWire(message) {
+      const [[name, rest] = []] = Object.entries(record.fromWire(message) as Fields);
+      if (name === undefined) throw unknownKind(kinds);
       return { kind: kebab(name), ...(rest as Fields) };
     },
     zero: undefined,
   };
 }
 
-function unknownKind(at: string, kinds: ReadonlyMap<string, string>): SwarmError {
-  return new SwarmError('invalid-argument', `${at}: is none of ${[...kinds.keys()].join(', ')}`);
+function unknownKind(kinds: ReadonlyMap<string, string>): Misfit {
+  return new Misfit(`is none of ${[...kinds.keys()].join(', ')}`);
 }
 
 function kebab(name: string): string {
@@ -156,32 +175,34 @@ function fieldCodec(type: protobuf.Type, field: protobuf.Field): FieldCodec {
   const single = valueCodec(field);
   const defaults = specDefaults(type.fullName);
   const { name } = field;
-  if (field.map) {
-    return { name, ...mapCodec(single), absent: () => defaults[name] ?? {} };
-  }
+  const part = `.${name}`;
+  if (field.map) return { name, part, ...mapCodec(single), absent: () => defaults[name] ?? {} };
   if (field.repeated) {
-    return { name, ...listCodec(single), absent: () => defaults[name] ?? [] };
+    return { name, part, ...listCodec(single), absent: () => defaults[name] ?? [] };
   }
   const mayBeMissing = field.partOf !== null || field.getOption('proto3_optional') === true;
   const empty = field.resolvedType instanceof protobuf.Type ? field.resolvedType : undefined;
   const absent = (): unknown => {
     if (Object.hasOwn(defaults, name)) return defaults[name];
     if (mayBeMissing) return undefined;
-    return empty === undefined ? single.zero : single.fromWire(empty.create(), name);
+    return empty === undefined ? single.zero : single.fromWire(empty.create());
   };
   // An enum that is sent as "unspecified" is not set.
-  const fromWire: Convert = (value, at) =>
-    value === 0 && single.zero === '' ? absent() : single.fromWire(value, at);
-  return { name, toWire: single.toWire, fromWire, absent };
+  const fromWire: Convert =
+    single.zero === '' && field.type !== 'string'
+      ? (value) => (value === 0 ? absent() : single.fromWire(value))
+      : single.fromWire;
+  return { name, part, toWire: single.toWire, fromWire, absent };
 }
 
 function valueCodec(field: protobuf.Field): ValueCodec {
   const nested = field.resolvedType;
   if (nested instanceof protobuf.Enum) return enumCodec(nested);
   if (nested === null) return scalarCodec(field.type);
+  let shape: ValueCodec | undefined;
   return {
-    toWire: (value, at) => shapeOf(nested).toWire(value, at),
-    fromWire: (value, at) => shapeOf(nested).fromWire(value, at),
+    toWire: (value) => (shape ??= shapeOf(nested)).toWire(value),
+    fromWire: (value) => (shape ??= shapeOf(nested)).fromWire(value),
     zero: undefined,
   };
 }
@@ -189,9 +210,9 @@ function valueCodec(field: protobuf.Field): ValueCodec {
 function listCodec(single: ValueCodec): Pick<FieldCodec, 'toWire' | 'fromWire'> {
   const each =
     (convert: Convert): Convert =>
-    (list, at) => {
-      if (!Array.isArray(list)) throw new SwarmError('invalid-argument', `${at}: is not a list`);
-      return list.map((item, index) => convert(item, `${at}[${index}]`));
+    (list) => {
+      if (!Array.isArray(list)) throw new Misfit('is not a list');
+      return list.map((item, index) => at(`[${index}]`, convert, item));
     };
   return { toWire: each(single.toWire), fromWire: each(single.fromWire) };
 }
@@ -199,9 +220,9 @@ function listCodec(single: ValueCodec): Pick<FieldCodec, 'toWire' | 'fromWire'> 
 function mapCodec(single: ValueCodec): Pick<FieldCodec, 'toWire' | 'fromWire'> {
   const each =
     (convert: Convert): Convert =>
-    (map, at) =>
+    (map) =>
       Object.fromEntries(
-        Object.entries(map as Fields).map(([key, item]) => [key, convert(item, `${at}.${key}`)]),
+        Object.entries(map as Fields).map(([key, item]) => [key, at(`.${key}`, convert, item)]),
       );
   return { toWire: each(single.toWire), fromWire: each(single.fromWire) };
 }

@@ -1,9 +1,23 @@
 /** Single values between model and wire: numbers within their range, bytes, enums by name. */
-import { SwarmError } from '@swarmd/base';
 import type protobuf from 'protobufjs';
 
-/** One direction of one value; `at` names the field in errors. */
-export type Convert = (value: unknown, at: string) => unknown;
+/** One direction of one value. @throws Misfit */
+export type Convert = (value: unknown) => unknown;
+
+/** A value that does not fit. Its place is put together on the way out, so that it costs nothing. */
+export class Misfit extends Error {
+  readonly #place: string[] = [];
+
+  /** Called by each level that the error passes, innermost first: ".field" or "[3]". */
+  inside(part: string): this {
+    this.#place.unshift(part);
+    return this;
+  }
+
+  get place(): string {
+    return this.#place.join('');
+  }
+}
 
 export interface ValueCodec {
   readonly toWire: Convert;
@@ -51,9 +65,9 @@ export function enumCodec(type: protobuf.Enum): ValueCodec {
   const known = [...numbers.keys()].filter((name) => name !== '').join(', ');
   const lookUp =
     (map: ReadonlyMap<unknown, unknown>): Convert =>
-    (value, at) => {
+    (value) => {
       const found = map.get(value);
-      if (found === undefined) throw invalid(at, value, `one of ${known}`);
+      if (found === undefined) throw misfit(value, `one of ${known}`);
       return found;
     };
   return { toWire: lookUp(numbers), fromWire: lookUp(names), zero: names.get(0) };
@@ -62,39 +76,39 @@ export function enumCodec(type: protobuf.Enum): ValueCodec {
 const same: Convert = (value) => value;
 
 function expect(kind: string, what: string): Convert {
-  return (value, at) => {
-    if (typeof value !== kind) throw invalid(at, value, what);
+  return (value) => {
+    if (typeof value !== kind) throw misfit(value, what);
     return value;
   };
 }
 
 function integer(min: number, max: number): Convert {
-  return (value, at) => {
+  return (value) => {
     if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
-      throw invalid(at, value, `a whole number from ${min} to ${max}`);
+      throw misfit(value, `a whole number from ${min} to ${max}`);
     }
     return value;
   };
 }
 
 /** protobufjs gives 64-bit values as Long objects; ours are asserted to fit a double. */
-const fromLong: Convert = (value, at) => {
+const fromLong: Convert = (value) => {
   const number = typeof value === 'number' ? value : (value as { toNumber(): number }).toNumber();
   if (!Number.isSafeInteger(number)) {
-    throw invalid(at, number, `a whole number up to ${Number.MAX_SAFE_INTEGER}`);
+    throw misfit(number, `a whole number up to ${Number.MAX_SAFE_INTEGER}`);
   }
   return number;
 };
 
-const bytes: Convert = (value, at) => {
-  if (!(value instanceof Uint8Array)) throw invalid(at, value, 'bytes');
+const bytes: Convert = (value) => {
+  if (!(value instanceof Uint8Array)) throw misfit(value, 'bytes');
   return value;
 };
 
 /** A copy, because decoded bytes are a window into the whole message, which must not be kept alive. */
 const copy: Convert = (value) => new Uint8Array(value as Uint8Array);
 
-function invalid(at: string, value: unknown, expected: string): SwarmError {
+function misfit(value: unknown, expected: string): Misfit {
   const text = typeof value === 'object' ? typeof value : JSON.stringify(value);
-  return new SwarmError('invalid-argument', `${at}: ${text} is not ${expected}`);
+  return new Misfit(`${text} is not ${expected}`);
 }
