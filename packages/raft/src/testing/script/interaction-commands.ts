@@ -49,6 +49,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   'propose-conf-change': proposeConfChange,
   'raft-log': (cluster, test) => printLog(cluster, firstNode(cluster, test)),
   'raft-state': printState,
+  // Not in etcd's language: asks node N to read with an id of the caller's choice.
+  'read-index': (cluster, test) => {
+    const id = number(test.args[1]?.key);
+    firstNode(cluster, test).core.step({ kind: 'readIndex', id });
+  },
   'report-unreachable': reportUnreachable,
   'send-snapshot': sendSnapshot,
   'set-randomized-election-timeout': (cluster, test) =>

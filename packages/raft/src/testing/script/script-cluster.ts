@@ -1,6 +1,6 @@
 /** A script's world: its nodes and the messages on their way, moved only by commands. */
 import { SwarmError, assert } from '@swarmd/base';
-import type { Entry, Message, RaftId, StepOutcome } from '../../core/types.ts';
+import type { Entry, Message, RaftId, Ready, StepOutcome } from '../../core/types.ts';
 import {
   APPEND_THREAD,
   APPLY_THREAD,
@@ -89,9 +89,10 @@ export class ScriptCluster {
 
   #printReady({ ready, mustSync }: ScriptReady, messages: readonly string[]): void {
     const lines: string[] = [];
-    const { soft, hard, append, snapshot, committed } = ready;
+    const { soft, hard, append, snapshot, committed, reads } = ready;
     if (soft) lines.push(`Lead:${soft.leader} State:${describeRole(soft.role)}`);
     if (hard) lines.push(`HardState ${describeHardState(hard)}`);
+    if (reads.length > 0) lines.push(`ReadStates ${describeReads(reads)}`);
     if (append.length > 0) lines.push('Entries:', ...append.map(describeEntry));
     if (snapshot) lines.push(`Snapshot ${describeSnapshot(snapshot)}`);
     if (committed.length > 0) lines.push('CommittedEntries:', ...committed.map(describeEntry));
@@ -245,6 +246,10 @@ function isFor(message: EnvMessage, delivery: Delivery, type?: string): boolean 
   const local = message.kind === 'stored' || message.kind === 'applied';
   if (delivery.drop && (local || message.from === message.to)) return false;
   return type === undefined || typeOf(message) === type;
+}
+
+function describeReads(reads: Ready['reads']): string {
+  return `[${reads.map(({ id, index }) => `{${index} ${id}}`).join(' ')}]`;
 }
 
 function appliedNotice(node: ScriptNode, entries: readonly Entry[]): EnvMessage {

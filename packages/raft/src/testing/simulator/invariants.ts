@@ -28,6 +28,8 @@ export class Invariants {
   /** By index. */
   readonly #applied = new Map<number, { term: number; content: string }>();
   readonly #commits = new Map<RaftId, number>();
+  /** By term (and so by leader) and peer. */
+  readonly #matches = new Map<string, number>();
   #lastApplied = 0;
 
   readonly #diskOf: (id: RaftId) => SimDisk | undefined;
@@ -56,7 +58,8 @@ export class Invariants {
     }
     if (status.role === 'leader') {
       this.#oneLeader(member);
-      if (status.commit > before) this.#durableOnQuorum(member);
+      this.#matchMonotonic(member);
+      if (status.commit > before) this.#committedByCounting(member, before);
     }
     this.#commits.set(id, status.commit);
   }
@@ -128,6 +131,32 @@ export class Invariants {
         throw new Violation('leader-completeness', `leader ${id} misses entry ${term}/${index}`);
       }
     }
+  }
+
+  /** What a peer has acknowledged in a term stays acknowledged. */
+  #matchMonotonic({ id, status }: Observed): void {
+    for (const { id: peer, match } of status.progress) {
+      const key = `${status.term}/${peer}`;
+      const before = this.#matches.get(key) ?? 0;
+      if (match < before) {
+        throw new Violation(
+          'match-monotonic',
+          `leader ${id} took ${peer} from ${before} to ${match}`,
+        );
+      }
+      this.#matches.set(key, match);
+    }
+  }
+
+  /** Raft paper, section 5.4.2: a leader only counts replicas of entries of its own term. */
+  #committedByCounting(member: Observed, before: number): void {
+    const { id, status, termOf } = member;
+    const term = termOf(status.commit);
+    if (term !== status.term) {
+      const what = `from ${before} to ${status.commit} of term ${term}`;
+      throw new Violation('own-term-commit', `leader ${id} of term ${status.term} went ${what}`);
+    }
+    this.#durableOnQuorum(member);
   }
 
   /** What a leader calls committed must be on the disks of a quorum, not only in their memory. */

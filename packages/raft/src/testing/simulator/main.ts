@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { errorMessage } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
+import { runMutations } from '../mutations/run-mutations.ts';
 import { runSeed, type SeedResult } from './run-seed.ts';
 
 const USAGE = `usage: npm run sim:raft -- [--seed N [--trace]] [--seeds COUNT] [--minutes M]
@@ -9,6 +10,7 @@ const USAGE = `usage: npm run sim:raft -- [--seed N [--trace]] [--seeds COUNT] [
   --trace       print everything that happens
   --seeds N     play so many seeds (200)
   --minutes M   play seeds for so long
+  --mutations   break the core in known ways; every one must be caught (--seeds: tries for each)
 `;
 
 const OPTIONS = {
@@ -16,6 +18,7 @@ const OPTIONS = {
   seeds: { type: 'string' },
   minutes: { type: 'string' },
   trace: { type: 'boolean' },
+  mutations: { type: 'boolean' },
 } as const;
 
 /** @throws Error for what is not a positive number. */
@@ -34,10 +37,11 @@ function report(result: SeedResult): boolean {
 
 function main(args: readonly string[]): number {
   const { values } = parseArgs({ args: [...args], options: OPTIONS });
-  const { seed, seeds, minutes, trace } = values;
+  const { seed, seeds, minutes, trace, mutations } = values;
   const first = seed === undefined ? 1 : positive('seed', seed);
   const single = seed !== undefined && seeds === undefined && minutes === undefined;
   const count = seeds === undefined ? 200 : positive('seeds', seeds);
+  if (mutations) return runMutations(count) ? 0 : 1;
   const end =
     minutes === undefined
       ? Infinity

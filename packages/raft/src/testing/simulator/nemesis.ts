@@ -47,6 +47,7 @@ export class Nemesis {
       () => this.#isolateLeader(),
       () => this.#oneWay(),
       () => this.#pause(),
+      () => this.#pause(),
       () => this.#slowDisk(),
       () => this.#transfer(),
       () => this.#someone()?.step({ kind: 'forgetLeader' }),
@@ -107,10 +108,11 @@ export class Nemesis {
   }
 
   #pause(): void {
-    const id = this.#someone()?.id;
+    const { chance } = this.#world;
+    const id = (chance.happens(0.6) ? this.#world.leader() : this.#someone())?.id;
     if (id === undefined) return;
     this.#world.pause(id);
-    this.#world.after(this.#world.chance.between(20, 400), () => this.#world.resume(id));
+    this.#world.after(chance.between(20, 400), () => this.#world.resume(id));
   }
 
   #slowDisk(): void {

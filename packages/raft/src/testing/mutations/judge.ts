@@ -1,0 +1,23 @@
+/** Runs under a mutation: our scripts, then seeds, until one fails. Prints which; exits with 1 then. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { differencesOf, runScript } from '../script/run-script.ts';
+import { runSeed } from '../simulator/run-seed.ts';
+
+const SCRIPTS = join(import.meta.dirname, '../../../testdata/scripts');
+
+function caughtBy(seeds: number): string | undefined {
+  for (let seed = 1; seed <= seeds; seed++) {
+    const { failure } = runSeed(seed);
+    if (failure) return `seed ${seed}: ${failure.message.split('\n')[0]}`;
+  }
+  for (const name of readdirSync(SCRIPTS)) {
+    const results = runScript(readFileSync(join(SCRIPTS, name), 'utf8'));
+    if (differencesOf(results).length > 0) return `script ${name}`;
+  }
+  return undefined;
+}
+
+const caught = caughtBy(Number(process.argv[2] ?? 200));
+process.stdout.write(`${caught ?? 'NOT CAUGHT'}\n`);
+process.exitCode = caught === undefined ? 0 : 1;
