@@ -10,7 +10,6 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { messageCodec } from '../src/codec/message.ts';
-import { SPEC_SCHEMAS } from '../src/codec/spec-defaults.ts';
 import {
   decodeChanges,
   decodeObject,
@@ -23,6 +22,7 @@ import {
 import { protoRoot } from '../src/proto-root.ts';
 import { assignmentSets } from './support/assignments.ts';
 import { descriptions, id, OBJECTS, taskStatuses } from './support/objects.ts';
+import { SPEC_SCHEMAS, specFields } from './support/schemas.ts';
 import {
   clusterSpecs,
   configSpecs,
@@ -151,6 +151,16 @@ describe('a spec with fields left out', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('has the default of its schema, for every single field', () => {
+    for (const { message, field, value } of specFields()) {
+      const codec = messageCodec<Record<string, unknown>>(message);
+      const nothing = message === 'ServiceMode' ? { kind: 'replicated' } : {};
+      const decoded = codec.decode(codec.encode(nothing));
+      expect(decoded[field], `${message}.${field}`).toEqual(value);
+    }
+    expect(specFields().length).toBeGreaterThan(60);
   });
 
   it('tells nothing from zero: an update of none at a time is one of all', () => {

@@ -173,7 +173,7 @@ function kebab(name: string): string {
 
 function fieldCodec(type: protobuf.Type, field: protobuf.Field): FieldCodec {
   const single = valueCodec(field);
-  const defaults = specDefaults(type.fullName);
+  const defaults = specDefaults(type.name);
   const { name } = field;
   const part = `.${name}`;
   if (field.map) return { name, part, ...mapCodec(single), absent: () => defaults[name] ?? {} };
