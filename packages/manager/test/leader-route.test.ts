@@ -1,6 +1,7 @@
 import type { Call } from '@swarmd/api';
 import { silentLogger, SwarmError } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
+import { ManualClock } from '@swarmd/base/testing';
 import { asId } from '@swarmd/model';
 import type { RaftMember } from '@swarmd/raft';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -68,7 +69,11 @@ describe('the way to the leader', () => {
   });
 
   it('says so when nobody leads in time', async () => {
-    await expect(route.run(aCall(), paths)).rejects.toMatchObject({
+    const clock = new ManualClock();
+    using patient = new LeaderRoute({ raft, leadership, clock, clientsOf: () => undefined });
+    const waiting = patient.run(aCall(), paths);
+    const passing = setInterval(() => clock.advance(100), 0);
+    await expect(waiting.finally(() => clearInterval(passing))).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringContaining('no leader'),
     });

@@ -1,7 +1,7 @@
 /** One real manager, over its real sockets. */
 import { connect, createWatchClient } from '@swarmd/api';
 import type { Service, Task } from '@swarmd/model';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { until } from './support/condition.ts';
 import type { FakeAgent } from './support/fake-agent.ts';
@@ -33,14 +33,25 @@ async function running(host: Host, service: Service, count: number): Promise<Tas
 describe('a manager alone', () => {
   let cluster: TestCluster;
   let host: Host;
-  beforeEach(async () => {
+  const agents: FakeAgent[] = [];
+  beforeAll(async () => {
     cluster = new TestCluster();
     host = await cluster.init();
   });
-  afterEach(() => cluster[Symbol.asyncDispose]());
+  afterAll(() => cluster[Symbol.asyncDispose]());
+  afterEach(async () => {
+    for (const { id } of await host.control.listServices({ filter: {} }, aCall())) {
+      await host.control.removeService({ id }, aCall());
+    }
+    for (const agent of agents.splice(0)) {
+      await agent[Symbol.asyncDispose]();
+      await host.control.removeNode({ id: agent.nodeId, force: true }, aCall());
+    }
+  });
 
   async function readyWorker(): Promise<FakeAgent> {
     const agent = await cluster.worker(host);
+    agents.push(agent);
     await until('the worker is ready', async () => {
       const node = await host.control.getNode({ id: agent.nodeId }, aCall());
       return node.status.state === 'ready';
@@ -64,10 +75,12 @@ describe('a manager alone', () => {
 
   it('runs a service on an agent, in one commit up to the placement', async () => {
     const agent = await readyWorker();
+    agent.hold();
     const service = await host.control.createService({ spec: spec('web', 3) }, aCall());
     const [first, ...more] = await tasksOf(host, service);
     expect(more).toHaveLength(2);
     expect(first).toMatchObject({ nodeId: agent.nodeId, meta: { version: service.meta.version } });
+    agent.resume();
     const tasks = await running(host, service, 3);
     expect(new Set(tasks.map((task) => task.slot))).toEqual(new Set([1, 2, 3]));
     const counts = await host.control.listServiceCounts({ serviceIds: [service.id] }, aCall());
@@ -144,8 +157,8 @@ describe('a manager alone', () => {
 
   it('comes back from its disk', async () => {
     const service = await host.control.createService({ spec: spec('web') }, aCall());
-    const again = await cluster.restart(host);
-    const found = await again.control.getService({ id: service.id }, aCall());
+    host = await cluster.restart(host);
+    const found = await host.control.getService({ id: service.id }, aCall());
     expect(found).toEqual(service);
   });
 
@@ -179,11 +192,11 @@ describe('a manager alone', () => {
 describe('what the control API refuses', () => {
   let cluster: TestCluster;
   let host: Host;
-  beforeEach(async () => {
+  beforeAll(async () => {
     cluster = new TestCluster();
     host = await cluster.init();
   });
-  afterEach(() => cluster[Symbol.asyncDispose]());
+  afterAll(() => cluster[Symbol.asyncDispose]());
 
   it('malformed specs, with path and reason', async () => {
     const refused = async (bad: object, code: string, text: RegExp): Promise<void> => {

@@ -20,7 +20,7 @@ export class FakeAgent implements AsyncDisposable {
   readonly tasks = new Map<TaskId, Task>();
   readonly errors: string[] = [];
   managers: readonly ManagerAddress[] = [];
-  sessions = 0;
+  isConnected = false;
   acknowledged = -1;
   readonly #identity: ManagerIdentity;
   readonly #stop = new AbortController();
@@ -30,14 +30,23 @@ export class FakeAgent implements AsyncDisposable {
   #wake: (() => void) | undefined;
   #outgoing: AgentMessage[] = [];
   #sequence = 0;
-  /** Tasks stay where they are while this is set, as if their images took long to come. */
-  slow = false;
+  #slow = false;
 
   constructor(options: { nodeId: NodeId; identity: ManagerIdentity; address: string }) {
     this.nodeId = options.nodeId;
     this.#identity = options.identity;
     this.#addresses = [options.address];
     this.#running = this.#run();
+  }
+
+  /** Tasks stay where they are, as if their images took long to come, until they are resumed. */
+  hold(): void {
+    this.#slow = true;
+  }
+
+  resume(): void {
+    this.#slow = false;
+    this.#act();
   }
 
   /** Says that a task ended by itself. */
@@ -73,7 +82,7 @@ export class FakeAgent implements AsyncDisposable {
       });
       for await (const message of messages) {
         if (message.kind === 'welcome') {
-          this.sessions += 1;
+          this.isConnected = true;
           for (const [taskId, state] of this.#states) this.#report([taskId], state);
         }
         if (message.kind === 'managers') {
@@ -84,6 +93,7 @@ export class FakeAgent implements AsyncDisposable {
         if (message.kind === 'assignments') this.#assigned(message.delta);
       }
     } finally {
+      this.isConnected = false;
       clearInterval(timer);
     }
   }
@@ -117,7 +127,11 @@ export class FakeAgent implements AsyncDisposable {
     if (delta.full) this.tasks.clear();
     for (const task of delta.putTasks) this.tasks.set(task.id, task);
     for (const id of delta.removeTasks) this.tasks.delete(id);
-    if (this.slow) return;
+    this.#act();
+  }
+
+  #act(): void {
+    if (this.#slow) return;
     for (const task of this.tasks.values()) {
       const state = this.#states.get(task.id) ?? 'assigned';
       if (rank(task.desiredState) > rank('running')) {

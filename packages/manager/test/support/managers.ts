@@ -43,11 +43,14 @@ export interface Host {
 
 /** One cluster of a test. */
 export class TestCluster implements AsyncDisposable {
+  /** Those that run. */
   readonly hosts: Host[] = [];
+  readonly agents: FakeAgent[] = [];
   readonly #stack = new AsyncDisposableStack();
   readonly #clusterId: ClusterId = asId('cluster', systemIds.next());
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.hosts.map((host) => host.manager[Symbol.asyncDispose]()));
     await this.#stack.disposeAsync();
   }
 
@@ -89,9 +92,14 @@ export class TestCluster implements AsyncDisposable {
     return this.#start({ nodeId, identity, raftId: joined.raftId, start: 'join' }, ports);
   }
 
+  async stop(host: Host): Promise<void> {
+    this.hosts.splice(this.hosts.indexOf(host), 1);
+    await host.manager[Symbol.asyncDispose]();
+  }
+
   /** Stops a manager and starts it again from its disk. */
   async restart(host: Host): Promise<Host> {
-    await host.manager[Symbol.asyncDispose]();
+    await this.stop(host);
     const { bootstrap: _once, ...options } = host.options;
     return this.#launch({ ...options, start: 'restart' });
   }
@@ -103,7 +111,9 @@ export class TestCluster implements AsyncDisposable {
   }
 
   agent(by: Host, node: { nodeId: NodeId; identity: ManagerIdentity }): FakeAgent {
-    return this.#stack.use(new FakeAgent({ ...node, address: by.options.advertise.api }));
+    const agent = new FakeAgent({ ...node, address: by.options.advertise.api });
+    this.agents.push(agent);
+    return this.#stack.use(agent);
   }
 
   async certificate(
