@@ -361,7 +361,7 @@ describe('images', () => {
         directory('d'),
         symlink('d/up', '.'),
         symlink('d/up/up2', '..'),
-        symlink('x', `${victim}`),
+        symlink('x', victim),
         file('d/up2/x/pwn', 'x'),
       ],
       'a link in place of a directory': [

@@ -11,7 +11,7 @@ import { readIfExists, writeAtomically } from '../files/atomic-file.ts';
 
 const processIdentity = z.object({ pid: z.int(), startTicks: z.number() });
 
-export const containerRecord = z.object({
+const containerRecord = z.object({
   id: z.string(),
   name: z.string(),
   image: z.string(),

@@ -26,7 +26,7 @@ type NumberField = 'mode' | 'uid' | 'gid' | 'size' | 'mtime' | 'checksum' | 'maj
 const TYPE_OFFSET = 156;
 const MAGIC_OFFSET = 257;
 /** The largest value that fits an octal field of 8 and of 12 bytes. */
-export const OCTAL8_MAX = 0o7777777;
+const OCTAL8_MAX = 0o7777777;
 const OCTAL12_MAX = 0o77777777777;
 
 /** What an entry says of its file, whatever the format it was written in. */
