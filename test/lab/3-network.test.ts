@@ -24,7 +24,7 @@ let client: Task;
 
 const addressOf = (task: Task): string => task.networks[0]?.address.split('/')[0] ?? '';
 const fetchIn = (task: Task, url: string): Promise<string> =>
-  inTask(task, `wget -q -T 3 -O - ${url}`);
+  inTask(task, `timeout 5 wget -q -O - ${url}`);
 
 beforeAll(async () => {
   await ok('network', 'create', 'net1');
@@ -117,7 +117,7 @@ describe('service discovery and balancing', () => {
   it('balances the virtual address over all tasks', async () => {
     const answers = await inTask(
       client,
-      'for i in $(seq 12); do wget -q -T 3 -O - http://web/; done',
+      'for i in $(seq 12); do timeout 5 wget -q -O - http://web/; done',
     );
     const names = new Set([...answers.matchAll(/hello from (\S+)/g)].map((match) => match[1]));
     expect(names.size).toBe(3);
