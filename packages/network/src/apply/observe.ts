@@ -18,6 +18,7 @@ import {
   type KernelObjects,
 } from '../desired/kernel-object.ts';
 import {
+  bridgeLink,
   INGRESS_LINK,
   LOOPBACK_LABEL,
   OVERLAY_NETNS,
@@ -25,6 +26,7 @@ import {
   RULE_END,
   RULE_NODE,
   RULE_SKIP,
+  vxlanLink,
 } from '../desired/names.ts';
 import { listJson } from './kernel.ts';
 
@@ -114,7 +116,7 @@ function overlayLinkOf(row: LinkRow): KernelObject[] {
   const slave = row.linkinfo?.info_slave_data;
   const good =
     up &&
-    row.master === `br${vni}` &&
+    row.master === bridgeLink(vni) &&
     slave?.neigh_suppress === true &&
     slave.learning === false &&
     row.linkinfo?.info_data?.id === vni;
@@ -146,7 +148,7 @@ function overlayForwardingOf(rows: readonly ForwardingRow[]): KernelObject[] {
     const object = overlayForwardingObject(vni, row.mac, row.dst ?? '');
     if (row.dst !== undefined && bridgedKeys.has(keyOf(row))) return [object];
     const half = row.dst === undefined ? 'master' : `dst ${row.dst} self`;
-    const line = `fdb del ${row.mac} dev vx${vni} ${half}`;
+    const line = `fdb del ${row.mac} dev ${vxlanLink(vni)} ${half}`;
     return [{ ...object, put: [], delete: [{ place: 'overlay-forwarding' as const, line }] }];
   });
 }

@@ -96,9 +96,10 @@ function line(step: Step): string {
     case 'bridge':
     case 'nft':
       return `${argvOf(step).join(' ')} <<'E'\n${inputOf(step)}E\n`;
+    case 'delete-links':
+      return step.names.map((name) => deleteLinkLine(name, step.netns)).join('');
     case 'add-netns':
     case 'delete-netns':
-    case 'delete-links':
     case 'sysctl':
     case 'forget-connections': {
       const netns = netnsOf(step);
@@ -123,7 +124,7 @@ function insideLine(step: Step): string {
     case 'nft':
       return `nft -f - <<'E'\n${step.text}E\n`;
     case 'delete-links':
-      return step.names.map((name) => `ip link del ${name} 2>/dev/null || true\n`).join('');
+      return step.names.map((name) => deleteLinkLine(name)).join('');
     case 'sysctl':
       return step.lines.map(sysctlLine).join('');
     case 'forget-connections':
@@ -131,6 +132,11 @@ function insideLine(step: Step): string {
     default:
       return unreachable(step);
   }
+}
+
+function deleteLinkLine(name: string, netns?: string): string {
+  const ip = netns === undefined ? 'ip' : `ip -n ${netns}`;
+  return `${ip} link del ${name} 2>/dev/null || true\n`;
 }
 
 function sysctlLine(setting: string): string {

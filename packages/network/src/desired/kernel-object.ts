@@ -4,7 +4,7 @@
  */
 import { unreachable } from '@swarmd/base';
 
-import { INGRESS_LINK, LOOPBACK_LABEL, OVERLAY_NETNS } from './names.ts';
+import { bridgeLink, INGRESS_LINK, LOOPBACK_LABEL, OVERLAY_NETNS, vxlanLink } from './names.ts';
 import type { Step } from './step.ts';
 
 /** Which batch a line belongs to. Puts run in this order, deletes in the opposite one. */
@@ -75,7 +75,7 @@ interface VxlanSpec {
 
 /** A network's bridge in the overlay namespace. */
 export function bridgeObject(vni: number, mac: string): KernelObject {
-  const name = `br${vni}`;
+  const name = bridgeLink(vni);
   return {
     key: `bridge ${vni}`,
     put: at(
@@ -93,14 +93,14 @@ export function bridgeObject(vni: number, mac: string): KernelObject {
  * overlay namespace. No learning, no flooding; ARP is answered from the bridge's neighbours.
  */
 export function vxlanObject(spec: VxlanSpec): KernelObject {
-  const name = `vx${spec.vni}`;
+  const name = vxlanLink(spec.vni);
   return {
     key: `vxlan ${spec.vni}`,
     put: [
       ...at('host-links', `link add ${name} mtu ${spec.mtu} netns ${OVERLAY_NETNS} ${vxlan(spec)}`),
       ...at(
         'overlay',
-        `link set ${name} master br${spec.vni} up`,
+        `link set ${name} master ${bridgeLink(spec.vni)} up`,
         `link set ${name} type bridge_slave neigh_suppress on learning off`,
       ),
     ],
@@ -118,9 +118,15 @@ export function overlayForwardingObject(vni: number, mac: string, vtep: string):
   return {
     key: `fdb ${vni} ${mac}`,
     on: `vxlan ${vni}`,
-    put: at('overlay-forwarding', `fdb replace ${mac} dev vx${vni} dst ${vtep} self master static`),
-    // The same endpoint has one VTEP: without "dst" the kernel would not find the entry to delete.
-    delete: at('overlay-forwarding', `fdb del ${mac} dev vx${vni} dst ${vtep} self master`),
+    put: at(
+      'overlay-forwarding',
+      `fdb replace ${mac} dev ${vxlanLink(vni)} dst ${vtep} self master static`,
+    ),
+    // Without "dst" the kernel would not find the entry.
+    delete: at(
+      'overlay-forwarding',
+      `fdb del ${mac} dev ${vxlanLink(vni)} dst ${vtep} self master`,
+    ),
     replaces: true,
   };
 }
@@ -129,8 +135,11 @@ export function overlayNeighbourObject(vni: number, address: string, mac: string
   return {
     key: `neighbour ${vni} ${address}`,
     on: `bridge ${vni}`,
-    put: at('overlay', `neigh replace ${address} lladdr ${mac} dev br${vni} nud permanent`),
-    delete: at('overlay', `neigh del ${address} dev br${vni}`),
+    put: at(
+      'overlay',
+      `neigh replace ${address} lladdr ${mac} dev ${bridgeLink(vni)} nud permanent`,
+    ),
+    delete: at('overlay', `neigh del ${address} dev ${bridgeLink(vni)}`),
     replaces: true,
   };
 }

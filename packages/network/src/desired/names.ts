@@ -10,7 +10,7 @@ export const INGRESS_VNI = 4_096;
 /** Every container's way out: the name inside, and how the host's ends begin. */
 export const CONTAINER_GATEWAY_LINK = 'gw0';
 export const GATEWAY_LINK_PREFIX = 'swg';
-export const OVERLAY_LINK_PREFIX = 'swv';
+const OVERLAY_LINK_PREFIX = 'swv';
 /** MAC of the host's end of every gateway link: each is a wire of its own. */
 export const GATEWAY_MAC = '02:42:00:00:00:01';
 /** Label of our addresses on the loopback device. */
@@ -76,7 +76,7 @@ function markOf(index: number): number {
 }
 
 /** 53 bits of a text in base 36 (cyrb53). Two tasks of a node collide once in 10^11 nodes. */
-export function shortHash(text: string): string {
+function shortHash(text: string): string {
   let low = 0xdeadbeef;
   let high = 0x41c6ce57;
   for (let i = 0; i < text.length; i += 1) {

@@ -103,6 +103,7 @@ export interface Cluster {
   readonly ports: readonly PublishedPort[];
   /** On every node, whether it has tasks or not. */
   readonly networks: readonly Network[];
+  readonly vxlanPort?: number;
 }
 
 export function port(
@@ -124,7 +125,7 @@ export function stateOf(cluster: Cluster, node: number): NetworkState {
   const all = Array.from({ length: cluster.nodes }, (_, i) => i + 1);
   return {
     self: peer(node),
-    vxlanPort: 4789,
+    vxlanPort: cluster.vxlanPort ?? 4789,
     peers: all.filter((i) => i !== node).map((i) => peer(i)),
     networks: cluster.networks,
     endpoints: cluster.tasks.flatMap((placed) => endpointsOf(placed)),

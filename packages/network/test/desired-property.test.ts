@@ -1,0 +1,79 @@
+/** Whatever way a host went from state to state, it ends as if it had begun with the last one. */
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+
+import { network, port, gatewayAddressOf, type Cluster, type Placed } from './lab/cluster.ts';
+import { FakeKernel } from './text/fake-kernel.ts';
+import { Planner } from './text/planner.ts';
+
+const NETWORKS = [
+  network('front', 4097),
+  network('back', 4098),
+  network('side', 4099, { mtu: 1400 }),
+];
+const SERVICES = ['web', 'db', 'job'];
+
+const someTask = fc.record({
+  node: fc.integer({ min: 1, max: 4 }),
+  service: fc.constantFrom(...SERVICES),
+  host: fc.integer({ min: 10, max: 16 }),
+  networks: fc.subarray(NETWORKS, { minLength: 0 }),
+  serving: fc.boolean(),
+});
+
+const someCluster: fc.Arbitrary<Cluster> = fc
+  .record({
+    nodes: fc.integer({ min: 1, max: 4 }),
+    tasks: fc.uniqueArray(someTask, { selector: ({ host }) => host, maxLength: 7 }),
+    vips: fc.subarray(SERVICES),
+    networks: fc.subarray(NETWORKS),
+    // Another port makes all tunnels anew, and with them what stands on them.
+    vxlanPort: fc.constantFrom(4789, 4790),
+    published: fc.uniqueArray(fc.integer({ min: 8080, max: 8084 }), { maxLength: 4 }),
+  })
+  .map(({ nodes, tasks, vips, networks, vxlanPort, published }) => {
+    const placed: Placed[] = tasks.map((one) => ({
+      ...one,
+      id: `${one.service}${one.host}`,
+      slot: one.host,
+      node: Math.min(one.node, nodes),
+      networks: one.networks.filter((network) => networks.includes(network)),
+    }));
+    const backends = placed.filter(({ serving }) => serving === true).map(gatewayAddressOf);
+    return {
+      nodes,
+      tasks: placed,
+      vips: Object.fromEntries(vips.map((service, i) => [service, i + 2])),
+      networks,
+      vxlanPort,
+      ports: published.map((number) =>
+        port('web', number, { backends: backends.slice(number % 3) }),
+      ),
+    };
+  });
+
+function kernelAfter(clusters: readonly Cluster[]): string[] {
+  const kernel = new FakeKernel();
+  const planner = new Planner();
+  for (const cluster of clusters) kernel.run(planner.apply(cluster));
+  return kernel.dump();
+}
+
+test('states one after the other lead where the last alone leads', () => {
+  fc.assert(
+    fc.property(fc.array(someCluster, { minLength: 2, maxLength: 4 }), (clusters) => {
+      expect(kernelAfter(clusters)).toEqual(kernelAfter(clusters.slice(-1)));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('the same state again changes nothing', () => {
+  fc.assert(
+    fc.property(someCluster, (cluster) => {
+      const planner = new Planner();
+      planner.apply(cluster);
+      expect(planner.apply(structuredClone(cluster))).toEqual([]);
+    }),
+  );
+});

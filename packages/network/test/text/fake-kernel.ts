@@ -1,0 +1,175 @@
+/**
+ * A kernel in which only existence matters: runs our steps and refuses what the real one refuses
+ * (adding what is there, deleting what is not, using a device that is missing).
+ */
+import type { Step } from '../../src/desired/step.ts';
+
+interface Table {
+  fixed: string;
+  readonly chains: Map<string, string[]>;
+  readonly elements: Map<string, Map<string, string>>;
+}
+
+export class FakeKernel {
+  /** "netns kind name" -> what it is. */
+  readonly #objects = new Map<string, string>();
+  readonly #tables = new Map<string, Table>();
+
+  run(steps: readonly Step[]): void {
+    for (const step of steps) {
+      const netns = 'netns' in step ? (step.netns ?? 'host') : 'host';
+      if (step.kind === 'ip') for (const line of step.lines) this.#ip(netns, line);
+      if (step.kind === 'bridge') for (const line of step.lines) this.#bridge(netns, line);
+      if (step.kind === 'nft') this.#nft(netns, step.text);
+    }
+  }
+
+  /** Everything there is, sorted, so that two kernels can be compared. */
+  dump(): string[] {
+    const tables = [...this.#tables].flatMap(([netns, { fixed, chains, elements }]) => [
+      `${netns} table ${fixed}`,
+      ...[...chains].map(([name, rules]) => `${netns} chain ${name}: ${rules.join('; ')}`),
+      ...[...elements].flatMap(([set, members]) =>
+        [...members].map(([key, value]) => `${netns} element ${set} ${key} = ${value}`),
+      ),
+    ]);
+    return [...[...this.#objects].map((entry) => entry.join(' => ')), ...tables].toSorted();
+  }
+
+  #ip(netns: string, line: string): void {
+    const words = line.split(' ');
+    const [object, verb, ...rest] = words;
+    if (object === 'link') {
+      this.#link(netns, verb ?? '', rest);
+      return;
+    }
+    const device = after(words, 'dev');
+    const name =
+      object === 'rule'
+        ? rest.join(' ')
+        : object === 'route'
+          ? `${after(words, 'table') ?? 'main'} ${rest.find((word) => word !== 'unreachable')}`
+          : `${rest[0]} ${device}`;
+    this.#change(`${netns} ${object} ${name}`, verb ?? '', {
+      netns,
+      device,
+      value: rest.join(' '),
+    });
+  }
+
+  #link(from: string, verb: string, [name = '', ...rest]: string[]): void {
+    const netns = verb === 'add' && rest.includes('vxlan') ? (after(rest, 'netns') ?? from) : from;
+    const key = `${netns} link ${name}`;
+    const attributes = (this.#objects.get(key) ?? '').split(', ').filter((one) => one !== '');
+    if (verb === 'add') {
+      expectThat(!this.#objects.has(key), `${key} exists`);
+      this.#objects.set(key, rest.join(' '));
+      return;
+    }
+    expectThat(this.#objects.has(key), `${key} does not exist`);
+    if (verb === 'set') {
+      const master = after(rest, 'master');
+      expectThat(
+        master === undefined || this.#objects.has(`${netns} link ${master}`),
+        `no ${master}`,
+      );
+      this.#objects.set(key, [...new Set([...attributes, rest.join(' ')])].join(', '));
+      return;
+    }
+    this.#objects.delete(key);
+    for (const [other, value] of this.#objects) {
+      if (other.startsWith(`${netns} `) && ` ${value} `.includes(` dev ${name} `)) {
+        this.#objects.delete(other);
+      }
+    }
+  }
+
+  #bridge(netns: string, line: string): void {
+    const words = line.split(' ');
+    const device = after(words, 'dev');
+    const [, verb = '', mac] = words;
+    this.#change(`${netns} fdb ${mac} ${device}`, verb, { netns, device, value: words.join(' ') });
+  }
+
+  #change(
+    key: string,
+    verb: string,
+    { netns, device, value }: { netns: string; device: string | undefined; value: string },
+  ): void {
+    const hasDevice = device === undefined || device === 'lo';
+    expectThat(hasDevice || this.#objects.has(`${netns} link ${device}`), `no device ${device}`);
+    if (verb === 'del') expectThat(this.#objects.delete(key), `${key} does not exist`);
+    else {
+      expectThat(verb === 'replace' || !this.#objects.has(key), `${key} exists`);
+      this.#objects.set(key, value);
+    }
+  }
+
+  #nft(netns: string, text: string): void {
+    const fixed = /^table ip swarmd \{\n([\s\S]*?)^\}$/m.exec(text);
+    const lines = (fixed === null ? text : text.replace(fixed[0], 'load')).split('\n');
+    for (const line of lines) this.#nftLine(netns, line, fixed?.[1] ?? '');
+  }
+
+  #nftLine(netns: string, line: string, fixed: string): void {
+    if (line === '') return;
+    const table = this.#tables.get(netns);
+    if (line === 'load' || line === 'add table ip swarmd') {
+      const made = table ?? { fixed: '', chains: new Map(), elements: new Map() };
+      made.fixed = line === 'load' ? fixed : made.fixed;
+      this.#tables.set(netns, made);
+      return;
+    }
+    if (line === 'delete table ip swarmd') {
+      this.#tables.delete(netns);
+      return;
+    }
+    if (table === undefined) throw new Error(`no table in ${netns}`);
+    const [, verb = '', kind = '', name = '', rest = ''] =
+      /^(\w+) (\w+) ip swarmd (\S+) ?(.*)$/.exec(line) ?? [];
+    if (kind === 'element') changeElements(table, `${verb} ${name}`, rest);
+    else changeChain(table, `${verb} ${kind} ${name}`, rest);
+  }
+}
+
+function changeChain({ chains, elements }: Table, command: string, rule: string): void {
+  const [verb, kind, name = ''] = command.split(' ');
+  const rules = chains.get(name);
+  if (`${verb} ${kind}` === 'add chain') {
+    chains.set(name, rules ?? []);
+    return;
+  }
+  if (rules === undefined) throw new Error(`no chain ${name}`);
+  if (kind === 'rule') rules.push(rule);
+  else if (verb === 'flush') rules.length = 0;
+  else {
+    const used = [...elements.values()].some((set) => [...set.values()].includes(`jump ${name}`));
+    expectThat(!used && rules.length === 0, `chain ${name} is in use`);
+    chains.delete(name);
+  }
+}
+
+function changeElements({ chains, elements }: Table, command: string, braces: string): void {
+  const [verb, name = ''] = command.split(' ');
+  const set = elements.get(name) ?? new Map<string, string>();
+  elements.set(name, set);
+  for (const item of braces.slice(2, -2).split(', ')) {
+    const [key = '', value = ''] = item.split(' : ');
+    if (verb === 'delete') expectThat(set.delete(key), `no element ${key} in ${name}`);
+    else {
+      expectThat(!set.has(key), `element ${key} exists in ${name}`);
+      const chain = /^jump (.*)$/.exec(value)?.[1];
+      expectThat(chain === undefined || chains.has(chain), `no chain ${chain}`);
+      set.set(key, value);
+    }
+  }
+}
+
+function after(words: readonly string[], word: string): string | undefined {
+  const at = words.indexOf(word);
+  return at < 0 ? undefined : words[at + 1];
+}
+
+function expectThat(holds: boolean, what: string): void {
+  if (!holds) throw new Error(`the kernel would refuse: ${what}`);
+}

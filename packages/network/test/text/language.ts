@@ -1,0 +1,77 @@
+/**
+ * The language of the cases in `testdata`. A case describes what a cluster is, seen from node 1:
+ *
+ *   nodes 3
+ *   network front 4097 [internal] [mtu 1300]
+ *   task web1 node 1 service web slot 1 host 11 on front,back [alias www] [draining]
+ *   vip web 2                  (host part of its address on every network; 0 is dnsrr)
+ *   port tcp 8080:80 web1 web2
+ */
+import { gatewayAddressOf, network, port, type Cluster, type Placed } from '../lab/cluster.ts';
+
+type Mutable = { -readonly [K in keyof Cluster]: Cluster[K] };
+
+export function parseCluster(lines: readonly string[]): Cluster {
+  const cluster: Mutable = { nodes: 1, tasks: [], vips: {}, ports: [], networks: [] };
+  for (const line of lines) {
+    const [kind = '', ...words] = line.trim().split(/\s+/);
+    statement(cluster, kind, words);
+  }
+  return cluster;
+}
+
+function statement(cluster: Mutable, kind: string, words: readonly string[]): void {
+  const [first = '', second = '', ...rest] = words;
+  switch (kind) {
+    case 'nodes':
+      cluster.nodes = Number(first);
+      return;
+    case 'network': {
+      const mtu = Number(after(rest, 'mtu') ?? 0);
+      const made = network(first, Number(second), { internal: rest.includes('internal'), mtu });
+      cluster.networks = [...cluster.networks, made];
+      return;
+    }
+    case 'task':
+      cluster.tasks = [...cluster.tasks, parseTask(cluster, first, words)];
+      return;
+    case 'vip':
+      cluster.vips = { ...cluster.vips, [first]: Number(second) };
+      return;
+    case 'port':
+      cluster.ports = [
+        ...cluster.ports,
+        parsePort(cluster, first as 'tcp' | 'udp', words.slice(1)),
+      ];
+      return;
+    default:
+      throw new Error(`unknown statement "${kind}"`);
+  }
+}
+
+function parseTask(cluster: Cluster, id: string, words: readonly string[]): Placed {
+  const names = (after(words, 'on') ?? '').split(',');
+  const alias = after(words, 'alias');
+  return {
+    id,
+    node: Number(after(words, 'node')),
+    service: after(words, 'service') ?? '',
+    slot: Number(after(words, 'slot') ?? 1),
+    host: Number(after(words, 'host')),
+    networks: cluster.networks.filter(({ spec }) => names.includes(spec.name)),
+    serving: !words.includes('draining'),
+    ...(alias === undefined ? {} : { aliases: [alias] }),
+  };
+}
+
+function parsePort(cluster: Cluster, protocol: 'tcp' | 'udp', words: readonly string[]) {
+  const [numbers = '', ...ids] = words;
+  const [published, target] = numbers.split(':').map(Number);
+  const backends = cluster.tasks.filter(({ id }) => ids.includes(id)).map(gatewayAddressOf);
+  return port('web', published ?? 0, { protocol, targetPort: target ?? 80, backends });
+}
+
+function after(words: readonly string[], word: string): string | undefined {
+  const at = words.indexOf(word);
+  return at < 0 ? undefined : words[at + 1];
+}

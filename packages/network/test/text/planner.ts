@@ -1,0 +1,88 @@
+/** What the plane does with states and tasks, without a kernel: every change as the script it runs. */
+import { asId } from '@swarmd/model';
+
+import {
+  attachmentOf,
+  attachSteps,
+  detachSteps,
+  isInternal,
+  type AttachmentNote,
+} from '../../src/desired/attachment.ts';
+import { diffObjects } from '../../src/desired/diff-objects.ts';
+import { hostProgram } from '../../src/desired/host-program.ts';
+import type { KernelObjects } from '../../src/desired/kernel-object.ts';
+import { taskNetns } from '../../src/desired/names.ts';
+import { diffProgram, replaceProgram, type NftProgram } from '../../src/desired/nft-program.ts';
+import { desiredObjects } from '../../src/desired/objects.ts';
+import { indexState, type StateIndex } from '../../src/desired/state-index.ts';
+import type { Step } from '../../src/desired/step.ts';
+import { deadBackends, forgetLines, taskProgram } from '../../src/desired/task-program.ts';
+import { stateOf, task, type Cluster } from '../lab/cluster.ts';
+
+export class Planner {
+  #cluster: Cluster | undefined;
+  #index: StateIndex | undefined;
+  #objects: KernelObjects = new Map();
+  #host: NftProgram | undefined;
+  readonly #tasks = new Map<string, { note: AttachmentNote; program: NftProgram }>();
+
+  apply(cluster: Cluster): Step[] {
+    const before = this.#index;
+    const index = indexState(stateOf(cluster, 1));
+    this.#cluster = cluster;
+    this.#index = index;
+    const objects = desiredObjects({ state: index.state, underlayMtu: 1_500, lingering: [] });
+    const steps = diffObjects(this.#objects, objects);
+    this.#objects = objects;
+    steps.push(...this.#hostSteps(index));
+    for (const local of this.#tasks.values()) {
+      const networks = local.note.networks.map(({ networkId }) => networkId);
+      const program = taskProgram({ index, networks, gateway: '100.64.1.1' });
+      const netns = taskNetns(local.note.taskId);
+      steps.push(...nft(diffProgram(local.program, program), netns));
+      const lines = before === undefined ? [] : forgetLines(deadBackends(before, index, networks));
+      if (lines.length > 0) steps.push({ kind: 'forget-connections', netns, lines });
+      local.program = program;
+    }
+    return steps;
+  }
+
+  attach(id: string): Step[] {
+    const placed = this.#cluster?.tasks.find((one) => one.id === id);
+    if (placed === undefined || this.#index === undefined) throw new Error(`no task ${id}`);
+    const made = { gatewayAddress: '', ...task(placed) };
+    const note = attachmentOf(made, this.#index, 1_500);
+    if (note === undefined) return [];
+    const networks = note.networks.map(({ networkId }) => networkId);
+    const program = taskProgram({ index: this.#index, networks, gateway: '100.64.1.1' });
+    this.#tasks.set(id, { note, program });
+    return [
+      ...attachSteps(note, this.#index.state.self.gatewaySubnet, program),
+      ...this.#hostSteps(this.#index),
+    ];
+  }
+
+  detach(id: string): Step[] {
+    const local = this.#tasks.get(asId('task', id));
+    if (local === undefined || this.#index === undefined) return [];
+    this.#tasks.delete(id);
+    return [...detachSteps(local.note), ...this.#hostSteps(this.#index)];
+  }
+
+  #hostSteps({ state }: StateIndex): Step[] {
+    const { self, peers, vxlanPort, ports } = state;
+    const notes = [...this.#tasks.values()].map(({ note }) => note);
+    const internal = notes.filter(isInternal).map(({ gatewayAddress }) => gatewayAddress);
+    const controlPorts = [4242, 4243, 4244];
+    const program = hostProgram({ self, peers, vxlanPort, ports, internal, controlPorts });
+    const text =
+      this.#host === undefined ? replaceProgram(program) : diffProgram(this.#host, program);
+    this.#host = program;
+    return nft(text);
+  }
+}
+
+function nft(text: string, netns?: string): Step[] {
+  if (text === '') return [];
+  return [{ kind: 'nft', text, ...(netns === undefined ? {} : { netns }) }];
+}
