@@ -21,7 +21,7 @@ const spec = (input: object) => containerSpec.parse({ image: 'x', ...input });
 const BOTH = { entrypoint: ['entry', 'point'], command: ['cmd'] };
 
 describe('program of a container', () => {
-  it.each([
+  it.each<[string, object, Partial<ImageConfig>, string[]]>([
     ['nothing of the spec', {}, BOTH, ['entry', 'point', 'cmd']],
     ['arguments of the spec', { args: ['a'] }, BOTH, ['entry', 'point', 'a']],
     ['a command of the spec', { command: ['c'] }, BOTH, ['c']],
@@ -95,7 +95,7 @@ describe('user of a container', () => {
 });
 
 describe('capabilities', () => {
-  it.each([
+  it.each<[string, string[], string[], string[] | number]>([
     ['all dropped, one added', ['NET_BIND_SERVICE'], ['ALL'], ['CAP_NET_BIND_SERVICE']],
     ['one dropped of all', ['all'], ['sys_admin'], 40],
     ['nothing changed', [], [], 14],
