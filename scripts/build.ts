@@ -31,10 +31,10 @@ const CHILD_PROGRAMS = [
 
 const childPrograms: Plugin = {
   name: 'child-programs',
-  setup({ onLoad }) {
+  setup(bundler) {
     for (const { namedIn, path, bundle } of CHILD_PROGRAMS) {
       const filter = new RegExp(`${namedIn.replaceAll('.', '\\.')}$`);
-      onLoad({ filter }, async ({ path: file }) => {
+      bundler.onLoad({ filter }, async ({ path: file }) => {
         const text = await readFile(file, 'utf8');
         if (!text.includes(`'${path}'`)) throw new Error(`${namedIn} does not name ${path}`);
         return { contents: text.replaceAll(`'${path}'`, `'./${bundle}.mjs'`), loader: 'ts' };
@@ -46,21 +46,24 @@ const childPrograms: Plugin = {
 /** Specs are zod schemas: an agent uses their types only, and must not load them. */
 const pureModel: Plugin = {
   name: 'pure-model',
-  setup({ onResolve, resolve }) {
-    onResolve({ filter: /^@swarmd\/model$|^\./ }, async ({ path, importer, pluginData, ...rest }) => {
-      if (pluginData === 'resolving') return undefined;
-      if (path !== '@swarmd/model' && !importer.includes('/packages/model/')) return undefined;
-      const found = await resolve(path, { ...rest, importer, pluginData: 'resolving' });
-      return { ...found, sideEffects: false };
-    });
+  setup(bundler) {
+    bundler.onResolve(
+      { filter: /^@swarmd\/model$|^\./ },
+      async ({ path, importer, pluginData, ...rest }) => {
+        if (pluginData === 'resolving') return undefined;
+        if (path !== '@swarmd/model' && !importer.includes('/packages/model/')) return undefined;
+        const found = await bundler.resolve(path, { ...rest, importer, pluginData: 'resolving' });
+        return { ...found, sideEffects: false };
+      },
+    );
   },
 };
 
 /** LevelDB looks for its native part in folders that a bundle does not have. */
 const nativeLevel: Plugin = {
   name: 'native-level',
-  setup({ onLoad }) {
-    onLoad({ filter: /classic-level\/binding\.js$/ }, ({ path }) => {
+  setup(bundler) {
+    bundler.onLoad({ filter: /classic-level\/binding\.js$/ }, ({ path }) => {
       const folder = join(dirname(path), 'prebuilds', `linux-${process.arch}`);
       return {
         contents: `module.exports = require(${JSON.stringify(join(folder, 'classic-level.node'))})`,
@@ -105,5 +108,7 @@ await rm(dist, { recursive: true, force: true });
 await rename(fresh, dist);
 for (const [file, { bytes, entryPoint }] of Object.entries(result.metafile.outputs)) {
   if (entryPoint === undefined || file.includes('chunk-')) continue;
-  process.stdout.write(`dist/${relative(fresh, join(root, file))}: ${Math.round(bytes / 1024)} KiB\n`);
+  process.stdout.write(
+    `dist/${relative(fresh, join(root, file))}: ${Math.round(bytes / 1024)} KiB\n`,
+  );
 }

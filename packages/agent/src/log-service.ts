@@ -2,7 +2,7 @@
  * swarm.v1.Agent: the logs of this node's tasks, for managers. Lines are read ahead of the reader
  * up to a bound; a slow reader slows the reading of the file, never the container.
  */
-import { abortReason, errorMessage, SwarmError } from '@swarmd/base';
+import { SwarmError } from '@swarmd/base';
 import type { AgentService, LogRecord, LogRequest } from '@swarmd/api';
 import type { NodeId, Task, TaskId } from '@swarmd/model';
 
@@ -53,39 +53,53 @@ async function* batches(
   lines: AsyncIterable<LogLine>,
   signal: AbortSignal,
 ): AsyncGenerator<LogLine[]> {
-  const buffer: LogLine[] = [];
-  const changed = new Notice();
-  const stop = new AbortController();
-  const either = AbortSignal.any([signal, stop.signal]);
-  let ended = false;
-  let failure: Error | undefined;
-  const read = async (): Promise<void> => {
-    try {
-      for await (const line of lines) {
-        buffer.push(line);
-        changed.notify();
-        while (buffer.length >= LOG_BUFFER_LINES_MAX) await changed.wait(either);
-        if (either.aborted) return;
-      }
-    } catch (error) {
-      failure = error instanceof Error ? error : new Error(errorMessage(error));
-    } finally {
-      ended = true;
-      changed.notify();
-    }
-  };
-  const reading = read();
+  const left = new AbortController();
+  const ahead = new ReadAhead(lines, AbortSignal.any([signal, left.signal]));
   try {
     for (;;) {
-      while (buffer.length === 0 && !ended) await changed.wait(signal);
-      if (buffer.length === 0) break;
-      yield buffer.splice(0, LOG_BATCH_LINES_MAX);
-      changed.notify();
+      const batch = await ahead.take(signal);
+      if (batch === undefined) return;
+      yield batch;
     }
-    if (signal.aborted) throw abortReason(signal);
-    if (failure !== undefined) throw failure;
   } finally {
-    stop.abort();
-    if (signal.aborted) await reading;
+    left.abort();
+  }
+}
+
+/** Reads a source into a bounded buffer. */
+class ReadAhead {
+  readonly #buffer: LogLine[] = [];
+  readonly #changed = new Notice();
+  #ended = false;
+  #failure: unknown;
+
+  constructor(lines: AsyncIterable<LogLine>, signal: AbortSignal) {
+    this.#read(lines, signal)
+      .catch((error: unknown) => (this.#failure = error))
+      .finally(() => {
+        this.#ended = true;
+        this.#changed.notify();
+      });
+  }
+
+  /** What is there, at least one line; undefined at the end. @throws what the source threw */
+  async take(signal: AbortSignal): Promise<LogLine[] | undefined> {
+    while (this.#buffer.length === 0 && !this.#ended) await this.#changed.wait(signal);
+    if (this.#buffer.length > 0) {
+      const batch = this.#buffer.splice(0, LOG_BATCH_LINES_MAX);
+      this.#changed.notify();
+      return batch;
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    return undefined;
+  }
+
+  async #read(lines: AsyncIterable<LogLine>, signal: AbortSignal): Promise<void> {
+    for await (const line of lines) {
+      this.#buffer.push(line);
+      this.#changed.notify();
+      while (this.#buffer.length >= LOG_BUFFER_LINES_MAX) await this.#changed.wait(signal);
+      if (signal.aborted) return;
+    }
   }
 }

@@ -5,7 +5,7 @@ export class Notice {
   readonly #waiters = new Set<() => void>();
 
   notify(): void {
-    for (const wake of [...this.#waiters]) wake();
+    for (const wake of this.#waiters) wake();
   }
 
   /** Resolves at the next `notify`. */

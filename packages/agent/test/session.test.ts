@@ -50,23 +50,27 @@ class TestManager implements AsyncDisposable {
 
   async listen(): Promise<this> {
     const server = this.#stack.use(await createLocalServer({ path: this.path }));
-    const self = this;
     serveDispatcher(server, {
-      async *session(messages, { signal }) {
-        self.sessions += 1;
-        self.#say = new BoundedQueue(100);
-        const say = self.#say;
-        // How a stream ends is not what these tests are about.
-        self.#listen(messages, say).catch(() => undefined);
-        yield { kind: 'welcome', sessionId: `s${self.sessions}`, heartbeatPeriodMs: PERIOD_MS };
-        for (;;) {
-          const message = await say.take(signal);
-          if (message === undefined) return;
-          yield message;
-        }
-      },
+      session: (messages, { signal }) => this.#session(messages, signal),
     });
     return this;
+  }
+
+  async *#session(
+    messages: AsyncIterable<AgentMessage>,
+    signal: AbortSignal,
+  ): AsyncIterable<ManagerMessage> {
+    this.sessions += 1;
+    this.#say = new BoundedQueue(100);
+    const say = this.#say;
+    // How a stream ends is not what these tests are about.
+    this.#listen(messages, say).catch(() => undefined);
+    yield { kind: 'welcome', sessionId: `s${this.sessions}`, heartbeatPeriodMs: PERIOD_MS };
+    for (;;) {
+      const message = await say.take(signal);
+      if (message === undefined) return;
+      yield message;
+    }
   }
 
   say(message: ManagerMessage): void {

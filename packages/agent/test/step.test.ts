@@ -1,6 +1,6 @@
 /** The life of a task as text: what is seen on the left, state, phase and effects on the right. */
 import { describe, expect, test } from 'vitest';
-import fc from 'fast-check';
+import { array, assert, constantFrom, oneof, property } from 'fast-check';
 
 import { rank } from '@swarmd/model';
 import { newLife, type Effect, type Observation, type TaskLife } from '../src/task/life.ts';
@@ -259,11 +259,11 @@ describe('a task of an earlier life of the agent', () => {
 });
 
 test('whatever is seen, in whatever order: the state never goes back, and ends', () => {
-  const observation = fc.oneof(
-    fc
-      .constantFrom('ready', 'running', 'shutdown', 'remove')
-      .map((desired) => wanted({ desired } as TaskOptions)),
-    fc.constantFrom<Observation>(
+  const observation = oneof(
+    constantFrom<NonNullable<TaskOptions['desired']>>('ready', 'running', 'shutdown', 'remove').map(
+      (desired) => wanted({ desired }),
+    ),
+    constantFrom<Observation>(
       UNASSIGNED,
       PREPARED,
       STARTED,
@@ -282,8 +282,8 @@ test('whatever is seen, in whatever order: the state never goes back, and ends',
       found('running'),
     ),
   );
-  fc.assert(
-    fc.property(fc.array(observation, { maxLength: 30 }), (observations) => {
+  assert(
+    property(array(observation, { maxLength: 30 }), (observations) => {
       let life = newLife(aTask());
       for (const seen of observations) {
         const next = step(life, seen, 1).life;

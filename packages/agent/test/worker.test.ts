@@ -5,7 +5,13 @@ import { join } from 'node:path';
 
 import { silentLogger, SwarmError } from '@swarmd/base';
 import { ManualClock, SeededRandom } from '@swarmd/base/testing';
-import { asId, type AssignmentSet, type Task, type TaskState } from '@swarmd/model';
+import {
+  asId,
+  type AssignmentSet,
+  type Task,
+  type TaskState,
+  type TaskStatus,
+} from '@swarmd/model';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { AgentState } from '../src/disk/agent-state.ts';
@@ -62,6 +68,12 @@ class Node implements AsyncDisposable {
     const task = asId('task', id);
     const reached = (): boolean => this.worker.runner(task)?.life.status.state === state;
     await until(`task ${id} is ${state}`, reached, { manual: this.clock, stepMs: 100 });
+  }
+
+  status(id = 't1'): TaskStatus {
+    const runner = this.worker.runner(asId('task', id));
+    if (runner === undefined) throw new Error(`no task ${id}`);
+    return runner.life.status;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -125,7 +137,7 @@ describe('an assigned task', () => {
     await node.assign(task);
     const waiting = (): boolean => node.worker.runner(task.id)?.life.phase === 'waiting';
     await until('it waits', waiting);
-    expect(node.worker.runner(task.id)?.life.status.error).toContain('secret key');
+    expect(node.status().error).toContain('secret key');
     const secret = { id: asId('secret', 'x1'), version: 1, data: new Uint8Array([1]) };
     await node.worker.assign({ tasks: [task], secrets: [secret], configs: [] });
     await node.hasState('running');
@@ -135,9 +147,7 @@ describe('an assigned task', () => {
     node.executor.pullErrors.push(new SwarmError('not-found', 'registry: no such image'));
     await node.assign(aTask());
     await node.hasState('rejected');
-    expect(node.worker.runner(asId('task', 't1'))?.life.status.error).toBe(
-      'registry: no such image',
-    );
+    expect(node.status().error).toBe('registry: no such image');
     await until('the network is given back', () => node.plane.namespaces.size === 0);
   });
 
@@ -165,7 +175,7 @@ describe('an assigned task', () => {
     await node.hasState('running');
     await node.assign(aTask({ desired: 'shutdown' }));
     await node.hasState('shutdown');
-    expect(node.worker.runner(asId('task', 't1'))?.life.status.exitCode).toBe(143);
+    expect(node.status().exitCode).toBe(143);
   });
 
   test('with a health check runs once it is healthy, and fails when it stops being so', async () => {
@@ -183,7 +193,7 @@ describe('an assigned task', () => {
     await node.hasState('running');
     node.executor.health = { code: 1, output: 'connection refused\n', timedOut: false };
     await node.hasState('failed');
-    expect(node.worker.runner(asId('task', 't1'))?.life.status.error).toBe(
+    expect(node.status().error).toBe(
       'unhealthy: 2 checks failed in a row, the last one: exit code 1: connection refused',
     );
   });
@@ -207,6 +217,7 @@ describe('a restart of the agent', () => {
     node.executor.exit('t1', 0);
     await node.restart();
     await node.hasState('complete');
+    expect(node.status().exitCode).toBe(0);
   });
 
   test('notices containers that a boot has ended', async () => {
@@ -216,6 +227,7 @@ describe('a restart of the agent', () => {
     node.executor.containers.clear();
     await node.restart();
     await node.hasState('failed');
+    expect(node.status().error).toContain('the machine was restarted');
   });
 
   test('finishes what was half made', async () => {
@@ -225,6 +237,7 @@ describe('a restart of the agent', () => {
     await node.assign(aTask());
     await node.restart();
     await node.hasState('running');
+    expect(node.executor.get('t1').phase).toBe('running');
   });
 
   test('removes what belongs to no task', async () => {

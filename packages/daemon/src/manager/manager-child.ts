@@ -90,5 +90,5 @@ function failed(error: unknown, logger: Logger): number {
 }
 
 function say(message: FromManager): void {
-  if (process.connected === true) process.send?.(message, () => undefined);
+  if (process.connected) process.send?.(message, () => undefined);
 }
