@@ -208,7 +208,7 @@ async function serve(
 ): Promise<{ controlSocket: string; cluster: ClusterServer }> {
   const { options, store, raft, route, leadership, dispatcher, peers } = core;
   const { clock, logger, clusterId } = options;
-  const control = createControl({ ...options, store, route });
+  const control = createControl({ ...options, store, raft, route });
   const watch = createWatch(store);
   const logs = createLogs({ ...options, store, agentAt: (address) => peers.agent(address) });
   const membership = createMembership({ ...options, store, raft, route });

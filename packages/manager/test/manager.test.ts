@@ -283,6 +283,7 @@ describe('what the control API refuses', () => {
         () =>
           control.updateService({ id: web.id, version: web.meta.version, rollback: true }, aCall()),
       ],
+      ['failed-precondition', () => control.removeNode({ id: host.nodeId, force: false }, aCall())],
       ['failed-precondition', () => control.removeNode({ id: host.nodeId, force: true }, aCall())],
       ['not-found', () => control.getService({ id: network.id as never }, aCall())],
       ['not-found', () => control.removeService({ id: network.id as never }, aCall())],

@@ -1,14 +1,17 @@
 /** What every part of the control API works with: linearizable reads and writes on the leader. */
 import type { Call, Control } from '@swarmd/api';
 import type { Clock, Ids } from '@swarmd/base';
-import type { Meta, ObjectOf, TableName } from '@swarmd/model';
+import type { Meta, NodeId, ObjectOf, TableName } from '@swarmd/model';
+import type { Raft } from '@swarmd/raft';
 import type { ReadView, Store, Transaction } from '@swarmd/store';
 
 import type { LeaderRoute } from '../leadership/leader-route.ts';
+import { dismissManager } from '../membership/membership.ts';
 import { notFound } from './validate.ts';
 
 export interface ControlOptions {
   readonly store: Store;
+  readonly raft: Raft;
   readonly route: LeaderRoute;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -39,10 +42,37 @@ export class ControlContext {
     fn: (tx: Transaction) => R extends PromiseLike<unknown> ? never : R,
     forward: Forward<R>,
   ): Promise<R> {
+    return this.onLeader(call, (signal) => this.#options.store.update<R>(fn, signal), forward);
+  }
+
+  /** Runs work of several steps on the leader, here or where the leader is. */
+  onLeader<R>(
+    call: Call,
+    work: (signal: AbortSignal) => Promise<R>,
+    forward: Forward<R>,
+  ): Promise<R> {
     return this.#options.route.run<R>(call, {
-      here: (_duties, signal) => this.#options.store.update<R>(fn, signal),
+      here: (_duties, signal) => work(signal),
       there: (manager, forwarded) => forward(manager.control, forwarded),
     });
+  }
+
+  /** One transaction of such work. */
+  update<R>(
+    fn: (tx: Transaction) => R extends PromiseLike<unknown> ? never : R,
+    signal: AbortSignal,
+  ): Promise<R> {
+    return this.#options.store.update(fn, signal);
+  }
+
+  /** The state as this manager has it; on the leader, the newest there is. */
+  get view(): ReadView {
+    return this.#options.store.view;
+  }
+
+  /** Leader only: takes a node out of Raft, if the quorum stays. */
+  dismissManager(nodeId: NodeId, signal: AbortSignal): Promise<void> {
+    return dismissManager(this.#options, nodeId, signal);
   }
 
   /** As `write`, for one object: answers it as stored, with the version the commit gave it. */
@@ -51,16 +81,14 @@ export class ControlContext {
     fn: (tx: Transaction) => ObjectOf[T],
   ): Promise<ObjectOf[T]> {
     const { call, table, forward } = options;
-    const { route, store } = this.#options;
-    return route.run<ObjectOf[T]>(call, {
-      here: async (_duties, signal) => {
-        const id = await store.update<string>((tx) => fn(tx).id, signal);
-        const written = store.view.get(table, id as ObjectOf[T]['id']);
-        if (written === undefined) throw notFound(table, id);
-        return written;
-      },
-      there: (manager, forwarded) => forward(manager.control, forwarded),
-    });
+    const { store } = this.#options;
+    const write = async (signal: AbortSignal): Promise<ObjectOf[T]> => {
+      const id = await store.update<string>((tx) => fn(tx).id, signal);
+      const written = store.view.get(table, id as ObjectOf[T]['id']);
+      if (written === undefined) throw notFound(table, id);
+      return written;
+    };
+    return this.onLeader(call, write, forward);
   }
 
   /** Of an object that is about to be made. The store sets the version when it is committed. */

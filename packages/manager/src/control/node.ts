@@ -36,9 +36,17 @@ export function nodeControl(context: ControlContext): NodeControl {
       );
     },
     removeNode: ({ id, force }, call) =>
-      context.write(
+      context.onLeader(
         call,
-        (tx) => removeNode(tx, { node: required(tx, id), force, now: context.clock.now() }),
+        async (signal) => {
+          const node = required(context.view, id);
+          refuseInUse(node, force);
+          if (node.manager !== undefined) await context.dismissManager(id, signal);
+          await context.update((tx) => {
+            refuseInUse(required(tx, id), force);
+            removeNode(tx, id, context.clock.now());
+          }, signal);
+        },
         (leader, on) => leader.removeNode({ id, force }, on),
       ),
   };
@@ -70,25 +78,29 @@ function roleChange(stored: Node): SwarmError {
   );
 }
 
-/** What still ran there is orphaned in the same transaction, so that no task is left without node. */
-function removeNode(tx: Transaction, options: { node: Node; force: boolean; now: number }): void {
-  const { node, force, now } = options;
+/** A lost manager can be removed by force, as long as the others are a quorum without it. */
+function refuseInUse(node: Node, force: boolean): void {
+  if (force) return;
   if (node.manager !== undefined) {
     throw new SwarmError(
       'failed-precondition',
-      `node ${label(node)} is a manager; demote it or let it leave before it is removed`,
+      `node ${label(node)} is a manager; let it leave before it is removed, or use force if it is lost`,
     );
   }
-  if (node.status.state === 'ready' && !force) {
+  if (node.status.state === 'ready') {
     throw new SwarmError(
       'failed-precondition',
       `node ${label(node)} is ready; stop its daemon or let it leave first, or use force`,
     );
   }
-  for (const task of tx.tasksByNode(node.id)) {
+}
+
+/** What still ran there is orphaned in the same transaction, so that no task is left without node. */
+function removeNode(tx: Transaction, id: NodeId, now: number): void {
+  for (const task of tx.tasksByNode(id)) {
     if (!isTerminal(task.status.state)) tx.put('task', orphaned(task, now));
   }
-  tx.delete('node', node.id);
+  tx.delete('node', id);
 }
 
 function orphaned(task: Task, now: number): Task {

@@ -45,7 +45,7 @@ export function createMembership(options: MembershipOptions): Membership {
     leave: (request, call) => {
       const nodeId = callingManager(call);
       return route.run<void>(call, {
-        here: (_duties, signal) => dismiss(options, nodeId, signal),
+        here: (_duties, signal) => dismissManager(options, nodeId, signal),
         there: (manager, forwarded) => manager.membership.leave(request, forwarded),
       });
     },
@@ -113,8 +113,13 @@ async function admit(
   };
 }
 
-async function dismiss(
-  options: MembershipOptions,
+/**
+ * Leader only. Takes a node out of Raft, if the quorum stays; it is a worker from then on.
+ * @throws SwarmError `failed-precondition`; `unavailable` when this leader is the one that leaves: it
+ * has handed leadership over, and its successor is to be asked again.
+ */
+export async function dismissManager(
+  options: Pick<MembershipOptions, 'raft' | 'store'>,
   nodeId: NodeId,
   signal: AbortSignal,
 ): Promise<void> {
