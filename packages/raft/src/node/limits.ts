@@ -41,6 +41,8 @@ export const FRAME_WINDOW = 4;
 export const SNAPSHOT_EVERY = 10_000;
 /** Entries kept behind a snapshot, so that a restarted follower needs none; at most `snapshotEvery`. */
 export const TRAILING_ENTRIES = 10_000;
+/** After a snapshot could not be written, mostly because the disk is full. */
+export const SNAPSHOT_RETRY_MS = 5_000;
 /** A snapshot transfer without progress for this time has failed. */
 export const SNAPSHOT_IDLE_MS = 10_000;
 /** Attempts to resume a fetch before the leader is left to start anew. */

@@ -22,7 +22,7 @@ import { Persister } from './persister.ts';
 import { Requests } from './requests.ts';
 import { SnapshotFeeder } from './snapshot-feeder.ts';
 import { SnapshotTaker } from './snapshot-taker.ts';
-import { bestSuccessor, isNews, publicStatus } from './status.ts';
+import { bestSuccessor, differs, publicStatus } from './status.ts';
 import { Ticker } from './ticker.ts';
 import { raftService } from './transport/proto.ts';
 import { Transport } from './transport/transport.ts';
@@ -54,6 +54,7 @@ export class Replica implements AsyncDisposable {
   #book: MemberBook;
   #ticker: Ticker | undefined;
   #posted: RaftStatus | undefined;
+  #newsDue = true;
   #highWaterSyncedAt = 0;
   /** Snapshots that were fetched and are not installed yet, by index. */
   readonly #received = new Map<number, SnapshotRecord>();
@@ -73,7 +74,9 @@ export class Replica implements AsyncDisposable {
       send: (messages) => this.#transport.send(messages),
       onReady: (ready) => this.#onReady(ready),
       onInstalled: (ready) => this.#onInstalled(ready),
-      onTurn: () => this.#postStatus('news'),
+      onTurn: () => {
+        if (this.#newsDue) this.#postStatus();
+      },
       onFailure: (error) => this.#fail(error),
     });
     this.#persister = this.#makePersister();
@@ -85,7 +88,7 @@ export class Replica implements AsyncDisposable {
       step: (input) => this.#driver.step(input),
       status: () => booted.core.status(),
       book: () => this.#book,
-      postStatus: () => this.#postStatus('news'),
+      postStatus: () => this.#postStatus(),
       post: (message) => ports.post(message),
     });
     this.#taker = this.#makeTaker(snapshotIndex);
@@ -129,7 +132,7 @@ export class Replica implements AsyncDisposable {
       this.#driver.step({ kind: 'campaign' });
       await this.#untilApplied(log.last() + 1);
     }
-    this.#postStatus('all');
+    this.#postStatus();
     this.#ports.post({ kind: 'ready' });
     const { applied } = this.#applier;
     logger.info({ raftId, first: log.first(), last: log.last(), applied }, 'Raft member runs');
@@ -202,9 +205,11 @@ export class Replica implements AsyncDisposable {
 
   #onReady(ready: Ready): void {
     const { role, leader, term } = this.#driver;
+    if (ready.soft !== undefined || term !== this.#posted?.term) this.#newsDue = true;
     this.#requests.onReady(ready, leader);
     if (ready.snapshot !== undefined) this.#onSnapshotAccepted(ready.snapshot);
     this.#applier.push(ready.committed);
+    if (ready.snapshotFrom !== undefined) this.#taker.want(ready.snapshotFrom);
     if (ready.soft === undefined) return;
     this.#requests.onRole(this.#options.raftId, { role, leader });
     this.#ports.logger.info({ role, leader, term }, 'Raft role');
@@ -214,6 +219,7 @@ export class Replica implements AsyncDisposable {
   #onSnapshotAccepted(meta: SnapshotMeta): void {
     const record = this.#received.get(meta.index);
     assert(record !== undefined, `snapshot ${meta.index} was fetched before it was accepted`);
+    this.#newsDue = true;
     this.#applier.supersede(meta.index);
     this.#book = new MemberBook(record.descriptor);
     this.#transport.update(this.#book.members());
@@ -221,16 +227,22 @@ export class Replica implements AsyncDisposable {
   }
 
   #onInstalled(ready: Ready): void {
-    const record = this.#booted.store.snapshots.at(-1);
-    assert(record?.descriptor.index === ready.snapshot?.index && record, 'the snapshot is kept');
-    this.#received.delete(record.descriptor.index);
+    const index = ready.snapshot?.index ?? 0;
+    this.#received.delete(index);
+    const record = this.#booted.store.snapshots.find((kept) => kept.descriptor.index === index);
+    if (record === undefined) {
+      // A newer one was in the same write.
+      this.#restoresLeft -= 1;
+      return;
+    }
     this.#taker.installed(record.descriptor.index);
     this.#ports.logger.info({ index: record.descriptor.index }, 'installing a snapshot');
     this.#restores = this.#restores
       .then(() => this.#feeder.feed(record))
       .then(() => {
         this.#restoresLeft -= 1;
-        if (this.#restoresLeft === 0) this.#applier.restored(record.descriptor.index);
+        if (this.#restoresLeft === 0 && !this.#stopped)
+          this.#applier.restored(record.descriptor.index);
       })
       .catch((error: unknown) => this.#fail(error));
   }
@@ -238,6 +250,7 @@ export class Replica implements AsyncDisposable {
   #onConfChange(change: ConfChange, index: number): void {
     this.#driver.step({ kind: 'applyConfChange', index, change });
     this.#book.apply(change);
+    this.#newsDue = true;
     this.#transport.update(this.#book.members());
     const removed = change.steps.filter((step) => step.kind === 'remove').map((step) => step.id);
     for (const raftId of removed) this.#transport.remove(raftId);
@@ -268,21 +281,18 @@ export class Replica implements AsyncDisposable {
     this.#transport.tick();
     const leads = this.#driver.role === 'leader';
     this.#watchdog.check({ leads, writeAgeMs: this.#persister.writeAgeMs });
-    this.#postStatus('all');
+    this.#postStatus();
     const now = this.#ports.clock.monotonic();
     if (now - this.#highWaterSyncedAt < HIGH_WATER_SYNC_MS) return;
     this.#highWaterSyncedAt = now;
     this.#booted.store.syncHighWater().catch((error: unknown) => this.#fail(error));
   }
 
-  /** `news`: only what `onStatus` tells of; `all`: also when an index has moved. */
-  #postStatus(what: 'news' | 'all'): void {
+  /** With every tick, and at once when role, term, leader or members have changed. */
+  #postStatus(): void {
+    this.#newsDue = false;
     const status = publicStatus(this.#booted.core.status(), this.#book.members());
-    const before = this.#posted;
-    const news = isNews(before, status);
-    const moved = before?.commit !== status.commit || before.applied !== status.applied;
-    const led = status.progress.length > 0;
-    if (!news && (what === 'news' || !(moved || led))) return;
+    if (!differs(this.#posted, status)) return;
     this.#posted = status;
     this.#ports.post({ kind: 'status', status });
   }
@@ -346,20 +356,23 @@ export class Replica implements AsyncDisposable {
     const { folder, log } = this.#booted;
     return new SnapshotTaker(snapshotIndex, {
       folder,
+      clock: this.#ports.clock,
+      logger: this.#ports.logger,
       every: this.#options.snapshotEvery ?? SNAPSHOT_EVERY,
       ask: () => this.#ports.post({ kind: 'takeSnapshot' }),
       credit: () => this.#ports.post({ kind: 'snapshotCredit' }),
+      drop: () => this.#ports.post({ kind: 'dropSnapshot' }),
       describe: (index) => this.#describe(index),
       compactionPoint: (wanted) => {
         const index = Math.max(wanted, log.first() - 1);
         return { index, term: log.term(index) ?? 0 };
       },
       keep: (taken) => this.#persister.addTaken(taken),
-      onFailure: (error) => this.#fail(error),
     });
   }
 
-  #describe(index: number): SnapshotDescriptor {
+  #describe(index: number): SnapshotDescriptor | undefined {
+    if (this.#applier.restoring) return undefined;
     const { core, log } = this.#booted;
     const term = log.term(index);
     assert(term !== undefined && index === this.#applier.applied, `snapshot of entry ${index}`);

@@ -2,26 +2,32 @@
  * Takes snapshots of the running state: asks the main thread for a picture, writes its frames to a
  * file as they come, then makes it known and forgets the entries it covers.
  */
-import { assert, SwarmError } from '@swarmd/base';
+import { assert, errorMessage, type Clock, type Logger } from '@swarmd/base';
 
 import type { EntryId } from '../core/types.ts';
 import type { SnapshotDescriptor, SnapshotRecord } from '../wal/header.ts';
 import type { SnapshotWriter } from '../wal/snapshot-file.ts';
 import type { SnapshotFolder } from '../wal/snapshot-folder.ts';
-import { FRAME_WINDOW, TRAILING_ENTRIES } from './limits.ts';
+import { FRAME_WINDOW, SNAPSHOT_RETRY_MS, TRAILING_ENTRIES } from './limits.ts';
 
 export interface SnapshotTakerPorts {
   readonly folder: SnapshotFolder;
+  readonly clock: Clock;
+  readonly logger: Logger;
   /** Entries between two snapshots. */
   readonly every: number;
+  /** Asks the main thread for a picture, gives it room for a frame, or tells it to drop the picture. */
   ask(): void;
   credit(): void;
-  /** Membership and term as of `index`, which the main thread has just acknowledged. */
-  describe(index: number): SnapshotDescriptor;
-  /** Newest entry that may be forgotten: its id, or that of the oldest one that is kept. */
+  drop(): void;
+  /**
+   * Membership and term as of `index`, which the main thread has just acknowledged; undefined when
+   * a newer snapshot from the leader has overtaken it.
+   */
+  describe(index: number): SnapshotDescriptor | undefined;
+  /** The newest entry that may be forgotten when those after `index` are wanted. */
   compactionPoint(index: number): EntryId;
   keep(taken: { record: SnapshotRecord; compactTo: EntryId }): void;
-  onFailure(error: unknown): void;
 }
 
 interface Writing {
@@ -32,6 +38,11 @@ interface Writing {
 export class SnapshotTaker {
   readonly #ports: SnapshotTakerPorts;
   #lastIndex: number;
+  /** After a failure not again before this time. */
+  #notBeforeMs = -Infinity;
+  #applied: number;
+  /** A peer needs a snapshot from here on, sooner than it would be due. */
+  #wantedFrom = 0;
   #asked = false;
   #writing: Writing | undefined;
   /** The work on the file, one step after the other. */
@@ -39,6 +50,7 @@ export class SnapshotTaker {
 
   constructor(lastIndex: number, ports: SnapshotTakerPorts) {
     this.#lastIndex = lastIndex;
+    this.#applied = lastIndex;
     this.#ports = ports;
   }
 
@@ -52,35 +64,57 @@ export class SnapshotTaker {
     this.#lastIndex = Math.max(this.#lastIndex, index);
   }
 
+  /** A peer needs one of at least this index. */
+  want(index: number): void {
+    this.#wantedFrom = Math.max(this.#wantedFrom, index);
+    this.consider(this.#applied);
+  }
+
   /** After every batch that was applied. */
   consider(applied: number): void {
-    if (this.#asked || applied - this.#lastIndex < this.#ports.every) return;
+    this.#applied = applied;
+    const wanted = this.#wantedFrom > this.#lastIndex ? this.#wantedFrom : Infinity;
+    const due = Math.max(
+      Math.min(this.#lastIndex + this.#ports.every, wanted),
+      this.#lastIndex + 1,
+    );
+    if (this.#asked || applied < due) return;
+    if (this.#ports.clock.monotonic() < this.#notBeforeMs) return;
     this.#asked = true;
     this.#ports.ask();
   }
 
   begin(index: number): void {
     const descriptor = this.#ports.describe(index);
-    const writer = this.#ports.folder.beginWith(descriptor);
-    this.#writing = { descriptor, writer };
-    this.#then(async () => {
-      await writer;
+    if (descriptor === undefined) {
+      this.#asked = false;
+      this.#ports.drop();
+      return;
+    }
+    const writing = { descriptor, writer: this.#ports.folder.beginWith(descriptor) };
+    this.#writing = writing;
+    this.#then(writing, async (writer) => {
+      assert(writer.frames === 1, 'the descriptor is written');
       for (let i = 0; i < FRAME_WINDOW; i += 1) this.#ports.credit();
+      await Promise.resolve();
     });
   }
 
   frame(frame: ArrayBuffer): void {
-    const writing = this.#current();
-    this.#then(async () => {
-      await (await writing.writer).append(new Uint8Array(frame));
+    const writing = this.#writing;
+    if (writing === undefined) return;
+    this.#then(writing, async (writer) => {
+      await writer.append(new Uint8Array(frame));
       this.#ports.credit();
     });
   }
 
   end(): void {
-    const { descriptor, writer } = this.#current();
-    this.#then(async () => {
-      const digest = await (await writer).finish();
+    const writing = this.#writing;
+    if (writing === undefined) return;
+    this.#then(writing, async (writer) => {
+      const { descriptor } = writing;
+      const digest = await writer.finish();
       const record = this.#ports.folder.record(descriptor, digest);
       const compactTo = this.#ports.compactionPoint(descriptor.index - this.#trailing());
       this.#lastIndex = Math.max(this.#lastIndex, descriptor.index);
@@ -93,23 +127,37 @@ export class SnapshotTaker {
   /** Waits for the disk and removes what is unfinished. */
   async stop(): Promise<void> {
     await this.#work;
-    const writer = await this.#writing?.writer;
-    await writer?.[Symbol.asyncDispose]();
+    if (this.#writing !== undefined) await this.#abandon(this.#writing);
   }
 
   #trailing(): number {
     return Math.min(this.#ports.every, TRAILING_ENTRIES);
   }
 
-  #current(): Writing {
-    assert(this.#writing !== undefined, 'a snapshot is being written');
-    return this.#writing;
+  /** Nothing happens any more to a file that was abandoned. */
+  #then(writing: Writing, step: (writer: SnapshotWriter) => Promise<void>): void {
+    this.#work = this.#work
+      .then(async () => {
+        if (this.#writing === writing) await step(await writing.writer);
+      })
+      .catch(async (error: unknown) => {
+        const { index } = writing.descriptor;
+        const fields = { index, error: errorMessage(error) };
+        this.#ports.logger.warn(fields, 'a snapshot could not be written; it is tried again later');
+        await this.#abandon(writing);
+      });
   }
 
-  #then(step: () => Promise<void>): void {
-    this.#work = this.#work.then(step).catch((cause: unknown) => {
-      const why = 'the snapshot could not be written; check the disk and its free space';
-      this.#ports.onFailure(new SwarmError('internal', why, { cause }));
-    });
+  /** The log only grows longer meanwhile: no reason to stop the member. */
+  async #abandon(writing: Writing): Promise<void> {
+    this.#writing = undefined;
+    this.#asked = false;
+    this.#notBeforeMs = this.#ports.clock.monotonic() + SNAPSHOT_RETRY_MS;
+    this.#ports.drop();
+    try {
+      await (await writing.writer)[Symbol.asyncDispose]();
+    } catch (error) {
+      this.#ports.logger.warn({ error: errorMessage(error) }, 'an unfinished snapshot was left');
+    }
   }
 }

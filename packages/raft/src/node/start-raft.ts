@@ -164,7 +164,7 @@ class WorkerRaft implements Raft {
         logger.warn({ error: errorMessage(error) }, 'the Raft worker is terminated');
       }
     }
-    this.#fail(new SwarmError('cancelled', 'Raft was stopped'));
+    this.#end(new SwarmError('cancelled', 'Raft was stopped'));
     await worker.terminate();
   }
 
@@ -213,6 +213,7 @@ class WorkerRaft implements Raft {
       case 'apply':
       case 'takeSnapshot':
       case 'snapshotCredit':
+      case 'dropSnapshot':
       case 'restoreBegin':
       case 'restoreFrame':
       case 'restoreEnd':
@@ -268,8 +269,13 @@ class WorkerRaft implements Raft {
 
   #fail(error: SwarmError): void {
     if (this.#ended !== undefined) return;
-    this.#ended = error;
+    this.#end(error);
     this.#onFailed(error);
+  }
+
+  #end(error: SwarmError): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = error;
     this.#proposals.rejectAll(lostCall(error));
     this.#reads.rejectAll(error);
   }

@@ -11,7 +11,13 @@ type FeedMessage = Extract<
   FromWorker,
   {
     kind:
-      'apply' | 'takeSnapshot' | 'snapshotCredit' | 'restoreBegin' | 'restoreFrame' | 'restoreEnd';
+      | 'apply'
+      | 'takeSnapshot'
+      | 'snapshotCredit'
+      | 'dropSnapshot'
+      | 'restoreBegin'
+      | 'restoreFrame'
+      | 'restoreEnd';
   }
 >;
 
@@ -48,6 +54,9 @@ export class StateMachineFeed {
         break;
       case 'snapshotCredit':
         this.#sendFrame();
+        break;
+      case 'dropSnapshot':
+        this.#picture = undefined;
         break;
       case 'restoreBegin':
         this.#restoring = { index: message.index, frames: [] };

@@ -38,6 +38,18 @@ export function isNews(before: RaftStatus | undefined, after: RaftStatus): boole
   );
 }
 
+/** Is there anything in it that was not told yet? */
+export function differs(before: RaftStatus | undefined, after: RaftStatus): boolean {
+  return (
+    before?.commit !== after.commit ||
+    before.applied !== after.applied ||
+    before.last !== after.last ||
+    before.first !== after.first ||
+    isNews(before, after) ||
+    JSON.stringify(before.progress) !== JSON.stringify(after.progress)
+  );
+}
+
 /** The voter that can take over soonest: it answers, and has most of the log. */
 export function bestSuccessor(status: Status): number | undefined {
   const able = status.progress.filter(

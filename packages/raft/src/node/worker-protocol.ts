@@ -62,6 +62,7 @@ export type FromWorker =
   | { readonly kind: 'readIndex'; readonly id: number; readonly index: number }
   | { readonly kind: 'takeSnapshot' }
   | { readonly kind: 'snapshotCredit' }
+  | { readonly kind: 'dropSnapshot' }
   | { readonly kind: 'restoreBegin'; readonly index: number }
   | { readonly kind: 'restoreFrame'; readonly frame: ArrayBuffer }
   | { readonly kind: 'restoreEnd' }

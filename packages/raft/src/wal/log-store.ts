@@ -40,6 +40,8 @@ export interface LogStoreOptions {
   /** `create` makes an empty folder into a log; both accept a log of this very member. */
   readonly start: 'create' | 'restart';
   readonly cipher?: RecordCipher | undefined;
+  /** For tests with a disk that fails. */
+  readonly openDatabase?: (path: string) => Promise<Database>;
 }
 
 /** One atomic change. */
@@ -108,7 +110,7 @@ export class LogStore implements AsyncDisposable {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const markPath = join(directory, 'high-water');
     const mark = readHighWater(markPath);
-    const database = await openDatabase(join(directory, 'log'));
+    const database = await (options.openDatabase ?? openDatabase)(join(directory, 'log'));
     try {
       const created = await isEmpty(database);
       if (created) {

@@ -67,6 +67,7 @@ export class SnapshotServer {
       .snapshots()
       .find(({ descriptor }) => descriptor.index === last.index && descriptor.term === last.term);
     if (record === undefined) {
+      this.#finish(peer, false);
       refuse(status.NOT_FOUND, `there is no snapshot of entry ${last.index} here`);
       return;
     }

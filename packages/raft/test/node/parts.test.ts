@@ -1,0 +1,189 @@
+import { silentLogger } from '@swarmd/base';
+import { ManualClock } from '@swarmd/base/testing';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+
+import { decodeConfChange } from '../../src/core/conf-change-codec.ts';
+import type { ProgressStatus, Status } from '../../src/core/types.ts';
+import { packBatch, unpackBatch } from '../../src/node/apply-batch.ts';
+import { packChunks, unpackChunks } from '../../src/node/chunk-frames.ts';
+import {
+  bootstrapEntry,
+  checkChange,
+  confChangeOf,
+  MemberBook,
+} from '../../src/node/membership.ts';
+import { Reads } from '../../src/node/reads.ts';
+import type { MembershipChange } from '../../src/node/types.ts';
+import { Watchdog } from '../../src/node/watchdog.ts';
+
+describe('chunks of a state machine', () => {
+  test('keep their boundaries through frames', () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 200_000 }), { maxLength: 12 }), (chunks) => {
+        const frames = [...packChunks(chunks)];
+        const back = [...unpackChunks(frames)];
+        expect(back.map((c) => Buffer.from(c))).toEqual(chunks.map((c) => Buffer.from(c)));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('one that is too large is refused', () => {
+    expect(() => [...packChunks([new Uint8Array(16 * 1024 * 1024 + 1)])]).toThrow(/limit is/u);
+  });
+});
+
+test('a batch of entries survives packing; membership changes come out empty', () => {
+  const normal = { index: 7, term: 2, kind: 'normal' as const, data: Buffer.from('seven') };
+  const change = { ...bootstrapEntry({ raftId: 1, nodeId: 'a', address: 'x' }), index: 8 };
+  const more = { index: 9, term: 3, kind: 'normal' as const, data: Buffer.from('nine') };
+  const unpacked = unpackBatch(packBatch([normal, change, more], []));
+  expect(unpacked.map((e) => [e.index, e.term, Buffer.from(e.data).toString()])).toEqual([
+    [7, 2, 'seven'],
+    [8, 1, ''],
+    [9, 3, 'nine'],
+  ]);
+});
+
+describe('membership', () => {
+  const members = [1, 2, 3].map((raftId) => ({
+    raftId,
+    nodeId: `m${raftId}`,
+    address: `10.0.0.${raftId}:4243`,
+  }));
+
+  function statusWith(peers: readonly Partial<ProgressStatus>[], voters: number[]): Status {
+    return {
+      id: 1,
+      last: 5_000,
+      conf: { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
+      progress: peers.map((peer) => ({
+        recentActive: true,
+        learner: false,
+        match: 5_000,
+        ...peer,
+      })),
+    } as unknown as Status;
+  }
+
+  const verdict = (change: MembershipChange, status: Status, removed: number[] = []): string =>
+    checkChange(change, new MemberBook({ members, removed }), status)?.code ?? 'fine';
+
+  const dead = { recentActive: false };
+  test.each([
+    { what: 'all alive', peers: [{ id: 2 }, { id: 3 }], raftId: 2, expected: 'fine' },
+    { what: 'a dead one', peers: [{ id: 2, ...dead }, { id: 3 }], raftId: 2, expected: 'fine' },
+    {
+      what: 'a live one while another is dead',
+      peers: [{ id: 2 }, { id: 3, ...dead }],
+      raftId: 2,
+      expected: 'failed-precondition',
+    },
+    {
+      what: 'itself while another is dead',
+      peers: [{ id: 2 }, { id: 3, ...dead }],
+      raftId: 1,
+      expected: 'failed-precondition',
+    },
+  ])('37: removal of a voter of three: $what', ({ peers, raftId, expected }) => {
+    expect(verdict({ kind: 'remove', raftId }, statusWith(peers, [1, 2, 3]))).toBe(expected);
+  });
+
+  test.each([
+    ['a voter', { id: 2 }, 'failed-precondition'],
+    ['far behind', { id: 2, learner: true, match: 100 }, 'failed-precondition'],
+    ['silent', { id: 2, learner: true, recentActive: false }, 'failed-precondition'],
+    ['caught up', { id: 2, learner: true, match: 4_990 }, 'fine'],
+  ])('39: promotion of one that is %s', (_, peer, expected) => {
+    expect(verdict({ kind: 'promote', raftId: 2 }, statusWith([peer], [1]))).toBe(expected);
+  });
+
+  test('the last voter stays', () => {
+    expect(verdict({ kind: 'remove', raftId: 1 }, statusWith([], [1]))).toBe('failed-precondition');
+  });
+
+  test('the book follows the changes in the log', () => {
+    const book = new MemberBook({ members: [], removed: [] });
+    book.apply(decodeConfChange(bootstrapEntry(members[0]!)));
+    const added = { ...members[1]!, role: 'learner' as const };
+    const changes: MembershipChange[] = [
+      { kind: 'add-learner', member: added },
+      { kind: 'set-address', raftId: 2, address: 'elsewhere:1' },
+      { kind: 'promote', raftId: 2 },
+    ];
+    for (const change of changes) book.apply(confChangeOf(change, book));
+    expect(book.members()).toEqual([members[0], { ...members[1], address: 'elsewhere:1' }]);
+    book.apply(confChangeOf({ kind: 'remove', raftId: 2 }, book));
+    expect(book.members()).toEqual([members[0]]);
+    expect(book.isRemoved(2)).toBe(true);
+    expect(book.removed()).toEqual([2]);
+  });
+});
+
+describe('watchdog', () => {
+  function watched() {
+    const clock = new ManualClock();
+    const seen: string[] = [];
+    const watchdog = new Watchdog({
+      clock,
+      logger: silentLogger,
+      ping: () => seen.push('ping'),
+      handOver: () => seen.push(`hand over at ${clock.monotonic()}`),
+    });
+    const run = (ms: number, state: { leads: boolean; writeAgeMs: number }): void => {
+      for (let t = 0; t < ms; t += 50) {
+        clock.advance(50);
+        watchdog.check(state);
+      }
+    };
+    return { watchdog, seen, run };
+  }
+
+  test('67: a leader whose main thread is stuck hands over, once a minute at most', () => {
+    const { seen, run } = watched();
+    run(30_000, { leads: true, writeAgeMs: 0 });
+    expect(seen).toEqual(['ping', 'hand over at 6000']);
+    run(60_000, { leads: true, writeAgeMs: 0 });
+    expect(seen).toHaveLength(3);
+  });
+
+  test('one that answers keeps leading', () => {
+    const { watchdog, seen, run } = watched();
+    for (let i = 0; i < 60; i += 1) {
+      run(1_000, { leads: true, writeAgeMs: 0 });
+      watchdog.pong();
+    }
+    expect(new Set(seen)).toEqual(new Set(['ping']));
+  });
+
+  test('63: a leader whose disk hangs hands over, a follower cannot', () => {
+    const { watchdog, seen, run } = watched();
+    run(1_000, { leads: false, writeAgeMs: 9_000 });
+    watchdog.pong();
+    run(500, { leads: true, writeAgeMs: 9_000 });
+    expect(seen).toEqual(['ping', 'hand over at 1050']);
+  });
+});
+
+test('52: an answer to an earlier attempt confirms nothing', () => {
+  const clock = new ManualClock();
+  const asked: number[] = [];
+  const answered: [number, number][] = [];
+  const reads = new Reads(100, {
+    clock,
+    ask: (attempt) => asked.push(attempt),
+    answer: (id, index) => answered.push([id, index]),
+  });
+  reads.add(1);
+  clock.advance(500);
+  reads.retry();
+  expect(asked).toEqual([101, 102]);
+  reads.confirmed(101, 5);
+  expect(answered).toEqual([]);
+  reads.confirmed(102, 7);
+  expect(answered).toEqual([[1, 7]]);
+  clock.advance(1_000);
+  reads.retry();
+  expect(asked).toHaveLength(2);
+});
