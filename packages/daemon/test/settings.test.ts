@@ -1,0 +1,137 @@
+/** What users may write, and what they are told when it is wrong. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { readConfigFile } from '../src/config/file.ts';
+import { parseFlags } from '../src/config/flags.ts';
+import { settle } from '../src/config/settings.ts';
+import { chooseAddresses } from '../src/swarm/addresses.ts';
+import { VERSION } from '../src/version.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'swarmd-settings-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+function settings(...args: string[]) {
+  return settle({}, parseFlags(args).settings);
+}
+
+test('defaults', () => {
+  expect(settings()).toEqual({
+    stateDir: '/var/lib/swarmd',
+    runDir: '/run/swarmd',
+    listen: { host: '0.0.0.0', port: 4242 },
+    advertiseAddr: undefined,
+    cgroupParent: '/swarmd',
+    insecureRegistries: [],
+    logLevel: 'info',
+    nodeLabels: {},
+  });
+});
+
+test('flags win over the file, lists and labels add up', () => {
+  const file = {
+    stateDir: '/a',
+    runDir: '/b',
+    insecureRegistries: ['r1'],
+    nodeLabels: { x: '1', y: '1' },
+  };
+  const { settings: flags } = parseFlags([
+    '--state-dir=/c',
+    '--insecure-registry=r2:5000',
+    '--insecure-registry=r3',
+    '--node-label=y=2',
+    '--node-label=z=a=b',
+    '--listen-addr=10.0.0.1',
+  ]);
+  expect(settle(file, flags)).toMatchObject({
+    stateDir: '/c',
+    runDir: '/b',
+    insecureRegistries: ['r1', 'r2:5000', 'r3'],
+    nodeLabels: { x: '1', y: '2', z: 'a=b' },
+    listen: { host: '10.0.0.1', port: 4242 },
+  });
+});
+
+describe('refused flags', () => {
+  test.each([
+    ['--nope', "Unknown option '--nope'. See swarmd --help"],
+    ['extra', "Unexpected argument 'extra'"],
+    ['--state-dir', "Option '--state-dir <value>' argument missing"],
+    ['--log-level=loud', '--log-level "loud" must be one of debug, info, warn, error'],
+    ['--node-label=alone', '--node-label "alone" must be KEY=VALUE'],
+    ['--listen-addr=host:99', 'listen address "host:99" must be an IPv4 address'],
+    ['--listen-addr=1.2.3.4:65535', 'listen address "1.2.3.4:65535" must be'],
+    ['--advertise-addr=0.0.0.0', 'must be one that other machines reach this one at'],
+  ])('%s', (flag, message) => {
+    expect(() => settings(flag)).toThrow(message);
+  });
+});
+
+describe('the configuration file', () => {
+  test('is read', async () => {
+    const path = join(folder, 'good.json');
+    await writeFile(path, JSON.stringify({ logLevel: 'debug', nodeLabels: { disk: 'ssd' } }));
+    expect(await readConfigFile(path)).toEqual({ logLevel: 'debug', nodeLabels: { disk: 'ssd' } });
+  });
+
+  test.each([
+    ['{"logLevel":"loud"}', 'logLevel: Invalid option'],
+    ['{"stateDri":"/x"}', 'Unrecognized key: "stateDri"'],
+    ['{"insecureRegistries":["a",5]}', 'insecureRegistries.1: Invalid input'],
+    ['{', 'JSON'],
+  ])('%s is refused', async (text, message) => {
+    const path = join(folder, 'bad.json');
+    await writeFile(path, text);
+    await expect(readConfigFile(path)).rejects.toThrow(message);
+    await expect(readConfigFile(path)).rejects.toThrow(path);
+  });
+
+  test('that is missing is said to be', async () => {
+    await expect(readConfigFile(join(folder, 'none.json'))).rejects.toThrow('ENOENT');
+  });
+});
+
+describe('addresses of a node', () => {
+  const asked = (advertiseAddress: string, listenAddress = '') => ({
+    advertiseAddress,
+    listenAddress,
+  });
+
+  test.each([
+    [
+      'of the request',
+      asked('10.0.0.7', '10.0.0.8:5000'),
+      settings(),
+      ['10.0.0.7:5000', '10.0.0.8:5000'],
+    ],
+    ['with a port of its own', asked('10.0.0.7:99'), settings(), ['10.0.0.7:99', '0.0.0.0:4242']],
+    [
+      'of the settings',
+      asked(''),
+      settings('--advertise-addr=10.0.0.9'),
+      ['10.0.0.9:4242', '0.0.0.0:4242'],
+    ],
+    ['it listens on', asked('', '10.0.0.8'), settings(), ['10.0.0.8:4242', '10.0.0.8:4242']],
+    ['it has, if it is the only one', asked(''), settings(), ['10.1.1.1:4242', '0.0.0.0:4242']],
+  ] as const)('%s', (_name, request, from, [advertise, listen]) => {
+    expect(chooseAddresses(request, from, ['10.1.1.1'])).toEqual({ advertise, listen });
+  });
+
+  test('must be said when there are several', () => {
+    const several = ['10.1.1.1', '192.168.0.1'];
+    expect(() => chooseAddresses(asked(''), settings(), several)).toThrow(
+      'say --advertise-addr: this machine has several (10.1.1.1, 192.168.0.1)',
+    );
+  });
+});
+
+test('the version is that of the package', async () => {
+  const text = await readFile(new URL('../package.json', import.meta.url), 'utf8');
+  expect(JSON.parse(text)).toMatchObject({ version: VERSION });
+});
