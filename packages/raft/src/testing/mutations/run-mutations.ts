@@ -11,17 +11,11 @@ const TIMEOUT_MS = 300_000;
 export function runMutations(seeds: number): boolean {
   let missed = 0;
   for (const { name, scenario } of MUTATIONS) {
-    const result = spawnSync(
-      process.execPath,
-      ['--import', join(HERE, 'mutate.ts'), join(HERE, 'judge.ts'), String(seeds)],
-      {
-        env: { ...process.env, RAFT_MUTATION: name },
-        encoding: 'utf8',
-        timeout: TIMEOUT_MS,
-        // What the process says when it dies belongs to the table as well.
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
+    const result = spawnSync(process.execPath, [join(HERE, 'main.ts'), String(seeds)], {
+      env: { ...process.env, RAFT_MUTATION: name },
+      encoding: 'utf8',
+      timeout: TIMEOUT_MS,
+    });
     const verdict = verdictOf(result);
     if (!verdict.caught) missed++;
     const label = scenario === undefined ? '   ' : `#${scenario}`.padEnd(3);

@@ -1,4 +1,7 @@
-/** Loaded before everything else with `--import`: edits the core as RAFT_MUTATION says. */
+/**
+ * Judges the mutation that RAFT_MUTATION names: edits the core's source while it is loaded, then
+ * runs the suite on it. Exits with 1 if it was caught. Started by run-mutations.ts.
+ */
 import { registerHooks } from 'node:module';
 import { assert } from '@swarmd/base';
 import { MUTATIONS } from './mutations.ts';
@@ -10,8 +13,7 @@ registerHooks({
   load(url, context, nextLoad) {
     const loaded = nextLoad(url, context);
     if (!url.endsWith(`/raft/src/core/${mutation.file}`) || !loaded.source) return loaded;
-    const text = sourceText(loaded.source);
-    const parts = text.split(mutation.find);
+    const parts = sourceText(loaded.source).split(mutation.find);
     assert(parts.length === 2, `"${mutation.name}" finds its place in ${mutation.file} once`);
     return { ...loaded, source: parts.join(mutation.replace) };
   },
@@ -20,3 +22,9 @@ registerHooks({
 function sourceText(source: string | ArrayBuffer | NodeJS.TypedArray): string {
   return typeof source === 'string' ? source : new TextDecoder().decode(source);
 }
+
+// Only now: what is imported above is loaded before the hook is there.
+const { caughtBy } = await import('./judge.ts');
+const caught = caughtBy(Number(process.argv[2] ?? 200));
+process.stdout.write(`${caught ?? 'NOT CAUGHT'}\n`);
+process.exitCode = caught === undefined ? 0 : 1;
