@@ -55,7 +55,7 @@ export async function createExecutor(
   const exitsDir = join(folders.runDir, 'exits');
   const conmonPath = options.conmonPath ?? '/usr/bin/conmon';
   for (const folder of [folders.runDir, runtimeRoot, exitsDir, join(folders.runDir, 'b')]) {
-    await mkdir(folder, { recursive: true, mode: 0o711 });
+    await mkdir(folder, { recursive: true, mode: 0o700 });
   }
   await checkProgram(conmonPath, 'install the Debian package conmon');
   const runtime = await Runtime.detect(options.runtimePath ?? '/usr/bin/crun', runtimeRoot);

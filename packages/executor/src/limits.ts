@@ -34,6 +34,8 @@ export const CREATE_TIMEOUT_MS = 30_000;
 export const KILL_TIMEOUT_MS = 20_000;
 /** How often processes being killed are looked for. */
 export const KILL_LOOK_MS = 10;
+/** A second of patience with a cgroup whose processes are leaving, in steps of KILL_LOOK_MS. */
+export const CGROUP_REMOVE_ROUNDS = 100;
 /** Inotify may overflow and a monitor may die silently: everything is looked at this often. */
 export const SWEEP_MS = 3_000;
 /** Output kept of one exec. */

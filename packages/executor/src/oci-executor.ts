@@ -183,7 +183,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
       bootId,
       stopSignal: stopSignal(spec, image.config),
     };
-    await mkdir(paths.state, { recursive: true, mode: 0o711 });
+    await mkdir(paths.state, { recursive: true, mode: 0o700 });
     await writeRecord(paths.record, record);
     const container = new LiveContainer(paths, record);
     try {

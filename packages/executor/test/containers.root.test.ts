@@ -2,6 +2,8 @@
 import { mkdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { sleep } from '@swarmd/base';
+import { systemClock } from '@swarmd/base/system';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { ContainerRequest, Executor } from '../src/index.ts';
@@ -67,6 +69,15 @@ describe.runIf(isInside)('containers', () => {
     } finally {
       await executor.remove(id, signal());
     }
+  };
+  const exists = (path: string): Promise<boolean> =>
+    stat(path).then(
+      () => true,
+      () => false,
+    );
+  const until = async (condition: () => Promise<boolean>): Promise<void> => {
+    const deadline = signal();
+    while (!(await condition())) await sleep(systemClock, 20, deadline);
   };
   /** "Name:\tvalue" lines of /proc/PID/status. */
   const statusOf = async (pid: number, name: string): Promise<string> =>
@@ -379,6 +390,45 @@ describe.runIf(isInside)('containers', () => {
       expect(listed).not.toContain('sleep 500');
       expect(listed).toContain('sleep 1000');
     });
+  });
+
+  it('lose no line of their log to its rotation', { timeout: 60_000 }, async () => {
+    const MANY = 300_000;
+    const bind = {
+      kind: 'bind' as const,
+      source: machine.folder,
+      target: '/machine',
+      readOnly: true,
+      tmpfsSizeBytes: 0,
+      tmpfsMode: 0,
+    };
+    const script = `seq 1 ${MANY}; while ! [ -e /machine/go ]; do usleep 5000; done; seq ${MANY + 1} ${MANY + 9}`;
+    await whileRunning({ ...sh(script), mounts: [bind] }, {}, async (_, id) => {
+      const deadline = AbortSignal.timeout(50_000);
+      let expected = 1;
+      let wrong = 0;
+      for await (const line of executor.logs(id, { follow: true }, deadline)) {
+        if (text(line) !== String(expected)) wrong += 1;
+        expected += 1;
+        if (expected !== MANY + 1) continue;
+        await until(() => exists(join(machine.stateDir, 'logs', id, 'log.1')));
+        await writeFile(join(machine.folder, 'go'), '');
+      }
+      expect({ lines: expected - 1, wrong }).toEqual({ lines: MANY + 9, wrong: 0 });
+    });
+  });
+
+  it('are given up cleanly when nobody wants them any more', async () => {
+    for (const afterMs of [1, 15, 40, 80]) {
+      const controller = new AbortController();
+      const giveUp = systemClock.after(afterMs, () => controller.abort());
+      const outcome = await executor
+        .prepare(machine.request('unwanted', sh('true')), controller.signal)
+        .catch(() => 'given up');
+      giveUp.cancel();
+      if (outcome === undefined) await executor.remove('unwanted', signal());
+      expect(await machine.leftovers()).toEqual([]);
+    }
   });
 
   it('leave nothing behind', async () => {

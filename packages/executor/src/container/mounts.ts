@@ -119,7 +119,7 @@ async function specMount(
         return bind(destination, source, accessOf(mount.readOnly, true));
       }
       const source = join(paths.volumes, String(index));
-      await mkdir(paths.volumes, { recursive: true, mode: 0o711 });
+      await mkdir(paths.volumes, { recursive: true, mode: 0o700 });
       await copyUp(content, source);
       return bind(destination, source, accessOf(mount.readOnly, true));
     }

@@ -89,10 +89,16 @@ async function remainsOf(
     bootId,
     isMonitorAlive,
     isProcessAlive,
-    isWaiting: isProcessAlive && process !== undefined && (await runtime.isWaiting(process.pid)),
+    isWaiting: isProcessAlive && (await isWaiting(record, runtime)),
     // Looked at last: a monitor that was seen dead has written all it will.
     exitCode: await readExitCode(paths.exit),
   };
+}
+
+function isWaiting(record: ContainerRecord, runtime: Runtime): Promise<boolean> {
+  const { phase, process } = record;
+  if (phase !== 'created' || process === undefined) return Promise.resolve(false);
+  return runtime.isWaiting(process.pid);
 }
 
 /** One container that cannot be removed must not keep the others from being adopted. */

@@ -32,7 +32,7 @@ export class VolumeStore {
     return this.#locks.run(name, async () => {
       const data = join(this.#root, name, '_data');
       if (await exists(data)) return data;
-      await mkdir(join(this.#root, name), { recursive: true, mode: 0o711 });
+      await mkdir(join(this.#root, name), { recursive: true, mode: 0o700 });
       await copyUp(content, data);
       return data;
     });

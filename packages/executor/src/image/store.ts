@@ -84,7 +84,8 @@ export class ImageStore {
 
   static async open(options: ImageStoreOptions): Promise<ImageStore> {
     const store = new ImageStore(options);
-    await mkdir(store.layersDir, { recursive: true, mode: 0o711 });
+    // Nobody on this machine but us may reach setuid programs of images.
+    await mkdir(store.layersDir, { recursive: true, mode: 0o700 });
     await mkdir(store.#blobsDir, { recursive: true, mode: 0o700 });
     await store.#load();
     await store.#removeGarbage();
@@ -125,7 +126,8 @@ export class ImageStore {
   /** A path to unpack a layer into, in the same file system as its later home. */
   temporaryLayer(): string {
     this.#temporary += 1;
-    return join(this.layersDir, `${TEMPORARY}${this.#temporary}`);
+    // An earlier life's tar may still be at work in a folder of its own.
+    return join(this.layersDir, `${TEMPORARY}${process.pid}-${this.#temporary}`);
   }
 
   /** Takes over an unpacked, checked directory. It outlives us once `commit` has been called. */

@@ -5,9 +5,10 @@
 import { mkdir, readFile, readdir, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { SwarmError } from '@swarmd/base';
+import { sleep, SwarmError, type Clock } from '@swarmd/base';
 
 import { errnoOf, readIfExists } from '../files/atomic-file.ts';
+import { CGROUP_REMOVE_ROUNDS, KILL_LOOK_MS } from '../limits.ts';
 
 const ROOT = '/sys/fs/cgroup';
 /** statfs(2) of a version 2 hierarchy; linux/magic.h. */
@@ -111,9 +112,9 @@ export class Cgroups {
   }
 
   /** Removes empty cgroups of the container that a runtime left behind. */
-  async remove(id: string): Promise<void> {
+  async remove(id: string, clock: Clock): Promise<void> {
     const roots = this.layout.version === 2 ? [ROOT] : this.layout.hierarchies;
-    for (const root of roots) await removeTree(join(root, this.pathOf(id)));
+    for (const root of roots) await removeTree(join(root, this.pathOf(id)), clock);
     if (this.layout.version === 1) await this.#removeStub(id);
   }
 
@@ -143,15 +144,21 @@ async function hasSwapMax(parent: string): Promise<boolean> {
   return (await exists(join(path, 'memory.swap.max'))) || !(await exists(join(path, 'memory.max')));
 }
 
-async function removeTree(path: string): Promise<void> {
-  try {
-    for (const entry of await readdir(path, { withFileTypes: true })) {
-      if (entry.isDirectory()) await removeTree(join(path, entry.name));
+/** Processes that were just killed may hold a cgroup for some milliseconds more. */
+async function removeTree(path: string, clock: Clock): Promise<void> {
+  const { signal } = new AbortController();
+  for (let round = 1; ; round += 1) {
+    try {
+      for (const entry of await readdir(path, { withFileTypes: true })) {
+        if (entry.isDirectory()) await removeTree(join(path, entry.name), clock);
+      }
+      await rmdir(path);
+      return;
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return;
+      if (errnoOf(error) !== 'EBUSY' || round === CGROUP_REMOVE_ROUNDS) throw error;
     }
-    await rmdir(path);
-  } catch (error) {
-    // Busy: a process is still leaving; the next removal or boot takes it.
-    if (!['ENOENT', 'EBUSY'].includes(errnoOf(error))) throw error;
+    await sleep(clock, KILL_LOOK_MS, signal);
   }
 }
 

@@ -61,7 +61,7 @@ export class Runtime {
     await run(this.path, [...this.arguments, 'delete', '--force', id]);
   }
 
-  /** Removes state the runtime itself cannot make sense of. */
+  /** Removes the runtime's state of a container without processes; its cgroup is not touched. */
   async forget(id: string): Promise<void> {
     await rm(join(this.#root, id), { recursive: true, force: true });
   }

@@ -30,6 +30,11 @@ export interface BlobRequest {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+interface BodyOptions {
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+}
+
 const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?$/;
 /** What docker.io stands for. */
 const DOCKER_HUB_HOST = 'registry-1.docker.io';
@@ -64,7 +69,7 @@ export class RegistryClient {
       DOCUMENT_TYPES.join(', '),
       signal,
     );
-    const bytes = await this.#body(response, DOCUMENT_MAX_BYTES);
+    const bytes = await this.#body(response, { maxBytes: DOCUMENT_MAX_BYTES, signal });
     const digest = sha256(bytes);
     if (tagOrDigest.startsWith('sha256:') && digest !== tagOrDigest) {
       throw this.#wrongDigest(tagOrDigest, digest);
@@ -87,7 +92,7 @@ export class RegistryClient {
   /** A small blob (an image configuration), checked against its digest. */
   async blob(digest: string, signal: AbortSignal): Promise<Uint8Array> {
     const response = await this.#get(`/blobs/${digest}`, '*/*', signal);
-    const bytes = await this.#body(response, DOCUMENT_MAX_BYTES);
+    const bytes = await this.#body(response, { maxBytes: DOCUMENT_MAX_BYTES, signal });
     const actual = sha256(bytes);
     if (actual !== digest) throw this.#wrongDigest(digest, actual);
     return bytes;
@@ -147,7 +152,7 @@ export class RegistryClient {
         `${this.name}: its token service ${new URL(url).host} refused a token for ${this.#reference.repository} (HTTP ${response.status})`,
       );
     }
-    const body = await this.#body(response, TOKEN_RESPONSE_MAX_BYTES);
+    const body = await this.#body(response, { maxBytes: TOKEN_RESPONSE_MAX_BYTES, signal });
     const json = parseTokenResponse(body);
     if (json === undefined) {
       throw new SwarmError('unavailable', `${this.name}: its token service sent no token`);
@@ -190,16 +195,23 @@ export class RegistryClient {
     throw new SwarmError(code, `image ${image}: ${said} for "${item}"`);
   }
 
-  async #body(response: Response, maxBytes: number): Promise<Uint8Array> {
+  async #body(response: Response, options: BodyOptions): Promise<Uint8Array> {
+    const { maxBytes, signal } = options;
+    const timeoutMs = REGISTRY_STALL_MS;
+    const what = `reading a document of ${this.name}`;
     const chunks: Uint8Array[] = [];
     let length = 0;
-    try {
+    const read = async (signal: AbortSignal): Promise<void> => {
       for await (const chunk of response.body ?? []) {
         length += chunk.length;
-        if (length > maxBytes) break;
+        if (length > maxBytes || signal.aborted) return;
         chunks.push(chunk);
       }
+    };
+    try {
+      await withDeadline({ clock: this.#options.clock, timeoutMs, what, signal }, read);
     } catch (error) {
+      if (signal.aborted) throw error;
       throw unreachableRegistry(this.name, error);
     }
     if (length > maxBytes) {

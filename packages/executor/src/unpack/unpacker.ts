@@ -58,7 +58,10 @@ export class Unpacker implements Disposable {
   }
 
   #start(): ChildProcess {
-    const child = fork(this.#entry, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const child = fork(this.#entry, [], {
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
     child.on('message', (message: FromUnpacker) => this.#received(message));
     const lost = (why: string): void => {
       if (this.#child === child) this.#child = undefined;
