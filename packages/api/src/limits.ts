@@ -9,6 +9,9 @@ export const CONNECT_TIMEOUT_MS = 3_000;
 /** One message, in or out: the whole assignment of a node with dozens of 1 MB configs fits. */
 export const MESSAGE_MAX_BYTES = 64 * 1024 * 1024;
 
+/** One message from a caller without a certificate: a signing request and a token are 1 KiB. */
+export const GUEST_MESSAGE_MAX_BYTES = 16 * 1024;
+
 /** Status texts travel in HTTP/2 trailers, which peers accept up to 8 KiB in sum, percent-encoded. */
 export const STATUS_MESSAGE_MAX_CHARS = 1_500;
 

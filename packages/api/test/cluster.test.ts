@@ -267,6 +267,14 @@ describe('the port', () => {
     expect(root).toBe(cluster.root.certificatePem);
   });
 
+  it('takes only small messages from joiners', async () => {
+    const big = { csrPem: 'x'.repeat(20_000) };
+    const ask = (tls: ClientTls): Promise<unknown> =>
+      createCaClient(channelAs(tls)).issueCertificate(big, call);
+    await expect(ask(joiner)).rejects.toMatchObject({ code: 'resource-exhausted' });
+    await ask(worker);
+  });
+
   it('has room for only so many joiners, and nodes are not affected', async () => {
     const sockets: TLSSocket[] = [];
     stack.defer(() => sockets.forEach((socket) => socket.destroy()));

@@ -191,6 +191,12 @@ describe('a unary call', () => {
     const outcomes = Promise.allSettled([write, read]);
     await until(() => started === 2, 'both calls arrive');
     await server[Symbol.asyncDispose]();
+    // At once, and not when the client's keepalive notices.
+    let settled = false;
+    void outcomes.then(() => (settled = true));
+    const soon = AbortSignal.timeout(2_000);
+    await until(() => settled || soon.aborted, 'the calls end');
+    expect(settled).toBe(true);
     expect(await outcomes).toMatchObject([
       { reason: { code: 'unknown-outcome' } },
       { reason: { code: 'unavailable' } },

@@ -6,6 +6,7 @@ import { SwarmError, type Logger } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 
 import {
+  GUEST_MESSAGE_MAX_BYTES,
   KEEPALIVE_TIME_MS,
   KEEPALIVE_TIMEOUT_MS,
   MESSAGE_MAX_BYTES,
@@ -24,11 +25,11 @@ export interface ApiServer extends AsyncDisposable {
 
 export class GrpcHost implements ApiServer, HandlerHost {
   readonly logger: Logger;
-  readonly server: Server;
   readonly services: string[] = [];
   readonly connectionOf: (call: GrpcCall) => Connection;
   readonly #stop = new AbortController();
-  readonly #injector: ConnectionInjector;
+  readonly #members = new GrpcSide(MESSAGE_MAX_BYTES);
+  readonly #guests = new GrpcSide(GUEST_MESSAGE_MAX_BYTES);
   readonly #sockets = new Set<Socket>();
   #listener: Listener | undefined;
   #disposed: Promise<void> | undefined;
@@ -36,15 +37,10 @@ export class GrpcHost implements ApiServer, HandlerHost {
   constructor(logger: Logger, connectionOf: (call: GrpcCall) => Connection) {
     this.logger = logger;
     this.connectionOf = connectionOf;
-    this.server = new Server({
-      'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,
-      'grpc.max_send_message_length': MESSAGE_MAX_BYTES,
-      'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
-      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-      'grpc.enable_channelz': 0,
-    });
-    // TLS, where there is any, is done before: gRPC gets plain streams.
-    this.#injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
+  }
+
+  get #sides(): readonly GrpcSide[] {
+    return [this.#members, this.#guests];
   }
 
   get stopping(): AbortSignal {
@@ -54,6 +50,10 @@ export class GrpcHost implements ApiServer, HandlerHost {
   /** Starts to listen; what the listener accepts is to be given to `accept`. */
   async listen(listener: Listener, at: ListenOptions): Promise<void> {
     this.#listener = listener;
+    listener.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject);
       listener.listen(at, () => {
@@ -64,12 +64,14 @@ export class GrpcHost implements ApiServer, HandlerHost {
     listener.on('error', (err) => this.logger.error({ err }, 'listener failed'));
   }
 
-  /** Serves a connection that is ready to speak HTTP/2. */
-  accept(socket: Socket): void {
+  /**
+   * Serves a connection that is ready to speak HTTP/2. Guests have proved nothing: what they send is
+   * held in memory before anybody can refuse it, so it must be little.
+   */
+  accept(socket: Socket, { guest = false }: { readonly guest?: boolean } = {}): void {
     socket.on('error', (err) => this.logger.debug({ err }, 'connection failed'));
-    this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
-    this.#injector.injectConnection(socket);
+    if (this.stopping.aborted) socket.destroy();
+    else (guest ? this.#guests : this.#members).injector.injectConnection(socket);
   }
 
   add<Contract>(service: Service<Contract>, implementation: Contract): void {
@@ -78,7 +80,7 @@ export class GrpcHost implements ApiServer, HandlerHost {
     const handlers = Object.fromEntries(
       methods.map((m) => [m.name, handlerFor(m, implementation as Implementation, this)]),
     );
-    this.server.addService(definitions, handlers);
+    for (const { server } of this.#sides) server.addService(definitions, handlers);
     this.services.push(fullName(service.name));
   }
 
@@ -91,11 +93,34 @@ export class GrpcHost implements ApiServer, HandlerHost {
   async #dispose(): Promise<void> {
     this.#listener?.close();
     this.#stop.abort(new SwarmError('unavailable', 'the server is stopping'));
-    await new Promise<void>((resolve) => {
+    await Promise.all(this.#sides.map((side) => side.stop()));
+    // gRPC leaves the sockets of calls that it has cut half open, and the clients waiting.
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+/** A gRPC server that is given its connections. */
+class GrpcSide {
+  readonly server: Server;
+  readonly injector: ConnectionInjector;
+
+  constructor(messageMaxBytes: number) {
+    this.server = new Server({
+      'grpc.max_receive_message_length': messageMaxBytes,
+      'grpc.max_send_message_length': MESSAGE_MAX_BYTES,
+      'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
+      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+      'grpc.enable_channelz': 0,
+    });
+    // TLS, where there is any, is done before: gRPC gets plain streams.
+    this.injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
+  }
+
+  /** Resolves when all calls have ended, or have been cut. */
+  stop(): Promise<void> {
+    return new Promise((resolve) => {
       const cut = systemClock.after(SHUTDOWN_GRACE_MS, () => {
         this.server.forceShutdown();
-        // gRPC leaves the sockets half open, and the clients waiting.
-        for (const socket of this.#sockets) socket.destroy();
         resolve();
       });
       this.server.tryShutdown(() => {

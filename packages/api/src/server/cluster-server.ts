@@ -92,9 +92,10 @@ class TlsHost extends GrpcHost implements ClusterServer {
   }
 
   #check(socket: TLSSocket): void {
-    const reason = this.#refusal(socket);
+    const guest = socket.getPeerX509Certificate() === undefined;
+    const reason = guest ? this.#refuseGuest(socket) : refuseMember(socket);
     if (reason === undefined) {
-      this.accept(socket);
+      this.accept(socket, { guest });
       return;
     }
     this.logger.warn({ peer: socket.remoteAddress, reason }, 'connection refused');
@@ -102,11 +103,8 @@ class TlsHost extends GrpcHost implements ClusterServer {
     socket.destroy();
   }
 
-  /** Why not to talk to this peer. A certificate that is presented must be good. */
-  #refusal(socket: TLSSocket): string | undefined {
-    if (socket.getPeerX509Certificate() !== undefined) {
-      return socket.authorized ? undefined : String(socket.authorizationError);
-    }
+  /** Why not to talk to a joiner; undefined: it may stay, for a while. */
+  #refuseGuest(socket: TLSSocket): string | undefined {
     if (this.#joiners >= JOINER_CONNECTIONS_MAX) return 'too many joiners at once';
     this.#joiners += 1;
     const time = systemClock.after(JOINER_CONNECTION_MS, () => socket.destroy());
@@ -116,6 +114,11 @@ class TlsHost extends GrpcHost implements ClusterServer {
     });
     return undefined;
   }
+}
+
+/** A certificate that is presented must be good. */
+function refuseMember(socket: TLSSocket): string | undefined {
+  return socket.authorized ? undefined : String(socket.authorizationError);
 }
 
 /** gRPC reports a certificate only when TLS has verified it. */
