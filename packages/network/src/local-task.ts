@@ -4,13 +4,16 @@ import { firstHost } from './desired/addresses.ts';
 import { CONTAINER_NAMESERVER, taskNetns } from './desired/names.ts';
 import { diffProgram, replaceProgram, type NftProgram } from './desired/nft-program.ts';
 import type { StateIndex } from './desired/state-index.ts';
+import type { Step } from './desired/step.ts';
 import { deadBackends, forgetLines, taskProgram } from './desired/task-program.ts';
 import { Coalescer } from './apply/coalescer.ts';
-import { runSteps } from './apply/kernel.ts';
+import { listNetns, runSteps } from './apply/kernel.ts';
 import type { NetworkAttachment } from './types.ts';
 
 export class LocalTask {
   readonly note: AttachmentNote;
+  /** True from the moment its namespace is being taken down: failures in it mean nothing then. */
+  leaving = false;
   /** Settles when the namespace is complete, or could not be made. */
   made: Promise<void> = Promise.resolve();
   /** What its table holds and the state that was made from; undefined when that is not known. */
@@ -62,7 +65,7 @@ export class LocalTask {
     this.#forgettable.push(...this.#forgetLines(before?.index, index));
     // Not known while it is under way: after a failure the whole table is replaced.
     this.#programmed = undefined;
-    if (text !== '') await runSteps([{ kind: 'nft', netns, text }]);
+    if (text !== '') await this.#unlessGone([{ kind: 'nft', netns, text }]);
     this.#programmed = { program, index };
   }
 
@@ -70,7 +73,18 @@ export class LocalTask {
   async forget(): Promise<void> {
     const lines = this.#forgettable.splice(0);
     if (lines.length === 0) return;
-    await runSteps([{ kind: 'forget-connections', netns: taskNetns(this.note.taskId), lines }]);
+    const netns = taskNetns(this.note.taskId);
+    await this.#unlessGone([{ kind: 'forget-connections', netns, lines }]);
+  }
+
+  /** A namespace that somebody removed must not keep the rest of the host from being programmed. */
+  async #unlessGone(steps: readonly Step[]): Promise<void> {
+    try {
+      await runSteps(steps);
+    } catch (error) {
+      if (this.leaving) return;
+      if ((await listNetns()).includes(taskNetns(this.note.taskId))) throw error;
+    }
   }
 
   #forgetLines(before: StateIndex | undefined, next: StateIndex): string[] {

@@ -124,6 +124,7 @@ class HostPlane implements NetworkPlane {
       return;
     }
     await local.made.catch(() => undefined);
+    local.leaving = true;
     await this.#notes.remove(taskId);
     this.#tasks.delete(taskId);
     this.#names.forgetViews();

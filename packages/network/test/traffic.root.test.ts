@@ -181,6 +181,13 @@ describe('published ports', () => {
     }
   });
 
+  test('a task of an internal network only', async () => {
+    for (const { address } of s.hosts) {
+      const { out } = await s.outside(ask('tcp', address, { port: 8091 }));
+      expect(out).toBe(`inn1 ${CLIENT}\n`);
+    }
+  });
+
   test('without a backend the connection is refused at once', async () => {
     const { err } = await s.lab.run(
       'cl',

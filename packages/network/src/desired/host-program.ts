@@ -112,13 +112,15 @@ ${natChains(input.self.gatewaySubnet, gateway)}
     iifname "swg*" ip daddr @nodes ${tunnel} drop
     ct status dnat accept
     iifname "ing0" oifname "swg*" accept
+    iifname "ing0" drop
     iifname "swg*" oifname { "swg*", "ing0" } drop
     oifname "swg*" drop
   }
   chain inp {
     type filter hook input priority 0; policy accept;
     iifname != { "swg*", "lo" } ip daddr ${gateway} drop
-    iifname "swg*" ct state established,related accept
+    iifname { "swg*", "ing0" } ct state established,related accept
+    iifname "ing0" drop
     iifname "swg*" ip daddr ${gateway} meta l4proto { udp, tcp } th dport 53 accept
     iifname "swg*" ip saddr @internal drop
     iifname "swg*" ${control} drop

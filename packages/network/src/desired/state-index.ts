@@ -6,21 +6,33 @@ export interface StateIndex {
   readonly networks: ReadonlyMap<NetworkId, Network>;
   readonly vips: ReadonlyMap<NetworkId, readonly ServiceVip[]>;
   readonly endpoints: ReadonlyMap<NetworkId, readonly NetworkEndpoint[]>;
+  /** Addresses that may receive traffic, by `servingKey`. */
+  readonly serving: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 export function indexState(state: NetworkState): StateIndex {
+  const serving = new Map<string, Set<string>>();
+  for (const endpoint of state.endpoints) {
+    if (!endpoint.serving) continue;
+    const key = servingKey(endpoint);
+    const addresses = serving.get(key);
+    if (addresses === undefined) serving.set(key, new Set([endpoint.address]));
+    else addresses.add(endpoint.address);
+  }
   return {
     state,
     networks: new Map(state.networks.map((network) => [network.id, network])),
     vips: Map.groupBy(state.vips, (vip) => vip.networkId),
     endpoints: Map.groupBy(state.endpoints, (endpoint) => endpoint.networkId),
+    serving,
   };
+}
+
+function servingKey({ networkId, serviceId }: Pick<ServiceVip, 'networkId' | 'serviceId'>): string {
+  return `${networkId} ${serviceId}`;
 }
 
 /** Addresses behind a service on a network that may receive traffic, sorted, each once. */
 export function servingAddresses(index: StateIndex, vip: ServiceVip): string[] {
-  const addresses = (index.endpoints.get(vip.networkId) ?? [])
-    .filter((endpoint) => endpoint.serving && endpoint.serviceId === vip.serviceId)
-    .map((endpoint) => endpoint.address);
-  return [...new Set(addresses)].sort();
+  return [...(index.serving.get(servingKey(vip)) ?? [])].sort();
 }

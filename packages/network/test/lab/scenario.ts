@@ -55,6 +55,7 @@ export const base: Cluster = {
     port('web', 8082, { backends: secondWeb, targetPort: 81 }),
     port('web', 8083, { backends: secondWeb, protocol: 'udp' }),
     port('web', 8090, { backends: [] }),
+    port('inner', 8091, { backends: [gatewayAddressOf(inner)] }),
   ],
 };
 
