@@ -1,5 +1,6 @@
 /** Three real managers on loopback: forwarding, sessions at any of them, loss of the leader. */
-import type { Service, Task } from '@swarmd/model';
+import { createMembershipClient } from '@swarmd/api';
+import { asId, type Service, type Task } from '@swarmd/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { until } from './support/condition.ts';
@@ -74,6 +75,21 @@ describe('three managers', () => {
     expect((await again.control.getService({ id: service.id }, aCall())).spec.name).toBe(spec.name);
   });
 
+  it('a manager leaves, and says that it has stopped', async () => {
+    const [follower] = followers();
+    const guest = await cluster.join(follower!);
+    const members = (): number => follower!.manager.status().members.length;
+    await until('it is one of four', () => members() === 4);
+    const channel = cluster.connect(follower!, guest.identity);
+    await createMembershipClient(channel).leave({}, aCall());
+    await until('three are left', () => members() === 3);
+    await expect(guest.manager.failed).rejects.toThrow(/removed/);
+    const node = await follower!.control.getNode({ id: guest.nodeId }, aCall());
+    expect(node.manager).toBeUndefined();
+    expect(node.spec.role).toBe('worker');
+    await cluster.stop(guest);
+  });
+
   it('goes on when the leader is gone, and no node is disturbed', async () => {
     const lost = await leader();
     await Promise.all(cluster.hosts.map((host) => cluster.worker(host)));
@@ -94,6 +110,23 @@ describe('three managers', () => {
     for (const agent of cluster.agents) {
       expect(nodes.find((node) => node.id === agent.nodeId)?.status.state).toBe('ready');
     }
+  });
+
+  it('a lost manager can be removed by force, and only so', async () => {
+    const [left] = followers();
+    const known = new Set(cluster.hosts.map((host) => host.nodeId));
+    const { members } = left!.manager.status();
+    const lost = asId(
+      'node',
+      members.find(({ nodeId }) => !known.has(asId('node', nodeId)))!.nodeId,
+    );
+    const remove = (force: boolean) => left!.control.removeNode({ id: lost, force }, aCall());
+    await expect(remove(false)).rejects.toMatchObject({ code: 'failed-precondition' });
+    await remove(true);
+    await until('two are left', () => left!.manager.status().members.length === 2);
+    await expect(left!.control.getNode({ id: lost }, aCall())).rejects.toMatchObject({
+      code: 'not-found',
+    });
   });
 
   it('says that there is no leader when the quorum is gone', async () => {
