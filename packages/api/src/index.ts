@@ -19,7 +19,6 @@ export {
   encodeObject,
   type StoredObject,
 } from './codec/change.ts';
-export { messageCodec, type MessageCodec } from './codec/message.ts';
 export type { Call, Origin, PeerIdentity } from './contract/call.ts';
 export type { Control, ListFilter, ServiceCounts, TaskFilter } from './contract/control.ts';
 export type {

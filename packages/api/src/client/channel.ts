@@ -26,7 +26,7 @@ export interface ClientTls {
   readonly keyPem?: string;
 }
 
-export interface TlsChannelOptions {
+interface TlsChannelOptions {
   /** host:port */
   readonly address: string;
   /** Asked before every call: a new object means new credentials, and a new connection with them. */

@@ -1,12 +1,5 @@
 /** Services between agents and managers. */
-import type {
-  AssignmentSet,
-  NodeDescription,
-  NodeId,
-  ServiceId,
-  TaskId,
-  TaskStatus,
-} from '@swarmd/model';
+import type { NodeDescription, NodeId, ServiceId, TaskId, TaskStatus } from '@swarmd/model';
 
 import type { AssignmentDelta } from '../assignment-delta.ts';
 import type { Call } from './call.ts';
@@ -93,5 +86,3 @@ export interface AgentService {
     call: Call,
   ): AsyncIterable<LogRecord[]>;
 }
-
-export type { AssignmentSet };
