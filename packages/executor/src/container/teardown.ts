@@ -30,9 +30,7 @@ export async function tearDown(
   const { id, paths, record } = container;
   const isHalfMade = record === undefined || record.phase === 'creating';
   if (isHalfMade) await endCreation(paths, context.clock);
-  // crun's delete does no more than this for a container that has ended, in 6 ms more.
-  if (record?.exit !== undefined && context.runtime.isCrun) await context.runtime.forget(id);
-  else await endProcesses(id, context);
+  await endProcesses(container, context);
   if (record?.monitor !== undefined) await signalProcess(record.monitor, 'SIGKILL');
   await unmount(paths.files);
   await unmount(paths.merged);
@@ -57,8 +55,18 @@ async function endCreation(paths: ContainerPaths, clock: Clock): Promise<void> {
   throw new SwarmError('deadline-exceeded', `processes that use ${paths.bundle} cannot be killed`);
 }
 
-async function endProcesses(id: string, context: TeardownContext): Promise<void> {
+async function endProcesses(
+  container: { readonly id: string; readonly record: ContainerRecord | undefined },
+  context: TeardownContext,
+): Promise<void> {
+  const { id, record } = container;
   const { runtime, cgroups, logger } = context;
+  // crun's delete does no more for a container without processes, in 6 ms more.
+  const isOver = record?.exit !== undefined && runtime.isCrun;
+  if (isOver && (await cgroups.processes(id)).length === 0) {
+    await runtime.forget(id);
+    return;
+  }
   try {
     await runtime.delete(id);
   } catch (error) {
