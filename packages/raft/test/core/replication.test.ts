@@ -206,13 +206,16 @@ describe('commit safety', () => {
     const group = new TestGroup(
       [1, 2, 3, 4, 5].map((id) => ({ id, conf, hard, entries: id <= 3 ? logOf(2) : [] })),
     );
-    // The leader's own first entry reaches nobody.
-    group.passes = (message) =>
-      message.kind !== 'append' || message.entries.every(({ term }) => term < 4);
-    group.elect(1);
-    group.tick(2);
-    const { status } = { status: group.node(1).status() };
-    expect(status).toMatchObject({ role: 'leader', commit: 1 });
+    // The old entry is known to be on a majority; the leader's own first one reaches nobody.
+    group.passes = ({ kind }) => kind !== 'append';
+    const leader = group.elect(1);
+    const { term } = leader.status();
+    const reply = { kind: 'appendReply', to: 1, term, index: 2, reject: false } as const;
+    for (const from of [2, 3]) {
+      const hint = { term: 0, index: 0 };
+      leader.step({ kind: 'message', message: { ...reply, from, hint } });
+    }
+    expect(leader.status()).toMatchObject({ role: 'leader', commit: 1 });
     group.heal();
     group.tick(2);
     expect(group.node(1).status().commit).toBe(3);
