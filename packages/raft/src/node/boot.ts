@@ -9,7 +9,7 @@ import { EMPTY_CONF, type SnapshotRecord } from '../wal/header.ts';
 import { LogStore } from '../wal/log-store.ts';
 import { SnapshotFolder } from '../wal/snapshot-folder.ts';
 import { bootstrapEntry, MemberBook } from './membership.ts';
-import type { RaftOptions } from './types.ts';
+import type { RaftOptions, RaftTiming } from './types.ts';
 
 export interface Booted {
   readonly store: LogStore;
@@ -59,13 +59,12 @@ export async function boot(options: RaftOptions, random: Random): Promise<Booted
   }
 }
 
+/** Unless said otherwise: a heartbeat every 100 ms, elections after 1 to 2 s of silence. */
+export function timingOf(options: RaftOptions): RaftTiming {
+  return options.timing ?? { tickMs: 50, heartbeatTicks: 2, electionTicks: 20 };
+}
+
 function configOf(options: RaftOptions, applied: number): RaftConfig {
-  const config = productionConfig(options.raftId, applied);
-  const { timing } = options;
-  if (timing === undefined) return config;
-  return {
-    ...config,
-    heartbeatTicks: timing.heartbeatTicks,
-    electionTicks: timing.electionTicks,
-  };
+  const { heartbeatTicks, electionTicks } = timingOf(options);
+  return { ...productionConfig(options.raftId, applied), heartbeatTicks, electionTicks };
 }

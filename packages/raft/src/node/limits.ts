@@ -17,7 +17,7 @@ export const KEEPALIVE_TIMEOUT_MS = 2_000;
 export const OPEN_TIMEOUT_MS = 2_000;
 /** Between attempts to open a stream to a peer; below an election timeout, so that votes get out. */
 export const RECONNECT_FIRST_MS = 50;
-export const RECONNECT_MAX_MS = 500;
+export const RECONNECT_MAX_MS = 300;
 
 /** A proposal of this size still travels alone in one message. */
 export const PROPOSAL_MAX_BYTES = 32 * MIB;

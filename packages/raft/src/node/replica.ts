@@ -11,10 +11,11 @@ import {
   type Random,
 } from '@swarmd/base';
 
-import type { ConfChange, Ready, SnapshotMessage, SnapshotMeta } from '../core/types.ts';
+import type { ConfChange, Ready, SnapshotMessage, SnapshotMeta, Status } from '../core/types.ts';
 import type { SnapshotDescriptor, SnapshotRecord } from '../wal/header.ts';
+import { Activity } from './activity.ts';
 import { Applier } from './applier.ts';
-import { boot, type Booted } from './boot.ts';
+import { boot, timingOf, type Booted } from './boot.ts';
 import { Driver } from './driver.ts';
 import { HIGH_WATER_SYNC_MS, SNAPSHOT_EVERY, STOP_HANDOVER_MS } from './limits.ts';
 import { MemberBook } from './membership.ts';
@@ -51,6 +52,7 @@ export class Replica implements AsyncDisposable {
   readonly #taker: SnapshotTaker;
   readonly #feeder: SnapshotFeeder;
   readonly #watchdog: Watchdog;
+  readonly #activity: Activity;
   #book: MemberBook;
   #ticker: Ticker | undefined;
   #posted: RaftStatus | undefined;
@@ -70,6 +72,8 @@ export class Replica implements AsyncDisposable {
     this.#book = booted.book;
     const { clock, logger, random } = ports;
     const snapshotIndex = booted.snapshot?.descriptor.index ?? 0;
+    const { tickMs, electionTicks } = timingOf(start.options);
+    this.#activity = new Activity(clock, tickMs * electionTicks);
     this.#driver = new Driver(booted.core, booted.hard, {
       send: (messages) => this.#transport.send(messages),
       onReady: (ready) => this.#onReady(ready),
@@ -86,7 +90,7 @@ export class Replica implements AsyncDisposable {
       clock,
       random,
       step: (input) => this.#driver.step(input),
-      status: () => booted.core.status(),
+      status: () => this.#status(),
       book: () => this.#book,
       postStatus: () => this.#postStatus(),
       post: (message) => ports.post(message),
@@ -124,9 +128,9 @@ export class Replica implements AsyncDisposable {
     if (this.#stopped) return;
     this.#transport.update(this.#book.members());
     await this.#transport.listen();
-    const { raftId, timing } = this.#options;
+    const { raftId } = this.#options;
     const { clock, logger } = this.#ports;
-    this.#ticker = new Ticker(clock, timing?.tickMs ?? DEFAULT_TICK_MS, () => this.#tick());
+    this.#ticker = new Ticker(clock, timingOf(this.#options).tickMs, () => this.#tick());
     const { voters } = core.confState();
     if (voters.length === 1 && voters[0] === raftId) {
       this.#driver.step({ kind: 'campaign' });
@@ -253,7 +257,10 @@ export class Replica implements AsyncDisposable {
     this.#newsDue = true;
     this.#transport.update(this.#book.members());
     const removed = change.steps.filter((step) => step.kind === 'remove').map((step) => step.id);
-    for (const raftId of removed) this.#transport.remove(raftId);
+    for (const raftId of removed) {
+      this.#transport.remove(raftId);
+      this.#activity.forget(raftId);
+    }
     this.#driver.turn();
     this.#requests.changeApplied(index);
     if (removed.includes(this.#options.raftId)) this.#leaveSoon();
@@ -268,8 +275,12 @@ export class Replica implements AsyncDisposable {
     if (!this.#applier.restoring) this.#received.delete(index);
   }
 
+  #status(): Status {
+    return this.#activity.seenIn(this.#booted.core.status());
+  }
+
   #handOver(): boolean {
-    const to = bestSuccessor(this.#booted.core.status());
+    const to = bestSuccessor(this.#status());
     if (to !== undefined) this.#driver.step({ kind: 'transfer', to });
     return to !== undefined;
   }
@@ -291,7 +302,7 @@ export class Replica implements AsyncDisposable {
   /** With every tick, and at once when role, term, leader or members have changed. */
   #postStatus(): void {
     this.#newsDue = false;
-    const status = publicStatus(this.#booted.core.status(), this.#book.members());
+    const status = publicStatus(this.#status(), this.#book.members());
     if (!differs(this.#posted, status)) return;
     this.#posted = status;
     this.#ports.post({ kind: 'status', status });
@@ -403,7 +414,10 @@ export class Replica implements AsyncDisposable {
       snapshots: () => store.snapshots,
       member: (raftId) => this.#book.get(raftId),
       isRemoved: (raftId) => this.#book.isRemoved(raftId),
-      onMessage: (message) => this.#driver.step({ kind: 'message', message }),
+      onMessage: (message) => {
+        this.#activity.heard(message.from);
+        this.#driver.step({ kind: 'message', message });
+      },
       onSnapshotFetched: (message, record) => this.#onSnapshotFetched(message, record),
       onUnreachable: (peer) => this.#driver.step({ kind: 'unreachable', peer }),
       onSnapshotOutcome: (peer, ok) => this.#driver.step({ kind: 'snapshotStatus', peer, ok }),
@@ -413,6 +427,5 @@ export class Replica implements AsyncDisposable {
   }
 }
 
-const DEFAULT_TICK_MS = 50;
 /** Long enough for the last heartbeats and acknowledgements. */
 const LEAVE_DELAY_MS = 500;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 import type { RaftTls } from '../../src/node/types.ts';
 
+const OPENSSL = 'openssl';
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
 export class TestCa implements Disposable {
@@ -48,6 +49,6 @@ export class TestCa implements Disposable {
       '[req]\ndistinguished_name=dn\nx509_extensions=ca\n[dn]\n[ca]\nbasicConstraints=critical,CA:true\n',
     );
     const named = subject === undefined ? [] : ['-subj', subject, '-config', 'openssl.cnf'];
-    execFileSync('openssl', [...args, ...named], { cwd: this.#directory, stdio: 'pipe' });
+    execFileSync(OPENSSL, [...args, ...named], { cwd: this.#directory, stdio: 'pipe' });
   }
 }

@@ -24,7 +24,7 @@ const SERVER_NAME = 'raft.swarm';
 /** Node's default of 64 KiB would halve the speed of a snapshot on a link of some milliseconds. */
 const RECEIVE_WINDOW_BYTES = 4 * 1024 * 1024;
 
-export const CHANNEL_OPTIONS: ChannelOptions = {
+const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.ssl_target_name_override': SERVER_NAME,
   'grpc.default_authority': SERVER_NAME,
   'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
