@@ -39,6 +39,7 @@ import { createLeaderService } from './leadership/leader-service.ts';
 import { Leadership } from './leadership/leadership.ts';
 import { BOOTSTRAP_MS, HAND_OVER_MS } from './limits.ts';
 import { createMembership } from './membership/membership.ts';
+import { forKnownManagers } from './net/known-managers.ts';
 import { Peers, type ManagerClients } from './net/peers.ts';
 import { createLogs } from './observe/logs.ts';
 import { createWatch } from './observe/watch.ts';
@@ -213,9 +214,9 @@ async function serve(
   const logs = createLogs({ ...options, store, agentAt: (address) => peers.agent(address) });
   const membership = createMembership({ ...options, store, raft, route });
   const addShared = (server: ApiServer): void => {
-    serveControl(server, control);
-    serveWatch(server, watch);
-    serveLogs(server, logs);
+    serveControl(server, forKnownManagers(control, store.view));
+    serveWatch(server, forKnownManagers(watch, store.view));
+    serveLogs(server, forKnownManagers(logs, store.view));
     serveMembership(server, membership);
     serveReflection(server);
   };
@@ -228,7 +229,8 @@ async function serve(
   const cluster = stack.use(await createClusterServer({ ...options.listen, tls, logger }));
   addShared(cluster);
   serveDispatcher(cluster, dispatcher);
-  serveLeader(cluster, createLeaderService({ leadership, store, clock }));
+  const reports = createLeaderService({ leadership, store, clock });
+  serveLeader(cluster, forKnownManagers(reports, store.view));
   serveCa(cluster, createCa({ ...options, store, route }));
   followHealth(core, serveHealth(cluster), stack);
   return { controlSocket, cluster };

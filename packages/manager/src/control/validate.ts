@@ -36,11 +36,6 @@ export function invalid(message: string): SwarmError {
   return new SwarmError('invalid-argument', message);
 }
 
-/** @throws SwarmError `invalid-argument` for a missing or oversized id, before anything looks it up. */
-export function requireId(what: string, id: string): void {
-  if (id === '') throw invalid(`${what}: an id is required`);
-}
-
 export function notFound(what: string, id: string): SwarmError {
   return new SwarmError('not-found', `${what} ${id} does not exist; it may have been removed`);
 }

@@ -90,11 +90,13 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     return heard;
   }
 
-  /** Nodes whose session ended since the last call and that have no other one here. */
-  takeLost(): NodeId[] {
-    const lost = [...this.#lost];
-    this.#lost.clear();
-    return lost;
+  /** Nodes whose session ended and that have no other one here, until the leader was told. */
+  get lost(): readonly NodeId[] {
+    return [...this.#lost];
+  }
+
+  toldLost(ids: readonly NodeId[]): void {
+    for (const id of ids) this.#lost.delete(id);
   }
 
   #open(nodeId: NodeId, hello: Hello): Session {

@@ -55,19 +55,28 @@ export class SessionReporter {
   async #report(signal: AbortSignal): Promise<void> {
     const { dispatcher, report } = this.#options;
     const live = dispatcher.heardSessions();
-    const lost = dispatcher.takeLost();
-    for (let at = 0; at < live.length || (at === 0 && lost.length > 0);) {
-      const part = live.slice(at, at + SESSION_REPORT_MAX_NODES);
+    const { lost } = dispatcher;
+    if (live.length === 0 && lost.length === 0) return;
+    for (const part of pages(live)) {
       const told = part.map((session) => ({
         session,
         live: session.live(),
         heardAt: session.heardAt,
       }));
-      await report({ live: told.map((one) => one.live), lost: at === 0 ? lost : [] }, signal);
+      await report({ live: told.map((one) => one.live), lost }, signal);
       for (const one of told) settle(one.session, one.live, one.heardAt);
-      at += SESSION_REPORT_MAX_NODES;
     }
+    dispatcher.toldLost(lost);
   }
+}
+
+/** At least one page: losses are told without live sessions, too. */
+function pages(sessions: readonly Session[]): Session[][] {
+  const parts: Session[][] = [];
+  for (let at = 0; at === 0 || at < sessions.length; at += SESSION_REPORT_MAX_NODES) {
+    parts.push(sessions.slice(at, at + SESSION_REPORT_MAX_NODES));
+  }
+  return parts;
 }
 
 /** The description is news no more, unless another one came while the report was under way. */

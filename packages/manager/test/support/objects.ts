@@ -1,5 +1,5 @@
 /** Objects as tests need them: complete, with the few fields that matter given. */
-import { asId, networkSpec, serviceSpec, type Node, type Service, type Task } from '@swarmd/model';
+import { asId, serviceSpec, type Node, type Service, type Task } from '@swarmd/model';
 
 const META = { version: 1, createdAt: 0, updatedAt: 0 };
 
@@ -46,8 +46,4 @@ export function aTask(id: string, fields: Partial<Task> = {}): Task {
     because: [],
     ...fields,
   };
-}
-
-export function aNetworkSpec(name: string): ReturnType<typeof networkSpec.parse> {
-  return networkSpec.parse({ name });
 }

@@ -1,0 +1,40 @@
+/**
+ * A certificate outlives a removal or a demotion. What is for managers is only for nodes that are
+ * managers by the present state of the cluster.
+ */
+import type { Call } from '@swarmd/api';
+import { SwarmError } from '@swarmd/base';
+import type { ReadView } from '@swarmd/store';
+
+type Method = (request: never, call: Call) => unknown;
+
+/** The same service; its methods throw before they do anything for others. */
+export function forKnownManagers<Service extends object>(
+  service: Service,
+  view: ReadView,
+): Service {
+  const guarded = Object.entries(service as Record<string, Method>).map(([name, method]) => [
+    name,
+    (request: never, call: Call) => {
+      refuseStrangers(view, call);
+      return method(request, call);
+    },
+  ]);
+  return Object.fromEntries(guarded) as Service;
+}
+
+/** @throws SwarmError `permission-denied`; `unavailable` when it may only be too new to be known. */
+function refuseStrangers(view: ReadView, call: Call): void {
+  const peer = call.forwardedBy ?? call.peer;
+  if (peer === undefined) return;
+  const node = view.get('node', peer.nodeId);
+  if (node === undefined) {
+    throw new SwarmError(
+      'unavailable',
+      `this manager does not know node ${peer.nodeId}: it was removed from the cluster, ` +
+        `or has joined so lately that this manager has not heard of it`,
+    );
+  }
+  if (node.spec.role === 'manager') return;
+  throw new SwarmError('permission-denied', `node ${peer.nodeId} is not a manager any more`);
+}
