@@ -150,6 +150,13 @@ describe('layer rewriter', () => {
     ]);
   });
 
+  it('takes archives without their last padding and end marks', () => {
+    const archive = tarOf([file('a', 'x'.repeat(1000))]);
+    const bare = rewrite(archive.subarray(0, 512 + 1000));
+    expect(bare).toEqual(rewrite(archive));
+    expect(bare.length % 512).toBe(0);
+  });
+
   it('refuses archives that are cut short or damaged', () => {
     const archive = tarOf([file('a', 'x'.repeat(1000))]);
     expect(() => rewrite(archive.subarray(0, 900))).toThrow('ends in the middle');

@@ -48,7 +48,9 @@ export class LayerRewriter {
   #input: Buffer = Buffer.alloc(0);
   #output: Buffer[] = [];
   #state: State = { kind: 'header' };
+  /** Of the current entry, with its padding. */
   #dataLeft = 0;
+  #padding = 0;
   #entries = 0;
   #pax: PaxRecords = new Map();
   #longName: string | undefined;
@@ -66,12 +68,18 @@ export class LayerRewriter {
     return this.#take();
   }
 
-  /** @throws SwarmError `data-loss` when the archive ends within an entry. */
+  /**
+   * Some tools (umoci 0.4) leave out the last entry's padding and the end marks; that harms nobody.
+   * @throws SwarmError `data-loss` when the archive ends within an entry.
+   */
   end(): Buffer[] {
-    const inEntry = this.#state.kind !== 'end' && this.#state.kind !== 'header';
-    if (inEntry || (this.#state.kind === 'header' && this.#input.length > 0)) {
-      throw damaged('it ends in the middle of an entry');
-    }
+    const state = this.#state;
+    const isWhole =
+      state.kind === 'end' ||
+      (state.kind === 'header' && this.#input.length === 0) ||
+      (state.kind === 'data' && this.#dataLeft <= this.#padding);
+    if (!isWhole) throw damaged('it ends in the middle of an entry');
+    if (state.kind === 'data' && state.keep) this.#emit(Buffer.alloc(this.#dataLeft));
     this.#emit(Buffer.alloc(2 * BLOCK_BYTES));
     return this.#take();
   }
@@ -180,7 +188,8 @@ export class LayerRewriter {
     if (!KNOWN_TYPES.includes(raw.type))
       throw damaged(`"${raw.name}" has the unknown type "${raw.type}"`);
     const hasData = '07S'.includes(raw.type);
-    this.#dataLeft = hasData ? raw.size + padding(raw.size) : 0;
+    this.#padding = hasData ? padding(raw.size) : 0;
+    this.#dataLeft = hasData ? raw.size + this.#padding : 0;
     this.#state = { kind: 'data', keep: false };
     const name = safeName(raw.name);
     const slash = name.lastIndexOf('/');
