@@ -87,7 +87,7 @@ export class RaftCore implements RaftStateMachine {
         if (member.role === 'leader') snapshotFinished(member, input.peer, input.ok);
         return 'accepted';
       case 'persisted':
-        for (const own of this.#ready.takeLoopback(input.seq)) this.#loopBack(own);
+        for (const own of this.#ready.persisted(input.seq)) this.#loopBack(own);
         return 'accepted';
       case 'applied':
         appliedTo(member, input.index);

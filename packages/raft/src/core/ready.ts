@@ -10,6 +10,8 @@ export class ReadyMaker {
   #seq = 0;
   #soft: { leader: number; role: Member['role'] };
   #hard: HardState;
+  /** The newest Ready that changes term or vote; 0 once it is durable. */
+  #promiseSeq = 0;
   /** Own answers that wait for a write, oldest first. */
   #loopback: { seq: number; own: readonly Own[] }[] = [];
 
@@ -41,7 +43,8 @@ export class ReadyMaker {
     this.#hard = hard;
     log.unstable.take();
     log.takeCommitted(committed);
-    const hold = promiseChanged && member.config.holdUntilTermIsDurable;
+    if (promiseChanged) this.#promiseSeq = this.#seq;
+    const hold = this.#promiseSeq > 0 && member.config.holdUntilTermIsDurable;
     return {
       seq: this.#seq,
       ...(softChanged && { soft }),
@@ -54,8 +57,9 @@ export class ReadyMaker {
     };
   }
 
-  /** Own answers of all Readys up to `seq`. */
-  takeLoopback(seq: number): Own[] {
+  /** Everything up to `seq` is durable: the own answers that waited for that. */
+  persisted(seq: number): Own[] {
+    if (seq >= this.#promiseSeq) this.#promiseSeq = 0;
     const due: Own[] = [];
     while (this.#loopback[0] && this.#loopback[0].seq <= seq) {
       due.push(...(this.#loopback.shift()?.own ?? []));

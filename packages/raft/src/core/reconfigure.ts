@@ -48,9 +48,12 @@ function switchTo(member: Member, group: Group): void {
 export function appliedTo(member: Member, index: number): void {
   const payload = member.log.appliedTo(index);
   member.uncommittedBytes = Math.max(0, member.uncommittedBytes - payload);
-  const done = member.log.applied >= member.pendingConfIndex;
-  if (member.role === 'leader' && member.tracker.membership.autoLeave && done) {
-    // If it is refused now (leadership is being transferred), the next entry applied tries again.
-    propose(member, [{ kind: 'confChange', data: encodeConfChange(LEAVE_JOINT) }]);
-  }
+  leaveJointIfDue(member);
+}
+
+/** A proposal may be refused, while leadership is being transferred: this is tried again then. */
+export function leaveJointIfDue(member: Member): void {
+  const applied = member.log.applied >= member.pendingConfIndex;
+  if (member.role !== 'leader' || !member.tracker.membership.autoLeave || !applied) return;
+  propose(member, [{ kind: 'confChange', data: encodeConfChange(LEAVE_JOINT) }]);
 }

@@ -2,6 +2,7 @@
 import { standForElection } from './election.ts';
 import { checkQuorum, snapshotFinished } from './leader.ts';
 import type { Member } from './member.ts';
+import { leaveJointIfDue } from './reconfigure.ts';
 import { broadcastHeartbeat } from './replication.ts';
 import { NO_ID } from './types.ts';
 
@@ -26,6 +27,7 @@ function tickLeader(member: Member): void {
     if (config.checkQuorum) checkQuorum(member);
     // The target had its time: take proposals again.
     member.transferTarget = NO_ID;
+    leaveJointIfDue(member);
   }
   if (!stillLeader(member)) return;
   tickSnapshots(member);

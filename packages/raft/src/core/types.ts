@@ -265,7 +265,7 @@ export interface Ready {
   readonly hard?: HardState;
   /** Contiguous; drop everything stored from `append[0].index` on before writing it. */
   readonly append: readonly Entry[];
-  /** Replaces the log and the state. Never together with `append`. */
+  /** Replaces the log and the state, before `append` is written. */
   readonly snapshot?: SnapshotMeta;
   readonly mustSync: boolean;
   readonly messages: readonly Message[];
@@ -318,7 +318,7 @@ export interface RaftConfig {
   readonly stepDownOnRemoval: boolean;
   /** Voters tell each other how far they know the log to be committed (etcd #12359). */
   readonly commitInVotes: boolean;
-  /** Messages wait for the write whenever term or vote change. */
+  /** While a change of term or vote is not durable, all messages wait for it. */
   readonly holdUntilTermIsDurable: boolean;
   /** Hand out committed entries that are not yet durable here. For etcd's scripts only. */
   readonly applyUnstable: boolean;
@@ -331,7 +331,11 @@ export interface RaftCoreOptions {
   readonly random: { next(): number };
   readonly log: LogView;
   readonly hard: HardState;
-  /** The membership as of `config.applied`. */
+  /**
+   * The membership as of `config.applied`. Founders start from a snapshot of index 1 or above that
+   * names them all, so that later members get this first membership too; a newcomer starts with an
+   * empty log and an empty membership.
+   */
   readonly conf: ConfState;
 }
 
