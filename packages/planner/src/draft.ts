@@ -88,9 +88,14 @@ export class Draft {
   }
 
   /** Asks a task to stop. */
-  stop(task: Task, code: ReasonCode, message: string): Task {
-    if (!isWanted(task)) return task;
-    return this.change(task, { desiredState: 'shutdown' }, this.reason(code, message));
+  stop(task: Task, code: ReasonCode, message: string): void {
+    if (!isWanted(task) || this.dropIfNew(task)) return;
+    this.change(task, { desiredState: 'shutdown' }, this.reason(code, message));
+  }
+
+  /** A task made by this very plan goes as if it had never been thought of. */
+  dropIfNew(task: Task): boolean {
+    return !this.#before.has(task.id) && this.#tasks.delete(task.id);
   }
 
   delete(task: Task, why: Reason): void {

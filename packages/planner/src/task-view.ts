@@ -39,18 +39,21 @@ export function taskName(task: Task): string {
   return `${task.serviceName}.${task.slot} (${task.id})`;
 }
 
-/** Oldest first. Within a millisecond the one that was written last is taken for the newer one. */
+/**
+ * Oldest first. Stamps of different commits differ, and what is not stored yet is the newest; of two
+ * that one plan made for a slot, the one of the newer spec is the successor.
+ */
 export function byAge(a: Task, b: Task): number {
   return (
+    Number(isNew(a)) - Number(isNew(b)) ||
     a.meta.createdAt - b.meta.createdAt ||
-    writtenAt(a) - writtenAt(b) ||
+    a.specVersion - b.specVersion ||
     (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
   );
 }
 
-/** What is not stored yet has version 0, and is newer than all that is. */
-function writtenAt(task: Task): number {
-  return task.meta.version === 0 ? Number.MAX_SAFE_INTEGER : task.meta.version;
+function isNew(task: Task): boolean {
+  return task.meta.version === 0;
 }
 
 export type Loss = 'node-down' | 'node-drained' | 'node-removed';

@@ -1,7 +1,8 @@
-/** What must hold after every plan, whatever happened before. */
-import { rank, type Service, type Task } from '@swarmd/model';
+/** What must hold whatever happens. */
+import { rank, type Service, type ServiceId, type Task } from '@swarmd/model';
 import { expect } from 'vitest';
 
+import type { Plan } from '../src/index.ts';
 import type { World } from './world.ts';
 
 export function checkInvariants(world: World): void {
@@ -10,9 +11,36 @@ export function checkInvariants(world: World): void {
   nodesAreNotOvercommitted(world, held);
   for (const service of world.tables.service.values()) {
     const tasks = world.tasks().filter((task) => task.serviceId === service.id);
-    oneTaskRunsInASlot(world, service, tasks);
     updateKeepsToParallelism(service, tasks);
   }
+}
+
+/** Whoever a plan tells to run finds its slot empty, or has waited as long as it must. */
+export function checkStarts(world: World, plan: Plan, before: ReadonlyMap<string, Task>): void {
+  for (const op of plan.ops) {
+    if (op.kind !== 'put' || op.table !== 'task' || op.object.desiredState !== 'running') continue;
+    const task = op.object;
+    if (before.get(task.id)?.desiredState === 'running') continue;
+    const service = world.tables.service.get(task.serviceId);
+    if (service === undefined || mayStartFirst(service)) continue;
+    if (task.because.at(-1)?.code === 'stop-timeout') continue;
+    const inTheWay = world
+      .tasks()
+      .filter((other) => other.serviceId === task.serviceId && other.slot === task.slot)
+      .filter((other) => other.id !== task.id && !isOver(other) && isReachable(world, other));
+    expect(inTheWay.map((other) => `${other.id} is in the way of ${task.id}`)).toEqual([]);
+  }
+}
+
+function mayStartFirst({ spec }: Service): boolean {
+  return spec.update.order === 'start-first' || spec.rollback.order === 'start-first';
+}
+
+/** Tasks on nodes that are down or gone are replaced while nobody knows of them. */
+function isReachable(world: World, task: Task): boolean {
+  if (task.nodeId === undefined) return true;
+  const node = world.tables.node.get(task.nodeId);
+  return node !== undefined && node.status.state !== 'down';
 }
 
 function isOver(task: Task): boolean {
@@ -47,17 +75,13 @@ function nodesAreNotOvercommitted(world: World, held: readonly Task[]): void {
   }
 }
 
-/** Told to run and able to: tasks on nodes that are down or gone are replaced while nobody knows. */
-function oneTaskRunsInASlot(world: World, service: Service, tasks: readonly Task[]): void {
-  const startFirst =
-    service.spec.update.order === 'start-first' || service.spec.rollback.order === 'start-first';
-  if (startFirst) return;
+/** Holds after a plan of the service: the user may have forbidden start-first since the last one. */
+export function checkSlots(world: World, id: ServiceId): void {
+  const service = world.tables.service.get(id);
+  if (service === undefined || mayStartFirst(service)) return;
+  const tasks = world.tasks().filter((task) => task.serviceId === id);
   const running = tasks
-    .filter((task) => task.desiredState === 'running' && !isOver(task))
-    .filter((task) => {
-      const node = task.nodeId === undefined ? undefined : world.tables.node.get(task.nodeId);
-      return task.nodeId === undefined || (node !== undefined && node.status.state !== 'down');
-    })
+    .filter((task) => task.desiredState === 'running' && !isOver(task) && isReachable(world, task))
     .map((task) => task.slot);
   expect(running.filter((slot, at) => running.indexOf(slot) !== at)).toEqual([]);
 }

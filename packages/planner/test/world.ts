@@ -62,6 +62,7 @@ export class World {
     task: new Map(),
   };
   #made = 0;
+  #lastStamp = 0;
   readonly #ids = new SequentialIds('t');
   readonly view: AssignView;
 
@@ -91,21 +92,29 @@ export class World {
     return [...this.tables.task.values()];
   }
 
+  /** As the store does: every write is stamped later than the one before. */
   put<T extends TableName>(table: T, object: ObjectOf[T]): ObjectOf[T] {
+    this.#lastStamp = Math.max(this.now, this.#lastStamp + 1);
+    return this.#write(table, object);
+  }
+
+  #write<T extends TableName>(table: T, object: ObjectOf[T]): ObjectOf[T] {
     const rows = this.tables[table] as Map<string, ObjectOf[T]>;
     const before = rows.get(object.id);
     if (table === 'task' && before !== undefined) assertForward(before as Task, object as Task);
     this.version += 1;
-    const createdAt = before?.meta.createdAt ?? this.now;
-    const meta = { version: this.version, createdAt, updatedAt: this.now };
+    const createdAt = before?.meta.createdAt ?? this.#lastStamp;
+    const meta = { version: this.version, createdAt, updatedAt: this.#lastStamp };
     const stored = { ...object, meta };
     rows.set(object.id, stored);
     return stored;
   }
 
   apply(changes: readonly Change[]): void {
+    if (changes.length === 0) return;
+    this.#lastStamp = Math.max(this.now, this.#lastStamp + 1);
     for (const change of changes) {
-      if (change.kind === 'put') this.put(change.table, change.object);
+      if (change.kind === 'put') this.#write(change.table, change.object);
       else this.tables[change.table].delete(change.id);
     }
   }

@@ -112,7 +112,9 @@ export class GroupCommit {
     const written = new Set<string>();
     const undo: OpenTransaction[] = [];
     const again: Waiting[] = [];
-    const now = this.#clock.now();
+    // Strictly later than the batch before, also after a change to a leader whose clock is behind:
+    // who is older than whom is what planning goes by.
+    const now = Math.max(this.#clock.now(), this.#tables.lastStamp + 1);
     let bytes = 0;
     let taken = 0;
     for (const waiting of this.#queue) {

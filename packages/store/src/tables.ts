@@ -28,6 +28,8 @@ interface Names {
 
 export class Tables {
   version = 0;
+  /** The newest time stamp of any write: the next one is later, whatever this machine's clock says. */
+  lastStamp = 0;
   readonly rows: Rows = {
     cluster: new Map(),
     config: new Map(),
@@ -54,6 +56,7 @@ export class Tables {
   ): ObjectOf[T] | undefined {
     const rows: Map<string, ObjectOf[T]> = this.rows[table];
     const before = rows.get(id);
+    if (after !== undefined) this.lastStamp = Math.max(this.lastStamp, after.meta.updatedAt);
     if (after === undefined) rows.delete(id);
     else rows.set(id, after);
     this.#index(table, before, after);

@@ -120,6 +120,18 @@ describe('transactions', () => {
     expect(store.view.version).toBe(0);
   });
 
+  it('are stamped later than everything before, even if the clock goes back', async () => {
+    const clock = new ManualClock(5_000);
+    const store = createMemoryStore({ clock });
+    await store.update((tx) => tx.put('task', task('a')), never);
+    await store.update((tx) => tx.put('task', task('b')), never);
+    const behind = createMemoryStore({ clock: new ManualClock(1_000) });
+    behind.restore(store.view.version, store.snapshot());
+    await behind.update((tx) => tx.put('task', task('c')), never);
+    const stamps = [...behind.view.list('task')].map((one) => one.meta.createdAt);
+    expect(stamps).toEqual([5_000, 5_001, 5_002]);
+  });
+
   it('refuse an old version, a removed object, a name that is taken', async () => {
     const store = createMemoryStore();
     await store.update((tx) => tx.put('service', service('web')), never);

@@ -22,7 +22,7 @@ export interface TaskChange {
 export class Usage {
   readonly #view: PlanView;
   readonly #index: HeldIndex;
-  /** Tasks, as they were, that the plan has over or deletes. */
+  /** Tasks, as they were, that the plan ends or deletes. */
   readonly #ended: readonly Task[];
   /** Nodes whose usage differs from the index. */
   readonly #nodes = new Map<NodeId, NodeUsage>();
@@ -32,9 +32,11 @@ export class Usage {
   constructor(view: PlanView, changes: readonly TaskChange[] = []) {
     this.#view = view;
     this.#index = heldIndex(view);
-    this.#ended = changes.flatMap(({ before, after }) =>
-      before !== undefined && (after === undefined || isOver(after)) ? [before] : [],
-    );
+    // What was over before holds nothing: its address may have passed to another task already.
+    this.#ended = changes.flatMap(({ before, after }) => {
+      const ends = before !== undefined && !isOver(before);
+      return ends && (after === undefined || isOver(after)) ? [before] : [];
+    });
     for (const { before, after } of changes) {
       if (before !== undefined && !isOver(before)) this.#count(before, -1);
       if (after !== undefined && !isOver(after)) this.#count(after, 1);

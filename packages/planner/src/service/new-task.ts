@@ -1,4 +1,4 @@
-import { asId, type Reason, type Service, type Task, type TaskSpec } from '@swarmd/model';
+import { asId, type Reason, type Service, type Task } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 
@@ -8,13 +8,14 @@ export interface TaskPlan {
   /** When it may start; undefined: as soon as it is ready. */
   readonly startNotBefore?: number;
   /** A restart repeats what it replaces; everything else follows the service. */
-  readonly from?: { readonly spec: TaskSpec; readonly specVersion: number };
+  readonly from?: Pick<Task, 'spec' | 'specVersion' | 'ports'>;
 }
 
 /** Adds a task without a node to the plan. */
 export function addTask(draft: Draft, service: Service, plan: TaskPlan): Task {
   const { slot, because, startNotBefore } = plan;
-  const from = plan.from ?? { spec: service.spec.task, specVersion: service.specVersion };
+  const { ports } = service.endpoint;
+  const from = plan.from ?? { spec: service.spec.task, specVersion: service.specVersion, ports };
   const task: Task = {
     id: asId('task', draft.nextId()),
     meta: { version: 0, createdAt: draft.now, updatedAt: draft.now },
@@ -27,9 +28,16 @@ export function addTask(draft: Draft, service: Service, plan: TaskPlan): Task {
     ...(startNotBefore === undefined ? {} : { startNotBefore }),
     status: { state: 'pending', timestamp: draft.now, message: 'created', error: '' },
     networks: [],
-    ports: service.endpoint.ports,
+    ports: withIngressPorts(from.ports, ports),
     because: [because],
   };
   draft.add(task);
   return task;
+}
+
+/** The mesh's ports are as the service has them; the node's ports stay those the task was made for. */
+export function withIngressPorts(ports: Task['ports'], ofService: Task['ports']): Task['ports'] {
+  if (ports === ofService) return ports;
+  const ingress = ofService.filter((port) => port.publishMode === 'ingress');
+  return [...ingress, ...ports.filter((port) => port.publishMode === 'host')];
 }

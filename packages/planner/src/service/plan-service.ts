@@ -3,12 +3,13 @@
  * history. Planning again on what it has planned changes nothing until time passes or an agent
  * reports something.
  */
-import type { Service, ServiceId } from '@swarmd/model';
+import type { Service, ServiceId, Task } from '@swarmd/model';
 
 import { Draft } from '../draft.ts';
 import { placeTasks } from '../place/place.ts';
 import { isOver, sameSpec } from '../task-view.ts';
 import type { Plan, PlanContext, PlanView } from '../types.ts';
+import { withIngressPorts } from './new-task.ts';
 import { orphanTasks, replaceBroken } from './fates.ts';
 import { reap } from './reap.ts';
 import { advanceUpdate, dropOvertaken, isHalted, judgeUpdate } from './rolling-update.ts';
@@ -47,13 +48,16 @@ function removeAll(draft: Draft): void {
 
 /** Ports of the mesh change without a restart; ports of the node are part of the task's spec. */
 function refreshPorts(draft: Draft, service: Service): void {
-  const wanted = service.endpoint.ports.filter((port) => port.publishMode === 'ingress');
   for (const task of draft.tasks()) {
     if (isOver(task)) continue;
-    const now = task.ports.filter((port) => port.publishMode === 'ingress');
-    if (sameSpec(now, wanted)) continue;
-    const host = task.ports.filter((port) => port.publishMode === 'host');
+    const ports = withIngressPorts(task.ports, service.endpoint.ports);
+    if (samePorts(task.ports, ports)) continue;
     const why = draft.reason('ports-changed', 'the published ports of the service changed');
-    draft.change(task, { ports: [...wanted, ...host] }, why);
+    draft.change(task, { ports }, why);
   }
+}
+
+/** Whatever their order. */
+function samePorts(a: Task['ports'], b: Task['ports']): boolean {
+  return a.length === b.length && a.every((port) => b.some((other) => sameSpec(port, other)));
 }

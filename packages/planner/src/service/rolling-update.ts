@@ -153,6 +153,7 @@ export function advanceUpdate(draft: Draft, service: Service): void {
   const room = parallelism === 0 ? live.length : Math.max(0, parallelism - busy);
   for (const slot of [...idle, ...live.slice(0, room)]) {
     const old = slot.outdated.map(taskName).join(', ');
+    for (const task of slot.outdated) draft.dropIfNew(task);
     addTask(draft, service, {
       slot: slot.number,
       because: draft.reason('update', `replaces ${old}: the service has a newer spec`),
@@ -173,8 +174,8 @@ function urgency(slot: SlotProgress): number {
  */
 function isBusy(draft: Draft, service: Service, slot: SlotProgress): boolean {
   if (!slot.hasRun) return false;
-  const settled = settledAt(slot.current);
-  if (settled === undefined) return slot.current.some(isWanted);
+  const settled = settledAt(slot.successors);
+  if (settled === undefined) return slot.successors.some(isWanted);
   const freeAt = settled + updateConfigOf(service).delayMs;
   if (freeAt <= draft.now) return false;
   draft.askAgainAt(freeAt);

@@ -13,10 +13,12 @@ import { updateConfigOf } from './update-state.ts';
 
 export function takeOver(draft: Draft, service: Service): void {
   for (const tasks of draft.slots().values()) {
-    const alive = tasks.filter((task) => isWanted(task) && !isOver(task)).toSorted(byAge);
-    const successor = alive.findLast((task) => isCurrent(task, service, draft.nodes));
-    if (alive.length > 1 && successor !== undefined) {
-      relieve(draft, service, { successor, olds: alive.filter((task) => task !== successor) });
+    const wanted = tasks.filter(isWanted).toSorted(byAge);
+    const successor = wanted.findLast(
+      (task) => !isOver(task) && isCurrent(task, service, draft.nodes),
+    );
+    if (wanted.length > 1 && successor !== undefined) {
+      relieve(draft, service, { successor, olds: wanted.filter((task) => task !== successor) });
     }
   }
   for (const slot of draft.slots().values()) {

@@ -14,9 +14,9 @@ export interface SlotProgress {
   readonly number: number;
   /** Wanted tasks of an older spec. */
   readonly outdated: readonly Task[];
-  /** Tasks as the service wants them, ended ones included, oldest first. */
-  readonly current: readonly Task[];
-  /** Those of them that were made since the service has its spec. */
+  /** Tasks as the service wants them that came after the last outdated one, oldest first. */
+  readonly successors: readonly Task[];
+  /** Tasks made since the service has its spec, ended ones included, oldest first. */
   readonly attempts: readonly Task[];
   /** A task of the new spec is wanted, or was tried and is not tried again. */
   readonly isTaken: boolean;
@@ -40,7 +40,7 @@ export function progressOf(draft: Draft, service: Service): SlotProgress[] {
     progress.push({
       number,
       outdated: [...wanted, ...atRest].filter((task) => !current.includes(task)),
-      current,
+      successors: tasks.slice(tasks.findLastIndex((task) => !current.includes(task)) + 1),
       attempts: current.filter((task) => task.specVersion === service.specVersion),
       hasRun: tasks.some((task) => task.startedAt !== undefined),
       isTaken:
