@@ -13,10 +13,10 @@ import { removeCgroups } from './cgroup.ts';
 import { waitUntil } from './condition.ts';
 import type { HostPlace, Layout } from './layout.ts';
 import { recall, remember, startTime } from './process-identity.ts';
+import { programPath } from './program.ts';
 import { plug, setCable, unplug } from './switch.ts';
 
 const INIT_SCRIPT = fileURLToPath(new URL('../host/init.sh', import.meta.url));
-const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
 const BOOT_TIMEOUT_MS = 20_000;
 const EXEC_TIMEOUT_MS = 120_000;
 
@@ -127,12 +127,21 @@ export class Host {
     return ['--target', String(pid), '--mount', '--net', '--pid', '--uts', '--ipc', '--wd=/'];
   }
 
+  #environment(): NodeJS.ProcessEnv {
+    return {
+      PATH: `${programPath(this.#layout)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+      HOME: '/root',
+      LANG: 'C.UTF-8',
+      TERM: process.env['TERM'] ?? 'dumb',
+    };
+  }
+
   /** Runs a program on the host to its end; `swarmctl` and `swarmd` are in its PATH. */
   exec(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     return run('nsenter', [...this.#enter(), '--', ...argv], {
       timeoutMs: EXEC_TIMEOUT_MS,
       ...options,
-      env: { ...hostEnvironment(), ...options.env },
+      env: { ...this.#environment(), ...options.env },
     });
   }
 
@@ -141,7 +150,7 @@ export class Host {
     return new Promise((resolve, reject) => {
       const child = spawn('nsenter', [...this.#enter(), '--', ...argv], {
         stdio: 'inherit',
-        env: hostEnvironment(),
+        env: this.#environment(),
         ...options,
       });
       child.on('error', reject);
@@ -216,13 +225,4 @@ function readText(file: string): string {
     if (code === 'ENOENT' || code === 'ESRCH') return '';
     throw error;
   }
-}
-
-function hostEnvironment(): NodeJS.ProcessEnv {
-  return {
-    PATH: `${CHECKOUT}/scripts/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
-    HOME: '/root',
-    LANG: 'C.UTF-8',
-    TERM: process.env['TERM'] ?? 'dumb',
-  };
 }

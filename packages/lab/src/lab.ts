@@ -10,6 +10,7 @@ import { allEnded } from './condition.ts';
 import { Host } from './host.ts';
 import { buildImages } from './images.ts';
 import { checkOptions, Layout, STATE_ROOT, type LabOptions } from './layout.ts';
+import { installProgram, uninstallProgram } from './program.ts';
 import { ensureRegistry } from './registry.ts';
 import { ensureSwitch, labNamespaces } from './switch.ts';
 
@@ -73,6 +74,8 @@ export class Lab {
 
     this.#logger.info({}, 'building the network and the images');
     await ensureSwitch(this.layout);
+    if (this.nodes.every((host) => host.initPid === undefined)) uninstallProgram(this.layout);
+    installProgram(this.layout);
     const images = await buildImages();
     await allEnded([
       ensureRegistry(this.layout, this.registry, images),
