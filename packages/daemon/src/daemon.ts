@@ -14,6 +14,8 @@ import { MANAGER_ARGUMENT } from './manager/protocol.ts';
 import { NodeDaemon } from './node-daemon.ts';
 
 const PRIVATE_FOLDER = 0o700;
+/** A young generation between the agent's tiny one and Node's 16 MiB: most of the speed, little memory. */
+const MANAGER_FLAGS = ['--max-semi-space-size=4'];
 
 /**
  * @param program the script to fork for the manager process
@@ -36,7 +38,10 @@ export async function startDaemon(
         return openMachine(settings, logger);
       },
       forkManager: () =>
-        fork(program, [MANAGER_ARGUMENT], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+        fork(program, [MANAGER_ARGUMENT], {
+          stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+          execArgv: MANAGER_FLAGS,
+        }),
       clock: systemClock,
       random: systemRandom,
       ids: systemIds,
