@@ -21,6 +21,7 @@ import {
   type SnapshotRecord,
 } from './header.ts';
 import type { HighWaterReading } from './high-water.ts';
+import { SCAN_BYTES, SCAN_ENTRIES } from './limits.ts';
 import { decodeEntry, entryKey, keyIndex } from './record.ts';
 
 export const FORMAT = 1;
@@ -121,8 +122,7 @@ async function readEntries(
   let crc = header.compactedCrc;
   let term = header.compacted.term;
   let next = header.compacted.index + 1;
-  const range = { gte: entryKey(next), lte: entryKey(Number.MAX_SAFE_INTEGER) };
-  for await (const [key, value] of database.iterator(range)) {
+  for await (const [key, value] of entriesFrom(database, next)) {
     const index = keyIndex(key);
     if (index !== next) {
       throw damaged(directory, `entry ${next} is missing, the next one there is ${index}`);
@@ -143,6 +143,21 @@ async function readEntries(
     throw damaged(directory, `it ends with entry ${next - 1}, its header says ${header.last}`);
   }
   return { entries, crcs };
+}
+
+/** In batches: one trip to LevelDB's thread per entry would take seconds for a long log. */
+async function* entriesFrom(database: Database, index: number): AsyncGenerator<[Buffer, Buffer]> {
+  const range = { gte: entryKey(index), lte: entryKey(Number.MAX_SAFE_INTEGER) };
+  const iterator = database.iterator({ ...range, highWaterMarkBytes: SCAN_BYTES });
+  try {
+    for (;;) {
+      const batch = await iterator.nextv(SCAN_ENTRIES);
+      if (batch.length === 0) return;
+      yield* batch;
+    }
+  } finally {
+    await iterator.close();
+  }
 }
 
 async function readSnapshots(source: Source, header: LogHeader): Promise<SnapshotRecord[]> {

@@ -8,3 +8,7 @@ export const SNAPSHOTS_KEPT = 2;
 
 /** A stored frame longer than this is damage, not data: state machines cut theirs at 16 MiB. */
 export const FRAME_MAX_BYTES = 32 * 1024 * 1024;
+
+/** Entries read at a time at start, and about how many bytes of them LevelDB reads ahead. */
+export const SCAN_ENTRIES = 1_000;
+export const SCAN_BYTES = 1024 * 1024;

@@ -97,8 +97,9 @@ export function decodeEntry(
   const kind = KINDS[body[8] ?? KINDS.length];
   const term = Number(body.readBigUInt64BE(0));
   if (kind === undefined || !Number.isSafeInteger(term)) return bad('has an unknown form');
-  const data = Uint8Array.prototype.slice.call(body, BODY_HEAD_BYTES);
-  return { kind: 'entry', entry: { index, term, kind, data: new Uint8Array(data) }, crc };
+  const { buffer, byteOffset, length } = body;
+  const data = new Uint8Array(buffer, byteOffset + BODY_HEAD_BYTES, length - BODY_HEAD_BYTES);
+  return { kind: 'entry', entry: { index, term, kind, data }, crc };
 }
 
 function chainedCrc(key: Uint8Array, value: Uint8Array, previousCrc: number): number {
