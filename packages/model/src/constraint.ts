@@ -39,10 +39,6 @@ export function parseConstraint(text: string): Constraint | string {
   return { key, operator, value };
 }
 
-export function formatConstraint(constraint: Constraint): string {
-  return `${constraint.key}${constraint.operator}${constraint.value}`;
-}
-
 export function meetsConstraint(node: Node, constraint: Constraint): boolean {
   return matches(node, constraint) === (constraint.operator === '==');
 }

@@ -7,12 +7,7 @@ export type {
   PublishedPort,
   ServiceVip,
 } from './assignment.ts';
-export {
-  formatConstraint,
-  meetsConstraint,
-  parseConstraint,
-  type Constraint,
-} from './constraint.ts';
+export { meetsConstraint, parseConstraint, type Constraint } from './constraint.ts';
 export {
   asId,
   type ClusterId,

@@ -1,0 +1,150 @@
+import { asId, secretSpec, type NetworkState, type Task } from '@swarmd/model';
+import { describe, expect, it } from 'vitest';
+
+import { assign } from '../src/index.ts';
+import { World } from './world.ts';
+
+function networkOf(world: World, node: string): NetworkState {
+  const { network } = assign(world.view, asId('node', node));
+  if (network === undefined) throw new Error('the node has no network yet');
+  return network;
+}
+
+/** Two nodes, a service with two replicas on "back", published on 8080. */
+function start(): World {
+  const world = new World();
+  world.node('n1', {});
+  world.node('n2', {});
+  world.network('back');
+  world.create({
+    name: 'web',
+    mode: { kind: 'replicated', replicas: 2 },
+    task: { container: { image: 'a' }, networks: [{ target: 'back', aliases: ['www'] }] },
+    endpoint: { ports: [{ targetPort: 80, publishedPort: 8080 }] },
+  });
+  world.settle();
+  return world;
+}
+
+const served = (state: NetworkState) =>
+  state.endpoints.map((one) => `${one.serviceName}.${one.slot} ${one.address} ${one.serving}`);
+
+describe('assign', () => {
+  it('tells a node of its tasks, and of the endpoints of their networks everywhere', () => {
+    const world = start();
+    const { tasks } = assign(world.view, asId('node', 'n1'));
+    expect(tasks.map((task) => task.slot)).toEqual([1]);
+    const state = networkOf(world, 'n1');
+    expect(state.self).toEqual({
+      nodeId: 'n1',
+      index: 1,
+      address: '192.168.0.1',
+      ingressAddress: '10.255.0.1',
+      gatewaySubnet: '100.64.1.0/24',
+    });
+    expect(state.peers.map((peer) => peer.nodeId)).toEqual(['n2']);
+    expect(state.networks.map((network) => network.id)).toEqual(['back']);
+    expect(served(state)).toEqual(['web.1 10.0.1.3 true', 'web.2 10.0.1.4 true']);
+    expect(state.vips).toEqual([
+      {
+        serviceId: 'web',
+        serviceName: 'web',
+        networkId: 'back',
+        address: '10.0.1.2',
+        aliases: ['www'],
+      },
+    ]);
+    expect(state.ports.map((port) => [port.publishedPort, port.backends])).toEqual([
+      [8080, ['100.64.1.2', '100.64.2.2']],
+    ]);
+  });
+
+  it('keeps other networks from a node that has no task on them, but not the published ports', () => {
+    const world = start();
+    world.node('n3', {});
+    const state = networkOf(world, 'n3');
+    expect([state.networks, state.endpoints, state.vips]).toEqual([[], [], []]);
+    expect(state.ports).toHaveLength(1);
+  });
+
+  it.each([
+    [
+      'told to stop',
+      (world: World, task: Task) => void world.put('task', { ...task, desiredState: 'shutdown' }),
+    ],
+    ['on a node that is down', (world: World) => void world.node('n1', { state: 'down' })],
+  ])('does not serve from a task that is %s, and still holds its address', (_, change) => {
+    const world = start();
+    change(world, world.find('web.1'));
+    const state = networkOf(world, 'n2');
+    expect(served(state)).toEqual(['web.1 10.0.1.3 false', 'web.2 10.0.1.4 true']);
+    expect(state.ports[0]?.backends).toEqual(['100.64.2.2']);
+  });
+
+  it('keeps an ended task assigned for its logs, without its network', () => {
+    const world = start();
+    world.report(world.find('web.1'), 'failed');
+    const assigned = assign(world.view, asId('node', 'n1'));
+    expect(assigned.tasks.map((task) => task.status.state)).toEqual(['failed']);
+    expect(assigned.network?.networks).toEqual([]);
+    expect(served(networkOf(world, 'n2'))).toEqual(['web.2 10.0.1.4 true']);
+  });
+
+  it('gives secrets only to nodes that run a user of them, and no longer than that', () => {
+    const world = start();
+    const data = new TextEncoder().encode('hush');
+    world.put('secret', {
+      id: asId('secret', 's1'),
+      meta: { version: 0, createdAt: 0, updatedAt: 0 },
+      spec: secretSpec.parse({ name: 's1', data }),
+    });
+    world.create({
+      name: 'db',
+      task: {
+        container: { image: 'a', secrets: [{ id: 's1', name: 's1', target: 's1' }] },
+        placement: { constraints: ['node.id==n2'] },
+      },
+    });
+    world.settle();
+    const secrets = (node: string) => assign(world.view, asId('node', node)).secrets;
+    expect(secrets('n1')).toEqual([]);
+    expect(secrets('n2').map((secret) => secret.data)).toEqual([data]);
+    world.report(world.find('db.1'), 'complete');
+    expect(secrets('n2')).toEqual([]);
+  });
+
+  it('answers a host-mode port only where a task is', () => {
+    const world = start();
+    world.create({
+      name: 'host',
+      task: { container: { image: 'a' }, placement: { constraints: ['node.id==n1'] } },
+      endpoint: { ports: [{ targetPort: 53, publishedPort: 5353, publishMode: 'host' }] },
+    });
+    world.settle();
+    const ports = (node: string) => networkOf(world, node).ports.map((port) => port.publishedPort);
+    expect(ports('n1')).toEqual([8080, 5353]);
+    expect(ports('n2')).toEqual([8080]);
+  });
+
+  it('keeps the identity of what did not change', () => {
+    const world = start();
+    const before = networkOf(world, 'n2');
+    world.put('task', { ...world.find('web.1'), because: [] });
+    const unchanged = networkOf(world, 'n2');
+    expect(unchanged.endpoints).toBe(before.endpoints);
+    expect(unchanged.ports).toBe(before.ports);
+    expect(unchanged.vips).toBe(before.vips);
+    world.report(world.find('web.1'), 'failed');
+    const changed = networkOf(world, 'n2');
+    expect(changed.endpoints).not.toBe(before.endpoints);
+    expect(changed.endpoints[0]).toBe(before.endpoints[1]);
+  });
+
+  it('has no network until the node has told its address', () => {
+    const world = start();
+    const node = world.node('n4', {});
+    world.put('node', { ...node, status: { ...node.status, address: '' } });
+    expect(assign(world.view, asId('node', 'n4'))).toEqual({ tasks: [], secrets: [], configs: [] });
+    expect(networkOf(world, 'n1').peers.map((peer) => peer.nodeId)).toEqual(['n2']);
+  });
+});
