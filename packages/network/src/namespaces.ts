@@ -1,6 +1,7 @@
 /** Work over many containers' namespaces, and the removal of one. */
+import type { TaskId } from '@swarmd/model';
+
 import { listNetns, runSteps } from './apply/kernel.ts';
-import { detachSteps, type AttachmentNote } from './desired/attachment.ts';
 import { taskNetns } from './desired/names.ts';
 import type { LocalTask } from './local-task.ts';
 
@@ -28,11 +29,12 @@ export async function forEachTask(
   if (failures.length > 0) throw failures[0];
 }
 
-/** Takes a container's namespace down, in whatever state it is. */
-export async function removeNamespace(note: AttachmentNote): Promise<void> {
+/** Deletes a task's namespace if there is one. Its links follow when the kernel gets to it. */
+export async function removeNamespace(taskId: TaskId): Promise<void> {
+  const name = taskNetns(taskId);
   try {
-    await runSteps(detachSteps(note));
+    await runSteps([{ kind: 'delete-netns', name }]);
   } catch (error) {
-    if ((await listNetns()).includes(taskNetns(note.taskId))) throw error;
+    if ((await listNetns()).includes(name)) throw error;
   }
 }

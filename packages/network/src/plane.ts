@@ -19,6 +19,7 @@ import {
   attachSteps,
   isInternal,
   type AttachmentNote,
+  linkRemovalSteps,
 } from './desired/attachment.ts';
 import { diffObjects } from './desired/diff-objects.ts';
 import { taskNetns, taskOfNetns } from './desired/names.ts';
@@ -70,6 +71,7 @@ class HostPlane implements NetworkPlane {
   #closed = false;
   #guardTimer: Timer | undefined;
   readonly #waiting = new Set<() => void>();
+  readonly #removals = new Set<Promise<void>>();
 
   constructor(options: NetworkPlaneOptions, notes: Notes) {
     this.#options = options;
@@ -128,7 +130,8 @@ class HostPlane implements NetworkPlane {
     await this.#notes.remove(taskId);
     this.#tasks.delete(taskId);
     this.#names.forgetViews();
-    await removeNamespace(local.note);
+    await removeNamespace(taskId);
+    this.#removeLinks(local.note);
     await this.#afterDetach(local.note);
   }
 
@@ -143,6 +146,7 @@ class HostPlane implements NetworkPlane {
     this.#wake();
     await this.#reconciler.idle();
     await this.#forgetter.idle();
+    await Promise.all(this.#removals);
     await Promise.allSettled([...this.#tasks.values()].map(({ made }) => made));
     await this.#names[Symbol.asyncDispose]();
   }
@@ -183,7 +187,7 @@ class HostPlane implements NetworkPlane {
       await runSteps(steps).catch(async (error: unknown) => {
         // Leftovers of an earlier life with the same names; a second failure is a real one.
         this.#options.logger.warn({ error: errorMessage(error) }, 'making a namespace again');
-        await removeNamespace(local.note);
+        await this.#unmake(local.note);
         await runSteps(steps);
       });
       local.madeWith(program, index);
@@ -191,10 +195,26 @@ class HostPlane implements NetworkPlane {
       if (isInternal(local.note)) await this.#firewall.sync();
       if (this.#wanted !== index) await local.sync();
     } catch (error) {
-      await removeNamespace(local.note);
+      await this.#unmake(local.note);
       await this.#notes.remove(local.note.taskId);
       throw error;
     }
+  }
+
+  /** Takes away what a failed attempt left, so that the names can be used again. */
+  async #unmake(note: AttachmentNote): Promise<void> {
+    await removeNamespace(note.taskId);
+    await runSteps(linkRemovalSteps(note));
+  }
+
+  /** Behind the detach: each link costs the kernel some 20 ms of waiting for its readers. */
+  #removeLinks(note: AttachmentNote): void {
+    const removal = runSteps(linkRemovalSteps(note))
+      .catch((error: unknown) => {
+        this.#options.logger.warn({ error: errorMessage(error) }, 'removing links failed');
+      })
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
   }
 
   /** Waits for the state that names the task's networks, and for their devices. */

@@ -29,12 +29,16 @@ type Starter = (...argv: string[]) => Promise<ReturnType<Lab['start']>>;
 async function echo(start: Starter, target: string) {
   const connection = await start('socat', '-', `TCP:${target},connect-timeout=3`);
   let said = '';
+  let closed = false;
   connection.stderr.on('data', (data: Buffer) => (said += data.toString()));
+  connection.once('close', () => (closed = true));
   return {
     say: (word: string) =>
       new Promise<string>((resolve) => {
+        const end = (): void => resolve(`closed: ${said}`);
+        if (closed) end();
         connection.stdout.once('data', (data: Buffer) => resolve(data.toString().trim()));
-        connection.once('close', () => resolve(`closed: ${said}`));
+        connection.once('close', end);
         connection.stdin.write(`${word}\n`);
       }),
     end: () => void connection.stdin.end(),
@@ -107,8 +111,7 @@ describe('changes', () => {
       ip -n swarm-ovl neigh del 10.0.1.12 dev br4097
       ip route add 100.99.9.0/24 dev ing0 proto 90
       ip rule del pref 23040
-      ip netns add swt-half
-      nft delete table ip swarmd`);
+      ip netns add swt-half`);
     await Promise.all(s.hosts.map((host) => host.open()));
     expect((await s.hosts[0].attached()).sort()).toEqual(['cli1', 'inn1', 'web1']);
     await s.apply(two);
@@ -146,6 +149,50 @@ describe('changes', () => {
     expect(await s.hosts[0].attach(task(one))).toEqual(await attached);
     await s.hosts[0].detach('late1');
     await s.hosts[0].detach('late1');
+  });
+
+  test('somebody flushes all rules: they come back', async () => {
+    await s.apply({ ...base, tasks: placed.filter(({ id }) => id !== 'web3') });
+    await s.hosts[0].sh('nft flush ruleset');
+    const question = ask('tcp', s.hosts[0].address, { port: 8081 });
+    expect((await s.outside(question)).out).toBe('');
+    await s.hosts[0].guard();
+    await eventually('the port answers', async () => (await s.outside(question)).out !== '');
+  });
+
+  test('nodes leave and join, ports come and go, one change at a time', async () => {
+    const states = [
+      { ...base, nodes: 2, ports: [] },
+      { ...base, nodes: 1 },
+      { ...base, ports: base.ports.slice(2) },
+    ];
+    for (const cluster of states) await s.hosts[0].apply(stateOf(cluster, 1));
+    const program = async (): Promise<string> =>
+      (await s.hosts[0].sh('nft -s list table ip swarmd')).out;
+    const incremental = await program();
+    await s.hosts[0].sh('nft delete table ip swarmd');
+    await s.hosts[0].guard();
+    await eventually('the table is back', async () => (await program()) !== '');
+    expect(await program()).toBe(incremental);
+  });
+
+  test('many at once: attaches, detaches, states', async () => {
+    const many = Array.from({ length: 12 }, (_, i): Placed => {
+      return { ...client, id: `many${i}`, host: 100 + i, networks: [front] };
+    });
+    const half = many.slice(0, 6);
+    await Promise.all([
+      ...many.map((one) => s.hosts[0].attach(task(one))),
+      ...many.map((_, i) => s.hosts[0].apply(stateOf({ ...base, tasks: many.slice(i) }, 1))),
+      ...half.map((one) => s.hosts[0].attach(task(one)).then(() => s.hosts[0].detach(one.id))),
+      s.hosts[0].apply(stateOf({ ...base, tasks: [...placed, ...many] }, 1)),
+    ]);
+    expect((await s.hosts[0].attached()).filter((id) => id.startsWith('many'))).toHaveLength(6);
+    for (const { id } of many.slice(6)) {
+      const rules = await s.hosts[0].in(id, 'nft', 'list', 'chain', 'ip', 'swarmd', 'vip_10_0_1_2');
+      expect(rules.out).toContain('10.0.1.13');
+      await s.hosts[0].detach(id);
+    }
   });
 
   test('the foreign firewall got rules for us', async () => {

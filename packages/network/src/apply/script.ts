@@ -4,7 +4,7 @@
  */
 import { unreachable } from '@swarmd/base';
 
-import type { Step } from '../desired/step.ts';
+import type { BatchStep, Step } from '../desired/step.ts';
 
 export interface Command {
   readonly argv: readonly [string, ...string[]];
@@ -67,14 +67,13 @@ function standalone(step: Step): Command {
     case 'delete-netns':
     case 'delete-links':
     case 'sysctl':
+    case 'together':
     case 'forget-connections':
       return shell(netnsOf(step), insideLine(step));
     default:
       return unreachable(step);
   }
 }
-
-type BatchStep = Extract<Step, { kind: 'ip' | 'bridge' | 'nft' }>;
 
 function argvOf(step: BatchStep): Command['argv'] {
   if (step.kind === 'nft') {
@@ -95,7 +94,9 @@ function line(step: Step): string {
     case 'ip':
     case 'bridge':
     case 'nft':
-      return `${argvOf(step).join(' ')} <<'E'\n${inputOf(step)}E\n`;
+      return batchLine(step);
+    case 'together':
+      return insideLine(step);
     case 'delete-links':
       return step.names.map((name) => deleteLinkLine(name, step.netns)).join('');
     case 'add-netns':
@@ -123,6 +124,8 @@ function insideLine(step: Step): string {
       return `${step.kind} -batch - <<'E'\n${inputOf(step)}E\n`;
     case 'nft':
       return `nft -f - <<'E'\n${step.text}E\n`;
+    case 'together':
+      return togetherText(step.steps);
     case 'delete-links':
       return step.names.map((name) => deleteLinkLine(name)).join('');
     case 'sysctl':
@@ -132,6 +135,17 @@ function insideLine(step: Step): string {
     default:
       return unreachable(step);
   }
+}
+
+function batchLine(step: BatchStep, suffix = ''): string {
+  return `${argvOf(step).join(' ')} <<'E'${suffix}\n${inputOf(step)}E\n`;
+}
+
+/** All start at once; the shell fails when one of them did, after all have ended. */
+function togetherText(steps: readonly BatchStep[]): string {
+  const starts = steps.map((step, i) => `${batchLine(step, ' &')}p${i}=$!\n`);
+  const waits = steps.map((_, i) => `wait $p${i} || failed=1\n`);
+  return ['failed=0\n', ...starts, ...waits, 'test $failed = 0\n'].join('');
 }
 
 function deleteLinkLine(name: string, netns?: string): string {

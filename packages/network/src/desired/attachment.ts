@@ -14,7 +14,7 @@ import {
 import { loadProgram, type NftProgram } from './nft-program.ts';
 import { overlayLink, type OverlayLink } from './objects.ts';
 import type { StateIndex } from './state-index.ts';
-import type { Step } from './step.ts';
+import type { BatchStep, Step } from './step.ts';
 
 /** What must be remembered about an attached container for as long as its namespace lives. */
 export interface AttachmentNote {
@@ -71,25 +71,27 @@ export function attachSteps(
   const gateway = firstHost(gatewaySubnet);
   const mac = macOf(note.gatewayAddress);
   const ports = note.networks.flatMap((network, i) => overlayPort(note.taskId, network, i));
+  const wayOut: BatchStep = {
+    kind: 'ip',
+    lines: [
+      `link add ${outer} address ${GATEWAY_MAC} type veth peer name ${CONTAINER_GATEWAY_LINK} address ${mac} netns ${netns}`,
+      `link set ${outer} addrgenmode none up`,
+      `neigh replace ${note.gatewayAddress} lladdr ${mac} dev ${outer} nud permanent`,
+      `route replace ${note.gatewayAddress}/32 dev ${outer} src ${gateway}`,
+    ],
+  };
+  const overlays: BatchStep[] =
+    ports.length === 0 ? [] : [{ kind: 'ip', netns: OVERLAY_NETNS, lines: ports }];
+  const rules: BatchStep = { kind: 'nft', netns, text: loadProgram(program) };
   return [
     { kind: 'add-netns', name: netns },
-    ...(ports.length === 0 ? [] : [{ kind: 'ip' as const, netns: OVERLAY_NETNS, lines: ports }]),
-    {
-      kind: 'ip',
-      lines: [
-        `link add ${outer} address ${GATEWAY_MAC} type veth peer name ${CONTAINER_GATEWAY_LINK} address ${mac} netns ${netns}`,
-        `link set ${outer} addrgenmode none up`,
-        `neigh replace ${note.gatewayAddress} lladdr ${mac} dev ${outer} nud permanent`,
-        `route replace ${note.gatewayAddress}/32 dev ${outer} src ${gateway}`,
-      ],
-    },
+    { kind: 'together', steps: [rules, ...overlays, wayOut] },
     {
       kind: 'sysctl',
       lines: [`net/ipv4/conf/${outer}/rp_filter=1`, `net/ipv4/conf/${outer}/route_localnet=1`],
     },
     { kind: 'ip', netns, lines: insideLines(note, gateway) },
     { kind: 'sysctl', netns, lines: [`net/ipv4/conf/${CONTAINER_GATEWAY_LINK}/route_localnet=1`] },
-    { kind: 'nft', netns, text: loadProgram(program) },
   ];
 }
 
@@ -120,16 +122,13 @@ function insideLines(note: AttachmentNote, gateway: string): string[] {
 }
 
 /**
- * The links go first: a namespace lives on without its name for as long as a socket of it waits for
- * a peer that does not answer, and its addresses and routes with it.
+ * A container's links at the host's side. They mostly go with the namespace, but that lives on without
+ * its name for as long as a socket of it waits for a peer that does not answer, and with it would
+ * the container's addresses and routes.
  */
-export function detachSteps(note: AttachmentNote): Step[] {
+export function linkRemovalSteps(note: AttachmentNote): Step[] {
   const overlays = note.networks.map(({ networkId }) => overlayLinkName(note.taskId, networkId));
-  return [
-    { kind: 'delete-links', names: [gatewayLink(note.taskId)] },
-    ...(overlays.length === 0
-      ? []
-      : [{ kind: 'delete-links' as const, netns: OVERLAY_NETNS, names: overlays }]),
-    { kind: 'delete-netns', name: taskNetns(note.taskId) },
-  ];
+  const ofHost: Step = { kind: 'delete-links', names: [gatewayLink(note.taskId)] };
+  if (overlays.length === 0) return [ofHost];
+  return [ofHost, { kind: 'delete-links', netns: OVERLAY_NETNS, names: overlays }];
 }

@@ -4,7 +4,7 @@
  */
 import { createInterface } from 'node:readline';
 
-import { errorMessage, silentLogger } from '@swarmd/base';
+import { errorMessage, silentLogger, type Clock } from '@swarmd/base';
 import { run, systemClock } from '@swarmd/base/system';
 import type { NetworkState, Task, TaskId } from '@swarmd/model';
 
@@ -22,11 +22,22 @@ const logger = { ...silentLogger, warn: log, error: log, child: () => logger };
 const signal = new AbortController().signal;
 let plane: NetworkPlane | undefined;
 
+/** The real clock, but what may wait for ever (unref) comes when the test asks for it. */
+let guard: (() => void) | undefined;
+const clock: Clock = {
+  ...systemClock,
+  after: (delayMs, fn, options) => {
+    if (options?.unref !== true) return systemClock.after(delayMs, fn, options);
+    guard = fn;
+    return { cancel: () => (guard = undefined) };
+  },
+};
+
 const methods: Record<string, (argument: never) => Promise<unknown>> = {
   open: async (options: { dnsUpstreams?: string[] }) => {
     plane = await createNetworkPlane({
       runDir: '/run/swarmd',
-      clock: systemClock,
+      clock,
       logger,
       ...options,
     });
@@ -40,6 +51,7 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
   detach: (taskId: TaskId) => the().detach(taskId, signal),
   attached: () => the().attached(signal),
   destroy: () => the().destroy(),
+  guard: () => Promise.resolve(guard?.()),
   pid: () => Promise.resolve(process.pid),
   run: async ({ argv, input, ok }: { argv: string[]; input?: string; ok?: number[] }) => {
     const [program = '', ...args] = argv;

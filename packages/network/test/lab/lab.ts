@@ -93,6 +93,10 @@ export class Host {
   sh(script: string): Promise<Output> {
     return this.#remote.call('run', { argv: ['sh', '-s'], input: script });
   }
+  /** Lets the time of a guard period pass. */
+  guard(): Promise<void> {
+    return this.#remote.call('guard', undefined);
+  }
   /** Its process id within the lab. */
   pid(): Promise<string> {
     return this.#remote.call('pid', undefined);

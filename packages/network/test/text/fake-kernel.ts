@@ -17,6 +17,7 @@ export class FakeKernel {
 
   run(steps: readonly Step[]): void {
     for (const step of steps) {
+      if (step.kind === 'together') this.run(step.steps);
       const netns = 'netns' in step ? (step.netns ?? 'host') : 'host';
       if (step.kind === 'ip') for (const line of step.lines) this.#ip(netns, line);
       if (step.kind === 'bridge') for (const line of step.lines) this.#bridge(netns, line);

@@ -4,8 +4,8 @@ import { asId } from '@swarmd/model';
 import {
   attachmentOf,
   attachSteps,
-  detachSteps,
   isInternal,
+  linkRemovalSteps,
   type AttachmentNote,
 } from '../../src/desired/attachment.ts';
 import { diffObjects } from '../../src/desired/diff-objects.ts';
@@ -66,7 +66,11 @@ export class Planner {
     const local = this.#tasks.get(asId('task', id));
     if (local === undefined || this.#index === undefined) return [];
     this.#tasks.delete(id);
-    return [...detachSteps(local.note), ...this.#hostSteps(this.#index)];
+    return [
+      { kind: 'delete-netns', name: taskNetns(local.note.taskId) },
+      ...linkRemovalSteps(local.note),
+      ...this.#hostSteps(this.#index),
+    ];
   }
 
   #hostSteps({ state }: StateIndex): Step[] {
