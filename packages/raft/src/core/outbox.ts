@@ -21,9 +21,9 @@ export class Outbox {
   }
 
   isEmpty(): boolean {
-    const { snapshotFrom, ...lists } = this.#content;
-    const empty = Object.values(lists).every((list: readonly unknown[]) => list.length === 0);
-    return empty && snapshotFrom === 0;
+    const { messages, afterPersist, reads, proposed, dropped, snapshotFrom } = this.#content;
+    const answers = reads.length + proposed.length + dropped.length;
+    return messages.length + afterPersist.length + answers === 0 && snapshotFrom === 0;
   }
 
   take(): OutboxContent {

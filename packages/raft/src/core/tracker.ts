@@ -7,10 +7,15 @@ import type { ConfState, RaftId } from './types.ts';
 
 export class Tracker {
   #group: Group;
+  /** Groups are replaced, not changed: what follows from them is worked out once. */
+  #members: readonly (readonly [RaftId, Progress])[];
+  #confState: ConfState;
   #votes = new Map<RaftId, boolean>();
 
   constructor(group: Group) {
     this.#group = group;
+    this.#members = sorted(group);
+    this.#confState = confStateOf(group.membership);
   }
 
   get group(): Group {
@@ -22,11 +27,13 @@ export class Tracker {
   }
 
   adopt(group: Group): void {
+    if (group.membership !== this.membership) this.#confState = confStateOf(group.membership);
     this.#group = group;
+    this.#members = sorted(group);
   }
 
   confState(): ConfState {
-    return confStateOf(this.membership);
+    return this.#confState;
   }
 
   progress(id: RaftId): Progress | undefined {
@@ -38,8 +45,8 @@ export class Tracker {
   }
 
   /** Ascending by id, so that no loop depends on history. */
-  members(): [RaftId, Progress][] {
-    return [...this.#group.progress].sort(([a], [b]) => a - b);
+  members(): readonly (readonly [RaftId, Progress])[] {
+    return this.#members;
   }
 
   voters(): RaftId[] {
@@ -78,4 +85,8 @@ export class Tracker {
     if (!this.#votes.has(id)) this.#votes.set(id, granted);
     return jointVote(this.membership, this.#votes);
   }
+}
+
+function sorted(group: Group): readonly (readonly [RaftId, Progress])[] {
+  return [...group.progress].sort(([a], [b]) => a - b);
 }
