@@ -30,7 +30,7 @@ export const LOG_STREAMS_MAX = 1_000;
 export const STATUS_BATCH_MAX = 2_000;
 /** Unacknowledged statuses of one session; above this its stream is not read. */
 export const STATUS_PENDING_MAX = 20_000;
-/** How long a node whose object has not reached this replica may wait for it. */
+/** How long a session may wait until this replica is up to date; agents then try another manager. */
 export const NODE_KNOWN_WAIT_MS = 3_000;
 /** How long a new session may take to say hello. */
 export const HELLO_WAIT_MS = 10_000;

@@ -60,7 +60,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
       throw new SwarmError('unauthenticated', 'a session needs a node certificate of this cluster');
     }
     const { clock } = this.#options;
-    await this.#nodeKnown(peer.nodeId, signal);
+    await this.#upToDate(peer.nodeId, signal);
     const incoming = messages[Symbol.asyncIterator]();
     const hello = await receiveHello(incoming, { clock, signal });
     const session = this.#open(peer.nodeId, hello);
@@ -185,13 +185,15 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     }
   }
 
-  /** A node that has just joined may be known to the leader only; one that was removed to nobody. */
-  async #nodeKnown(nodeId: NodeId, signal: AbortSignal): Promise<void> {
+  /**
+   * A session begins with a complete assignment, and the agent removes what is not in it: a replica
+   * that lags (a manager that has just started) would end tasks that are wanted.
+   */
+  async #upToDate(nodeId: NodeId, signal: AbortSignal): Promise<void> {
     const { store, raft, clock } = this.#options;
-    if (store.view.get('node', nodeId) !== undefined) return;
-    await withDeadline(
-      { clock, timeoutMs: NODE_KNOWN_WAIT_MS, what: 'looking for the node in the cluster', signal },
-      (waiting) => raft.readBarrier(waiting),
+    const what = 'confirming with the other managers that this one is up to date';
+    await withDeadline({ clock, timeoutMs: NODE_KNOWN_WAIT_MS, what, signal }, (waiting) =>
+      raft.readBarrier(waiting),
     );
     if (store.view.get('node', nodeId) === undefined) throw removed();
   }
