@@ -61,8 +61,16 @@ class ProcessMember {
     await this.#ask({ kind: 'block', id: this.#nextId(), ms });
   }
 
-  async report(): Promise<MemberReport> {
-    const { report } = await this.#ask({ kind: 'report', id: this.#nextId() });
+  pause(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
+  async report(kind: 'read' | 'report' = 'report'): Promise<MemberReport> {
+    const { report } = await this.#ask({ kind, id: this.#nextId() });
     if (report === undefined) throw new Error('no report');
     return report;
   }
@@ -135,9 +143,9 @@ async function eventually<T>(what: string, attempt: () => Promise<T | undefined>
   }
 }
 
-async function leader(): Promise<ProcessMember> {
+async function leader(among: readonly ProcessMember[] = members): Promise<ProcessMember> {
   return await eventually('finding a leader', async () => {
-    for (const member of members.filter((m) => m.running)) {
+    for (const member of among.filter((m) => m.running)) {
       if ((await member.report()).status.role === 'leader') return member;
     }
     return undefined;
@@ -226,3 +234,22 @@ test(
     expect({ role: status.role, term: status.term }).toEqual({ role: 'leader', term });
   },
 );
+
+test('50: a leader that was paused serves no stale read', { timeout: 60_000 }, async () => {
+  await foundCluster();
+  const former = await leader();
+  const others = members.filter((member) => member !== former);
+  former.pause();
+  try {
+    await eventually('writing through a new leader', async () => {
+      await (await leader(others)).propose('meanwhile');
+      return true;
+    });
+    // Waits in the pipe, and is the first thing it sees.
+    const read = former.report('read');
+    former.resume();
+    expect((await read).items).toContain('meanwhile');
+  } finally {
+    former.resume();
+  }
+});

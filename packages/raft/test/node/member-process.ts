@@ -14,6 +14,8 @@ export type ToMember =
   | { readonly kind: 'propose'; readonly id: number; readonly text: string }
   | { readonly kind: 'change'; readonly id: number; readonly change: MembershipChange }
   | { readonly kind: 'block'; readonly id: number; readonly ms: number }
+  /** As `report`, linearizable. */
+  | { readonly kind: 'read'; readonly id: number }
   | { readonly kind: 'report'; readonly id: number };
 
 export interface MemberReport {
@@ -53,6 +55,9 @@ async function perform(message: ToMember): Promise<MemberReport | undefined> {
     case 'block':
       for (const end = performance.now() + message.ms; performance.now() < end;);
       return undefined;
+    case 'read':
+      await member().readBarrier(signal);
+      return { status: member().status(), items: machine.items };
     case 'report':
       return { status: member().status(), items: machine.items };
     default:

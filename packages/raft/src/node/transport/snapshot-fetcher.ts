@@ -62,7 +62,7 @@ export class SnapshotFetcher {
 
   /** A snapshot message came in. */
   fetch(message: SnapshotMessage): void {
-    const { current } = { current: this.#current };
+    const current = this.#current;
     if (current !== undefined && sameSnapshot(current.message.snapshot, message.snapshot)) {
       if (message.term >= current.message.term) current.message = message;
       return;
@@ -138,6 +138,8 @@ export class SnapshotFetcher {
       last: { index: snapshot.index, term: snapshot.term },
       firstFrame: partial.writer.frames,
     });
+    // What goes wrong comes through the iteration; a cancelled stream reports it here once more.
+    stream.on('error', () => undefined);
     const onAbort = (): void => stream.cancel();
     fetch.abort.signal.addEventListener('abort', onAbort);
     using watchdog = new IdleWatchdog(clock, stream);

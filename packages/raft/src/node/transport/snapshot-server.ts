@@ -23,13 +23,18 @@ export interface SnapshotServerContext {
   onOutcome(peer: number, ok: boolean): void;
 }
 
+interface Serving {
+  readonly peer: number;
+  readonly record: SnapshotRecord;
+}
+
 const NO_BYTES = new Uint8Array();
 
 export class SnapshotServer {
   readonly #context: SnapshotServerContext;
   /** Peers that were told of a snapshot: when they were last seen fetching. */
   readonly #expected = new Map<number, number>();
-  readonly #serving = new Map<number, SnapshotRecord>();
+  readonly #serving = new Set<Serving>();
 
   constructor(context: SnapshotServerContext) {
     this.#context = context;
@@ -42,12 +47,12 @@ export class SnapshotServer {
 
   /** Messages to `peer` were lost, perhaps the one that told it of a snapshot. */
   unreachable(peer: number): void {
-    if (!this.#serving.has(peer)) this.#finish(peer, false);
+    if (!this.#isServed(peer)) this.#finish(peer, false);
   }
 
   /** Files that are being read must stay. */
   inUse(): readonly SnapshotRecord[] {
-    return [...this.#serving.values()];
+    return [...this.#serving].map(({ record }) => record);
   }
 
   /** With every tick: gives up on peers that make no progress. */
@@ -71,11 +76,12 @@ export class SnapshotServer {
       refuse(status.NOT_FOUND, `there is no snapshot of entry ${last.index} here`);
       return;
     }
-    if (this.#serving.size >= SNAPSHOT_SERVED_MAX && !this.#serving.has(peer)) {
+    if (this.#serving.size >= SNAPSHOT_SERVED_MAX) {
       refuse(status.RESOURCE_EXHAUSTED, 'too many snapshots are being fetched; try again');
       return;
     }
-    this.#serving.set(peer, record);
+    const serving = { peer, record };
+    this.#serving.add(serving);
     this.#stream(call, peer, record)
       .then(
         () => this.#finish(peer, true),
@@ -88,10 +94,14 @@ export class SnapshotServer {
           refuse(status.ABORTED, errorMessage(error));
         },
       )
-      .finally(() => this.#serving.delete(peer))
+      .finally(() => this.#serving.delete(serving))
       .catch((error: unknown) => {
         this.#context.logger.error({ error: errorMessage(error) }, 'snapshot serving failed');
       });
+  }
+
+  #isServed(peer: number): boolean {
+    return [...this.#serving].some((serving) => serving.peer === peer);
   }
 
   async #stream(call: SnapshotCall, peer: number, record: SnapshotRecord): Promise<void> {
