@@ -22,9 +22,7 @@ export const MEMBERSHIP_CALL_MAX_MS = 20_000;
 /** Leaving waits for the containers' grace periods. */
 export const DRAIN_MAX_MS = 60_000;
 
-/** A certificate is renewed at a random point of this part of its life (SwarmKit's). */
-export const RENEW_FROM = 0.5;
-export const RENEW_UNTIL = 0.8;
+/** Pauses after a renewal that failed; there is a fifth of the certificate's life left to succeed. */
 export const RENEW_RETRY_FIRST_MS = 5_000;
 export const RENEW_RETRY_MAX_MS = 3_600_000;
 /** Timers overflow beyond 24.8 days: look again at least this often. */
