@@ -47,6 +47,8 @@ export class Member {
   /** Leader: content of its entries that are not applied yet. */
   uncommittedBytes = 0;
   reads = new ReadIndexQueue();
+  /** Leader: reads have arrived since the last round of heartbeats. */
+  readsToConfirm = false;
 
   /** The membership is the one after this entry. */
   confIndex: number;
@@ -150,5 +152,6 @@ export class Member {
       }
     }
     this.reads = new ReadIndexQueue();
+    this.readsToConfirm = false;
   }
 }

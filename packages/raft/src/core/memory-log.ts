@@ -3,7 +3,7 @@
  * can look up terms synchronously. The driver keeps it equal to what is on disk.
  */
 import { assert } from '@swarmd/base';
-import { limitBytes } from './entry-size.ts';
+import { entryBytes } from './entry-size.ts';
 import type { Entry, EntryId, LogView, SnapshotMeta } from './types.ts';
 
 export class MemoryLog implements LogView {
@@ -37,7 +37,16 @@ export class MemoryLog implements LogView {
 
   entries(low: number, high: number, maxBytes: number): readonly Entry[] {
     assert(low >= this.first() && high <= this.last() + 1, `entries [${low}, ${high}) are there`);
-    return limitBytes(this.#entries.slice(low - this.first(), high - this.first()), maxBytes);
+    const first = this.first();
+    let bytes = 0;
+    let end = low;
+    // Peers that lag ask for all the rest: copy only what fits.
+    for (; end < high; end++) {
+      const entry = this.#entries[end - first];
+      if (entry) bytes += entryBytes(entry);
+      if (bytes > maxBytes && end > low) break;
+    }
+    return this.#entries.slice(low - first, end - first);
   }
 
   snapshot(): SnapshotMeta | undefined {

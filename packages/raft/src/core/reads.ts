@@ -31,6 +31,13 @@ function startRead(member: Member, request: ReadRequest): void {
   }
   member.reads.add(request, index);
   member.reads.acknowledge(member.id, member.reads.heartbeatSeq());
+  member.readsToConfirm = true;
+}
+
+/** One round of heartbeats confirms all reads that arrived since the last. Before every Ready. */
+export function askForConfirmation(member: Member): void {
+  if (!member.readsToConfirm) return;
+  member.readsToConfirm = false;
   broadcastHeartbeat(member);
 }
 

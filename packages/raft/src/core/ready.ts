@@ -1,5 +1,6 @@
 /** Turns what has piled up in a member into a Ready, and remembers what its write will confirm. */
 import type { Member } from './member.ts';
+import { askForConfirmation } from './reads.ts';
 import type { OutboxContent } from './outbox.ts';
 import type { HardState, Message, Ready, SnapshotMeta, StoredNotice } from './types.ts';
 
@@ -23,6 +24,7 @@ export class ReadyMaker {
 
   next(): Ready | null {
     const member = this.#member;
+    askForConfirmation(member);
     const soft = softState(member);
     const hard = hardState(member);
     const softChanged = soft.leader !== this.#soft.leader || soft.role !== this.#soft.role;

@@ -72,6 +72,19 @@ describe('reads', () => {
     expect(leader.reads).toHaveLength(2);
   });
 
+  test('52: reads that arrive together share one round of heartbeats', () => {
+    const group = ledGroup();
+    let heartbeats = 0;
+    group.passes = ({ kind }) => {
+      if (kind === 'heartbeat') heartbeats++;
+      return true;
+    };
+    for (let id = 1; id <= 100; id++) group.node(1).step({ kind: 'readIndex', id });
+    group.settle();
+    expect(group.node(1).reads).toHaveLength(100);
+    expect(heartbeats).toBe(2);
+  });
+
   test('53: a follower reads through its leader, and without one is told at once', () => {
     const group = ledGroup();
     group.propose(1, 'a');

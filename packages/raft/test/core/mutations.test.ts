@@ -1,0 +1,13 @@
+/** The table of known mistakes must keep up with the source; `sim:raft -- --mutations` runs it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { MUTATIONS } from '../../src/testing/mutations/mutations.ts';
+
+const CORE = join(import.meta.dirname, '../../src/core');
+
+test.each(MUTATIONS)('"$name" finds its place', ({ file, find, replace }) => {
+  const text = readFileSync(join(CORE, file), 'utf8');
+  expect(text.split(find)).toHaveLength(2);
+  expect(replace).not.toBe(find);
+});
