@@ -103,7 +103,7 @@ export class LeaderRoute implements Disposable {
       for (;;) {
         let why: unknown;
         try {
-          return await attempt(deadline - clock.monotonic());
+          return await attempt(Math.max(1, deadline - clock.monotonic()));
         } catch (error) {
           if (call.signal.aborted || errorCode(error) !== 'unavailable') throw error;
           why = error;
