@@ -1,6 +1,6 @@
 /** A container's root: an overlay of the image's layers and a directory of its own. */
-import { mkdir, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { chmod, chown, mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 import { run } from '@swarmd/base/system';
 
@@ -16,6 +16,7 @@ export async function mountRoot(
   for (const folder of [paths.upper, paths.work, paths.merged, empty]) {
     await mkdir(folder, { recursive: true, mode: 0o755 });
   }
+  await copyRootAttributes(image, paths.upper);
   // overlayfs refuses one directory twice. The highest of equal layers decides what is seen.
   const lower = [...new Set([...image.layers].reverse())];
   const options = [
@@ -26,6 +27,18 @@ export async function mountRoot(
   // Lower directories are relative to the working directory: all options must fit a page.
   const args = ['-t', 'overlay', '-o', options.join(','), 'overlay', paths.merged];
   await run('mount', args, { cwd: image.layersDir });
+}
+
+/** The root directory itself is the upper one: it looks as the image's highest layer has it. */
+async function copyRootAttributes(
+  image: { readonly layersDir: string; readonly layers: readonly string[] },
+  upper: string,
+): Promise<void> {
+  const top = image.layers.at(-1);
+  if (top === undefined) return;
+  const { uid, gid, mode } = await stat(join(image.layersDir, top));
+  await chown(upper, uid, gid);
+  await chmod(upper, mode & 0o7777);
 }
 
 /** Unmounts if mounted; lazily, so that a reader of the mount cannot hold up the removal. */
