@@ -1,6 +1,7 @@
 /**
- * The network plane of a host: keeps the newest state, brings the kernel to it one run at a time,
- * and makes containers' namespaces meanwhile. What should be there is decided in `desired/`.
+ * The network plane of a host: keeps the newest state and brings the kernel to it, one run at a time.
+ * What should be there is decided in `desired/`; containers' namespaces are the matter of
+ * `containers.ts`.
  */
 import { join } from 'node:path';
 
@@ -10,34 +11,26 @@ import type { NetworkId, NetworkState, Task, TaskId } from '@swarmd/model';
 import { clearHost, prepareHost } from './apply/base.ts';
 import { Coalescer } from './apply/coalescer.ts';
 import { passForeignFirewall } from './apply/firewall.ts';
-import { listNetns, runSteps } from './apply/kernel.ts';
+import { runSteps } from './apply/kernel.ts';
 import { Notes } from './apply/notes.ts';
 import { mtuOfAddress, observe } from './apply/observe.ts';
+import { Containers } from './containers.ts';
 import { firstHost } from './desired/addresses.ts';
-import {
-  attachmentOf,
-  attachSteps,
-  isInternal,
-  type AttachmentNote,
-  linkRemovalSteps,
-} from './desired/attachment.ts';
+import { attachmentOf, isInternal, type AttachmentNote } from './desired/attachment.ts';
 import { diffObjects } from './desired/diff-objects.ts';
-import { taskNetns, taskOfNetns } from './desired/names.ts';
 import type { KernelObjects } from './desired/kernel-object.ts';
-import { desiredObjects } from './desired/objects.ts';
+import { desiredObjects, type OverlayLink } from './desired/objects.ts';
 import { indexState, type StateIndex } from './desired/state-index.ts';
 import { HostFirewall } from './host-firewall.ts';
 import {
   APPLY_TIMEOUT_MS,
-  ATTACH_WAIT_MS,
   DEFAULT_UNDERLAY_MTU,
   FORGETS_AT_ONCE,
   GUARD_PERIOD_MS,
   NAMESPACES_AT_ONCE,
 } from './limits.ts';
-import { LocalTask } from './local-task.ts';
 import { NameService } from './name-service.ts';
-import { forEachTask, removeNamespace } from './namespaces.ts';
+import { forEachTask } from './namespaces.ts';
 import type { NetworkAttachment, NetworkPlane, NetworkPlaneOptions } from './types.ts';
 
 /** Re-adopts the namespaces of an earlier life; the kernel is not touched before the first state. */
@@ -49,54 +42,47 @@ export async function createNetworkPlane(options: NetworkPlaneOptions): Promise<
 
 class HostPlane implements NetworkPlane {
   readonly #options: NetworkPlaneOptions;
-  readonly #notes: Notes;
   readonly #folder: string;
-  readonly #tasks = new Map<TaskId, LocalTask>();
-  readonly #reconciler = new Coalescer(() => this.#reconcile());
-  readonly #forgetter = new Coalescer(() =>
-    forEachTask(this.#tasks.values(), FORGETS_AT_ONCE, (task) => task.forget()),
-  );
+  readonly #containers: Containers;
   readonly #firewall: HostFirewall;
   readonly #names: NameService;
+  readonly #reconciler = new Coalescer(() => this.#reconcile());
+  readonly #forgetter = new Coalescer(() =>
+    forEachTask(this.#containers.tasks, FORGETS_AT_ONCE, (task) => task.forget()),
+  );
   /** The newest state we were given. */
   #wanted: StateIndex | undefined;
-  /** Networks whose devices exist and are not about to be removed. */
-  #usable: ReadonlySet<NetworkId> = new Set();
+  /** Networks whose devices exist and are not about to be removed; undefined before the first state. */
+  #usable: ReadonlySet<NetworkId> | undefined;
   /** What the kernel has of ours; undefined when that must be looked up. */
   #objects: KernelObjects | undefined;
   #underlay: { readonly address: string; readonly mtu: number } | undefined;
   #prepared = false;
-  /** True once some state was programmed completely. */
-  #ready = false;
   #closed = false;
   #guardTimer: Timer | undefined;
-  readonly #waiting = new Set<() => void>();
-  readonly #removals = new Set<Promise<void>>();
+  #guarding: Promise<void> = Promise.resolve();
 
   constructor(options: NetworkPlaneOptions, notes: Notes) {
     this.#options = options;
-    this.#notes = notes;
     this.#folder = join(options.runDir, 'network');
+    const { clock, logger, controlPorts } = options;
     const wanted = (): StateIndex | undefined => this.#wanted;
-    const tasks = (): Iterable<AttachmentNote> => [...this.#tasks.values()].map(({ note }) => note);
-    this.#firewall = new HostFirewall({ wanted, tasks, controlPorts: options.controlPorts });
+    const tasks = (): readonly AttachmentNote[] => this.#containers.notes;
+    this.#firewall = new HostFirewall({ wanted, tasks, controlPorts });
     this.#names = new NameService({ ...options, wanted, tasks });
+    this.#containers = new Containers({
+      notes,
+      clock,
+      logger,
+      wanted,
+      plan: (task) => this.#plan(task),
+      onChange: () => this.#names.forgetViews(),
+      onMade: (note) => this.#firewallFor(note),
+    });
   }
 
-  async restore(): Promise<void> {
-    const namespaces = new Set(await listNetns());
-    for (const note of await this.#notes.list()) {
-      if (namespaces.delete(taskNetns(note.taskId))) {
-        this.#tasks.set(note.taskId, new LocalTask(note, () => this.#wanted));
-      } else {
-        await this.#notes.remove(note.taskId);
-      }
-    }
-    for (const name of namespaces) {
-      if (taskOfNetns(name) === undefined) continue;
-      this.#options.logger.info({ name }, 'removing a namespace that was never completed');
-      await runSteps([{ kind: 'delete-netns', name }]);
-    }
+  restore(): Promise<void> {
+    return this.#containers.restore();
   }
 
   async apply(state: NetworkState, signal: AbortSignal): Promise<void> {
@@ -111,49 +97,36 @@ class HostPlane implements NetworkPlane {
 
   async attach(task: Task, signal: AbortSignal): Promise<NetworkAttachment> {
     this.#assertOpen();
-    const local = this.#tasks.get(task.id) ?? (await this.#start(task, signal));
-    await local.made;
-    return local.attachment;
+    return (await this.#containers.attach(task, signal)).attachment;
   }
 
   async detach(taskId: TaskId, signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw abortReason(signal);
-    const local = this.#tasks.get(taskId);
-    if (local === undefined) {
-      // Never ours, or already gone; a namespace without a note is removed all the same.
-      const name = taskNetns(taskId);
-      if ((await listNetns()).includes(name)) await runSteps([{ kind: 'delete-netns', name }]);
-      return;
-    }
-    await local.made.catch(() => undefined);
-    local.leaving = true;
-    await this.#notes.remove(taskId);
-    this.#tasks.delete(taskId);
-    this.#names.forgetViews();
-    await removeNamespace(taskId);
-    this.#removeLinks(local.note);
-    await this.#afterDetach(local.note);
+    const note = await this.#containers.detach(taskId);
+    if (note === undefined || this.#closed || this.#wanted === undefined) return;
+    await this.#firewallFor(note);
+    const known = this.#wanted.networks;
+    const wasLast = note.networks.some(({ networkId }) => !known.has(networkId));
+    if (wasLast) await this.#reconciler.request();
   }
 
   attached(signal: AbortSignal): Promise<readonly TaskId[]> {
     if (signal.aborted) return Promise.reject(abortReason(signal));
-    return Promise.resolve([...this.#tasks.keys()]);
+    return Promise.resolve(this.#containers.notes.map(({ taskId }) => taskId));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#guardTimer?.cancel();
-    this.#wake();
+    await this.#guarding;
+    await this.#containers.close();
     await this.#reconciler.idle();
     await this.#forgetter.idle();
-    await Promise.all(this.#removals);
-    await Promise.allSettled([...this.#tasks.values()].map(({ made }) => made));
     await this.#names[Symbol.asyncDispose]();
   }
 
   async destroy(): Promise<void> {
     await this[Symbol.asyncDispose]();
-    this.#tasks.clear();
     await clearHost(this.#folder, this.#options.logger);
   }
 
@@ -161,98 +134,18 @@ class HostPlane implements NetworkPlane {
     if (this.#closed) throw new SwarmError('unavailable', 'the network plane was stopped');
   }
 
-  /** Registers the task before anything is awaited, so that its networks are kept from now on. */
-  async #start(task: Task, signal: AbortSignal): Promise<LocalTask> {
-    const note = await this.#whenUsable(task, signal);
-    const other = this.#tasks.get(task.id);
-    if (other !== undefined) return other;
-    const local = new LocalTask(note, () => this.#wanted);
-    this.#tasks.set(task.id, local);
-    this.#names.forgetViews();
-    local.made = this.#make(local).catch(async (cause: unknown) => {
-      this.#tasks.delete(task.id);
-      this.#names.forgetViews();
-      const message = `cannot make the network of task ${task.id}: ${errorMessage(cause)}`;
-      throw new SwarmError('internal', message, { cause });
-    });
-    return local;
-  }
-
-  async #make(local: LocalTask): Promise<void> {
-    const index = this.#wanted;
-    if (index === undefined) throw new SwarmError('unavailable', 'no network state yet');
-    const program = local.programFor(index);
-    const steps = attachSteps(local.note, index.state.self.gatewaySubnet, program);
-    try {
-      await runSteps(steps).catch(async (error: unknown) => {
-        // Leftovers of an earlier life with the same names; a second failure is a real one.
-        this.#options.logger.warn({ error: errorMessage(error) }, 'making a namespace again');
-        await this.#unmake(local.note);
-        await runSteps(steps);
-      });
-      local.madeWith(program, index);
-      await this.#notes.write(local.note);
-      if (isInternal(local.note)) await this.#firewall.sync();
-      if (this.#wanted !== index) await local.sync();
-    } catch (error) {
-      await this.#unmake(local.note);
-      await this.#notes.remove(local.note.taskId);
-      throw error;
-    }
-  }
-
-  /** Takes away what a failed attempt left, so that the names can be used again. */
-  async #unmake(note: AttachmentNote): Promise<void> {
-    await removeNamespace(note.taskId);
-    await runSteps(linkRemovalSteps(note));
-  }
-
-  /** Behind the detach: each link costs the kernel some 20 ms of waiting for its readers. */
-  #removeLinks(note: AttachmentNote): void {
-    const removal = runSteps(linkRemovalSteps(note))
-      .catch((error: unknown) => {
-        this.#options.logger.warn({ error: errorMessage(error) }, 'removing links failed');
-      })
-      .finally(() => this.#removals.delete(removal));
-    this.#removals.add(removal);
-  }
-
-  /** Waits for the state that names the task's networks, and for their devices. */
-  async #whenUsable(task: Task, signal: AbortSignal): Promise<AttachmentNote> {
-    const { gatewayAddress } = task;
-    if (gatewayAddress === undefined) {
-      const message = `task ${task.id} has no gateway address: it was not given to a node yet`;
-      throw new SwarmError('failed-precondition', message);
-    }
-    const { clock } = this.#options;
-    const what = `waiting for the networks of task ${task.id} on this node`;
-    return withDeadline({ clock, timeoutMs: ATTACH_WAIT_MS, what, signal }, async (signal) => {
-      for (;;) {
-        if (signal.aborted) throw abortReason(signal);
-        this.#assertOpen();
-        const note = this.#noteIfUsable({ ...task, gatewayAddress });
-        if (note !== undefined) return note;
-        await new Promise<void>((resolve) => {
-          this.#waiting.add(resolve);
-          signal.addEventListener('abort', () => resolve(), { once: true });
-        });
-      }
-    });
-  }
-
-  #noteIfUsable(task: Task & { gatewayAddress: string }): AttachmentNote | undefined {
-    const ready = task.networks.every(({ networkId }) => this.#usable.has(networkId));
-    if (!ready || !this.#ready || this.#wanted === undefined || this.#underlay === undefined)
+  #plan(task: Task & { readonly gatewayAddress: string }): AttachmentNote | undefined {
+    const usable = this.#usable;
+    if (usable === undefined || this.#wanted === undefined || this.#underlay === undefined) {
       return undefined;
-    return attachmentOf(task, this.#wanted, this.#underlay.mtu);
+    }
+    const allThere = task.networks.every(({ networkId }) => usable.has(networkId));
+    return allThere ? attachmentOf(task, this.#wanted, this.#underlay.mtu) : undefined;
   }
 
-  async #afterDetach(note: AttachmentNote): Promise<void> {
-    if (this.#closed || this.#wanted === undefined) return;
+  /** The host's table names containers only if they have no way out. */
+  async #firewallFor(note: AttachmentNote): Promise<void> {
     if (isInternal(note)) await this.#firewall.sync();
-    const known = this.#wanted.networks;
-    const stale = note.networks.some(({ networkId }) => !known.has(networkId));
-    if (stale) await this.#reconciler.request();
   }
 
   async #reconcile(): Promise<void> {
@@ -268,48 +161,40 @@ class HostPlane implements NetworkPlane {
     }
   }
 
+  /** Ways before those who use them: devices and entries, then what balances over them. */
   async #program(): Promise<void> {
     const index = this.#wanted;
     if (index === undefined) return;
     if (!this.#prepared) await prepareHost(this.#folder);
     this.#prepared = true;
     await this.#programObjects(index);
-    const tasks = this.#tasks.values();
     await Promise.all([
       this.#firewall.sync(),
-      forEachTask(tasks, NAMESPACES_AT_ONCE, (task) => task.sync()),
+      forEachTask(this.#containers.tasks, NAMESPACES_AT_ONCE, (task) => task.sync()),
     ]);
     this.#forgetConnections();
     await this.#names.update(firstHost(index.state.self.gatewaySubnet));
     if (this.#guardTimer === undefined) await this.#guard();
     this.#usable = new Set(index.networks.keys());
-    this.#ready = true;
-    this.#wake();
-  }
-
-  /** Behind everything else: what was programmed is right already, this only speeds up goodbyes. */
-  #forgetConnections(): void {
-    this.#forgetter.request().catch((error: unknown) => {
-      this.#options.logger.warn({ error: errorMessage(error) }, 'forgetting connections failed');
-    });
+    this.#containers.wake();
   }
 
   async #programObjects(index: StateIndex): Promise<void> {
     const underlayMtu = await this.#underlayMtu(index.state.self.address);
     const current = this.#objects ?? (await observe());
+    // Decided in one go: a container that comes from now on finds a network that goes unusable.
     const lingering = this.#lingering(index);
     const wanted = desiredObjects({ state: index.state, underlayMtu, lingering });
-    this.#usable = new Set([...this.#usable].filter((id) => index.networks.has(id)));
-    const steps = diffObjects(current, wanted);
+    this.#usable &&= new Set([...this.#usable].filter((id) => index.networks.has(id)));
     this.#objects = undefined;
-    await runSteps(steps);
+    await runSteps(diffObjects(current, wanted));
     this.#objects = wanted;
   }
 
   /** Networks of local containers that the state does not name any more. */
-  #lingering(index: StateIndex): { vni: number; mtu: number }[] {
-    const networks = [...this.#tasks.values()]
-      .flatMap(({ note }) => note.networks)
+  #lingering(index: StateIndex): OverlayLink[] {
+    const networks = this.#containers.notes
+      .flatMap((note) => note.networks)
       .filter(({ networkId }) => !index.networks.has(networkId));
     return [...new Map(networks.map((network) => [network.vni, network])).values()];
   }
@@ -323,30 +208,30 @@ class HostPlane implements NetworkPlane {
     return this.#underlay.mtu;
   }
 
+  /** Behind everything else: what was programmed is right already, this only speeds up goodbyes. */
+  #forgetConnections(): void {
+    this.#forgetter.request().catch((error: unknown) => {
+      this.#options.logger.warn({ error: errorMessage(error) }, 'forgetting connections failed');
+    });
+  }
+
   /** Foreign firewalls come, go and flush: looks after our rules from time to time. */
   async #guard(): Promise<void> {
     const index = this.#wanted;
     if (this.#closed || index === undefined) return;
-    const { gatewaySubnet } = index.state.self;
-    const gateway = firstHost(gatewaySubnet);
+    const gateway = firstHost(index.state.self.gatewaySubnet);
     try {
       await passForeignFirewall({ gateway, vxlanPort: index.state.vxlanPort });
       await this.#firewall.check();
       await this.#names.update(gateway);
     } catch (error) {
-      this.#options.logger.warn(
-        { error: errorMessage(error) },
-        'looking after the firewall failed',
-      );
+      const text = 'looking after the firewall failed';
+      this.#options.logger.warn({ error: errorMessage(error) }, text);
     }
     if (this.#closed) return;
-    this.#guardTimer = this.#options.clock.after(GUARD_PERIOD_MS, () => void this.#guard(), {
-      unref: true,
-    });
-  }
-
-  #wake(): void {
-    for (const resolve of this.#waiting) resolve();
-    this.#waiting.clear();
+    const again = (): void => {
+      this.#guarding = this.#guard();
+    };
+    this.#guardTimer = this.#options.clock.after(GUARD_PERIOD_MS, again, { unref: true });
   }
 }
