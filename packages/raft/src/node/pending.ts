@@ -58,12 +58,11 @@ export class PendingProposals {
     return done;
   }
 
-  /** The membership change at `index` is in effect. */
-  changeApplied(index: number): void {
+  /** The membership change at `index` is in effect: whose it was, if it was asked for here. */
+  takeChange(index: number): number | undefined {
     const id = this.#committed.get(index);
-    if (id === undefined) return;
     this.#committed.delete(index);
-    this.#ports.done(id);
+    return id;
   }
 
   /** This member does not lead in their term any more. */

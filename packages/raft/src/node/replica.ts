@@ -262,8 +262,9 @@ export class Replica implements AsyncDisposable {
       this.#activity.forget(raftId);
     }
     this.#driver.turn();
-    this.#requests.changeApplied(index);
-    if (removed.includes(this.#options.raftId)) this.#leaveSoon();
+    const isMember = !removed.includes(this.#options.raftId);
+    this.#requests.changeApplied(index, { isMember });
+    if (!isMember) this.#leaveSoon();
   }
 
   #onSnapshotFetched(message: SnapshotMessage, record: SnapshotRecord): void {

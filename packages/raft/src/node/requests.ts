@@ -37,17 +37,17 @@ export class Requests {
     const pending = {
       clock,
       refuse: (id: number, error: WireError) => this.#refuse(fromCoreId(id), error),
-      done: (id: number) => {
-        ports.postStatus();
-        ports.post({ kind: 'done', id: fromCoreId(id) });
-      },
+      done: (id: number) => this.#done(id),
     };
     this.#proposals = new PendingProposals(pending);
     this.#transfers = new PendingTransfers(pending);
     this.#reads = new Reads(Math.floor(random.next() * 2 ** 48), {
       clock,
       ask: (attempt) => ports.step({ kind: 'readIndex', id: readId(attempt) }),
-      answer: (id, index) => ports.post({ kind: 'readIndex', id, index }),
+      answer: (id, index) => {
+        if (isChangeRead(id)) this.#done(changeOf(id));
+        else ports.post({ kind: 'readIndex', id, index });
+      },
     });
   }
 
@@ -93,9 +93,17 @@ export class Requests {
     return done.map(({ id, index }) => ({ id: fromCoreId(id), index }));
   }
 
-  /** The membership change at `index` is in effect. */
-  changeApplied(index: number): void {
-    this.#proposals.changeApplied(index);
+  /**
+   * The membership change at `index` is in effect here. Its caller is told after one more round
+   * with a quorum of the new members: its heartbeats carry the commit index, so they know that the
+   * change is in effect as well. Otherwise a leader lost right now might leave voters behind of
+   * which none knows that it may be elected (etcd #12359).
+   */
+  changeApplied(index: number, here: { isMember: boolean }): void {
+    const id = this.#proposals.takeChange(index);
+    if (id === undefined) return;
+    if (here.isMember) this.#reads.add(changeRead(id));
+    else this.#done(id);
   }
 
   tick(): void {
@@ -141,6 +149,11 @@ export class Requests {
     this.#ports.step({ kind: 'transfer', to });
   }
 
+  #done(id: number): void {
+    this.#ports.postStatus();
+    this.#ports.post({ kind: 'done', id: fromCoreId(id) });
+  }
+
   #refuse(id: number, error: WireError): void {
     this.#ports.post({ kind: 'refused', id, error });
   }
@@ -151,4 +164,8 @@ const coreId = (id: number): number => id * 2;
 const fromCoreId = (id: number): number => id / 2;
 const readId = (attempt: number): number => attempt * 2 + 1;
 const isReadId = (id: number): boolean => id % 2 === 1;
+// Rounds that follow a membership change are reads with ids below 0.
+const changeRead = (id: number): number => -1 - id;
+const isChangeRead = (id: number): boolean => id < 0;
+const changeOf = (id: number): number => -1 - id;
 const attemptOf = (id: number): number => (id - 1) / 2;

@@ -10,6 +10,7 @@ import { systemClock } from '@swarmd/base/system';
 import { startRaft } from '../../src/node/start-raft.ts';
 import type { Raft, RaftOptions, RaftStatus } from '../../src/node/types.ts';
 import { TestCa } from './certificates.ts';
+import { consoleLogger } from './console-logger.ts';
 import { ListMachine } from './list-machine.ts';
 
 export const CLUSTER_ID = 'test-cluster';
@@ -196,18 +197,4 @@ export async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('no port');
   return address.port;
-}
-
-function consoleLogger(name: string): Logger {
-  const at =
-    (level: string) =>
-    (fields: object, message: string): void =>
-      console.log(performance.now().toFixed(0), name, level, message, JSON.stringify(fields));
-  return {
-    debug: at('debug'),
-    info: at('info'),
-    warn: at('warn'),
-    error: at('error'),
-    child: (bindings) => consoleLogger(`${name} ${Object.values(bindings).join(' ')}`),
-  };
 }

@@ -7,6 +7,7 @@ import { systemClock } from '@swarmd/base/system';
 
 import { startRaft } from '../../src/node/start-raft.ts';
 import type { MembershipChange, Raft, RaftOptions, RaftStatus } from '../../src/node/types.ts';
+import { consoleLogger } from './console-logger.ts';
 import { ListMachine } from './list-machine.ts';
 
 export type ToMember =
@@ -43,7 +44,10 @@ async function perform(message: ToMember): Promise<MemberReport | undefined> {
     case 'start':
       raft = await startRaft(message.options, machine, {
         clock: systemClock,
-        logger: silentLogger,
+        logger:
+          process.env['RAFT_TEST_LOG'] === '1'
+            ? consoleLogger(message.options.nodeId)
+            : silentLogger,
       });
       return undefined;
     case 'propose':
