@@ -250,9 +250,13 @@ describe('images', () => {
     };
   it.each<[string, TestRegistry['fault'], { code: string; message: RegExp }]>([
     [
-      'wrong bytes of the right length',
-      blobFault((bytes) => Buffer.concat([bytes.subarray(1), Buffer.from('x')])),
-      { code: 'data-loss', message: /wrong bytes|well-formed/ },
+      'one wrong bit in a file',
+      blobFault((bytes) => {
+        const wrong = Buffer.from(bytes);
+        wrong.writeUInt8(wrong.readUInt8(600) ^ 1, 600);
+        return wrong;
+      }),
+      { code: 'data-loss', message: /wrong bytes for layer/ },
     ],
     [
       'more bytes than promised',
