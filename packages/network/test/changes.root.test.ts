@@ -111,6 +111,8 @@ describe('changes', () => {
       ip -n swarm-ovl neigh del 10.0.1.12 dev br4097
       ip route add 100.99.9.0/24 dev ing0 proto 90
       ip rule del pref 23040
+      echo 0 > /proc/sys/net/ipv4/conf/ing0/rp_filter
+      ip -n swarm-ovl link set vx4098 nomaster
       ip netns add swt-half`);
     await Promise.all(s.hosts.map((host) => host.open()));
     expect((await s.hosts[0].attached()).sort()).toEqual(['cli1', 'inn1', 'web1']);
@@ -125,6 +127,8 @@ describe('changes', () => {
     );
     expect(await h1('ip route show proto 90')).not.toContain('100.99.9.0');
     expect(await h1('ip rule')).toContain('goto 23042');
+    expect(await h1('cat /proc/sys/net/ipv4/conf/ing0/rp_filter')).toBe('2\n');
+    expect(await h1('ip -n swarm-ovl link show vx4098')).toContain('master br4098');
     expect(await h1('ls /run/netns')).not.toContain('swt-half');
     expect((await s.from(client, ask('tcp', '10.0.1.2'))).out).toMatch(/^web[12] 10.0.1.20$/m);
     vip.end();

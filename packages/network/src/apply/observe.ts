@@ -2,6 +2,8 @@
  * What of ours the kernel has now, in the same form as what it should have, so that after a restart
  * of the daemon only differences are touched.
  */
+import { readFile } from 'node:fs/promises';
+
 import { macOf } from '../desired/addresses.ts';
 import {
   bridgeObject,
@@ -184,7 +186,12 @@ async function observeIngress(
   ]);
   const own = addresses.find(({ ifname }) => ifname === INGRESS_LINK)?.addr_info ?? [];
   const address = own[0]?.local ?? '0.0.0.0';
-  const good = row.flags.includes('UP') && own.length === 1 && row.address === macOf(address);
+  const good =
+    row.flags.includes('UP') &&
+    own.length === 1 &&
+    row.address === macOf(address) &&
+    (await readSetting('rp_filter')) === '2' &&
+    (await readSetting('route_localnet')) === '1';
   const vni = row.linkinfo?.info_data?.id ?? 0;
   const { mtu, address: mac } = row;
   return [
@@ -194,6 +201,11 @@ async function observeIngress(
     ),
     ...neighbours.map(({ dst, lladdr }) => ingressNeighbourObject(dst, lladdr)),
   ];
+}
+
+/** A daemon that is killed between making the device and setting it up leaves defaults behind. */
+async function readSetting(name: string): Promise<string> {
+  return (await readFile(`/proc/sys/net/ipv4/conf/${INGRESS_LINK}/${name}`, 'utf8')).trim();
 }
 
 function routeOf(row: RouteRow): KernelObject {
