@@ -23,7 +23,8 @@ export function checkStarts(world: World, plan: Plan, before: ReadonlyMap<string
     if (before.get(task.id)?.desiredState === 'running') continue;
     const service = world.tables.service.get(task.serviceId);
     if (service === undefined || mayStartFirst(service)) continue;
-    if (task.because.at(-1)?.code === 'stop-timeout') continue;
+    const patience = 60_000 + task.spec.container.stopGracePeriodMs;
+    if (world.now >= (task.startNotBefore ?? world.now) + patience) continue;
     const inTheWay = world
       .tasks()
       .filter((other) => other.serviceId === task.serviceId && other.slot === task.slot)

@@ -203,6 +203,14 @@ function finishWhenOver(draft: Draft, service: Service, slots: readonly SlotProg
   enter(draft, service, {
     state: isRollback ? 'rollback-completed' : 'completed',
     code: 'update-completed',
-    message: isRollback ? 'rollback completed' : 'update completed',
+    message: `${isRollback ? 'rollback' : 'update'} completed${remainder(slots)}`,
   });
+}
+
+/** Slots whose new task failed before it could take over: the old one is still there. */
+function remainder(slots: readonly SlotProgress[]): string {
+  const kept = slots.filter((slot) => slot.outdated.some(isWanted)).length;
+  return kept === 0
+    ? ''
+    : `; ${kept} of ${slots.length} slots keep their old task, as the new one failed`;
 }
