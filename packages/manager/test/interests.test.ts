@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { asId, type Task } from '@swarmd/model';
 import type { Commit } from '@swarmd/store';
+import { createMemoryStore } from '@swarmd/store/testing';
 
 import { concerns, type Interests } from '../src/dispatcher/interests.ts';
 import { aNode, aService, aTask } from './support/objects.ts';
@@ -10,7 +11,7 @@ const there = asId('node', 'there');
 const interests: Interests = {
   nodeId: here,
   networks: new Set(['blue']),
-  secrets: new Set([asId('secret', 's1')]),
+  secrets: new Set(['s1']),
   configs: new Set(),
 };
 const onBlue = [{ networkId: asId('network', 'blue'), address: '10.0.1.5/24', aliases: [] }];
@@ -67,11 +68,6 @@ const cases: [string, Commit['changes'][number], boolean][] = [
       aTask('t', { nodeId: there, networks: onBlue }),
       aTask('t', { nodeId: there, networks: onBlue, desiredState: 'shutdown' }),
     ),
-    true,
-  ],
-  [
-    'a published port elsewhere',
-    taskChange(undefined, aTask('t', { nodeId: there, ports: [port] })),
     true,
   ],
   ['its own node', { table: 'node', before: aNode('here'), after: aNode('here') }, true],
@@ -141,6 +137,7 @@ const cases: [string, Commit['changes'][number], boolean][] = [
 
 describe('does a commit concern the node?', () => {
   it.each(cases)('%s', (_name, change, expected) => {
-    expect(concerns(interests, { version: 2, changes: [change] })).toBe(expected);
+    const view = createMemoryStore().view;
+    expect(concerns(interests, { version: 2, changes: [change] }, view)).toBe(expected);
   });
 });

@@ -171,6 +171,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   }
 
   #onCommit(commit: Commit): void {
+    const { view } = this.#options.store;
     let managersMayDiffer = false;
     for (const { table, before, after } of commit.changes) {
       if (table !== 'node') continue;
@@ -179,7 +180,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     }
     for (const session of this.#sessions.values()) {
       if (managersMayDiffer) session.outbox.managersChanged();
-      if (session.interests === undefined || concerns(session.interests, commit)) {
+      if (session.interests === undefined || concerns(session.interests, commit, view)) {
         session.outbox.assignmentsChanged();
       }
     }

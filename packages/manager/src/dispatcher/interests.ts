@@ -2,17 +2,8 @@
  * Which commits can change what a node is assigned (pure). Saying yes too often costs a computation,
  * saying no wrongly costs correctness: what is not known to be harmless counts.
  */
-import type {
-  AssignmentSet,
-  ConfigId,
-  Network,
-  Node,
-  NodeId,
-  SecretId,
-  Service,
-  Task,
-} from '@swarmd/model';
-import type { ChangedObject, Commit } from '@swarmd/store';
+import type { AssignmentSet, Node, NodeId, Service, Task } from '@swarmd/model';
+import type { ChangedObject, Commit, ReadView } from '@swarmd/store';
 
 import { sameValue } from '../same-value.ts';
 
@@ -20,24 +11,29 @@ import { sameValue } from '../same-value.ts';
 export interface Interests {
   readonly nodeId: NodeId;
   readonly networks: ReadonlySet<string>;
-  readonly secrets: ReadonlySet<SecretId>;
-  readonly configs: ReadonlySet<ConfigId>;
+  readonly secrets: ReadonlySet<string>;
+  readonly configs: ReadonlySet<string>;
 }
 
-export function interestsOf(nodeId: NodeId, assigned: AssignmentSet): Interests {
+/** What is asked of the store: are there ports of a service? */
+export type ServiceView = Pick<ReadView, 'get'>;
+
+/** By what the tasks name, also what is not there (yet). */
+export function interestsOf(nodeId: NodeId, { tasks }: AssignmentSet): Interests {
   return {
     nodeId,
-    networks: new Set(assigned.network?.networks.map((network: Network) => network.id) ?? []),
-    secrets: new Set(assigned.secrets.map((secret) => secret.id)),
-    configs: new Set(assigned.configs.map((config) => config.id)),
+    networks: new Set(tasks.flatMap((task) => task.networks.map((one) => one.networkId))),
+    secrets: new Set(tasks.flatMap((task) => task.spec.container.secrets.map((one) => one.id))),
+    configs: new Set(tasks.flatMap((task) => task.spec.container.configs.map((one) => one.id))),
   };
 }
 
-export function concerns(interests: Interests, commit: Commit): boolean {
+/** `view` is as of the commit. */
+export function concerns(interests: Interests, commit: Commit, view: ServiceView): boolean {
   return commit.changes.some((change) => {
     switch (change.table) {
       case 'task':
-        return taskConcerns(interests, change);
+        return taskConcerns(interests, change, view);
       case 'service':
         return serviceConcerns(interests, change);
       case 'node':
@@ -45,9 +41,9 @@ export function concerns(interests: Interests, commit: Commit): boolean {
       case 'network':
         return interests.networks.has((change.after ?? change.before)?.id ?? '');
       case 'secret':
-        return change.after !== undefined && interests.secrets.has(change.after.id);
+        return interests.secrets.has((change.after ?? change.before)?.id ?? '');
       case 'config':
-        return change.after !== undefined && interests.configs.has(change.after.id);
+        return interests.configs.has((change.after ?? change.before)?.id ?? '');
       case 'cluster':
         return !sameValue(change.before?.spec, change.after?.spec);
       default:
@@ -56,15 +52,24 @@ export function concerns(interests: Interests, commit: Commit): boolean {
   });
 }
 
-function taskConcerns(interests: Interests, { before, after }: ChangedObject<'task'>): boolean {
+function taskConcerns(
+  interests: Interests,
+  { before, after }: ChangedObject<'task'>,
+  view: ServiceView,
+): boolean {
   if (after?.nodeId === interests.nodeId || before?.nodeId === interests.nodeId) return true;
   if (sameTraffic(before, after)) return false;
   return [before, after].some(
     (task) =>
       task !== undefined &&
-      (task.ports.length > 0 ||
+      (publishes(view, task) ||
         task.networks.some(({ networkId }) => interests.networks.has(networkId))),
   );
+}
+
+/** Every node answers the ports of its service, and sends what comes to the task. */
+function publishes(view: ServiceView, task: Task): boolean {
+  return (view.get('service', task.serviceId)?.endpoint.ports.length ?? 0) > 0;
 }
 
 /** True when the task is reached in the same way before and after, so other nodes see no change. */
@@ -76,7 +81,6 @@ function sameTraffic(before: Task | undefined, after: Task | undefined): boolean
     before.nodeId === after.nodeId &&
     sameValue(before.networks, after.networks) &&
     before.gatewayAddress === after.gatewayAddress &&
-    sameValue(before.ports, after.ports) &&
     before.status.state === after.status.state &&
     (before.desiredState === 'running') === (after.desiredState === 'running')
   );
