@@ -1,6 +1,7 @@
 /** `swarmd`: the command. With a hidden argument the same program is the manager process. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 
 import { errorMessage, SwarmError } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
@@ -31,6 +32,9 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`swarmd: ${errorMessage(error)}\n`);
     return error instanceof SwarmError ? EXIT_USAGE : 1;
   }
+  // The agent is a small process on every machine: its young generation stays at its first size.
+  setFlagsFromString('--semi-space-growth-factor=1');
+  setFlagsFromString('--optimize-for-size');
   return settings === undefined ? 0 : runDaemon(settings);
 }
 
