@@ -39,6 +39,7 @@ export interface ExecutorOptions {
   readonly unpackEntry?: string;
 }
 
+/** The build rewrites exactly this literal to the bundle's name (scripts/build.ts). */
 const DEFAULT_UNPACK_ENTRY = './unpack/main.ts';
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
