@@ -16,8 +16,10 @@ export const SERVICE_LOOP_DEBOUNCE_MS = 5;
 export const PROMOTION_POLL_MS = 200;
 /** A learner is made voter when so few entries are missing: less than one append message. */
 export const PROMOTION_MAX_LAG_ENTRIES = 64;
-/** Changes a watcher may be behind before it is cut off; memory, not correctness. */
-export const WATCH_QUEUE_COMMITS = 10_000;
+/** Commits a watcher may be behind before it is cut off: it would hold what is long outdated. */
+export const WATCH_QUEUE_COMMITS = 2_000;
+/** Watchers of one manager; each sees every commit. */
+export const WATCHERS_MAX = 256;
 /** Objects in one message to a watcher, so that a message stays far below gRPC's limit. */
 export const WATCH_BATCH_CHANGES = 200;
 /** Log records waiting for a slow reader of `Logs.subscribe`; agents are held back beyond. */

@@ -74,6 +74,8 @@ function ensureSelf(tx: Transaction, initial: InitialObjects): void {
   ) {
     return;
   }
+  // Only the first manager makes its own node: one that is missing later was removed.
+  if (stored === undefined && initial.bootstrap === undefined) return;
   const node: Node =
     stored ?? newNode(tx, { id: nodeId, role: 'manager', now: initial.clock.now() });
   tx.put('node', { ...node, manager: { raftId, apiAddress, raftAddress } });

@@ -6,7 +6,7 @@ import type { ChangedObject, Commit, ReadView, Store } from '@swarmd/store';
 
 import { redactChange } from '../control/redact.ts';
 import { invalid } from '../control/validate.ts';
-import { WATCH_BATCH_CHANGES, WATCH_QUEUE_COMMITS } from '../limits.ts';
+import { WATCH_BATCH_CHANGES, WATCH_QUEUE_COMMITS, WATCHERS_MAX } from '../limits.ts';
 
 interface Batch {
   readonly version: number;
@@ -14,7 +14,18 @@ interface Batch {
 }
 
 export function createWatch(store: Store): Watch {
-  return { watch: (request, call) => watch(store, request, call) };
+  let watchers = 0;
+  return {
+    async *watch(request, call) {
+      if (watchers >= WATCHERS_MAX) throw tooMany();
+      watchers += 1;
+      try {
+        yield* watch(store, request, call);
+      } finally {
+        watchers -= 1;
+      }
+    },
+  };
 }
 
 async function* watch(
@@ -77,6 +88,13 @@ function changeOf({ table, before, after }: ChangedObject): Change {
 
 function put<T extends TableName>(table: T, object: ObjectOf[T]): Change {
   return { kind: 'put', table, object } as Change;
+}
+
+function tooMany(): SwarmError {
+  return new SwarmError(
+    'resource-exhausted',
+    `this manager serves ${WATCHERS_MAX} watchers already; watch at another manager`,
+  );
 }
 
 function tooSlow(): SwarmError {
