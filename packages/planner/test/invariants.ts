@@ -33,6 +33,15 @@ export function checkStarts(world: World, plan: Plan, before: ReadonlyMap<string
   }
 }
 
+/** A task is forgotten only when nothing of it runs, or nobody can know. */
+export function checkForgotten(world: World, plan: Plan, before: ReadonlyMap<string, Task>): void {
+  const forgotten = plan.ops
+    .flatMap((op) => (op.kind === 'delete' ? [before.get(op.id)] : []))
+    .filter((task) => task?.nodeId !== undefined && !isOver(task) && isReachable(world, task))
+    .map((task) => task?.id);
+  expect(forgotten).toEqual([]);
+}
+
 function mayStartFirst({ spec }: Service): boolean {
   return spec.update.order === 'start-first' || spec.rollback.order === 'start-first';
 }

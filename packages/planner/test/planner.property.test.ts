@@ -3,7 +3,7 @@ import type { ServiceId, ServiceSpecInput } from '@swarmd/model';
 import { describe, expect, it } from 'vitest';
 
 import { planService } from '../src/index.ts';
-import { checkInvariants, checkSlots, checkStarts } from './invariants.ts';
+import { checkForgotten, checkInvariants, checkSlots, checkStarts } from './invariants.ts';
 import { World } from './world.ts';
 
 const MIB = 1024 ** 2;
@@ -120,7 +120,9 @@ function idsOf(world: World, name: string): ServiceId[] {
 
 function planAndCheck(world: World, id: ServiceId): void {
   const before = new Map(world.tasks().map((task) => [task.id, task]));
-  checkStarts(world, world.plan(id), before);
+  const plan = world.plan(id);
+  checkStarts(world, plan, before);
+  checkForgotten(world, plan, before);
   checkSlots(world, id);
 }
 
