@@ -55,6 +55,6 @@ export async function startDaemon(
     await createLocalServer({ path: join(settings.runDir, 'swarmd.sock'), logger }),
   );
   serveLocal(server, localService(daemon));
-  void daemon.resume(); // Logs its own failure; `info` tells it.
+  daemon.resume();
   return starting.move();
 }

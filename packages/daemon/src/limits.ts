@@ -15,6 +15,10 @@ export const MANAGER_START_MAX_MS = 60_000;
 export const MANAGER_RESTART_FIRST_MS = 200;
 export const MANAGER_RESTART_MAX_MS = 10_000;
 
+/** Pauses before a machine that could not continue in its cluster tries again. */
+export const RESUME_FIRST_MS = 1_000;
+export const RESUME_MAX_MS = 30_000;
+
 /** One question to one remote while joining. */
 export const JOIN_CALL_MAX_MS = 10_000;
 /** Adding a manager waits for a commit, perhaps across an election. */

@@ -9,7 +9,10 @@ import { join } from 'node:path';
 import type { Executor, NetworkPlane } from '@swarmd/agent';
 import type { LocalInfo } from '@swarmd/api';
 import {
+  Backoff,
   errorMessage,
+  Scope,
+  sleep,
   SwarmError,
   withDeadline,
   type Clock,
@@ -20,7 +23,7 @@ import {
 
 import type { Settings } from './config/settings.ts';
 import type { Identity, IdentityStore } from './identity/identity.ts';
-import { DRAIN_MAX_MS } from './limits.ts';
+import { DRAIN_MAX_MS, RESUME_FIRST_MS, RESUME_MAX_MS } from './limits.ts';
 import { ManagerProcess, type ManagerProcessDeps } from './manager/manager-process.ts';
 import type { ManagerStart } from './manager/protocol.ts';
 import { managerStart, Member } from './member.ts';
@@ -69,6 +72,7 @@ interface Active {
 
 export class NodeDaemon implements AsyncDisposable {
   readonly #deps: NodeDaemonDeps;
+  readonly #scope: Scope;
   #active: Active | undefined;
   /** The change under way, e.g. "joining". */
   #changing = '';
@@ -78,6 +82,9 @@ export class NodeDaemon implements AsyncDisposable {
 
   constructor(deps: NodeDaemonDeps) {
     this.#deps = deps;
+    this.#scope = new Scope((name, error) =>
+      deps.logger.error({ name, error: errorMessage(error) }, 'work of the daemon failed'),
+    );
   }
 
   info(): LocalInfo {
@@ -98,27 +105,24 @@ export class NodeDaemon implements AsyncDisposable {
     };
   }
 
-  /** Continues in the cluster this machine is in, if it is in one. */
-  async resume(): Promise<void> {
-    await this.#change('starting', async () => {
-      this.#identity = await this.#deps.identities.load();
-      if (this.#identity === undefined) {
-        await this.#removeState(); // What an interrupted init or join may have left.
-        return;
+  /**
+   * Continues in the cluster this machine is in, if it is in one. What stands in the way may pass (an
+   * address that is still taken): it is tried again, and `info` tells why, until it works.
+   */
+  resume(): void {
+    const { clock, random, logger } = this.#deps;
+    const backoff = new Backoff({ firstMs: RESUME_FIRST_MS, maxMs: RESUME_MAX_MS }, random);
+    this.#scope.spawn('resume', async (signal) => {
+      while (this.#active === undefined) {
+        try {
+          await this.#change('starting', () => this.#resumeOnce());
+          return;
+        } catch (error) {
+          this.#error = errorMessage(error);
+          logger.error({ error: this.#error }, 'cannot continue in the cluster');
+        }
+        await sleep(clock, backoff.nextMs(), signal);
       }
-      const { membership } = this.#identity;
-      this.#deps.logger.info({ node: membership.nodeId, role: membership.role }, 'resuming');
-      const manager =
-        membership.role === 'manager'
-          ? ManagerProcess.resume(
-              this.#startOf(this.#identity, { raftStart: 'restart' }),
-              this.#managerDeps(),
-            )
-          : undefined;
-      await this.#activate(this.#identity, manager);
-    }).catch((error: unknown) => {
-      this.#error = errorMessage(error);
-      this.#deps.logger.error({ error: this.#error }, 'cannot continue in the cluster');
     });
   }
 
@@ -188,8 +192,25 @@ export class NodeDaemon implements AsyncDisposable {
 
   /** Containers survive. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#scope[Symbol.asyncDispose]();
     await this.#changed.catch(() => undefined); // Its caller has heard.
     await this.#deactivate();
+  }
+
+  async #resumeOnce(): Promise<void> {
+    const identity = await this.#deps.identities.load();
+    this.#identity = identity;
+    if (identity === undefined) {
+      await this.#removeState(); // What an interrupted init or join may have left.
+    } else {
+      const { nodeId, role } = identity.membership;
+      this.#deps.logger.info({ node: nodeId, role }, 'resuming');
+      const start = this.#startOf(identity, { raftStart: 'restart' });
+      const manager =
+        role === 'manager' ? ManagerProcess.resume(start, this.#managerDeps()) : undefined;
+      await this.#activate(identity, manager);
+    }
+    this.#error = '';
   }
 
   #state(): LocalInfo['state'] {

@@ -1,0 +1,95 @@
+import { silentLogger } from '@swarmd/base';
+import { ManualClock, SeededRandom } from '@swarmd/base/testing';
+import { asId, type NetworkState } from '@swarmd/model';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+import { NetworkLoop } from '../src/network-loop.ts';
+import { TestPlane } from './support/machine.ts';
+import { aTask } from './support/tasks.ts';
+import { until } from './support/until.ts';
+
+const NOT_ABORTED = new AbortController().signal;
+
+let plane: TestPlane;
+let clock: ManualClock;
+let loop: NetworkLoop;
+beforeEach(() => {
+  plane = new TestPlane();
+  clock = new ManualClock();
+  loop = new NetworkLoop({ plane, clock, random: new SeededRandom(1), logger: silentLogger });
+});
+afterEach(() => loop[Symbol.asyncDispose]());
+
+function state(...networks: string[]): NetworkState {
+  const self = {
+    nodeId: asId('node', 'n1'),
+    index: 1,
+    address: '10.0.0.1',
+    ingressAddress: '10.255.0.1',
+    gatewaySubnet: '100.64.1.0/24',
+  };
+  return {
+    self,
+    vxlanPort: 4_789,
+    peers: [],
+    networks: networks.map((name) => ({
+      id: asId('network', name),
+      meta: { version: 1, createdAt: 0, updatedAt: 0 },
+      spec: {
+        name,
+        labels: {},
+        driver: 'overlay',
+        internal: false,
+        attachable: false,
+        subnet: '',
+        mtu: 0,
+      },
+      vni: 4_097,
+      subnet: '10.0.1.0/24',
+      gateway: '10.0.1.1',
+    })),
+    endpoints: [],
+    vips: [],
+    ports: [],
+  };
+}
+
+test('a task waits until all its networks are programmed', async () => {
+  let ready = false;
+  const waiting = loop
+    .ready(aTask({ networks: ['a', 'b'] }), NOT_ABORTED)
+    .then(() => (ready = true));
+  loop.set(state('a'));
+  await until('the first state is applied', () => plane.applied.length === 1);
+  expect(ready).toBe(false);
+  loop.set(state('a', 'b'));
+  await waiting;
+  expect(plane.applied).toHaveLength(2);
+});
+
+test('a task without networks waits for the first state only', async () => {
+  loop.set(state());
+  await loop.ready(aTask(), NOT_ABORTED);
+  expect(plane.applied).toHaveLength(1);
+});
+
+test('what fails is tried again', async () => {
+  plane.applyError = new Error('nft: busy');
+  loop.set(state('a'));
+  const ready = loop.ready(aTask({ networks: ['a'] }), NOT_ABORTED);
+  await until('it was tried', () => clock.nextTimerInMs() !== undefined);
+  plane.applyError = undefined;
+  await until('it is applied', () => plane.applied.length === 1, { manual: clock, stepMs: 100 });
+  await ready;
+});
+
+test('a task does not wait for ever, and is told why', async () => {
+  plane.applyError = new Error('nft: busy');
+  loop.set(state('a'));
+  let told = '';
+  void loop
+    .ready(aTask({ networks: ['a'] }), NOT_ABORTED)
+    .catch((error: Error) => (told = error.message));
+  await until('it gives up', () => told !== '', { manual: clock, stepMs: 1_000 });
+  expect(told).toBe("the task's networks are not ready: nft: busy");
+});
