@@ -44,7 +44,7 @@ import { Peers, type ManagerClients } from './net/peers.ts';
 import { createLogs } from './observe/logs.ts';
 import { createWatch } from './observe/watch.ts';
 import type { ManagerIdentity, ManagerOptions } from './options.ts';
-import { raftProposer, storeStateMachine } from './replication/state-machine.ts';
+import { leadsNoMore, Replication } from './replication/replication.ts';
 import { Wakeup } from './wakeup.ts';
 
 export interface Manager extends AsyncDisposable {
@@ -86,7 +86,11 @@ async function assemble(options: ManagerOptions, stack: AsyncDisposableStack): P
   let { identity } = options;
   const initial = initialObjects(options);
   const peers = stack.use(new Peers({ tls: () => identity, clusterId }));
-  const { store, raft } = await startReplication(options, stack);
+  const led: { leadership?: Leadership<Duties> } = {};
+  const { store, raft } = await startReplication(options, {
+    stack,
+    decidingTerm: () => led.leadership?.decidingTerm,
+  });
   const scope = stack.use(
     new Scope((name, error) => logger.error({ name, error: errorMessage(error) }, 'work failed')),
   );
@@ -97,6 +101,7 @@ async function assemble(options: ManagerOptions, stack: AsyncDisposableStack): P
       open: (duties, signal) => openDuties({ ...options, store, raft, initial }, duties, signal),
     }),
   );
+  led.leadership = leadership;
   const clientsOf = (nodeId: NodeId): ManagerClients | undefined => {
     const address = store.view.get('node', nodeId)?.manager?.apiAddress;
     return address === undefined ? undefined : peers.manager(address);
@@ -134,14 +139,24 @@ async function assemble(options: ManagerOptions, stack: AsyncDisposableStack): P
 
 async function startReplication(
   options: ManagerOptions,
-  stack: AsyncDisposableStack,
+  context: { stack: AsyncDisposableStack; decidingTerm: () => number | undefined },
 ): Promise<{ store: Store; raft: Raft }> {
   const directory = join(options.stateDir, 'manager', 'raft');
   await mkdir(directory, { recursive: true, mode: 0o700 });
   let started: Raft | undefined;
-  const store = createStore({ clock: options.clock, proposer: raftProposer(() => started) });
+  const store: Store = createStore({
+    clock: options.clock,
+    proposer: {
+      propose: async (changes, signal) => {
+        const term = context.decidingTerm();
+        if (term === undefined || started === undefined) throw leadsNoMore();
+        return await replication.propose(started, { changes, term }, signal);
+      },
+    },
+  });
+  const replication = new Replication(store);
   const { raftTiming, snapshotEvery, clock, logger } = options;
-  const raft = stack.use(
+  const raft = context.stack.use(
     await startRaft(
       {
         directory,
@@ -155,7 +170,7 @@ async function startReplication(
         ...(raftTiming === undefined ? {} : { timing: raftTiming }),
         ...(snapshotEvery === undefined ? {} : { snapshotEvery }),
       },
-      storeStateMachine(store),
+      replication.machine,
       { clock, logger },
     ),
   );

@@ -19,24 +19,27 @@ adaptMessage('Change', {
   },
 });
 
-interface ChangeSet {
+interface ChangeSet extends ChangeSetExtra {
   readonly changes: readonly Change[];
+}
+
+interface ChangeSetExtra {
+  /** Chosen by the proposer, to recognize its own entries. */
   readonly requestId?: string;
+  /** The Raft term whose leader decided on the changes. */
+  readonly term?: number;
 }
 
 const changeSets = messageCodec<ChangeSet>('ChangeSet');
 const objects = messageCodec<Record<string, unknown>>('Object');
 
-/** One entry of the replicated log. `requestId`: chosen by the proposer, given back by decoding. */
-export function encodeChanges(
-  changes: readonly Change[],
-  extra: { readonly requestId?: string } = {},
-): Uint8Array {
+/** One entry of the replicated log. What `extra` says is given back by decoding. */
+export function encodeChanges(changes: readonly Change[], extra: ChangeSetExtra = {}): Uint8Array {
   return changeSets.encode({ changes, ...extra });
 }
 
 /** @throws SwarmError `data-loss` when the bytes are no such entry. */
-export function decodeChanges(bytes: Uint8Array): { changes: Change[]; requestId?: string } {
+export function decodeChanges(bytes: Uint8Array): ChangeSetExtra & { changes: Change[] } {
   const { changes, ...extra } = stored(() => changeSets.decode(bytes));
   return { changes: [...changes], ...extra };
 }

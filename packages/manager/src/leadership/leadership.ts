@@ -43,6 +43,7 @@ export class Leadership<Duties> implements AsyncDisposable {
   readonly #wakeup = new Wakeup();
   readonly #listeners = new Set<() => void>();
   #reign: Reign<Duties> | undefined;
+  #caughtUpTerm: number | undefined;
 
   constructor(options: LeadershipOptions<Duties>) {
     this.#options = options;
@@ -66,6 +67,15 @@ export class Leadership<Duties> implements AsyncDisposable {
       return undefined;
     }
     return reign;
+  }
+
+  /**
+   * The term in which this member leads and has applied everything committed before: what it decides
+   * now may be proposed in this term, and in no other. Undefined when it may not decide.
+   */
+  get decidingTerm(): number | undefined {
+    const term = this.#caughtUpTerm;
+    return term !== undefined && term === this.#leadingTerm() ? term : undefined;
   }
 
   /** Called when somebody else may be leader, or when this member's reign begins or ends. */
@@ -114,6 +124,7 @@ export class Leadership<Duties> implements AsyncDisposable {
         { clock, timeoutMs: LEADERSHIP_OPEN_MS, what: 'taking up leadership', signal },
         async (opening) => {
           await raft.readBarrier(opening);
+          this.#caughtUpTerm = term;
           return open(scope, opening);
         },
       );
@@ -127,6 +138,7 @@ export class Leadership<Duties> implements AsyncDisposable {
       if (!signal.aborted && this.#leadingTerm() === term) failures.push(error);
     } finally {
       this.#reign = undefined;
+      this.#caughtUpTerm = undefined;
       this.#notify();
       await scope[Symbol.asyncDispose]();
     }

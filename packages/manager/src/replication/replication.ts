@@ -1,0 +1,86 @@
+/** Joins the store to Raft: entries and snapshots are the stored bytes of changes. */
+import { decodeChanges, encodeChanges } from '@swarmd/api';
+import { SwarmError } from '@swarmd/base';
+import type { Change } from '@swarmd/model';
+import type { AppliedEntry, Raft, StateMachine } from '@swarmd/raft';
+import type { Store } from '@swarmd/store';
+
+/** Objects in one chunk of a snapshot: some 100 KiB, so that no chunk is near gRPC's limit. */
+const SNAPSHOT_CHUNK_CHANGES = 100;
+/** Proposals are told their outcome at once, so few are ever waited for. */
+const VOIDED_MAX = 1_000;
+const NO_CHANGES: ReturnType<typeof decodeChanges> = { changes: [] };
+
+/**
+ * The two halves of a manager's replication: what Raft feeds, and what transactions leave through.
+ *
+ * Invariant: an entry takes effect only if the term it was decided in is the term it was appended in.
+ * A leader that loses and wins again while its main thread is busy would else commit decisions that
+ * do not know what the leader in between has committed. All members judge alike: both terms are in
+ * the log.
+ */
+export class Replication {
+  readonly machine: StateMachine;
+  readonly #store: Store;
+  /** Indexes of void entries that this member may be waiting for, oldest first. */
+  readonly #voided = new Set<number>();
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.machine = {
+      apply: (entries) => {
+        for (const entry of entries) this.#apply(entry);
+      },
+      // The picture is taken now, the bytes are made while it is being read.
+      snapshot: () => chunksOf(store.snapshot()),
+      restore: (chunks, index) => store.restore(index, changesOf(chunks)),
+    };
+  }
+
+  /** `term`: of the reign under which the changes were decided. Resolves with their index. */
+  async propose(
+    raft: Raft,
+    proposal: { changes: readonly Change[]; term: number },
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { changes, term } = proposal;
+    const index = await raft.propose(encodeChanges(changes, { term }), signal);
+    if (this.#voided.delete(index)) throw leadsNoMore();
+    return index;
+  }
+
+  #apply(entry: AppliedEntry): void {
+    const { changes, term } = entry.data.byteLength === 0 ? NO_CHANGES : decodeChanges(entry.data);
+    const isVoid = term !== undefined && term !== entry.term;
+    if (isVoid) this.#void(entry.index);
+    this.#store.apply(entry.index, isVoid ? [] : changes);
+  }
+
+  #void(index: number): void {
+    this.#voided.add(index);
+    if (this.#voided.size <= VOIDED_MAX) return;
+    for (const oldest of this.#voided) {
+      this.#voided.delete(oldest);
+      return;
+    }
+  }
+}
+
+export function leadsNoMore(): SwarmError {
+  return new SwarmError('unavailable', 'this manager leads no more; nothing was changed');
+}
+
+function* chunksOf(changes: Iterable<Change>): Iterable<Uint8Array> {
+  let chunk: Change[] = [];
+  for (const change of changes) {
+    chunk.push(change);
+    if (chunk.length < SNAPSHOT_CHUNK_CHANGES) continue;
+    yield encodeChanges(chunk);
+    chunk = [];
+  }
+  if (chunk.length > 0) yield encodeChanges(chunk);
+}
+
+function* changesOf(chunks: Iterable<Uint8Array>): Iterable<Change> {
+  for (const chunk of chunks) yield* decodeChanges(chunk).changes;
+}
