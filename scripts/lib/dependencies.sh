@@ -1,0 +1,71 @@
+# What swarmd, its build and its lab need, and how it gets onto this machine. Sourced by
+# scripts/prepare and scripts/install from the root of the checkout; they define `say` and `die`.
+# Everything here does nothing when nothing is missing.
+
+# What swarmd needs at run time, beyond what no Debian is without.
+RUNTIME_PACKAGES=(crun conmon iproute2 nftables conntrack tini zstd ca-certificates mount)
+
+NODE=node_modules/node/bin/node
+
+# Runs a command that installs Debian packages and sees to it that no service starts. The ban holds
+# only while this script lives, so that one that was killed leaves nothing that matters.
+without_services() {
+  local policy=/usr/sbin/policy-rc.d mark="made by swarmd's scripts" result=0
+  if [ -e "$policy" ] && ! grep -q "$mark" "$policy"; then
+    "$@"
+    return
+  fi
+  printf '#!/bin/sh\n# %s\nif [ -d /proc/%d ]; then exit 101; fi\n' "$mark" $$ > "$policy"
+  chmod 755 "$policy"
+  "$@" || result=$?
+  rm -f "$policy"
+  return "$result"
+}
+
+# Runs a command and shows what it said only if it fails.
+quietly() {
+  local output result=0
+  output=$("$@" 2>&1 </dev/null) || result=$?
+  [ "$result" = 0 ] || printf '%s\n' "$output" >&2
+  return "$result"
+}
+
+# need_debian_packages NAME...
+need_debian_packages() {
+  local package missing=()
+  for package in "$@"; do
+    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null ||
+    die "missing: ${missing[*]}. Only Debian and its relatives are supported, and there is no apt-get here"
+  say "installing Debian packages: ${missing[*]}"
+  apt-get -qq update || die "the lists of Debian packages could not be refreshed; apt-get says why above"
+  DEBIAN_FRONTEND=noninteractive quietly without_services apt-get -qq install -y --no-install-recommends \
+    -o Dpkg::Use-Pty=0 "${missing[@]}" || die "Debian packages could not be installed; apt-get says why above"
+}
+
+# Dependencies exactly as package-lock.json says. Among them is the Node that runs everything here;
+# the machine's own only starts npm.
+need_npm_packages() {
+  if [ -x "$NODE" ] && [ ! package-lock.json -nt node_modules/.package-lock.json ]; then return; fi
+  command -v npm >/dev/null ||
+    die "npm is missing: install Node.js and npm first, for example with: apt-get install nodejs npm"
+  say "installing npm packages"
+  npm ci --no-audit --no-fund --loglevel=error || die "npm packages could not be installed; npm says why above"
+  [ -x "$NODE" ] ||
+    die "npm left out $NODE, because it does not run packages' install scripts here: npm config set ignore-scripts false"
+}
+
+bundles_are_fresh() {
+  [ -x "$NODE" ] && [ -f dist/swarmd.mjs ] && [ -z "$(find packages/*/src packages/*/package.json proto \
+    scripts/build.ts package-lock.json -newer dist/swarmd.mjs -print -quit)" ]
+}
+
+# dist/, made anew when a source is newer.
+need_bundles() {
+  if bundles_are_fresh; then return; fi
+  need_npm_packages
+  say "building swarmd and swarmctl"
+  "$NODE" scripts/build.ts >/dev/null || die "the build failed"
+}
