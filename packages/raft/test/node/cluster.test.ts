@@ -1,7 +1,7 @@
 import { errorCode } from '@swarmd/base';
 import { afterEach, expect, test } from 'vitest';
 
-import { deadline, TestCluster, until, type TestMember } from './cluster.ts';
+import { deadline, TestCluster, until, type TestMember, TEST_MS } from './cluster.ts';
 
 let cluster: TestCluster | undefined;
 
@@ -25,31 +25,35 @@ async function insist(text: string): Promise<number> {
   }
 }
 
-test('three members: replicate, read everywhere, restart a follower', async () => {
-  cluster = await TestCluster.of(3);
-  const leader = await cluster.untilLeader();
-  await Promise.all(
-    Array.from({ length: 200 }, (_, i) => leader.raft.propose(bytes(`item ${i}`), deadline())),
-  );
-  for (const member of cluster.running()) {
-    await member.raft.readBarrier(deadline());
-    expect(member.machine.items).toHaveLength(200);
-  }
-  const follower = cluster.running().find((member) => member !== leader) as TestMember;
-  await cluster.stop(follower.name);
-  await leader.raft.propose(bytes('while away'), deadline());
-  await cluster.restart(follower.name);
-  await cluster.untilEqual();
-  expect(cluster.member(follower.name).machine.items).toHaveLength(201);
-  expect(
-    cluster
-      .leader()
-      .raft.status()
-      .members.map((m) => m.role),
-  ).toEqual(Array.from({ length: 3 }, () => 'voter'));
-});
+test(
+  'three members: replicate, read everywhere, restart a follower',
+  { timeout: TEST_MS },
+  async () => {
+    cluster = await TestCluster.of(3);
+    const leader = await cluster.untilLeader();
+    await Promise.all(
+      Array.from({ length: 200 }, (_, i) => leader.raft.propose(bytes(`item ${i}`), deadline())),
+    );
+    for (const member of cluster.running()) {
+      await member.raft.readBarrier(deadline());
+      expect(member.machine.items).toHaveLength(200);
+    }
+    const follower = cluster.running().find((member) => member !== leader) as TestMember;
+    await cluster.stop(follower.name);
+    await leader.raft.propose(bytes('while away'), deadline());
+    await cluster.restart(follower.name);
+    await cluster.untilEqual();
+    expect(cluster.member(follower.name).machine.items).toHaveLength(201);
+    expect(
+      cluster
+        .leader()
+        .raft.status()
+        .members.map((m) => m.role),
+    ).toEqual(Array.from({ length: 3 }, () => 'voter'));
+  },
+);
 
-test('a follower refuses to propose and says who leads', async () => {
+test('a follower refuses to propose and says who leads', { timeout: TEST_MS }, async () => {
   cluster = await TestCluster.of(2);
   const leader = await cluster.untilLeader();
   const follower = cluster.running().find((member) => member !== leader) as TestMember;
@@ -60,16 +64,20 @@ test('a follower refuses to propose and says who leads', async () => {
   );
 });
 
-test('1: the leader stops, nothing acknowledged is lost and the others go on', async () => {
-  cluster = await TestCluster.of(3);
-  const acknowledged: string[] = [];
-  for (let i = 0; i < 50; i += 1) {
-    await insist(`item ${i}`);
-    acknowledged.push(`item ${i}`);
-    if (i === 25) await cluster.stop((await cluster.untilLeader()).name);
-  }
-  await cluster.untilEqual();
-  for (const member of cluster.running()) {
-    expect([...new Set(member.machine.items)]).toEqual(acknowledged);
-  }
-});
+test(
+  '1: the leader stops, nothing acknowledged is lost and the others go on',
+  { timeout: TEST_MS },
+  async () => {
+    cluster = await TestCluster.of(3);
+    const acknowledged: string[] = [];
+    for (let i = 0; i < 50; i += 1) {
+      await insist(`item ${i}`);
+      acknowledged.push(`item ${i}`);
+      if (i === 25) await cluster.stop((await cluster.untilLeader()).name);
+    }
+    await cluster.untilEqual();
+    for (const member of cluster.running()) {
+      expect([...new Set(member.machine.items)]).toEqual(acknowledged);
+    }
+  },
+);

@@ -14,7 +14,10 @@ import { consoleLogger } from './console-logger.ts';
 import { ListMachine } from './list-machine.ts';
 
 export const CLUSTER_ID = 'test-cluster';
-const WAIT_MS = 15_000;
+/** Of tests that start several members, each of which loads its code anew. */
+export const TEST_MS = 120_000;
+// Generous: the machine may be busy with other things.
+const WAIT_MS = 30_000;
 
 export interface TestMember {
   readonly name: string;

@@ -5,7 +5,7 @@ import { raftService } from '../../src/node/transport/proto.ts';
 import { connectToPeer } from '../../src/node/transport/raft-client.ts';
 import type { MembershipChange, Raft } from '../../src/node/types.ts';
 import { TestCa } from './certificates.ts';
-import { CLUSTER_ID, deadline, TestCluster, until } from './cluster.ts';
+import { CLUSTER_ID, deadline, TestCluster, until, TEST_MS } from './cluster.ts';
 
 let cluster: TestCluster | undefined;
 
@@ -34,87 +34,99 @@ async function refused(
   }
 }
 
-test('29/36/41: a learner far behind gets a snapshot, moves, is promoted, is removed for ever', async () => {
-  cluster = await TestCluster.of(1, { snapshotEvery: 30 });
-  await proposeMany(300, 'early');
-  await until('the log is compacted', () => cluster!.leader().raft.status().first > 1);
-  const learner = await cluster.joinAsLearner('m2');
-  await cluster.untilEqual();
-  expect(learner.machine.restoredAt).toBeGreaterThan(200);
-  expect(learner.raft.status()).toMatchObject({
-    role: 'learner',
-    members: [
-      { nodeId: 'm1', role: 'voter' },
-      { nodeId: 'm2', role: 'learner' },
-    ],
-  });
+test(
+  '29/36/41: a learner far behind gets a snapshot, moves, is promoted, is removed for ever',
+  { timeout: TEST_MS },
+  async () => {
+    cluster = await TestCluster.of(1, { snapshotEvery: 30 });
+    await proposeMany(300, 'early');
+    await until('the log is compacted', () => cluster!.leader().raft.status().first > 1);
+    const learner = await cluster.joinAsLearner('m2');
+    await cluster.untilEqual();
+    expect(learner.machine.restoredAt).toBeGreaterThan(200);
+    expect(learner.raft.status()).toMatchObject({
+      role: 'learner',
+      members: [
+        { nodeId: 'm1', role: 'voter' },
+        { nodeId: 'm2', role: 'learner' },
+      ],
+    });
 
-  const moved = { kind: 'set-address', raftId: learner.raftId, address: '127.0.0.1:1' } as const;
-  expect(await refused(moved)).toBe('done');
-  expect(cluster.leader().raft.status().members[1]).toMatchObject({ address: '127.0.0.1:1' });
-  const back = { ...moved, address: learner.options.advertise };
-  expect(await refused(back)).toBe('done');
-  await proposeMany(1, 'after the move');
-  await cluster.untilEqual();
+    const moved = { kind: 'set-address', raftId: learner.raftId, address: '127.0.0.1:1' } as const;
+    expect(await refused(moved)).toBe('done');
+    expect(cluster.leader().raft.status().members[1]).toMatchObject({ address: '127.0.0.1:1' });
+    const back = { ...moved, address: learner.options.advertise };
+    expect(await refused(back)).toBe('done');
+    await proposeMany(1, 'after the move');
+    await cluster.untilEqual();
 
-  expect(await refused({ kind: 'promote', raftId: learner.raftId })).toBe('done');
-  await until('the learner votes', () => learner.raft.status().role === 'follower');
-  expect(await refused({ kind: 'promote', raftId: 99 })).toMatch(/^not-found/u);
-  const again = { ...learner.raft.status().members[1]!, raftId: 77 };
-  expect(await refused({ kind: 'add-learner', member: again })).toMatch(/^already-exists/u);
+    expect(await refused({ kind: 'promote', raftId: learner.raftId })).toBe('done');
+    await until('the learner votes', () => learner.raft.status().role === 'follower');
+    expect(await refused({ kind: 'promote', raftId: 99 })).toMatch(/^not-found/u);
+    const again = { ...learner.raft.status().members[1]!, raftId: 77 };
+    expect(await refused({ kind: 'add-learner', member: again })).toMatch(/^already-exists/u);
 
-  expect(await refused({ kind: 'remove', raftId: learner.raftId })).toBe('done');
-  await expect(learner.raft.failed).rejects.toSatisfy((error) => /removed/u.test(String(error)));
-  await cluster.stop('m2');
-  expect(cluster.leader().raft.status().members).toHaveLength(1);
-  const { raftId, advertise: address } = learner.options;
-  const member = { raftId, address, nodeId: 'm2', role: 'learner' } as const;
-  expect(await refused({ kind: 'add-learner', member })).toMatch(/needs a new id/u);
-  const returned = await cluster.restart('m2');
-  await expect(returned.raft.failed).rejects.toSatisfy((error) => /removed/u.test(String(error)));
-});
+    expect(await refused({ kind: 'remove', raftId: learner.raftId })).toBe('done');
+    await expect(learner.raft.failed).rejects.toSatisfy((error) => /removed/u.test(String(error)));
+    await cluster.stop('m2');
+    expect(cluster.leader().raft.status().members).toHaveLength(1);
+    const { raftId, advertise: address } = learner.options;
+    const member = { raftId, address, nodeId: 'm2', role: 'learner' } as const;
+    expect(await refused({ kind: 'add-learner', member })).toMatch(/needs a new id/u);
+    const returned = await cluster.restart('m2');
+    await expect(returned.raft.failed).rejects.toSatisfy((error) => /removed/u.test(String(error)));
+  },
+);
 
-test('41/46: a follower that was away is caught up by snapshot while it runs', async () => {
-  cluster = await TestCluster.of(2, {
-    snapshotEvery: 20,
-    encryptionKey: new Uint8Array(32).fill(3),
-  });
-  const learner = await cluster.joinAsLearner('m3');
-  await proposeMany(30, 'together');
-  await cluster.untilEqual();
-  await cluster.stop(learner.name);
-  await proposeMany(200, 'alone');
-  const back = await cluster.restart(learner.name);
-  const startedAt = back.machine.restoredAt;
-  await proposeMany(30, 'again');
-  await cluster.untilEqual();
-  expect(back.machine.restoredAt).toBeGreaterThan(startedAt);
-  // Its own log is whole again.
-  await cluster.stop(learner.name);
-  await cluster.restart(learner.name);
-  await cluster.untilEqual();
-});
+test(
+  '41/46: a follower that was away is caught up by snapshot while it runs',
+  { timeout: TEST_MS },
+  async () => {
+    cluster = await TestCluster.of(2, {
+      snapshotEvery: 20,
+      encryptionKey: new Uint8Array(32).fill(3),
+    });
+    const learner = await cluster.joinAsLearner('m3');
+    await proposeMany(30, 'together');
+    await cluster.untilEqual();
+    await cluster.stop(learner.name);
+    await proposeMany(200, 'alone');
+    const back = await cluster.restart(learner.name);
+    const startedAt = back.machine.restoredAt;
+    await proposeMany(30, 'again');
+    await cluster.untilEqual();
+    expect(back.machine.restoredAt).toBeGreaterThan(startedAt);
+    // Its own log is whole again.
+    await cluster.stop(learner.name);
+    await cluster.restart(learner.name);
+    await cluster.untilEqual();
+  },
+);
 
-test('37/55: what would cost the quorum is refused; leadership moves on request', async () => {
-  cluster = await TestCluster.of(2);
-  const first = await cluster.untilLeader();
-  const second = cluster.running().find((member) => member !== first)!;
-  await first.raft.transferLeadership(second.raftId, deadline());
-  expect(first.raft.status().leader).toBe(second.raftId);
-  await until('the other leads', () => cluster!.leader() === second);
-  await expect(second.raft.transferLeadership(second.raftId, deadline())).rejects.toThrow(
-    /cannot take over/u,
-  );
-  await cluster.stop(first.name);
-  await until('the leader has noticed', () =>
-    second.raft.status().progress.every((p) => p.raftId !== first.raftId || !p.recentlyActive),
-  );
-  // It may have stepped down meanwhile, for want of a quorum.
-  const removal = await refused({ kind: 'remove', raftId: second.raftId }, second.raft);
-  expect(removal).toMatch(/^(failed-precondition: without Raft member|unavailable)/u);
-});
+test(
+  '37/55: what would cost the quorum is refused; leadership moves on request',
+  { timeout: TEST_MS },
+  async () => {
+    cluster = await TestCluster.of(2);
+    const first = await cluster.untilLeader();
+    const second = cluster.running().find((member) => member !== first)!;
+    await first.raft.transferLeadership(second.raftId, deadline());
+    expect(first.raft.status().leader).toBe(second.raftId);
+    await until('the other leads', () => cluster!.leader() === second);
+    await expect(second.raft.transferLeadership(second.raftId, deadline())).rejects.toThrow(
+      /cannot take over/u,
+    );
+    await cluster.stop(first.name);
+    await until('the leader has noticed', () =>
+      second.raft.status().progress.every((p) => p.raftId !== first.raftId || !p.recentlyActive),
+    );
+    // It may have stepped down meanwhile, for want of a quorum.
+    const removal = await refused({ kind: 'remove', raftId: second.raftId }, second.raft);
+    expect(removal).toMatch(/^(failed-precondition: without Raft member|unavailable)/u);
+  },
+);
 
-test('only managers of this cluster may speak', async () => {
+test('only managers of this cluster may speak', { timeout: TEST_MS }, async () => {
   cluster = await TestCluster.of(1);
   const target = cluster.leader();
   const service = raftService(undefined);
