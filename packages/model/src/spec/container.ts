@@ -3,6 +3,15 @@ import { z } from 'zod';
 
 import { labels, durationMs, objectName } from './common.ts';
 
+/** The grammar of image references, as registries and Docker's clients understand it. */
+const IMAGE_REFERENCE = (() => {
+  const registry = String.raw`(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::\d+)?/`;
+  const component = String.raw`[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*`;
+  const tag = String.raw`:\w[\w.-]{0,127}`;
+  const digest = String.raw`@[a-z0-9]+:[0-9a-f]{32,}`;
+  return new RegExp(`^(?:${registry})?${component}(?:/${component})*(?:${tag})?(?:${digest})?$`);
+})();
+
 const absolutePath = z.string().regex(/^\//, 'must be an absolute path');
 
 export const mountSpec = z.strictObject({
@@ -43,7 +52,13 @@ export type HealthcheckSpec = z.infer<typeof healthcheckSpec>;
 
 export const containerSpec = z.strictObject({
   /** Reference: [registry/]repository[:tag][@digest]. */
-  image: z.string().min(1, 'an image is required'),
+  image: z
+    .string()
+    .min(1, 'an image is required')
+    .regex(
+      IMAGE_REFERENCE,
+      'is no image reference: write [registry/]repository[:tag][@digest], with a lower-case repository',
+    ),
   labels,
   /** Replaces the image's entrypoint when not empty. */
   command: z.array(z.string()).default([]),
