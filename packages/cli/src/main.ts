@@ -54,7 +54,7 @@ async function main(argv: readonly string[]): Promise<number> {
         return connections.use(openCluster(requireManager(info)));
       })()),
   };
-  return runProgram(context, argv);
+  return await runProgram(context, argv); // Connections close after it.
 }
 
 process.exitCode = await main(process.argv.slice(2));
