@@ -8,7 +8,7 @@ import { silentLogger, withDeadline, type Logger } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 
 import { startRaft } from '../../src/node/start-raft.ts';
-import type { Raft, RaftOptions, RaftStatus } from '../../src/node/types.ts';
+import type { Raft, RaftOptions } from '../../src/node/types.ts';
 import { TestCa } from './certificates.ts';
 import { consoleLogger } from './console-logger.ts';
 import { ListMachine } from './list-machine.ts';
@@ -187,10 +187,6 @@ export async function until<T>(what: string, condition: () => T | undefined | fa
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   });
-}
-
-export function statusOf(member: TestMember): RaftStatus {
-  return member.raft.status();
 }
 
 export async function freePort(): Promise<number> {
