@@ -1,6 +1,6 @@
 /** What every part of the control API works with: linearizable reads and writes on the leader. */
 import type { Call, Control } from '@swarmd/api';
-import type { Clock, Ids } from '@swarmd/base';
+import { errorCode, type Clock, type ErrorCode, type Ids } from '@swarmd/base';
 import type { Meta, NodeId, ObjectOf, TableName } from '@swarmd/model';
 import type { Raft } from '@swarmd/raft';
 import type { ReadView, Store, Transaction } from '@swarmd/store';
@@ -16,6 +16,14 @@ export interface ControlOptions {
   readonly clock: Clock;
   readonly ids: Ids;
 }
+
+const VERDICTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'already-exists',
+  'failed-precondition',
+  'invalid-argument',
+  'not-found',
+  'out-of-date',
+]);
 
 type Forward<R> = (leader: Control, call: Call) => Promise<R>;
 
@@ -52,9 +60,22 @@ export class ControlContext {
     forward: Forward<R>,
   ): Promise<R> {
     return this.#options.route.run<R>(call, {
-      here: (_duties, signal) => work(signal),
+      here: (_duties, signal) => this.#confirmed(call, () => work(signal)),
       there: (manager, forwarded) => forward(manager.control, forwarded),
     });
+  }
+
+  /**
+   * A refusal is a verdict on the state, which a leader that was replaced without noticing must not
+   * give: before it is told, the quorum confirms that the state was current.
+   */
+  async #confirmed<R>(call: Call, work: () => Promise<R>): Promise<R> {
+    try {
+      return await work();
+    } catch (error) {
+      if (VERDICTS.has(errorCode(error))) await this.#options.route.readBarrier(call);
+      throw error;
+    }
   }
 
   /** One transaction of such work. */

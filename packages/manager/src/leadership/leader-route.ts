@@ -14,6 +14,8 @@ import { Wakeup } from '../wakeup.ts';
 import type { Duties } from './duties.ts';
 import type { Leadership, Reign } from './leadership.ts';
 
+const NO_LEADER = 'the cluster has no leader now';
+
 export interface LeaderRouteOptions {
   readonly raft: Raft;
   readonly leadership: Leadership<Duties>;
@@ -157,9 +159,10 @@ function notLeading(): SwarmError {
 }
 
 function noLeader(cause: unknown): SwarmError {
+  if (cause instanceof SwarmError && cause.message.startsWith(NO_LEADER)) return cause;
   return new SwarmError(
     'unavailable',
-    `the cluster has no leader now (${errorMessage(cause)}); a majority of the managers must run ` +
+    `${NO_LEADER} (${errorMessage(cause)}); a majority of the managers must run ` +
       `and reach each other; nothing was changed, try again`,
     { cause },
   );
