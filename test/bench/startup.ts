@@ -132,8 +132,9 @@ export async function benchStartup(options: StartupOptions): Promise<Map<string,
     await lab.up();
     const bench = new Bench(lab);
     using _marks = bench.marks;
-    await warmUp(bench);
+    await pause(5000); // young and settled, as an idle host is
     idleMemory(bench);
+    await warmUp(bench);
     medians.set('create', await createOne(bench, options.runs));
     medians.set('scale', await scaleUp(bench, options.slowRuns));
     medians.set('replace', await replaceKilled(bench, options.runs));
@@ -162,11 +163,17 @@ function idleMemory(bench: Bench): void {
   ] as const) {
     const found = hosts.map((host) => memoryOf(bench.lab.host(host), swarmd));
     emit({
-      metric: `idle_${role}_rss`,
+      metric: `idle_${role}_resident`,
       unit: 'MiB',
-      values: found.map((memory) => memory.rss),
+      values: found.map((memory) => memory.resident),
       target,
       processes: found[0]?.processes,
+      note: 'private memory of all processes, and the file pages they share once',
+    });
+    emit({
+      metric: `idle_${role}_rss_sum`,
+      unit: 'MiB',
+      values: found.map((memory) => memory.rss),
     });
     emit({ metric: `idle_${role}_pss`, unit: 'MiB', values: found.map((memory) => memory.pss) });
   }

@@ -29,5 +29,12 @@ mount --bind "$downloads" "$root/var/cache/apt/archives"
 cp "$(readlink -f /etc/resolv.conf)" "$root/etc/resolv.conf"
 apt-config dump | grep -E '^Acquire::.*Proxy' > "$root/etc/apt/apt.conf.d/01proxy" || true
 
+# Not chroot, which a program that enters the mount namespace would leave behind.
+mkdir "$root/outside"
+cd "$root"
+pivot_root . outside
+umount -l /outside
+rmdir /outside
+
 echo ready
-exec chroot "$root" sleep infinity
+exec sleep infinity
