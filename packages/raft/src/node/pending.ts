@@ -76,28 +76,33 @@ export class PendingProposals {
 /** Transfers: done once somebody else leads, failed once their time is up. */
 export class PendingTransfers {
   readonly #ports: PendingPorts;
-  readonly #since = new Map<number, number>();
+  readonly #waiting = new Map<number, { readonly to: number; readonly since: number }>();
 
   constructor(ports: PendingPorts) {
     this.#ports = ports;
   }
 
-  add(id: number): void {
-    this.#since.set(id, this.#ports.clock.monotonic());
+  add(id: number, to: number): void {
+    this.#waiting.set(id, { to, since: this.#ports.clock.monotonic() });
+  }
+
+  /** Whom leadership should go to, while somebody waits for that. */
+  get target(): number | undefined {
+    return [...this.#waiting.values()].at(-1)?.to;
   }
 
   leaderIs(leader: number, self: number): void {
     if (leader === 0 || leader === self) return;
-    for (const id of this.#since.keys()) this.#ports.done(id);
-    this.#since.clear();
+    for (const id of this.#waiting.keys()) this.#ports.done(id);
+    this.#waiting.clear();
   }
 
   /** With every tick. */
   expire(): void {
     const now = this.#ports.clock.monotonic();
-    for (const [id, since] of this.#since) {
+    for (const [id, { since }] of this.#waiting) {
       if (now - since < CHANGE_DEADLINE_MS) continue;
-      this.#since.delete(id);
+      this.#waiting.delete(id);
       this.#ports.refuse(id, {
         code: 'deadline-exceeded',
         message: 'leadership was not taken over; the target may be behind or down',

@@ -109,6 +109,18 @@ export class Requests {
   tick(): void {
     this.#reads.retry();
     this.#transfers.expire();
+    this.#transferAgain();
+  }
+
+  /**
+   * The core gives a transfer up after an election timeout, for instance because the target had not
+   * applied its own promotion yet. The caller's deadline is longer than that.
+   */
+  #transferAgain(): void {
+    const to = this.#transfers.target;
+    if (to === undefined) return;
+    const { role, transferTarget } = this.#ports.status();
+    if (role === 'leader' && transferTarget === 0) this.#ports.step({ kind: 'transfer', to });
   }
 
   #change(id: number, change: MembershipChange): void {
@@ -145,7 +157,7 @@ export class Requests {
       this.#refuse(id, { code: 'failed-precondition', message });
       return;
     }
-    this.#transfers.add(coreId(id));
+    this.#transfers.add(coreId(id), to);
     this.#ports.step({ kind: 'transfer', to });
   }
 
