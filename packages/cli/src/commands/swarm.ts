@@ -8,7 +8,6 @@ import { oneOf } from '../flags.ts';
 import { json, parseFormat, table, type Format } from '../output.ts';
 
 const CLUSTER_PORT = 4242;
-const LISTEN_DEFAULT = `0.0.0.0:${CLUSTER_PORT}`;
 
 export function addSwarmCommands(program: Command, context: Context): void {
   program
@@ -33,12 +32,15 @@ function addInit(group: Command, context: Context): void {
     .command('init')
     .description('make a new cluster with this machine as its first manager')
     .option('--advertise-addr <address>', 'address other machines reach this one at')
-    .option('--listen-addr <host:port>', 'where to listen', LISTEN_DEFAULT)
-    .action(async (flags: { advertiseAddr?: string; listenAddr: string }) => {
+    .option(
+      '--listen-addr <host:port>',
+      'where to listen (default: as swarmd was started, 0.0.0.0:4242)',
+    )
+    .action(async (flags: { advertiseAddr?: string; listenAddr?: string }) => {
       const info = await context.daemon().local.init(
         {
           advertiseAddress: flags.advertiseAddr ?? '',
-          listenAddress: flags.listenAddr,
+          listenAddress: flags.listenAddr ?? '',
           spec: {},
           forceNewCluster: false,
         },
@@ -59,18 +61,21 @@ function addJoin(group: Command, context: Context): void {
     .argument('<manager...>', 'host:port of a manager')
     .requiredOption('--token <token>', 'what "swarmctl swarm join-token" printed on a manager')
     .option('--advertise-addr <address>', 'address other machines reach this one at')
-    .option('--listen-addr <host:port>', 'where to listen', LISTEN_DEFAULT)
+    .option(
+      '--listen-addr <host:port>',
+      'where to listen (default: as swarmd was started, 0.0.0.0:4242)',
+    )
     .action(
       async (
         remotes: string[],
-        flags: { token: string; advertiseAddr?: string; listenAddr: string },
+        flags: { token: string; advertiseAddr?: string; listenAddr?: string },
       ) => {
         const info = await context.daemon().local.join(
           {
             token: flags.token,
             remotes,
             advertiseAddress: flags.advertiseAddr ?? '',
-            listenAddress: flags.listenAddr,
+            listenAddress: flags.listenAddr ?? '',
           },
           context.call,
         );
