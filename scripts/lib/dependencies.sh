@@ -45,16 +45,19 @@ need_debian_packages() {
     -o Dpkg::Use-Pty=0 "${missing[@]}" || die "Debian packages could not be installed; apt-get says why above"
 }
 
-# Dependencies exactly as package-lock.json says. Among them is the Node that runs everything here;
-# the machine's own only starts npm.
+# The versions of package-lock.json. Among them is the Node that runs everything here; the machine's own
+# only starts npm. Not `npm ci`: it refuses a lock file that lacks packages for foreign platforms, as npm
+# writes it where the registry does not have them all.
 need_npm_packages() {
   if [ -x "$NODE" ] && [ ! package-lock.json -nt node_modules/.package-lock.json ]; then return; fi
   command -v npm >/dev/null ||
     die "npm is missing: install Node.js and npm first, for example with: apt-get install nodejs npm"
   say "installing npm packages"
-  npm ci --no-audit --no-fund --loglevel=error || die "npm packages could not be installed; npm says why above"
+  npm install --no-save --no-audit --no-fund --no-progress --loglevel=error >&2 ||
+    die "npm packages could not be installed; npm says why above"
   [ -x "$NODE" ] ||
-    die "npm left out $NODE, because it does not run packages' install scripts here: npm config set ignore-scripts false"
+    die "npm left out $NODE: it must be allowed to run packages' install scripts (npm config set ignore-scripts false)"
+  touch node_modules/.package-lock.json
 }
 
 bundles_are_fresh() {
