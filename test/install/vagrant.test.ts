@@ -100,7 +100,8 @@ describe('the files', () => {
   it.each(readdirSync(FOLDER).filter((file) => file.endsWith('.sh')))(
     '%s is a script that bash can read',
     async (file) => {
-      await run('bash', ['-n', join(FOLDER, file)]);
+      const { stderr } = await run('bash', ['-n', join(FOLDER, file)]);
+      expect(stderr).toBe('');
     },
   );
 
