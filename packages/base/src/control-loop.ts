@@ -31,6 +31,8 @@ interface KeyState {
   backoff: Backoff | undefined;
   timer: Timer | undefined;
   timerAt: number;
+  /** Set while nobody asks for the key: when its debounce window can no longer matter. */
+  expiry: Timer | undefined;
   lastRunAt: number;
 }
 
@@ -47,6 +49,7 @@ export class ControlLoop implements AsyncDisposable {
   readonly #controller = new AbortController();
   #running = 0;
   #idle: (() => void) | undefined;
+  #disposed: Promise<void> | undefined;
 
   constructor(
     options: ControlLoopOptions,
@@ -81,9 +84,18 @@ export class ControlLoop implements AsyncDisposable {
     return this.#states.size;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Aborts what runs and waits for it; what waits for its turn or a timer is forgotten. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#dispose();
+    return this.#disposed;
+  }
+
+  async #dispose(): Promise<void> {
     this.#controller.abort();
-    for (const state of this.#states.values()) state.timer?.cancel();
+    for (const state of this.#states.values()) {
+      state.timer?.cancel();
+      state.expiry?.cancel();
+    }
     this.#ready.length = 0;
     if (this.#running > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     this.#states.clear();
@@ -99,6 +111,7 @@ export class ControlLoop implements AsyncDisposable {
         backoff: undefined,
         timer: undefined,
         timerAt: 0,
+        expiry: undefined,
         lastRunAt: Number.NEGATIVE_INFINITY,
       };
       this.#states.set(key, state);
@@ -110,6 +123,7 @@ export class ControlLoop implements AsyncDisposable {
     const at = this.#options.clock.monotonic() + delayMs;
     if (state.queued || (state.timer !== undefined && state.timerAt <= at)) return;
     state.timer?.cancel();
+    state.expiry?.cancel();
     state.timerAt = at;
     state.timer = this.#options.clock.after(delayMs, () => {
       state.timer = undefined;
@@ -123,6 +137,7 @@ export class ControlLoop implements AsyncDisposable {
     state.queued = true;
     state.timer?.cancel();
     state.timer = undefined;
+    state.expiry?.cancel();
     this.#ready.push(key);
     queueMicrotask(() => this.#pump());
   }
@@ -181,17 +196,12 @@ export class ControlLoop implements AsyncDisposable {
 
   /** A key nobody waits for is dropped once its debounce window can no longer matter. */
   #forget(key: string, state: KeyState): void {
-    if ((this.#options.debounceMs ?? 0) === 0) {
-      this.#states.delete(key);
-      return;
+    const debounceMs = this.#options.debounceMs ?? 0;
+    if (debounceMs === 0) this.#states.delete(key);
+    else {
+      state.expiry = this.#options.clock.after(debounceMs, () => this.#states.delete(key), {
+        unref: true,
+      });
     }
-    const timer = this.#options.clock.after(
-      this.#options.debounceMs ?? 0,
-      () => {
-        if (state.timer === timer) state.timer = undefined;
-        if (!state.queued && !state.running && state.timer === undefined) this.#states.delete(key);
-      },
-      { unref: true },
-    );
   }
 }

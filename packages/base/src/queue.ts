@@ -1,4 +1,5 @@
 /** A bounded first-in first-out queue between one producer side and one consumer. */
+import { assert } from './errors.ts';
 import { abortReason } from './wait.ts';
 
 export class BoundedQueue<T> {
@@ -34,6 +35,7 @@ export class BoundedQueue<T> {
       if (signal.aborted) throw abortReason(signal);
       const item = this.#items.shift();
       if (item !== undefined || this.#closed) return item;
+      assert(this.#wake === undefined, 'a BoundedQueue has one consumer');
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           signal.removeEventListener('abort', wake);

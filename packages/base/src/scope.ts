@@ -24,7 +24,8 @@ export class Scope implements AsyncDisposable {
   /** Runs `fn` in the background; its failure goes to the scope's owner, never unnoticed. */
   spawn(name: string, fn: (signal: AbortSignal) => Promise<void>): void {
     if (this.signal.aborted) return;
-    const work = fn(this.signal)
+    // The wrapper turns a synchronous throw into a rejection too.
+    const work = (async () => fn(this.signal))()
       .catch((error: unknown) => {
         if (!this.signal.aborted) this.#onFailure(name, error);
       })

@@ -41,7 +41,7 @@ export class ManualClock implements Clock {
       this.#now = next.at;
       next.fn();
     }
-    this.#now = end;
+    this.#now = Math.max(this.#now, end); // A timer may itself have advanced the clock.
   }
 
   /** Milliseconds until the next timer, or undefined when none is set. */

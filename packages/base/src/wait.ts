@@ -31,18 +31,19 @@ export function abortReason(signal: AbortSignal): Error {
 
 /**
  * Runs `fn` with a signal that aborts after `timeoutMs` or with `signal`.
- * @throws SwarmError `deadline-exceeded` naming `what` when the time is up.
+ * It does not wait for an `fn` that ignores its signal.
+ * @throws SwarmError `deadline-exceeded` naming `what` when the time is up; the signal's reason.
  */
 export async function withDeadline<T>(
   options: { clock: Clock; timeoutMs: number; what: string; signal?: AbortSignal },
   fn: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const { clock, timeoutMs, what, signal } = options;
+  if (signal?.aborted === true) throw abortReason(signal);
   const controller = new AbortController();
   const onAbort = (): void =>
     controller.abort(signal === undefined ? undefined : abortReason(signal));
-  if (signal?.aborted === true) onAbort();
-  else signal?.addEventListener('abort', onAbort, { once: true });
+  signal?.addEventListener('abort', onAbort, { once: true });
   const timer = clock.after(timeoutMs, () =>
     controller.abort(
       new SwarmError('deadline-exceeded', `${what} took longer than ${timeoutMs} ms`),
@@ -50,14 +51,12 @@ export async function withDeadline<T>(
   );
   const aborted = new Promise<never>((_, reject) => {
     const fail = (): void => reject(abortReason(controller.signal));
-    if (controller.signal.aborted) fail();
-    else controller.signal.addEventListener('abort', fail, { once: true });
+    controller.signal.addEventListener('abort', fail, { once: true });
   });
   try {
     return await Promise.race([fn(controller.signal), aborted]);
   } finally {
     timer.cancel();
     signal?.removeEventListener('abort', onAbort);
-    aborted.catch(() => undefined);
   }
 }

@@ -3,8 +3,10 @@
  * may have a signal, so that a hung program cannot hang its caller.
  */
 import { spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 
 import { SwarmError } from '../errors.ts';
+import { abortReason } from '../wait.ts';
 
 export interface RunOptions {
   /** Written to standard input, which is then closed. */
@@ -27,46 +29,89 @@ export interface RunResult {
 const RUN_TIMEOUT_MS = 30_000;
 /** More output than any of our commands prints; the rest is dropped. */
 const OUTPUT_MAX_CHARS = 4 * 1024 * 1024;
+/** A killed program is waited for so long; one that hangs in the kernel may never end. */
+const KILL_GRACE_MS = 1_000;
 
-/** @throws SwarmError `internal` with the command line and what it said, when it fails. */
+/**
+ * @throws SwarmError `internal` with the command line and what it said when it fails,
+ * `deadline-exceeded` when it was killed for taking too long; the signal's reason.
+ */
 export function run(
   command: string,
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
+  const { input, env, cwd, signal, timeoutMs = RUN_TIMEOUT_MS, okCodes = [0] } = options;
   return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) throw abortReason(signal);
     const line = `${command} ${args.join(' ')}`.slice(0, 400);
-    const child = spawn(command, args, {
-      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-      env: options.env,
-      cwd: options.cwd,
-      signal: options.signal,
-      timeout: options.timeoutMs ?? RUN_TIMEOUT_MS,
-      killSignal: 'SIGKILL',
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout?.on('data', (data: Buffer) => {
-      if (stdout.length < OUTPUT_MAX_CHARS) stdout += data.toString();
-    });
-    child.stderr?.on('data', (data: Buffer) => {
-      if (stderr.length < OUTPUT_MAX_CHARS) stderr += data.toString();
-    });
+    const stdin = input === undefined ? 'ignore' : 'pipe';
+    const child = spawn(command, args, { stdio: [stdin, 'pipe', 'pipe'], env, cwd });
+    const stdout = collect(child.stdout);
+    const stderr = collect(child.stderr);
+    const watch = killOnTime({ child, signal, timeoutMs, line }, reject);
     // A program that exits without reading its input makes the pipe fail; its exit code says why.
     child.stdin?.on('error', () => undefined);
-    child.on('error', (cause) =>
-      reject(new SwarmError('internal', `${line}: ${cause.message}`, { cause })),
-    );
-    child.on('close', (code, signal) => {
-      if (code !== null && (options.okCodes ?? [0]).includes(code)) {
-        resolve({ code, stdout, stderr });
+    child.stdin?.end(input);
+    child.on('error', (cause) => {
+      watch[Symbol.dispose]();
+      reject(new SwarmError('internal', `${line}: ${cause.message}`, { cause }));
+    });
+    child.on('close', (code, killedBy) => {
+      watch[Symbol.dispose]();
+      if (code !== null && okCodes.includes(code)) {
+        resolve({ code, stdout: stdout(), stderr: stderr() });
         return;
       }
-      const how = code === null ? `killed by ${signal ?? 'a signal'}` : `exit code ${code}`;
-      reject(
-        new SwarmError('internal', `${line}: ${how}: ${(stderr || stdout).trim().slice(0, 2000)}`),
-      );
+      const how = code === null ? `killed by ${killedBy ?? 'a signal'}` : `exit code ${code}`;
+      const said = (stderr() || stdout()).trim().slice(0, 2000);
+      reject(new SwarmError('internal', `${line}: ${how}: ${said}`));
     });
-    if (options.input !== undefined) child.stdin?.end(options.input);
   });
+}
+
+/** Gathers what a stream says, up to the bound; the rest is read and dropped. */
+function collect(stream: Readable | null): () => string {
+  let text = '';
+  stream?.setEncoding('utf8').on('data', (data: string) => {
+    if (text.length < OUTPUT_MAX_CHARS) text += data.slice(0, OUTPUT_MAX_CHARS - text.length);
+  });
+  return () => text;
+}
+
+/** Kills the program when its time is up or the signal aborts, and tells why once it is dead. */
+function killOnTime(
+  watched: {
+    child: ReturnType<typeof spawn>;
+    signal: AbortSignal | undefined;
+    timeoutMs: number;
+    line: string;
+  },
+  onKilled: (why: Error) => void,
+): Disposable {
+  const { child, signal, timeoutMs, line } = watched;
+  const kill = (why: Error): void => {
+    stopWatching();
+    const tell = (): void => {
+      clearTimeout(grace);
+      onKilled(why);
+      // Its own children may hold the pipes for as long as they live.
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    };
+    const grace = setTimeout(tell, KILL_GRACE_MS);
+    child.once('exit', tell);
+    child.kill('SIGKILL');
+  };
+  const onAbort = (): void => kill(signal === undefined ? new Error(line) : abortReason(signal));
+  const timer = setTimeout(() => {
+    const message = `${line}: not done after ${timeoutMs} ms, killed`;
+    kill(new SwarmError('deadline-exceeded', message));
+  }, timeoutMs);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const stopWatching = (): void => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  };
+  return { [Symbol.dispose]: stopWatching };
 }
