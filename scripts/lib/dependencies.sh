@@ -45,18 +45,30 @@ need_debian_packages() {
     -o Dpkg::Use-Pty=0 "${missing[@]}" || die "Debian packages could not be installed; apt-get says why above"
 }
 
+# Not `npm ci`: it refuses a lock file that lacks packages for foreign platforms, as npm writes it where
+# the registry does not have them all.
+run_npm_install() {
+  quietly npm install --no-save --no-audit --no-fund --no-progress --loglevel=error ||
+    die "npm packages could not be installed; npm says why above"
+}
+
 # The versions of package-lock.json. Among them is the Node that runs everything here; the machine's own
-# only starts npm. Not `npm ci`: it refuses a lock file that lacks packages for foreign platforms, as npm
-# writes it where the registry does not have them all.
+# only starts npm.
 need_npm_packages() {
   if [ -x "$NODE" ] && [ ! package-lock.json -nt node_modules/.package-lock.json ]; then return; fi
   command -v npm >/dev/null ||
     die "npm is missing: install Node.js and npm first, for example with: apt-get install nodejs npm"
   say "installing npm packages"
-  npm install --no-save --no-audit --no-fund --no-progress --loglevel=error >&2 ||
-    die "npm packages could not be installed; npm says why above"
+  run_npm_install
   [ -x "$NODE" ] ||
     die "npm left out $NODE: it must be allowed to run packages' install scripts (npm config set ignore-scripts false)"
+  # npm silently leaves out optional packages, such as our tools' native parts, that are not for the Node
+  # it runs on. So where that is another than ours it runs again, on ours; Debian keeps npm's own
+  # dependencies where only Debian's Node looks.
+  touch -d @0 node_modules/.package-lock.json # Not done yet, should this be interrupted.
+  if [ "$(node --version | cut -d. -f1)" != "$("$NODE" --version | cut -d. -f1)" ]; then
+    PATH=$PWD/$(dirname "$NODE"):$PATH NODE_PATH=/usr/share/nodejs NODE_NO_WARNINGS=1 run_npm_install
+  fi
   touch node_modules/.package-lock.json
 }
 
