@@ -48,8 +48,11 @@ need_debian_packages() {
 # Not `npm ci`: it refuses a lock file that lacks packages for foreign platforms, as npm writes it where
 # the registry does not have them all.
 run_npm_install() {
-  quietly npm install --no-save --no-audit --no-fund --no-progress --loglevel=error ||
-    die "npm packages could not be installed; npm says why above"
+  local install=(npm install --no-save --no-audit --no-fund --no-progress --loglevel=error)
+  "${install[@]}" >/dev/null 2>&1 </dev/null && return
+  # What an interrupted run left half-made can be in npm's way: once more, from nothing.
+  rm -rf node_modules
+  quietly "${install[@]}" || die "npm packages could not be installed; npm says why above"
 }
 
 # The versions of package-lock.json. Among them is the Node that runs everything here; the machine's own
