@@ -1,0 +1,193 @@
+import { describe, expect, it } from 'vitest';
+
+import { judge } from '../src/index.ts';
+import { service, task, type ServiceWords } from './support/objects.ts';
+
+/** `down`: nodes that are down. `expected`: "RUNNING/WANTED VERDICT", then each slot "state [!error]". */
+interface Case {
+  readonly what: string;
+  readonly service?: ServiceWords;
+  readonly tasks: readonly string[];
+  readonly down?: readonly string[];
+  readonly expected: readonly [string, ...string[]];
+}
+
+const scaling: Case[] = [
+  { what: 'no task yet', tasks: [], expected: ['0/1 waiting', 'new'] },
+  {
+    what: 'all slots run',
+    service: { replicas: 2 },
+    tasks: ['1 running', '2 running'],
+    expected: ['2/2 converged', 'running', 'running'],
+  },
+  {
+    what: 'one slot is on its way',
+    service: { replicas: 2 },
+    tasks: ['1 running', '2 preparing'],
+    expected: ['1/2 waiting', 'running', 'preparing'],
+  },
+  {
+    what: 'scaled up: tasks of the older spec are as wanted',
+    service: { replicas: 3 },
+    tasks: ['1 running same', '2 running same', '3 starting'],
+    expected: ['2/3 waiting', 'running', 'running', 'starting'],
+  },
+  {
+    what: 'scaled down: the removed slot still runs',
+    tasks: ['1 running same', '2 running same remove'],
+    expected: ['1/1 waiting', 'running'],
+  },
+  {
+    what: 'scaled down: the removed slot has ended',
+    tasks: ['1 running same', '2 shutdown same remove'],
+    expected: ['1/1 converged', 'running'],
+  },
+  {
+    what: 'scaled down: a task of the removed slot that never had a node',
+    tasks: ['1 running same', '2 pending same remove @'],
+    expected: ['1/1 converged', 'running'],
+  },
+  {
+    what: 'scaled to nothing',
+    service: { replicas: 0 },
+    tasks: ['1 running same remove'],
+    expected: ['0/0 waiting'],
+  },
+  {
+    what: 'scaled to nothing, done',
+    service: { replicas: 0 },
+    tasks: ['1 shutdown same remove'],
+    expected: ['0/0 converged'],
+  },
+];
+
+const updates: Case[] = [
+  {
+    what: 'the old task still runs before the new one is made',
+    tasks: ['1 running old'],
+    expected: ['0/1 waiting', 'new'],
+  },
+  {
+    what: 'the new task runs and the old one has not ended',
+    tasks: ['1 running old shutdown', '1 running'],
+    expected: ['1/1 waiting', 'running'],
+  },
+  {
+    what: 'the old task has ended',
+    tasks: ['1 shutdown old shutdown', '1 running'],
+    expected: ['1/1 converged', 'running'],
+  },
+  {
+    what: 'all run, and the update still watches',
+    service: { update: 'updating' },
+    tasks: ['1 running'],
+    expected: ['1/1 waiting', 'running'],
+  },
+  {
+    what: 'the update is completed',
+    service: { update: 'completed' },
+    tasks: ['1 shutdown old shutdown', '1 running'],
+    expected: ['1/1 converged', 'running'],
+  },
+  {
+    what: 'the update is paused, whatever runs',
+    service: { update: 'paused' },
+    tasks: ['1 running'],
+    expected: ['1/1 paused', 'running'],
+  },
+  {
+    what: 'the rollback is under way',
+    service: { update: 'rollback-started' },
+    tasks: ['1 running'],
+    expected: ['1/1 waiting', 'running'],
+  },
+  {
+    what: 'the rollback is paused',
+    service: { update: 'rollback-paused' },
+    tasks: ['1 running'],
+    expected: ['1/1 paused', 'running'],
+  },
+  {
+    what: 'rolled back',
+    service: { update: 'rollback-completed' },
+    tasks: ['1 running'],
+    expected: ['1/1 rolled-back', 'running'],
+  },
+  {
+    what: 'only labels of the service changed',
+    service: { labels: { new: 'label' } },
+    tasks: ['1 running same'],
+    expected: ['1/1 converged', 'running'],
+  },
+  {
+    what: 'only placement changed, and nothing has to move',
+    tasks: ['1 running moved'],
+    expected: ['1/1 converged', 'running'],
+  },
+];
+
+const trouble: Case[] = [
+  {
+    what: 'a successor tells why it is needed until it runs',
+    tasks: ['1 failed shutdown !exit code 1', '1 preparing'],
+    expected: ['0/1 waiting', 'preparing !exit code 1'],
+  },
+  {
+    what: 'a running successor has no error',
+    tasks: ['1 failed shutdown !exit code 1', '1 running'],
+    expected: ['1/1 converged', 'running'],
+  },
+  {
+    what: 'its own error is shown before that of its forerunner',
+    tasks: ['1 failed shutdown !exit code 1', '1 pending @ !no node has enough memory'],
+    expected: ['0/1 waiting', 'pending !no node has enough memory'],
+  },
+  {
+    what: 'the newest failure counts',
+    tasks: ['1 failed shutdown !first', '1 failed shutdown !second', '1 ready ready'],
+    expected: ['0/1 waiting', 'ready !second'],
+  },
+  {
+    what: 'errors of older specs are past',
+    tasks: ['1 failed old shutdown !exit code 1', '1 preparing'],
+    expected: ['0/1 waiting', 'preparing'],
+  },
+  {
+    what: 'given up',
+    tasks: ['1 failed shutdown !exit code 1'],
+    expected: ['0/1 waiting', 'failed !exit code 1'],
+  },
+  {
+    what: 'the only task is being stopped',
+    tasks: ['1 running shutdown'],
+    expected: ['0/1 waiting', 'stopping'],
+  },
+  {
+    what: 'a left-over task on a node that is down is not waited for',
+    tasks: ['1 running old shutdown @n2', '1 running'],
+    down: ['n2'],
+    expected: ['1/1 converged', 'running'],
+  },
+  {
+    what: 'a left-over task on another node is',
+    tasks: ['1 running old shutdown @n2', '1 running'],
+    down: ['n3'],
+    expected: ['1/1 waiting', 'running'],
+  },
+];
+
+describe.each([
+  ['scaling', scaling],
+  ['updates', updates],
+  ['trouble', trouble],
+])('%s', (_group, cases) => {
+  it.each(cases)('$what', ({ service: words, tasks, down, expected }) => {
+    const progress = judge(service(words), tasks.map(task), new Set(down as never));
+    expect([
+      `${progress.running}/${progress.wanted} ${progress.verdict}`,
+      ...progress.slots.map(({ state, error }) => (error === '' ? state : `${state} !${error}`)),
+    ]).toEqual(expected);
+    expect(progress.slots.map(({ slot }) => slot)).toEqual(progress.slots.map((_, i) => i + 1));
+    expect(progress.message).toBe(words?.update === undefined ? '' : `update ${words.update}`);
+  });
+});
