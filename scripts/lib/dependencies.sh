@@ -50,8 +50,9 @@ need_debian_packages() {
 run_npm_install() {
   local install=(npm install --no-save --no-audit --no-fund --no-progress --loglevel=error)
   "${install[@]}" >/dev/null 2>&1 </dev/null && return
-  # What an interrupted run left half-made can be in npm's way: once more, from nothing.
-  rm -rf node_modules
+  # What an interrupted run left half-made can be in npm's way: once more, from nothing (not while npm
+  # runs on the Node that is in there).
+  [ -x "$NODE" ] || rm -rf node_modules
   quietly "${install[@]}" || die "npm packages could not be installed; npm says why above"
 }
 

@@ -26,8 +26,8 @@ export function chooseAddresses(
           defaultPort: settings.listen.port,
         });
   const wanted = request.advertiseAddress || settings.advertiseAddr;
-  const fallback = listen.host === '0.0.0.0' ? only(own) : listen.host;
-  const advertise = parseHostPort(checkAdvertise(wanted ?? fallback), {
+  const plain = (): string => (listen.host === '0.0.0.0' ? only(own) : listen.host);
+  const advertise = parseHostPort(checkAdvertise(wanted ?? plain()), {
     what: 'advertised address',
     defaultPort: listen.port,
   });

@@ -39,7 +39,8 @@ export class Swarmd implements AsyncDisposable {
     this.spawn(...flags);
     await until('swarmd answers', async () => {
       if (this.#process?.exitCode !== null) throw new Error(`swarmd has ended: ${this.output}`);
-      return this.call((local, call) => local.info({}, call)).catch(() => undefined);
+      const info = await this.call((local, call) => local.info({}, call)).catch(() => undefined);
+      return info?.state === 'pending' ? undefined : info; // Pending: it is still looking at its folder.
     });
   }
 

@@ -1,11 +1,11 @@
 /**
  * The cgroup layout of this machine and what a container's cgroup tells. The runtime makes and fills
- * cgroups; here they are only read, and removed when a runtime left them behind.
+ * containers' cgroups; here they are only read, and removed when a runtime left them behind.
  */
-import { mkdir, readFile, readdir, rm, rmdir, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, readdir, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
-import { sleep, SwarmError, type Clock } from '@swarmd/base';
+import { errorMessage, sleep, SwarmError, type Clock } from '@swarmd/base';
 
 import { errnoOf, readIfExists } from '../files/atomic-file.ts';
 import { CGROUP_REMOVE_ROUNDS, KILL_LOOK_MS } from '../limits.ts';
@@ -13,6 +13,8 @@ import { CGROUP_REMOVE_ROUNDS, KILL_LOOK_MS } from '../limits.ts';
 const ROOT = '/sys/fs/cgroup';
 /** statfs(2) of a version 2 hierarchy; linux/magic.h. */
 const CGROUP2_MAGIC = 0x63677270;
+/** What containers' limits need. */
+const CONTROLLERS = ['cpu', 'memory', 'pids'];
 
 export type CgroupLayout =
   | { readonly version: 2 }
@@ -50,7 +52,7 @@ export function cgroupLayout(mountinfo: string, unifiedControllers: string): Cgr
         `without that mount: unshare --mount --propagation private sh -c 'umount ${unified.target}; exec swarmd ...' (never remove the folder itself)`,
     );
   }
-  for (const needed of ['memory', 'cpu', 'pids']) {
+  for (const needed of CONTROLLERS) {
     if (
       !hierarchies.some((path) =>
         path
@@ -80,13 +82,20 @@ export class Cgroups {
     this.canLimitSwap = canLimitSwap;
   }
 
-  /** @param parent absolute within the hierarchies, e.g. "/swarmd". */
+  /**
+   * @param parent absolute within the hierarchies, e.g. "/swarmd".
+   * @throws SwarmError `failed-precondition` saying what this machine lacks.
+   */
   static async detect(parent: string): Promise<Cgroups> {
     const unified = (await readIfExists(join(ROOT, 'unified', 'cgroup.controllers'))) ?? '';
     const layout = cgroupLayout(await readFile('/proc/self/mountinfo', 'utf8'), String(unified));
-    const swapFile = layout.version === 1 ? '/memory/memory.memsw.limit_in_bytes' : '';
-    const canLimitSwap =
-      layout.version === 2 ? await hasSwapMax(parent) : await exists(ROOT + swapFile);
+    if (layout.version === 2) await delegateControllers(join(ROOT, parent));
+    // Version 2's root has no such file, so the parent is looked at.
+    const swapFile =
+      layout.version === 2
+        ? join(parent, 'memory.swap.max')
+        : 'memory/memory.memsw.limit_in_bytes';
+    const canLimitSwap = await exists(join(ROOT, swapFile));
     return new Cgroups(layout, parent, canLimitSwap);
   }
 
@@ -137,11 +146,43 @@ export class Cgroups {
   }
 }
 
-/** The root cgroup has no memory.swap.max, so one below it is looked at. */
-async function hasSwapMax(parent: string): Promise<boolean> {
-  const path = join(ROOT, parent);
-  await mkdir(path, { recursive: true });
-  return (await exists(join(path, 'memory.swap.max'))) || !(await exists(join(path, 'memory.max')));
+/**
+ * A version 2 cgroup has the controllers that its parent names in `cgroup.subtree_control`, so all from
+ * the root down to `path` have to (the kernel's cgroup-v2.rst, "Top-down Constraint"). The runtime does this as well,
+ * but by then a container fails instead of the start of the daemon.
+ */
+async function delegateControllers(path: string): Promise<void> {
+  if (path !== ROOT) {
+    await delegateControllers(dirname(path));
+    await mkdir(path, { recursive: true });
+  }
+  const words = async (file: string): Promise<readonly string[]> =>
+    (await readFile(join(path, file), 'utf8')).trim().split(' ');
+  const available = await words('cgroup.controllers');
+  const missing = CONTROLLERS.filter((name) => !available.includes(name));
+  if (missing.length > 0) {
+    throw new SwarmError(
+      'failed-precondition',
+      `the cgroup ${path} lacks the controllers ${missing.join(', ')}: they are not in the kernel, mounted as version 1, or not delegated ` +
+        `(systemd: Delegate=yes; compare ${ROOT}/cgroup.controllers)`,
+    );
+  }
+  const given = await words('cgroup.subtree_control');
+  const wanted = CONTROLLERS.filter((name) => !given.includes(name)).map((name) => `+${name}`);
+  if (wanted.length === 0) return;
+  try {
+    await writeFile(join(path, 'cgroup.subtree_control'), wanted.join(' '));
+  } catch (cause) {
+    const why =
+      errnoOf(cause) === 'EBUSY'
+        ? 'processes are in it, and a cgroup has either processes or controllers for its children; move them to a cgroup of their own'
+        : errorMessage(cause);
+    throw new SwarmError(
+      'failed-precondition',
+      `the cgroup ${path} cannot hand down its controllers: ${why}`,
+      { cause },
+    );
+  }
 }
 
 /** Processes that were just killed may hold a cgroup for some milliseconds more. */

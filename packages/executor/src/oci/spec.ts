@@ -124,6 +124,8 @@ function processSpec(input: SpecInput): object {
     capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
     // As Docker: programs with the setuid bit work. Asking for the stricter way is part of a later spec.
     noNewPrivileges: false,
+    // Not the daemon's, which may be protected from the kernel's choice of victims.
+    oomScoreAdj: 0,
   };
 }
 
