@@ -8,6 +8,8 @@ export interface Terminal {
   readonly err: (text: string) => void;
   /** True when progress may be redrawn in place. */
   readonly interactive: boolean;
+  /** Width of an interactive terminal in characters. */
+  readonly columns: () => number;
   readonly readFile: (path: string) => Uint8Array;
 }
 

@@ -46,8 +46,10 @@ export function parseCpus(text: string): number {
 }
 
 export function parseCount(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('use a whole number.');
-  return Number(text);
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw new InvalidArgumentError('use a whole number.');
+  return value;
 }
 
 export function parseRatio(text: string): number {
@@ -107,19 +109,27 @@ function parseShortPort(text: string): PortConfig {
 }
 
 function parseLongPort(text: string): PortConfig {
-  const fields = new Map(text.split(',').map(parseLabel));
-  for (const key of fields.keys()) {
-    if (!['published', 'target', 'protocol', 'mode'].includes(key)) {
-      throw new InvalidArgumentError(
-        `unknown field "${key}": use published, target, protocol, mode.`,
-      );
-    }
-  }
+  const fields = longForm(text, ['published', 'target', 'protocol', 'mode']);
   return {
     publishedPort: portNumber(fields.get('published') ?? '0', 0),
-    targetPort: portNumber(fields.get('target') ?? '', 1),
+    targetPort: portNumber(required(fields, 'target'), 1),
     protocol: oneOf('tcp', 'udp')(fields.get('protocol') ?? 'tcp'),
     publishMode: oneOf('ingress', 'host')(fields.get('mode') ?? 'ingress'),
+  };
+}
+
+/** A port to publish no more: "80" or "80/udp"; without a protocol both are meant. */
+export interface TargetPort {
+  readonly port: number;
+  readonly protocol?: 'tcp' | 'udp';
+}
+
+export function parseTargetPort(text: string): TargetPort {
+  const [port = '', protocol, ...rest] = text.split('/');
+  if (rest.length > 0) throw new InvalidArgumentError('use TARGET[/tcp|udp], e.g. 80.');
+  return {
+    port: portNumber(port, 1),
+    ...(protocol === undefined ? {} : { protocol: oneOf('tcp', 'udp')(protocol) }),
   };
 }
 
@@ -131,30 +141,114 @@ function portNumber(text: string, least: number): number {
   return port;
 }
 
+/** The fields of "key=value,key=value"; `allowed` are the keys there may be. */
+function longForm(text: string, allowed: readonly string[]): Map<string, string> {
+  const fields = new Map(text.split(',').map(parseLabel));
+  for (const key of fields.keys()) {
+    if (!allowed.includes(key))
+      throw new InvalidArgumentError(`unknown field "${key}": use ${allowed.join(', ')}.`);
+  }
+  return fields;
+}
+
+function required(fields: ReadonlyMap<string, string>, key: string): string {
+  const value = fields.get(key);
+  if (value === undefined || value === '') throw new InvalidArgumentError(`${key}=... is missing.`);
+  return value;
+}
+
+function parseFileMode(text: string): number {
+  if (!/^[0-7]{1,5}$/.test(text))
+    throw new InvalidArgumentError(`"${text}" is no file mode: use octal digits, e.g. 0440.`);
+  return Number.parseInt(text, 8);
+}
+
+const MOUNT_FIELDS = ['type', 'source', 'target', 'readonly', 'tmpfs-size', 'tmpfs-mode'] as const;
+/** Other names of fields, as Docker has them. */
+const MOUNT_ALIASES: Readonly<Record<string, string>> = {
+  src: 'source',
+  dst: 'target',
+  destination: 'target',
+  ro: 'readonly',
+};
+
 /** "type=bind,source=/a,target=/b,readonly", "type=volume,...", "type=tmpfs,target=/t,tmpfs-size=64M". */
 export function parseMount(text: string): MountSpec {
-  const fields = new Map(text.split(',').map(parseLabel));
-  const take = (...names: string[]): string | undefined => {
-    for (const name of names) {
-      const value = fields.get(name);
-      if (value !== undefined && fields.delete(name)) return value;
-    }
-    return undefined;
-  };
-  const readOnly = take('readonly', 'ro');
-  const size = take('tmpfs-size');
+  const fields = new Map(
+    [...longForm(text, [...MOUNT_FIELDS, ...Object.keys(MOUNT_ALIASES)])].map(([key, value]) => [
+      MOUNT_ALIASES[key] ?? key,
+      value,
+    ]),
+  );
   const mount: MountSpec = {
-    kind: oneOf('bind', 'volume', 'tmpfs')(take('type') ?? 'volume'),
-    source: take('source', 'src') ?? '',
-    target: take('target', 'dst', 'destination') ?? '',
-    readOnly: readOnly !== undefined && readOnly !== 'false',
-    tmpfsSizeBytes: size === undefined ? 0 : parseBytes(size),
-    tmpfsMode: Number.parseInt(take('tmpfs-mode') ?? '1777', 8),
+    kind: oneOf('bind', 'volume', 'tmpfs')(fields.get('type') ?? 'volume'),
+    source: fields.get('source') ?? '',
+    target: required(fields, 'target'),
+    readOnly: fields.has('readonly') && parseSwitch(fields.get('readonly') ?? ''),
+    tmpfsSizeBytes: parseBytes(fields.get('tmpfs-size') ?? '0'),
+    tmpfsMode: parseFileMode(fields.get('tmpfs-mode') ?? '1777'),
   };
-  const unknown = [...fields.keys()][0];
-  if (unknown !== undefined)
-    throw new InvalidArgumentError(`unknown field "${unknown}" of a mount.`);
   if (!mount.target.startsWith('/'))
     throw new InvalidArgumentError('target must be an absolute path.');
+  if (mount.kind === 'bind' && !mount.source.startsWith('/'))
+    throw new InvalidArgumentError('source of a bind mount must be an absolute path.');
+  if (mount.kind === 'tmpfs' && mount.source !== '')
+    throw new InvalidArgumentError('a tmpfs mount has no source.');
   return mount;
+}
+
+/** "readonly" alone means "readonly=true". */
+function parseSwitch(text: string): boolean {
+  return text === '' || ['true', '1'].includes(oneOf('true', 'false', '1', '0')(text));
+}
+
+/** A secret or config as a file, by the name it has in the cluster. */
+export interface FileFlag {
+  readonly source: string;
+  readonly target?: string;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly mode?: number;
+}
+
+/** "name", "name:target" or "source=name,target=file,uid=0,gid=0,mode=0440". */
+export function parseFile(text: string): FileFlag {
+  if (!text.includes('=')) {
+    const cut = text.indexOf(':');
+    const [source, target] = cut < 0 ? [text] : [text.slice(0, cut), text.slice(cut + 1)];
+    if (source === '' || target === '') throw new InvalidArgumentError('use NAME[:TARGET].');
+    return target === undefined ? { source } : { source, target };
+  }
+  const fields = longForm(text, ['source', 'src', 'target', 'uid', 'gid', 'mode']);
+  const file: { -readonly [K in keyof FileFlag]: FileFlag[K] } = {
+    source: fields.get('src') ?? required(fields, 'source'),
+  };
+  if (fields.has('target')) file.target = required(fields, 'target');
+  if (fields.has('uid')) file.uid = parseCount(required(fields, 'uid'));
+  if (fields.has('gid')) file.gid = parseCount(required(fields, 'gid'));
+  if (fields.has('mode')) file.mode = parseFileMode(required(fields, 'mode'));
+  return file;
+}
+
+/** A network to attach to, by name, and more DNS names of the service there. */
+export interface NetworkFlag {
+  readonly name: string;
+  readonly aliases: readonly string[];
+}
+
+/** "net" or "name=net,alias=db,alias=database". */
+export function parseNetwork(text: string): NetworkFlag {
+  if (!text.includes('=')) return { name: text, aliases: [] };
+  const name = required(longForm(text, ['name', 'alias']), 'name');
+  const pairs = text.split(',').map(parseLabel);
+  return { name, aliases: pairs.flatMap(([key, value]) => (key === 'alias' ? [value] : [])) };
+}
+
+/** "name:address" -> a line of /etc/hosts. */
+export function parseHost(text: string): string {
+  const cut = text.indexOf(':');
+  const [name, address] = [text.slice(0, cut), text.slice(cut + 1)];
+  if (cut < 1 || address === '')
+    throw new InvalidArgumentError('use NAME:ADDRESS, e.g. db:10.1.2.3.');
+  return `${address} ${name}`;
 }

@@ -1,26 +1,29 @@
 /** swarmctl: the composition root of the command line. */
 import { readFileSync } from 'node:fs';
 
-import { SwarmError } from '@swarmd/base';
+import { errorMessage, SwarmError } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 import { openCluster, openDaemon, type ClusterClient, type DaemonClient } from '@swarmd/client';
 
 import { requireManager } from './commands/swarm.ts';
 import type { Context } from './context.ts';
 import { runProgram } from './program.ts';
+import { runDirOf } from './run-dir.ts';
 
 const STDIN = 0;
 const CALL_TIMEOUT_MS = 60_000;
+/** Of a terminal that does not know its own width. */
+const COLUMNS_DEFAULT = 80;
 
-/** The sockets' folder must be known before commander parses, since connections are made lazily. */
-function runDirOf(argv: readonly string[]): string {
-  const at = argv.indexOf('--run-dir');
-  const joined = argv.find((word) => word.startsWith('--run-dir='));
-  return (
-    (at >= 0 ? argv[at + 1] : joined?.slice('--run-dir='.length)) ??
-    process.env['SWARMD_RUN_DIR'] ??
-    '/run/swarmd'
-  );
+/** @param path "-" for standard input. */
+function readFile(path: string): Uint8Array {
+  try {
+    return readFileSync(path === '-' ? STDIN : path);
+  } catch (cause) {
+    throw new SwarmError('invalid-argument', `cannot read the file: ${errorMessage(cause)}`, {
+      cause,
+    });
+  }
 }
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -28,22 +31,25 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => controller.abort(new SwarmError('cancelled', 'interrupted')));
   }
+  let isUnread = false;
   // A reader that goes away (`| head`) ends the command quietly.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') controller.abort(new SwarmError('cancelled', 'output was closed'));
+    isUnread = error.code === 'EPIPE';
+    if (isUnread) controller.abort(new SwarmError('cancelled', 'output was closed'));
     else throw error;
   });
   const call = { signal: controller.signal, timeoutMs: CALL_TIMEOUT_MS };
   await using connections = new AsyncDisposableStack();
-  const runDir = runDirOf(argv);
+  const runDir = runDirOf(argv, process.env['SWARMD_RUN_DIR']);
   let daemon: DaemonClient | undefined;
   let cluster: Promise<ClusterClient> | undefined;
   const context: Context = {
     terminal: {
       out: (text) => void process.stdout.write(text),
-      err: (text) => void process.stderr.write(text),
+      err: (text) => void (isUnread || process.stderr.write(text)),
       interactive: process.stderr.isTTY,
-      readFile: (path) => readFileSync(path === '-' ? STDIN : path),
+      columns: () => process.stderr.columns || COLUMNS_DEFAULT,
+      readFile,
     },
     clock: systemClock,
     call,

@@ -17,7 +17,7 @@ export interface Column<T> {
 export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): string {
   const cells = [
     columns.map((column) => column.title),
-    ...rows.map((row) => columns.map((c) => c.value(row))),
+    ...rows.map((row) => columns.map((column) => oneLine(column.value(row)))),
   ];
   const widths = columns.map((_, i) => Math.max(...cells.map((line) => line[i]?.length ?? 0)));
   return `${cells
@@ -28,6 +28,11 @@ export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): str
         .trimEnd(),
     )
     .join('\n')}\n`;
+}
+
+/** Without line breaks and control characters, which errors of programs may hold. */
+export function oneLine(text: string): string {
+  return text.replaceAll(/[\s\p{Cc}]+/gu, (gap) => (/^ +$/.test(gap) ? gap : ' '));
 }
 
 /** One JSON array with the API's field names; bytes as base64. */

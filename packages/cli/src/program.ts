@@ -10,6 +10,7 @@ import { addSwarmCommands } from './commands/swarm.ts';
 import { addTaskCommands } from './commands/task.ts';
 import type { Context } from './context.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { RUN_DIR_DEFAULT } from './run-dir.ts';
 
 const EXIT_HELP = `
 Exit codes: 0 done; 1 failed; 2 wrong usage or value; 3 no such object; 4 no daemon, no leader or no answer in time;
@@ -18,7 +19,11 @@ Exit codes: 0 done; 1 failed; 2 wrong usage or value; 3 no such object; 4 no dae
 export function buildProgram(context: Context): Command {
   const program = new Command('swarmctl')
     .description('drives a swarmd cluster through the daemon of this machine')
-    .option('--run-dir <dir>', 'folder of the daemon\u2019s sockets', '/run/swarmd')
+    .option(
+      '--run-dir <dir>',
+      'folder of the daemon\u2019s sockets (or SWARMD_RUN_DIR)',
+      RUN_DIR_DEFAULT,
+    )
     .version(VERSION, '-V, --version', 'print the version')
     .enablePositionalOptions()
     .addHelpText('after', EXIT_HELP);
@@ -34,12 +39,16 @@ export function buildProgram(context: Context): Command {
       .exitOverride()
       .showSuggestionAfterError()
       .showHelpAfterError(`(see: ${fullName(command)} --help)`)
-      .configureOutput({ writeOut: context.terminal.out, writeErr: context.terminal.err });
+      .configureOutput({
+        writeOut: context.terminal.out,
+        writeErr: context.terminal.err,
+        outputError: (text, write) => write(text.replace(/^error: /, 'swarmctl: ')),
+      });
   });
   return program;
 }
 
-export const VERSION = '0.1.0';
+const VERSION = '0.1.0';
 
 function forEachCommand(command: Command, visit: (command: Command) => void): void {
   visit(command);
@@ -58,7 +67,7 @@ export async function runProgram(context: Context, argv: readonly string[]): Pro
     return EXIT.ok;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    context.terminal.err(`swarmctl: ${errorMessage(error)}\n`);
+    for (const line of errorMessage(error).split('\n')) context.terminal.err(`swarmctl: ${line}\n`);
     if (!(error instanceof SwarmError) && error instanceof Error)
       context.terminal.err(`${error.stack ?? ''}\n`);
     return exitCodeOf(error);

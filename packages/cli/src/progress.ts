@@ -2,6 +2,7 @@
 import type { Progress } from '@swarmd/client';
 
 import type { Terminal } from './context.ts';
+import { oneLine } from './output.ts';
 
 /** More slots than this are summed up instead of listed. */
 const SLOTS_SHOWN_MAX = 12;
@@ -28,16 +29,23 @@ export class ProgressPrinter {
     } else {
       lines.push(...errors(progress));
     }
+    // A line that wraps would be counted as one and drawn as two.
+    const width = this.#terminal.columns();
+    const cut = (line: string): string =>
+      line.length < width ? line : `${line.slice(0, Math.max(0, width - 2))}…`;
     const up = this.#linesDrawn === 0 ? '' : `\u001b[${this.#linesDrawn}A`;
-    this.#terminal.err(`${up}${lines.map((line) => `\r\u001b[K${line}\n`).join('')}\u001b[J`);
+    this.#terminal.err(
+      `${up}${lines.map((line) => `\r\u001b[K${cut(oneLine(line))}\n`).join('')}\u001b[J`,
+    );
     this.#linesDrawn = lines.length;
   }
 
   #log(progress: Progress): void {
-    const summary = [
-      `${progress.running} out of ${progress.wanted} tasks running`,
-      ...errors(progress),
-    ].join('; ');
+    const summary = oneLine(
+      [`${progress.running} out of ${progress.wanted} tasks running`, ...errors(progress)].join(
+        '; ',
+      ),
+    );
     if (summary !== this.#lastSummary) this.#terminal.err(`${summary}\n`);
     this.#lastSummary = summary;
   }

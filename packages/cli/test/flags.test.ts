@@ -6,11 +6,17 @@ import {
   parseCount,
   parseCpus,
   parseDuration,
+  parseFile,
+  parseHost,
   parseLabel,
   parseMount,
+  parseNetwork,
   parsePort,
   parseRatio,
+  parseTargetPort,
 } from '../src/flags.ts';
+import { runDirOf } from '../src/run-dir.ts';
+import { splitWords } from '../src/words.ts';
 
 describe('values of flags', () => {
   it.each([
@@ -72,6 +78,22 @@ describe('values of flags', () => {
         tmpfsMode: 0o1777,
       },
     ],
+    [parseTargetPort, '80', { port: 80 }],
+    [parseTargetPort, '53/udp', { port: 53, protocol: 'udp' }],
+    [parseFile, 'key', { source: 'key' }],
+    [parseFile, 'key:/etc/key', { source: 'key', target: '/etc/key' }],
+    [parseFile, 'source=key,mode=0440,uid=7', { source: 'key', mode: 0o440, uid: 7 }],
+    [parseNetwork, 'net', { name: 'net', aliases: [] }],
+    [parseNetwork, 'name=net,alias=a,alias=b', { name: 'net', aliases: ['a', 'b'] }],
+    [parseHost, 'db:fe80::1', 'fe80::1 db'],
+    [splitWords, '', []],
+    [splitWords, '  a  b\tc\n', ['a', 'b', 'c']],
+    [splitWords, `sh -c 'echo "a b" \\n'`, ['sh', '-c', 'echo "a b" \\n']],
+    [splitWords, `"a 'b' \\" \\$ \\n" c`, [`a 'b' " $ \\n`, 'c']],
+    [splitWords, `a"b c"'d e'f`, ['ab cd ef']],
+    [splitWords, `'' a "" `, ['', 'a', '']],
+    [splitWords, 'a\\ b \\"', ['a b', '"']],
+    [splitWords, 'a\\\nb "c\\\nd"', ['ab', 'cd']],
   ])('%o reads %s', (parse: (text: string) => unknown, text, value) => {
     expect(parse(text)).toEqual(value);
   });
@@ -93,7 +115,40 @@ describe('values of flags', () => {
     [parseMount, 'type=bind,source=/a'],
     [parseMount, 'type=moon,target=/a'],
     [parseMount, 'type=volume,target=/a,size=3'],
+    [parseCount, '99999999999999999'],
+    [parseTargetPort, '80/icmp'],
+    [parseTargetPort, '80/tcp/udp'],
+    [parsePort, 'published=80'],
+    [parseFile, ':target'],
+    [parseFile, 'key:'],
+    [parseFile, 'target=a'],
+    [parseFile, 'source=a,mode=9'],
+    [parseNetwork, 'alias=a'],
+    [parseHost, 'db'],
+    [parseMount, 'type=bind,source=a,target=/b'],
+    [parseMount, 'type=tmpfs,source=/a,target=/b'],
+    [parseMount, 'target=/b,readonly=perhaps'],
+    [parseMount, 'target=/b,tmpfs-mode=99'],
+    [splitWords, `a 'b`],
+    [splitWords, 'a "b'],
+    [splitWords, 'a \\'],
   ])('%o refuses %j', (parse: (text: string) => unknown, text) => {
     expect(() => parse(text)).toThrow(InvalidArgumentError);
+  });
+});
+
+describe('the folder of the daemon\u2019s sockets', () => {
+  it.each([
+    { what: 'is said before the command', words: '--run-dir /a node ls', is: '/a' },
+    { what: 'is said in one word', words: '--run-dir=/a node ls', is: '/a' },
+    { what: 'is else that of the environment', words: 'node ls', is: '/b' },
+    { what: 'is not a word for a container', words: 'service create x --run-dir /c', is: '/b' },
+  ])('$what', ({ words, is }) => {
+    expect(runDirOf(words.split(' '), '/b')).toBe(is);
+  });
+
+  it('is else the usual one', () => {
+    expect(runDirOf(['node', 'ls'], '')).toBe('/run/swarmd');
+    expect(runDirOf(['--run-dir'], undefined)).toBe('/run/swarmd');
   });
 });

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { collect, parseLabel } from '../flags.ts';
 import { ago, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { forEach } from '../several.ts';
 import { configKind, secretKind } from './kinds.ts';
 
 interface Verbs<T extends Secret | Config> {
@@ -98,10 +99,10 @@ function addVerbs<T extends Secret | Config>(
     .argument(`<${noun}...>`, 'name, id or id prefix')
     .action(async (references: string[]) => {
       const kind = await verbs.kind();
-      for (const reference of references) {
+      await forEach(references, async (reference) => {
         const object = await resolve(kind, reference, context.call);
         await verbs.remove(object.id);
         context.terminal.out(`${object.spec.name}\n`);
-      }
+      });
     });
 }

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { collect, oneOf, parseCount, parseLabel } from '../flags.ts';
 import { json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { forEach } from '../several.ts';
 import { networkKind } from './kinds.ts';
 
 const COLUMNS: readonly Column<Network>[] = [
@@ -86,10 +87,10 @@ export function addNetworkCommands(program: Command, context: Context): void {
     .action(async (references: string[]) => {
       const { control } = await context.cluster();
       const kind = await networkKind(context);
-      for (const reference of references) {
+      await forEach(references, async (reference) => {
         const network = await resolve(kind, reference, context.call);
         await control.removeNetwork({ id: network.id }, context.call);
         context.terminal.out(`${network.spec.name}\n`);
-      }
+      });
     });
 }

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { collect, oneOf, parseLabel, parseText } from '../flags.ts';
 import { capitalize, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { forEach } from '../several.ts';
 import { findNode } from './kinds.ts';
 import { printTasks } from './task.ts';
 
@@ -113,8 +114,9 @@ function addAvailabilityCommands(group: Command, context: Context): void {
       .description(what)
       .argument('<node...>', 'name, id or id prefix')
       .action(async (references: string[]) => {
-        for (const reference of references)
-          await update(context, reference, (spec) => ({ ...spec, availability }));
+        await forEach(references, (reference) =>
+          update(context, reference, (spec) => ({ ...spec, availability })),
+        );
       });
   }
 }
@@ -127,11 +129,11 @@ function addNodeRemoval(group: Command, context: Context): void {
     .option('-f, --force', 'even if the node is up', false)
     .action(async (references: string[], flags: { force: boolean }) => {
       const { control } = await context.cluster();
-      for (const reference of references) {
+      await forEach(references, async (reference) => {
         const node = await findNode(context, reference);
         await control.removeNode({ id: node.id, force: flags.force }, context.call);
         context.terminal.out(`${reference}\n`);
-      }
+      });
     });
 }
 

@@ -1,30 +1,27 @@
 /** swarmctl service ... */
 import { SwarmError } from '@swarmd/base';
-import { resolve, waitForConvergence, type Kind } from '@swarmd/client';
-import type { Config, FileReference, Secret, Service, ServiceSpecInput } from '@swarmd/model';
+import { waitForConvergence } from '@swarmd/client';
+import type { Service, ServiceSpecInput } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { parseCount } from '../flags.ts';
 import { json, list, parseFormat, type Column, type Format } from '../output.ts';
 import { ProgressPrinter } from '../progress.ts';
+import { findReferences } from '../references.ts';
 import {
   addCreateFlags,
   addUpdateFlags,
-  applyServiceFlags,
-  applyUpdateFlags,
-  type ServiceFlags,
+  type CreateFlags,
   type UpdateFlags,
 } from '../service-flags.ts';
+import { createSpec, updateSpec } from '../service-spec.ts';
+import { forEach } from '../several.ts';
 import { addServiceLogs } from './logs.ts';
-import { configKind, findService, networkKind, secretKind } from './kinds.ts';
+import { findService } from './kinds.ts';
 import { printTasks } from './task.ts';
 
-interface CreateFlags extends ServiceFlags {
-  name?: string;
-  network?: string[];
-  secret?: string[];
-  config?: string[];
+interface WaitFlags {
   detach: boolean;
   quiet: boolean;
 }
@@ -39,7 +36,7 @@ export function addServiceCommands(program: Command, context: Context): void {
     .option('-d, --detach', 'do not wait', false)
     .option('-q, --quiet', 'no progress', false)
     .passThroughOptions()
-    .action(async (image: string, args: string[], flags: CreateFlags) =>
+    .action(async (image: string, args: string[], flags: CreateFlags & WaitFlags) =>
       create(context, { image, args, flags }),
     );
 
@@ -51,11 +48,7 @@ export function addServiceCommands(program: Command, context: Context): void {
     .option('--rollback', 'go back to the previous spec', false)
     .action(async (reference: string, flags: UpdateFlags & WaitFlags & { rollback: boolean }) => {
       if (flags.rollback) await rollback(context, reference, flags);
-      else
-        await update(context, reference, {
-          ...flags,
-          change: (service) => applyUpdateFlags(service.spec, flags),
-        });
+      else await update(context, reference, flags);
     });
 
   group
@@ -73,12 +66,13 @@ export function addServiceCommands(program: Command, context: Context): void {
     .option('-d, --detach', 'do not wait', false)
     .option('-q, --quiet', 'no progress', false)
     .action(async (words: string[], flags: WaitFlags) => {
-      for (const [reference, replicas] of words.map(parseScale)) {
-        await update(context, reference, {
-          ...flags,
-          change: (service) => ({ ...service.spec, mode: { kind: 'replicated', replicas } }),
-        });
-      }
+      const changed: Service[] = [];
+      await forEach(words.map(parseScale), async ([reference, replicas]) => {
+        const { id, meta, spec } = await findService(context, reference);
+        const scaled: ServiceSpecInput = { ...spec, mode: { kind: 'replicated', replicas } };
+        changed.push(await write(context, { id, version: meta.version, spec: scaled }));
+      });
+      for (const service of changed) await wait(context, service, flags);
     });
 
   group
@@ -87,11 +81,11 @@ export function addServiceCommands(program: Command, context: Context): void {
     .argument('<service...>', 'name, id or id prefix')
     .action(async (references: string[]) => {
       const { control } = await context.cluster();
-      for (const reference of references) {
+      await forEach(references, async (reference) => {
         const service = await findService(context, reference);
         await control.removeService({ id: service.id }, context.call);
         context.terminal.out(`${service.spec.name}\n`);
-      }
+      });
     });
 
   addReadCommands(group, context);
@@ -133,50 +127,17 @@ function addReadCommands(group: Command, context: Context): void {
     });
 }
 
-interface WaitFlags {
-  detach: boolean;
-  quiet: boolean;
-}
-
 async function create(
   context: Context,
-  request: { image: string; args: string[]; flags: CreateFlags },
+  request: { image: string; args: string[]; flags: CreateFlags & WaitFlags },
 ): Promise<void> {
   const { image, args, flags } = request;
   const { control } = await context.cluster();
-  const networks = await networkKind(context);
-  const secrets = await secretKind(context);
-  const configs = await configKind(context);
-  const fileReference = async <T extends Secret | Config>(
-    text: string,
-    kind: Kind<T>,
-  ): Promise<Pick<FileReference, 'id' | 'name' | 'target'>> => {
-    const [name = '', target] = text.split(':', 2);
-    const object = await resolve(kind, name, context.call);
-    return { id: object.id, name: object.spec.name, target: target ?? object.spec.name };
-  };
-  const base: ServiceSpecInput = {
-    name: flags.name ?? freeName(image, await control.listServices({ filter: {} }, context.call)),
-    task: {
-      container: {
-        image,
-        args,
-        secrets: await Promise.all(
-          (flags.secret ?? []).map((text) => fileReference(text, secrets)),
-        ),
-        configs: await Promise.all(
-          (flags.config ?? []).map((text) => fileReference(text, configs)),
-        ),
-      },
-      networks: await Promise.all(
-        (flags.network ?? []).map(async (name) => ({
-          target: (await resolve(networks, name, context.call)).id,
-        })),
-      ),
-    },
-  };
+  const references = await findReferences(context, flags);
+  const name =
+    flags.name ?? freeName(image, await control.listServices({ filter: {} }, context.call));
   const service = await control.createService(
-    { spec: applyServiceFlags(base, flags) },
+    { spec: createSpec({ name, image, args }, flags, references) },
     context.call,
   );
   context.terminal.out(`${service.id}\n`);
@@ -201,27 +162,36 @@ function freeName(image: string, services: readonly Service[]): string {
 async function update(
   context: Context,
   reference: string,
-  options: WaitFlags & { change: (service: Service) => ServiceSpecInput },
+  flags: UpdateFlags & WaitFlags,
 ): Promise<void> {
-  const { control } = await context.cluster();
   const before = await findService(context, reference);
-  const service = await control.updateService(
-    { id: before.id, version: before.meta.version, spec: options.change(before), rollback: false },
-    context.call,
-  );
-  context.terminal.out(`${service.spec.name}\n`);
-  await wait(context, service, options);
+  const added = await findReferences(context, {
+    network: flags.networkAdd ?? [],
+    secret: flags.secretAdd ?? [],
+    config: flags.configAdd ?? [],
+  });
+  const removed = await findReferences(context, { network: flags.networkRm ?? [] });
+  const spec = updateSpec(before.spec, flags, { added, removed });
+  const after = await write(context, { id: before.id, version: before.meta.version, spec });
+  await wait(context, after, flags);
 }
 
 async function rollback(context: Context, reference: string, flags: WaitFlags): Promise<void> {
-  const { control } = await context.cluster();
-  const before = await findService(context, reference);
-  const service = await control.updateService(
-    { id: before.id, version: before.meta.version, rollback: true },
-    context.call,
-  );
-  context.terminal.out(`${service.spec.name}\n`);
+  const { id, meta } = await findService(context, reference);
+  const service = await write(context, { id, version: meta.version });
   await wait(context, service, { ...flags, wantRollback: true });
+}
+
+/** Stores a changed spec, or goes back to the previous one when there is none, and says of what. */
+async function write(
+  context: Context,
+  change: { id: Service['id']; version: number; spec?: ServiceSpecInput },
+): Promise<Service> {
+  const { control } = await context.cluster();
+  const request = { ...change, rollback: change.spec === undefined };
+  const service = await control.updateService(request, context.call);
+  context.terminal.out(`${service.spec.name}\n`);
+  return service;
 }
 
 async function wait(

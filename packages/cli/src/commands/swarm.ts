@@ -123,11 +123,17 @@ function addJoinToken(group: Command, context: Context): void {
         return;
       }
       const info = await context.daemon().local.info({}, context.call);
-      const address = info.address.includes(':') ? info.address : `${info.address}:${CLUSTER_PORT}`;
       context.terminal.out(
-        `To add a ${role} to this cluster, run there:\n\n    swarmctl swarm join --token ${token} ${address}\n`,
+        `To add a ${role} to this cluster, run there:\n\n    swarmctl swarm join --token ${token} ${ownAddress(info)}\n`,
       );
     });
+}
+
+/** host:port where this manager answers; the port is known by the managers' own list. */
+function ownAddress({ address, managers }: LocalInfo): string {
+  return (
+    managers.find((manager) => manager.startsWith(`${address}:`)) ?? `${address}:${CLUSTER_PORT}`
+  );
 }
 
 function addRaftStatus(group: Command, context: Context): void {
@@ -196,6 +202,13 @@ export function requireManager(info: LocalInfo): string {
     throw new SwarmError(
       'failed-precondition',
       'this machine is in no cluster: make one with "swarmctl swarm init", or join one with "swarmctl swarm join"',
+    );
+  }
+  if (info.role === '') {
+    const why = info.error === '' ? '' : `: ${info.error}`;
+    throw new SwarmError(
+      'unavailable',
+      `this machine is not in its cluster yet (${info.state}${why}): try again, or see swarmctl info`,
     );
   }
   throw new SwarmError(

@@ -27,7 +27,9 @@ function bySlot(a: Task, b: Task): number {
   );
 }
 
+/** Ports of its node that it answers on now. */
 function ports(task: Task): string {
+  if (task.status.state !== 'running') return '';
   return task.ports
     .filter((port) => port.publishMode === 'host')
     .map((port) => `*:${port.publishedPort}->${port.targetPort}/${port.protocol}`)

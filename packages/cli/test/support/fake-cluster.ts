@@ -1,0 +1,305 @@
+/**
+ * A cluster in memory that does at once what it is told, and prints what that was: a changed object as
+ * "path: before -> after", a new one as a whole.
+ */
+import { inspect } from 'node:util';
+
+import type { Control, ListFilter, LocalInfo, Membership, RaftStatusInfo } from '@swarmd/api';
+import { SwarmError, type ErrorCode } from '@swarmd/base';
+import type { ClusterClient, DaemonClient } from '@swarmd/client';
+import { asId, networkSpec, type Service, type Task } from '@swarmd/model';
+
+import { requireManager } from '../../src/commands/swarm.ts';
+import { NOW, service, smallWorld, task, type World } from './world.ts';
+
+/** What the daemon of this machine is in. */
+export type Place = 'inactive' | 'joining' | 'worker' | 'manager' | 'broken';
+
+interface Named {
+  readonly id: string;
+  readonly name: string;
+}
+
+export class FakeCluster {
+  readonly world: World = smallWorld();
+  readonly #print: (text: string) => void;
+  place: Place = 'manager';
+  /** Every call of the control API fails so. */
+  failure: ErrorCode | undefined;
+
+  constructor(print: (text: string) => void) {
+    this.#print = print;
+  }
+
+  get daemon(): DaemonClient {
+    const said = (what: string, request: object): LocalInfo => {
+      this.#sent(what, request);
+      return this.info;
+    };
+    return {
+      local: {
+        info: async () => this.info,
+        init: async (request) => {
+          this.place = 'manager';
+          return said('init', request);
+        },
+        join: async (request) => {
+          this.place = 'worker';
+          return said('join', request);
+        },
+        leave: async (request) => void said('leave', request),
+      },
+    };
+  }
+
+  get cluster(): ClusterClient {
+    requireManager(this.info);
+    const status = async (): Promise<RaftStatusInfo> => this.raft;
+    return {
+      control: this.#control(),
+      membership: { status } as Partial<Membership> as Membership,
+      logs: { subscribe: () => this.#logs() },
+      watch: {} as ClusterClient['watch'],
+    };
+  }
+
+  get info(): LocalInfo {
+    const managers = ['10.0.0.1:4299', '10.0.0.2:4242'];
+    const common = { error: '', hostname: 'm1', version: '0.1.0', controlSocket: '' };
+    const member = { ...common, clusterId: this.world.cluster.id, managers };
+    const [nodeId, address] = ['nodem1'.padEnd(25, '0'), '10.0.0.1'];
+    const active = { ...member, state: 'active', nodeId, address } as const;
+    const infos: Record<Place, LocalInfo> = {
+      inactive: {
+        ...common,
+        state: 'inactive',
+        nodeId: '',
+        clusterId: '',
+        role: '',
+        address: '',
+        managers: [],
+      },
+      joining: { ...member, state: 'pending', nodeId: '', role: '', address: '' },
+      worker: { ...active, role: 'worker' },
+      broken: { ...active, role: 'worker', state: 'error', error: 'address in use' },
+      manager: { ...active, role: 'manager', controlSocket: '/run/swarmd/control.sock' },
+    };
+    return infos[this.place];
+  }
+
+  get raft(): RaftStatusInfo {
+    const member = (n: number, role: 'voter' | 'learner' = 'voter') => {
+      const nodeId = asId('node', `nodem${n}`.padEnd(25, '0'));
+      return { raftId: n, nodeId, address: `10.0.0.${n}:4244`, role };
+    };
+    const peer = { next: 101, recentlyActive: true };
+    return {
+      raftId: 1,
+      role: 'leader',
+      term: 7,
+      leader: 1,
+      commit: 100,
+      applied: 99,
+      first: 1,
+      last: 100,
+      members: [member(1), member(2), member(3, 'learner')],
+      progress: [
+        { raftId: 1, state: 'replicate', match: 100, ...peer },
+        { raftId: 2, state: 'probe', match: 98, ...peer },
+      ],
+    };
+  }
+
+  #sent(what: string, request: unknown): void {
+    const text = inspect(request, { depth: null, breakLength: 96, sorted: false });
+    this.#print(`${what} ${text}`);
+  }
+
+  /** What changes by an update, one line a leaf. */
+  #changed(what: string, before: object, after: object): void {
+    const old = new Map(leaves(before));
+    const now = new Map(leaves(after));
+    const paths = [...new Set([...old.keys(), ...now.keys()])].filter(
+      (path) => old.get(path) !== now.get(path),
+    );
+    const lines = paths.map(
+      (path) => `  ${path}: ${old.get(path) ?? 'none'} -> ${now.get(path) ?? 'none'}`,
+    );
+    this.#print([what, ...(lines.length === 0 ? ['  nothing'] : lines)].join('\n'));
+  }
+
+  #control(): Control {
+    const { failure } = this;
+    if (failure !== undefined) {
+      const fail = async () => {
+        throw new SwarmError(failure, `failure ${failure}`);
+      };
+      return new Proxy({}, { get: () => fail }) as Control;
+    }
+    return {
+      ...this.#reading(),
+      ...this.#services(),
+      ...this.#others(),
+    } as Partial<Control> as Control;
+  }
+
+  #reading(): Partial<Control> {
+    const { world } = this;
+    const named =
+      <T extends { id: string }>(objects: () => T[], nameOf: (object: T) => string) =>
+      async ({ filter }: { filter: ListFilter }) =>
+        objects().filter((object) => matches(filter, { id: object.id, name: nameOf(object) }));
+    const specName = (object: { spec: { name: string } }): string => object.spec.name;
+    return {
+      listServices: named(() => world.services, specName),
+      listNodes: named(
+        () => world.nodes,
+        (node) => node.description?.hostname ?? '',
+      ),
+      listNetworks: named(() => world.networks, specName),
+      listSecrets: named(() => world.secrets, specName),
+      listConfigs: named(() => world.configs, specName),
+      listTasks: async ({ filter }) =>
+        world.tasks.filter(
+          (task) =>
+            (filter.serviceIds?.includes(task.serviceId) ?? true) &&
+            (filter.nodeIds?.some((id) => id === task.nodeId) ?? true) &&
+            matches(filter, { id: task.id, name: `${task.serviceName}.${task.slot}` }),
+        ),
+      listServiceCounts: async ({ serviceIds }) =>
+        serviceIds.map((serviceId) => {
+          const tasks = world.tasks.filter((task) => task.serviceId === serviceId);
+          const wanted = tasks.filter((task) => task.desiredState === 'running');
+          const running = wanted.filter((task) => task.status.state === 'running');
+          return { serviceId, desired: wanted.length, running: running.length };
+        }),
+      getService: async ({ id }) => this.#stored(id),
+      getCluster: async () => world.cluster,
+    };
+  }
+
+  #stored(id: string): Service {
+    const stored = this.world.services.find((service) => service.id === id);
+    if (stored === undefined) throw new SwarmError('not-found', `no such service: ${id}`);
+    return stored;
+  }
+
+  /** Becomes what it should be at once, unless its image is called "broken". */
+  #become(next: Service): Service {
+    const { world } = this;
+    const isBroken = next.spec.task.container.image.includes('broken');
+    const settled: Service = isBroken
+      ? { ...next, updateStatus: { state: 'paused', startedAt: NOW, message: '1 task failed' } }
+      : next;
+    world.services = [...world.services.filter(({ id }) => id !== next.id), settled];
+    const tasks: Task[] = Array.from({ length: next.spec.mode.replicas }, (_, i) =>
+      task(next, {
+        slot: i + 1,
+        name: `${next.spec.name}${i + 1}`,
+        ...(isBroken ? { state: 'failed', error: 'image broken:\n  no such file' } : {}),
+      }),
+    );
+    world.tasks = [...world.tasks.filter(({ serviceId }) => serviceId !== next.id), ...tasks];
+    return settled;
+  }
+
+  #services(): Partial<Control> {
+    return {
+      createService: async ({ spec }) => {
+        this.#sent('createService', spec);
+        return this.#become(service(spec, 20));
+      },
+      updateService: async ({ id, version, spec, rollback }) => {
+        const stored = this.#stored(id);
+        if (version !== stored.meta.version)
+          throw new SwarmError('out-of-date', 'changed meanwhile');
+        if (spec === undefined) {
+          this.#print(`updateService ${stored.spec.name}: rollback ${rollback}`);
+          const updateStatus = {
+            state: 'rollback-completed',
+            startedAt: NOW,
+            message: '',
+          } as const;
+          return this.#become({ ...stored, updateStatus });
+        }
+        this.#changed(`updateService ${stored.spec.name}`, stored.spec, spec);
+        return this.#become(service(spec, version + 1));
+      },
+      removeService: async ({ id }) => {
+        this.#print(`removeService ${this.#stored(id).spec.name}`);
+        this.world.services = this.world.services.filter((service) => service.id !== id);
+      },
+    };
+  }
+
+  #others(): Partial<Control> {
+    const { world } = this;
+    return {
+      updateNode: async ({ id, spec }) => {
+        const node = world.nodes.find((candidate) => candidate.id === id);
+        if (node === undefined) throw new SwarmError('not-found', 'no such node');
+        this.#changed(`updateNode ${node.description?.hostname}`, node.spec, spec);
+        return node;
+      },
+      removeNode: async ({ id, force }) => {
+        const node = world.nodes.find((candidate) => candidate.id === id);
+        if (node?.status.state !== 'down' && !force)
+          throw new SwarmError(
+            'failed-precondition',
+            'the node is up: stop it first, or use --force',
+          );
+        this.#print(`removeNode ${node?.description?.hostname}`);
+      },
+      createNetwork: async ({ spec }) => {
+        this.#sent('createNetwork', spec);
+        const [old] = world.networks;
+        if (old === undefined) throw new Error('the world has a network');
+        return { ...old, id: asId('network', `new${spec.name}`), spec: networkSpec.parse(spec) };
+      },
+      removeNetwork: async () => {
+        throw new SwarmError('failed-precondition', 'network demo is used by service web');
+      },
+      createSecret: async ({ spec }) => {
+        this.#sent('createSecret', { ...spec, data: Buffer.from(spec.data).toString() });
+        return {
+          id: asId('secret', 'newsecret'),
+          meta: { version: 1, createdAt: NOW, updatedAt: NOW },
+          spec,
+        };
+      },
+      removeSecret: async ({ id }) => this.#print(`removeSecret ${id}`),
+      updateCluster: async (request) => {
+        this.#sent('updateCluster', request);
+        const joinTokens = { worker: 'SWMTKN-worker-2', manager: 'SWMTKN-manager-2' };
+        return { ...world.cluster, rootCa: { ...world.cluster.rootCa, joinTokens } };
+      },
+    };
+  }
+
+  async *#logs() {
+    for (const [i, stream] of (['stdout', 'stderr'] as const).entries()) {
+      const [task] = this.world.tasks;
+      if (task?.nodeId === undefined) return;
+      const { id: taskId, nodeId, serviceId } = task;
+      const data = new TextEncoder().encode(`line ${i + 1} on ${stream}\n`);
+      yield { taskId, nodeId, serviceId, stream, timestamp: NOW + i, data };
+    }
+  }
+}
+
+function matches(filter: ListFilter, { id, name }: Named): boolean {
+  return (
+    (filter.ids?.includes(id) ?? true) &&
+    (filter.names?.includes(name) ?? true) &&
+    (filter.idPrefixes?.some((prefix) => id.startsWith(prefix)) ?? true)
+  );
+}
+
+function leaves(value: unknown, path = ''): [string, string][] {
+  const isBranch = typeof value === 'object' && value !== null && Object.keys(value).length > 0;
+  if (!isBranch)
+    return typeof value === 'object' || value === undefined ? [] : [[path, inspect(value)]];
+  return Object.entries(value).flatMap(([key, part]) =>
+    leaves(part, path === '' ? key : `${path}.${key}`),
+  );
+}
