@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { ContainerRunner, mountOf, sh, signal } from './fixtures/container-runner.ts';
 import { busyboxLayer } from './fixtures/registry.ts';
+import { ContainerCgroup } from './fixtures/container-cgroup.ts';
 import { failuresInside, INSIDE_TIMEOUT_MS, isInside } from './fixtures/private-machine.ts';
 import { directory, tarOf } from './fixtures/tar-writer.ts';
 
@@ -29,15 +30,6 @@ describe.runIf(isInside)('containers', () => {
     new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(
       await readFile(`/proc/${pid}/status`, 'utf8'),
     )?.[1] ?? '';
-  /** A file of the container's cgroup, version 1. */
-  const cgroupFile = async (pid: number, controller: string, name: string): Promise<string> => {
-    const cgroups = await readFile(`/proc/${pid}/cgroup`, 'utf8');
-    const path =
-      new RegExp(`^\\d+:(?:[^:]*,)?${controller}(?:,[^:]*)?:(.*)$`, 'm').exec(cgroups)?.[1] ?? '';
-    expect(path).toContain(runner.machine.cgroupParent);
-    return (await readFile(join('/sys/fs/cgroup', controller, path, name), 'utf8')).trim();
-  };
-
   it('have namespaces of their own, and the network namespace they were given', async () => {
     await runner.whileRunning({}, async (pid) => {
       for (const kind of ['pid', 'mnt', 'uts', 'ipc', 'cgroup', 'net']) {
@@ -85,15 +77,14 @@ describe.runIf(isInside)('containers', () => {
   it('are limited in memory, swap, CPU and processes by the kernel', async () => {
     const limits = { memoryBytes: 32 * 1024 * 1024, nanoCpus: 250_000_000, pids: 12 };
     await runner.whileRunning({ limits }, async (pid) => {
-      expect(await cgroupFile(pid, 'memory', 'memory.limit_in_bytes')).toBe(
-        String(limits.memoryBytes),
-      );
-      expect(await cgroupFile(pid, 'memory', 'memory.memsw.limit_in_bytes')).toBe(
-        String(limits.memoryBytes),
-      );
-      expect(await cgroupFile(pid, 'cpu', 'cpu.cfs_quota_us')).toBe('25000');
-      expect(await cgroupFile(pid, 'cpu', 'cpu.cfs_period_us')).toBe('100000');
-      expect(await cgroupFile(pid, 'pids', 'pids.max')).toBe('12');
+      const cgroup = await ContainerCgroup.of(pid);
+      expect(cgroup.path).toContain(runner.machine.cgroupParent);
+      expect(await cgroup.limits()).toEqual({
+        memory: String(limits.memoryBytes),
+        swap: 'none',
+        cpu: '25000 100000',
+        pids: '12',
+      });
     });
   });
 

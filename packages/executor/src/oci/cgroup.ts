@@ -92,9 +92,7 @@ export class Cgroups {
     if (layout.version === 2) await delegateControllers(join(ROOT, parent));
     // Version 2's root has no such file, so the parent is looked at.
     const swapFile =
-      layout.version === 2
-        ? join(parent, 'memory.swap.max')
-        : 'memory/memory.memsw.limit_in_bytes';
+      layout.version === 2 ? join(parent, 'memory.swap.max') : 'memory/memory.memsw.limit_in_bytes';
     const canLimitSwap = await exists(join(ROOT, swapFile));
     return new Cgroups(layout, parent, canLimitSwap);
   }
