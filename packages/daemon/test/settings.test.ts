@@ -126,10 +126,10 @@ describe('addresses of a node', () => {
   const several = ['10.1.1.1', '192.168.0.1'];
 
   test.each([
-    ['the request', asked('10.0.0.7'), settings(), '10.0.0.7:4242'],
-    ['the settings', asked(''), said, '10.0.0.9:4242'],
-  ])('of several the one that %s says', (_name, request, given, expected) => {
-    expect(chooseAddresses(request, given, several).advertise).toBe(expected);
+    ['of the request', asked('10.0.0.7'), '10.0.0.7:4242'],
+    ['of the settings', asked(''), '10.0.0.9:4242'],
+  ])('%s, among several', (_name, request, expected) => {
+    expect(chooseAddresses(request, said, several).advertise).toBe(expected);
   });
 
   test('must be said when there are several', () => {
