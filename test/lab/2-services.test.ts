@@ -85,7 +85,8 @@ describe('a replicated service', () => {
   });
 
   it('replaces a container that fails, after the restart delay, in the same slot', async () => {
-    await ok('service', 'update', '--detach', '--restart-delay', '0', 'web');
+    // The restart policy is part of what a task is made from: the update replaces both, and is waited for.
+    await ok('service', 'update', '--quiet', '--restart-delay', '0', 'web');
     const [victim] = await untilRunning('web', 2);
     if (victim === undefined) throw new Error('no task');
     await (await hostOf(victim)).exec(['kill', '-9', String(pidOf(victim))]);
@@ -118,7 +119,18 @@ describe('the environment of a service', () => {
       if (task === undefined) throw new Error('no task');
       return sh(await hostOf(task), `tr '\\0' '\\n' < /proc/${pidOf(task)}/environ`);
     };
-    const create = ['service', 'create', '--name', 'env', '--env', 'A=1', '--env', 'B=2'];
+    const create = [
+      'service',
+      'create',
+      '--name',
+      'env',
+      '--env',
+      'A=1',
+      '--env',
+      'B=2',
+      '--stop-signal',
+      'SIGKILL',
+    ];
     await ok(...create, BUSYBOX, 'sleep', '1000');
     expect(await environment()).toMatch(/^A=1$/m);
     await ok('service', 'update', '--env-add', 'A=3', '--env-rm', 'B', 'env');

@@ -32,6 +32,8 @@ beforeAll(async () => {
     '4',
     '--restart-delay',
     '0',
+    '--stop-signal', // PID 1 of a container ignores SIGTERM unless it says otherwise
+    'SIGKILL',
     BUSYBOX,
     'sleep',
     '100000',
