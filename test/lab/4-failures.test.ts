@@ -79,7 +79,7 @@ describe('kill -9 of any one manager', () => {
     expect(acknowledged.filter((name) => !names.has(name))).toEqual([]);
     await lab.heal(victim);
     await lab.cluster.allReady(lab.host(asking));
-    expect((await running('app')).length).toBe(4);
+    await untilRunning('app', 4);
     const again = JSON.parse((await ctl(victim, 'config', 'ls', '--format', 'json')).stdout) as {
       spec: { name: string };
     }[];

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { run } from '@swarmd/base/system';
 import { Lab } from '@swarmd/lab';
 
-const LAB = { name: 'test', managers: 3, workers: 2 };
+const LAB = { name: process.env['SWARMD_LAB_NAME'] ?? 'test', managers: 3, workers: 2 };
 
 export async function setup(): Promise<void> {
   const lab = new Lab(LAB);

@@ -3,7 +3,8 @@ import { openCluster, type ClusterClient } from '@swarmd/client';
 import { Lab, waitUntil, type Host } from '@swarmd/lab';
 import type { Service, Task } from '@swarmd/model';
 
-export const LAB_NAME = 'test';
+/** Several suites can run on one machine, each on a lab of its own name. */
+export const LAB_NAME = process.env['SWARMD_LAB_NAME'] ?? 'test';
 const STEP_TIMEOUT_MS = 60_000;
 
 function openLab(): Lab {

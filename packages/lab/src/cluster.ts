@@ -87,7 +87,10 @@ export class Cluster {
     await this.allReady(first);
   }
 
-  /** Waits until every host of the lab is a ready node, and every manager a Raft member with a vote. */
+  /**
+   * Waits until every host of the lab is a ready node, every manager a Raft member with a vote that answers itself.
+   * The others' view is not enough: a daemon that was killed just now is ready to them until its session ends.
+   */
   async allReady(on: Host): Promise<void> {
     const managers = this.#nodes.filter(({ place }) => place.role === 'manager').length;
     await waitUntil(
@@ -105,9 +108,17 @@ export class Cluster {
               (place.role !== 'manager' || row.manager !== undefined),
           ),
         );
-        return ready && (await this.#voters(on)) === managers ? true : undefined;
+        if (!ready || (await this.#voters(on)) !== managers) return undefined;
+        const answers = await Promise.all(this.#nodes.map((host) => this.#answers(host)));
+        return answers.every(Boolean) ? true : undefined;
       },
     );
+  }
+
+  /** Whether a host's daemon is up and in the cluster, a manager with its control API. */
+  async #answers(host: Host): Promise<boolean> {
+    if (host.place.role === 'manager') return (await this.nodes(host)).length > 0;
+    return (await this.#info(host))?.state === 'active';
   }
 
   /** Raft members with a vote, as a manager sees them. */
