@@ -1,5 +1,13 @@
 /** A whole lab: switch, registry, client and the hosts of one cluster; up, down, break, heal. */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 
 import { silentLogger, SwarmError, type Logger } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
@@ -101,6 +109,7 @@ export class Lab {
     }
     await removeCgroups(this.layout.cgroup);
     rmSync(this.layout.stateDir, { recursive: true, force: true });
+    removeIfEmpty(STATE_ROOT);
   }
 
   /** Pulls the plug of a host: everything on it dies at once and its cable goes dark. */
@@ -131,4 +140,8 @@ export class Lab {
       await this.cluster.startDaemon(host);
     if (host.place.role === 'registry') await ensureRegistry(this.layout, host, []);
   }
+}
+
+function removeIfEmpty(dir: string): void {
+  if (existsSync(dir) && readdirSync(dir).length === 0) rmdirSync(dir);
 }
