@@ -2,22 +2,15 @@
  * Puts a manager together: Raft feeds the store, leader duties follow Raft's role, and the services
  * are served on the cluster port and on the local control socket.
  */
-import { errorMessage, Scope, withDeadline } from '@swarmd/base';
-import { asId, clusterSpec, type NodeId } from '@swarmd/model';
+import { errorMessage, withDeadline } from '@swarmd/base';
+import { asId } from '@swarmd/model';
 import type { RaftStatus } from '@swarmd/raft';
 
-import { parseSpec } from './control/validate.ts';
-import type { Core } from './core.ts';
-import { SessionDispatcher } from './dispatcher/dispatcher.ts';
-import { SessionReporter } from './dispatcher/session-reporter.ts';
-import { openDuties, type Duties } from './leadership/duties.ts';
-import type { InitialObjects } from './leadership/initial-objects.ts';
-import { LeaderRoute } from './leadership/leader-route.ts';
-import { Leadership } from './leadership/leadership.ts';
+import { assembleCore, type Core } from './core.ts';
 import { BOOTSTRAP_MS, HAND_OVER_MS } from './limits.ts';
-import { Peers, type ManagerClients } from './net/peers.ts';
+import { Peers } from './net/peers.ts';
 import type { ManagerIdentity, ManagerOptions } from './options.ts';
-import { startReplication } from './replication/start-replication.ts';
+import { raftOnDisk } from './replication/start-replication.ts';
 import { serve } from './serve.ts';
 import { Wakeup } from './wakeup.ts';
 
@@ -43,92 +36,33 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
 }
 
 async function assemble(options: ManagerOptions, stack: AsyncDisposableStack): Promise<Manager> {
-  const { logger, clusterId } = options;
+  const { clusterId } = options;
   let { identity } = options;
-  const initial = initialObjects(options);
   const peers = stack.use(new Peers({ tls: () => identity, clusterId }));
-  const led: { leadership?: Leadership<Duties> } = {};
-  const { store, raft } = await startReplication(options, {
-    stack,
-    decidingTerm: () => led.leadership?.decidingTerm,
-  });
-  const scope = stack.use(
-    new Scope((name, error) => logger.error({ name, error: errorMessage(error) }, 'work failed')),
-  );
-  const leadership = stack.use(
-    new Leadership<Duties>({
-      ...options,
-      raft,
-      open: (duties, signal) => openDuties({ ...options, store, raft, initial }, duties, signal),
-    }),
-  );
-  led.leadership = leadership;
-  const clientsOf = (nodeId: NodeId): ManagerClients | undefined => {
-    const address = store.view.get('node', nodeId)?.manager?.apiAddress;
-    return address === undefined ? undefined : peers.manager(address);
+  const outside = {
+    startRaft: raftOnDisk(options),
+    managerAt: (address: string) => peers.manager(address),
   };
-  const route = stack.use(new LeaderRoute({ raft, leadership, clock: options.clock, clientsOf }));
-  const dispatcher = stack.use(new SessionDispatcher({ ...options, store, raft, route }));
-  const core: Core = {
-    options,
-    store,
-    raft,
-    peers,
-    leadership,
-    route,
-    dispatcher,
-    scope,
-    identity: () => identity,
-  };
-  reportSessions(core);
-  stack.use(raft.onStatus(() => membersChanged(core)));
-  const { controlSocket, cluster } = await serve(core, stack);
+  const core = await assembleCore(options, outside, stack);
+  const { raft } = core;
+  stack.use(raft.onStatus(() => membersChanged(core, peers)));
+  const served = await serve(core, { peers, identity: () => identity, stack });
   stack.defer(() => handOver(core));
   if (options.start === 'bootstrap') await clusterMade(core);
   return {
-    controlSocket,
+    controlSocket: served.controlSocket,
     failed: raft.failed,
     status: () => raft.status(),
     setIdentity: (next) => {
       identity = next;
       raft.setTls(next);
-      cluster.refreshTls();
+      served.cluster.refreshTls();
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
 
-function firstOf<T>(items: Iterable<T>): T | undefined {
-  for (const item of items) return item;
-  return undefined;
-}
-
-function initialObjects(options: ManagerOptions): InitialObjects {
-  const { clock, clusterId, nodeId, raftId, advertise, bootstrap } = options;
-  const self = { nodeId, raftId, apiAddress: advertise.api, raftAddress: advertise.raft };
-  if (bootstrap === undefined) return { clock, clusterId, self };
-  const spec = parseSpec('cluster', clusterSpec, bootstrap.clusterSpec);
-  return { clock, clusterId, self, bootstrap: { ...bootstrap, clusterSpec: spec } };
-}
-
-function reportSessions(core: Core): void {
-  const { options, store, dispatcher, leadership, route } = core;
-  const reporter = new SessionReporter({
-    dispatcher,
-    clock: options.clock,
-    logger: options.logger,
-    heartbeatPeriodMs: () => firstOf(store.view.list('cluster'))?.spec.heartbeatPeriodMs,
-    onLeaderChange: (listener) => leadership.onChange(listener),
-    report: (request, signal) =>
-      route.report(signal, {
-        here: (duties, until) => duties.liveness.report(request.live, options.nodeId, until),
-        there: (manager, call) => manager.leader.reportSessions(request, call),
-      }),
-  });
-  core.scope.spawn('session reports', (signal) => reporter.run(signal));
-}
-
-function membersChanged({ dispatcher, peers, store, raft }: Core): void {
+function membersChanged({ dispatcher, store, raft }: Core, peers: Peers): void {
   dispatcher.membersChanged();
   const addresses = raft
     .status()

@@ -27,15 +27,18 @@ import { createCa } from './identity/ca.ts';
 import { createLeaderService } from './leadership/leader-service.ts';
 import { createMembership } from './membership/membership.ts';
 import { forKnownManagers } from './net/known-managers.ts';
+import type { Peers } from './net/peers.ts';
 import { createLogs } from './observe/logs.ts';
 import { createWatch } from './observe/watch.ts';
+import type { ManagerIdentity } from './options.ts';
 
 /** The cluster port opens last: what comes in finds everything in place. */
 export async function serve(
   core: Core,
-  stack: AsyncDisposableStack,
+  reached: { peers: Peers; identity: () => ManagerIdentity; stack: AsyncDisposableStack },
 ): Promise<{ controlSocket: string; cluster: ClusterServer }> {
-  const { options, store, raft, route, leadership, dispatcher, peers } = core;
+  const { options, store, raft, route, leadership, dispatcher } = core;
+  const { peers, identity, stack } = reached;
   const { clock, logger, clusterId } = options;
   const control = createControl({ ...options, store, raft, route });
   const watch = createWatch(store);
@@ -53,7 +56,7 @@ export async function serve(
   const local = stack.use(await createLocalServer({ path: controlSocket, logger }));
   addShared(local);
   followHealth(core, serveHealth(local), stack);
-  const tls = (): ServerTls => ({ ...core.identity(), clusterId });
+  const tls = (): ServerTls => ({ ...identity(), clusterId });
   const cluster = stack.use(await createClusterServer({ ...options.listen, tls, logger }));
   addShared(cluster);
   serveDispatcher(cluster, dispatcher);

@@ -2,34 +2,47 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { startRaft, type Raft } from '@swarmd/raft';
+import type { Clock } from '@swarmd/base';
+import { startRaft, type Raft, type StateMachine } from '@swarmd/raft';
 import { createStore, type Store } from '@swarmd/store';
 
 import type { ManagerOptions } from '../options.ts';
 import { leadsNoMore, Replication } from './replication.ts';
 
+/** Starts this member, feeding `machine`. Another one than `raftOnDisk` only in simulations. */
+export type RaftStarter = (machine: StateMachine) => Promise<Raft>;
+
 /** `decidingTerm`: the term in which this member may decide now, if it may. */
-export async function startReplication(
-  options: ManagerOptions,
-  context: { stack: AsyncDisposableStack; decidingTerm: () => number | undefined },
-): Promise<{ store: Store; raft: Raft }> {
-  const directory = join(options.stateDir, 'manager', 'raft');
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+export async function startReplication(options: {
+  clock: Clock;
+  stack: AsyncDisposableStack;
+  start: RaftStarter;
+  decidingTerm: () => number | undefined;
+}): Promise<{ store: Store; raft: Raft }> {
   let started: Raft | undefined;
   const store: Store = createStore({
     clock: options.clock,
     proposer: {
       propose: async (changes, signal) => {
-        const term = context.decidingTerm();
+        const term = options.decidingTerm();
         if (term === undefined || started === undefined) throw leadsNoMore();
         return await replication.propose(started, { changes, term }, signal);
       },
     },
   });
   const replication = new Replication(store);
+  const raft = options.stack.use(await options.start(replication.machine));
+  started = raft;
+  return { store, raft };
+}
+
+/** Raft with its log in the manager's folder and its own listener. */
+export function raftOnDisk(options: ManagerOptions): RaftStarter {
   const { raftTiming, snapshotEvery, clock, logger } = options;
-  const raft = context.stack.use(
-    await startRaft(
+  return async (machine) => {
+    const directory = join(options.stateDir, 'manager', 'raft');
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    return await startRaft(
       {
         directory,
         clusterId: options.clusterId,
@@ -42,10 +55,8 @@ export async function startReplication(
         ...(raftTiming === undefined ? {} : { timing: raftTiming }),
         ...(snapshotEvery === undefined ? {} : { snapshotEvery }),
       },
-      replication.machine,
+      machine,
       { clock, logger },
-    ),
-  );
-  started = raft;
-  return { store, raft };
+    );
+  };
 }
