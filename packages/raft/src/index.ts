@@ -1,14 +1,18 @@
 export { startRaft } from './node/start-raft.ts';
 export type {
   AppliedEntry,
+  DurationSummary,
   MembershipChange,
   PeerProgress,
+  PeerReport,
   Raft,
   RaftDependencies,
   RaftMember,
   RaftOptions,
+  RaftReport,
   RaftStatus,
   RaftTiming,
   RaftTls,
+  ReplicationReport,
   StateMachine,
 } from './node/types.ts';

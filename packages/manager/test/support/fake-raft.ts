@@ -1,6 +1,13 @@
 /** Raft of one member in memory, by its contract: what is proposed while it leads is committed. */
 import { SwarmError } from '@swarmd/base';
-import type { MembershipChange, Raft, RaftMember, RaftStatus, StateMachine } from '@swarmd/raft';
+import type {
+  MembershipChange,
+  Raft,
+  RaftMember,
+  RaftReport,
+  RaftStatus,
+  StateMachine,
+} from '@swarmd/raft';
 
 export class FakeRaft implements Raft {
   readonly failed = new Promise<never>(() => undefined);
@@ -27,6 +34,22 @@ export class FakeRaft implements Raft {
 
   status(): RaftStatus {
     return this.#status;
+  }
+
+  report(): Promise<RaftReport> {
+    const none = { count: 0, totalMs: 0, p50Ms: 0, p99Ms: 0, recentMaxMs: 0, maxMs: 0 };
+    return Promise.resolve({
+      ...this.#status,
+      snapshot: 0,
+      logEntries: 0,
+      logBytes: 0,
+      leaderContactMs: this.#status.leader === 0 ? undefined : 0,
+      transferTarget: 0,
+      writes: none,
+      writeAgeMs: 0,
+      tickLateness: none,
+      peers: [],
+    });
   }
 
   set(change: Partial<RaftStatus>): void {

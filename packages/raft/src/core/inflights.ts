@@ -26,8 +26,18 @@ export class Inflights {
     return this.#queue.length;
   }
 
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   full(): boolean {
-    return this.#queue.length >= this.#limits.messages || this.#bytes >= this.#limits.bytes;
+    return this.fullOf() !== undefined;
+  }
+
+  /** Which limit lets nothing more through; undefined while there is room. */
+  fullOf(): keyof InflightLimits | undefined {
+    if (this.#bytes >= this.#limits.bytes) return 'bytes';
+    return this.#queue.length >= this.#limits.messages ? 'messages' : undefined;
   }
 
   /** Indexes must not fall from call to call. */

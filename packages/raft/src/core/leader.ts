@@ -93,7 +93,7 @@ function handleAppendReply(member: Member, reply: AppendReply, progress: Progres
     const meeting =
       hint.term > 0 ? member.log.findConflictByTerm(hint.index, hint.term).index : hint.index;
     if (!progress.reject(reply.index, meeting)) return;
-    if (progress.state === 'replicate') progress.becomeProbe();
+    if (progress.state === 'replicate') progress.becomeProbe('rejected');
     sendAppend(member, reply.from);
     return;
   }
@@ -120,7 +120,7 @@ function advanceProgress(member: Member, index: number, progress: Progress): voi
   } else if (progress.state === 'snapshot') {
     // Any snapshot that reconnects the logs will do, even an older one than was sent.
     if (progress.match + 1 < member.log.first()) return;
-    progress.becomeProbe();
+    progress.becomeProbe('snapshot');
     progress.becomeReplicate();
   } else {
     progress.inflights.release(index);
@@ -139,7 +139,7 @@ function handleHeartbeatReply(member: Member, reply: HeartbeatReply, progress: P
 
 export function peerUnreachable(member: Member, peer: RaftId): void {
   const progress = member.tracker.progress(peer);
-  if (progress?.state === 'replicate') progress.becomeProbe();
+  if (progress?.state === 'replicate') progress.becomeProbe('unreachable');
 }
 
 export function snapshotFinished(member: Member, peer: RaftId, ok: boolean): void {
@@ -147,7 +147,7 @@ export function snapshotFinished(member: Member, peer: RaftId, ok: boolean): voi
   if (progress?.state !== 'snapshot') return;
   // A failed one is no meeting point.
   if (!ok) progress.pendingSnapshot = 0;
-  progress.becomeProbe();
+  progress.becomeProbe('snapshot');
   // Either way the peer speaks first: it answers the snapshot, or a heartbeat.
   progress.paused = true;
 }

@@ -30,6 +30,11 @@ export class MemoryLog implements LogView {
     return this.#base.index + this.#entries.length;
   }
 
+  /** Bytes that the entries carry. */
+  bytes(): number {
+    return this.#entries.reduce((sum, entry) => sum + entry.data.length, 0);
+  }
+
   term(index: number): number | undefined {
     if (index === this.#base.index) return this.#base.term;
     return this.#entries[index - this.first()]?.term;

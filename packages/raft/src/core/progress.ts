@@ -7,7 +7,7 @@
  */
 import { assert } from '@swarmd/base';
 import { Inflights, type InflightLimits } from './inflights.ts';
-import type { ProgressStatus, RaftId } from './types.ts';
+import type { ProbeReason, ProgressStatus, RaftId } from './types.ts';
 
 export class Progress {
   match = 0;
@@ -23,6 +23,7 @@ export class Progress {
   /** Ticks spent in the snapshot state. */
   snapshotTicks = 0;
   readonly inflights: Inflights;
+  #probing: ProbeReason = 'started';
   /** Highest commit index sent: the peer learns of it unless messages are lost. */
   #sentCommit = 0;
 
@@ -38,7 +39,8 @@ export class Progress {
     this.inflights = new Inflights(options.limits);
   }
 
-  becomeProbe(): void {
+  becomeProbe(why: ProbeReason): void {
+    this.#probing = why;
     // A snapshot that got through is the new meeting point, even before the peer says so itself.
     const floor = this.state === 'snapshot' ? this.pendingSnapshot : 0;
     this.#enter('probe');
@@ -102,6 +104,7 @@ export class Progress {
       if (this.next - 1 !== rejected) return false;
       this.next = Math.max(Math.min(rejected, hint + 1), this.match + 1);
       this.paused = false;
+      this.#probing = 'rejected';
     }
     this.#sentCommit = Math.min(this.#sentCommit, this.next - 1);
     return true;
@@ -122,7 +125,9 @@ export class Progress {
       paused: this.isPaused(),
       pendingSnapshot: this.pendingSnapshot,
       inflightMessages: this.inflights.count,
-      inflightFull: this.inflights.full(),
+      inflightBytes: this.inflights.bytes,
+      inflightFull: this.inflights.fullOf(),
+      probing: this.state === 'probe' ? this.#probing : undefined,
     };
   }
 

@@ -339,6 +339,12 @@ export interface RaftCoreOptions {
   readonly conf: ConfState;
 }
 
+/**
+ * started: nothing was heard in this term yet. rejected: the peer refused an append. unreachable:
+ * messages to it were lost. snapshot: one arrived or failed, the peer has not spoken since.
+ */
+export type ProbeReason = 'started' | 'rejected' | 'unreachable' | 'snapshot';
+
 export interface ProgressStatus {
   readonly id: RaftId;
   readonly state: 'probe' | 'replicate' | 'snapshot';
@@ -350,7 +356,11 @@ export interface ProgressStatus {
   /** 0 when none is on its way. */
   readonly pendingSnapshot: number;
   readonly inflightMessages: number;
-  readonly inflightFull: boolean;
+  readonly inflightBytes: number;
+  /** The limit that the window has reached. */
+  readonly inflightFull: 'messages' | 'bytes' | undefined;
+  /** In the probe state: why the leader does not know where the logs meet. */
+  readonly probing: ProbeReason | undefined;
 }
 
 export interface Status {

@@ -26,6 +26,12 @@ export class Activity {
     this.#heardAt.delete(peer);
   }
 
+  /** Undefined when it was not heard since the start. */
+  silentMs(peer: number): number | undefined {
+    const heardAt = this.#heardAt.get(peer);
+    return heardAt === undefined ? undefined : this.#clock.monotonic() - heardAt;
+  }
+
   /** The status with `recentActive` as of now. */
   seenIn(status: Status): Status {
     const since = this.#clock.monotonic() - this.#windowMs;

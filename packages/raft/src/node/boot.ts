@@ -1,14 +1,16 @@
 /** From a folder to a member that is ready to run: opens and checks the log, or founds a cluster. */
-import type { RaftConfig, ConfState, HardState } from '../core/types.ts';
+import type { RaftConfig, HardState } from '../core/types.ts';
 import { productionConfig } from '../core/config.ts';
 import { MemoryLog } from '../core/memory-log.ts';
 import { RaftCore } from '../core/raft-core.ts';
 import type { Random } from '@swarmd/base';
 import { recordCipher } from '../wal/cipher.ts';
+import type { StoredLog } from '../wal/boot-check.ts';
 import { EMPTY_CONF, type SnapshotRecord } from '../wal/header.ts';
 import { LogStore } from '../wal/log-store.ts';
 import { SnapshotFolder } from '../wal/snapshot-folder.ts';
-import { bootstrapEntry, MemberBook } from './membership.ts';
+import { forceCluster, type ForcedCluster } from './forced-cluster.ts';
+import { bootstrapEntry, EMPTY_BOOK, MemberBook } from './membership.ts';
 import type { RaftOptions, RaftTiming } from './types.ts';
 
 export interface Booted {
@@ -20,9 +22,11 @@ export interface Booted {
   readonly book: MemberBook;
   /** To be restored before anything else. */
   readonly snapshot: SnapshotRecord | undefined;
+  /** Who had to go for `forceNewCluster`; undefined unless a cluster was founded anew just now. */
+  readonly expelled: readonly number[] | undefined;
 }
 
-/** @throws SwarmError see `LogStore.open`. */
+/** @throws SwarmError see `LogStore.open`, and `forceCluster` where that is asked for. */
 export async function boot(options: RaftOptions, random: Random): Promise<Booted> {
   const { directory, clusterId, nodeId, raftId, encryptionKey } = options;
   const cipher = encryptionKey === undefined ? undefined : recordCipher(encryptionKey);
@@ -36,27 +40,52 @@ export async function boot(options: RaftOptions, random: Random): Promise<Booted
     const folder = new SnapshotFolder(directory, cipher);
     await folder.clean(store.snapshots);
     const snapshot = stored.snapshots.at(-1);
-    let { hard } = stored.header;
     const log = new MemoryLog({
       ...(snapshot && { snapshot: snapshot.descriptor }),
       base: stored.header.compacted,
       entries: stored.entries,
     });
-    if (options.start === 'bootstrap' && log.last() === 0) {
-      const append = [bootstrapEntry({ raftId, nodeId, address: options.advertise })];
-      hard = { term: 1, vote: 0, commit: 1 };
-      await store.write({ hard, append, sync: true });
-      log.append(append);
+    const first = firstEntries({ options, random }, { stored, log });
+    if (first !== undefined) {
+      await store.write({ ...first, sync: true });
+      log.append(first.append);
     }
-    const config = configOf(options, snapshot?.descriptor.index ?? 0);
-    const conf: ConfState = snapshot?.descriptor.confState ?? EMPTY_CONF;
-    const core = new RaftCore({ config, random, log, hard, conf });
-    const book = new MemberBook(snapshot?.descriptor ?? { members: [], removed: [] });
-    return { store, folder, log, hard, core, book, snapshot };
+    const hard = first?.hard ?? stored.header.hard;
+    const core = new RaftCore({
+      config: configOf(options, snapshot?.descriptor.index ?? 0),
+      random,
+      log,
+      hard,
+      conf: snapshot?.descriptor.confState ?? EMPTY_CONF,
+    });
+    const book = new MemberBook(snapshot?.descriptor ?? EMPTY_BOOK);
+    return { store, folder, log, hard, core, book, snapshot, expelled: first?.expelled };
   } catch (error) {
     await store[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** What nobody but this start decides: the first entry of a cluster, or those that found it anew. */
+function firstEntries(
+  { options, random }: { options: RaftOptions; random: Random },
+  { stored, log }: { stored: StoredLog; log: MemoryLog },
+): (Pick<ForcedCluster, 'append' | 'hard'> & Partial<ForcedCluster>) | undefined {
+  const self = { raftId: options.raftId, nodeId: options.nodeId, address: options.advertise };
+  if (options.start === 'bootstrap' && log.last() === 0) {
+    return { append: [bootstrapEntry(self)], hard: { term: 1, vote: 0, commit: 1 } };
+  }
+  if (options.forceNewCluster !== true) return undefined;
+  const descriptor = stored.snapshots.at(-1)?.descriptor;
+  const survivor = {
+    self,
+    hard: stored.header.hard,
+    conf: descriptor?.confState ?? EMPTY_CONF,
+    book: descriptor ?? EMPTY_BOOK,
+    entries: stored.entries.filter((entry) => entry.index > (descriptor?.index ?? 0)),
+    last: log.last(),
+  };
+  return forceCluster(survivor, 1 + Math.floor(random.next() * (2 ** 48 - 1)));
 }
 
 /** Unless said otherwise: a heartbeat every 100 ms, elections after 1 to 2 s of silence. */

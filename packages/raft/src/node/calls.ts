@@ -3,15 +3,16 @@ import { abortReason, SwarmError } from '@swarmd/base';
 
 import type { WireError } from './worker-protocol.ts';
 
-interface Call {
-  resolve(index: number): void;
+interface Call<T> {
+  resolve(outcome: T): void;
   reject(error: Error): void;
 }
 
-export class Calls {
+/** `T`: what the worker answers, an index of the log for most. */
+export class Calls<T = number> {
   readonly #limit: number;
   readonly #what: string;
-  readonly #calls = new Map<number, Call>();
+  readonly #calls = new Map<number, Call<T>>();
 
   /** `what` names the calls in the error of a full table. */
   constructor(limit: number, what: string) {
@@ -27,7 +28,7 @@ export class Calls {
     id: number,
     signal: AbortSignal,
     steps: { start: () => void; onAbort?: () => void },
-  ): Promise<number> {
+  ): Promise<T> {
     if (signal.aborted) return Promise.reject(abortReason(signal));
     if (this.#calls.size >= this.#limit) {
       return Promise.reject(
@@ -37,7 +38,7 @@ export class Calls {
         ),
       );
     }
-    return new Promise<number>((resolve, reject) => {
+    return new Promise<T>((resolve, reject) => {
       const onAbort = (): void => {
         this.#calls.delete(id);
         reject(abortReason(signal));
@@ -46,9 +47,9 @@ export class Calls {
       const settled = (): void => signal.removeEventListener('abort', onAbort);
       signal.addEventListener('abort', onAbort, { once: true });
       this.#calls.set(id, {
-        resolve: (index) => {
+        resolve: (outcome) => {
           settled();
-          resolve(index);
+          resolve(outcome);
         },
         reject: (error) => {
           settled();
@@ -63,10 +64,10 @@ export class Calls {
     return this.#calls.has(id);
   }
 
-  resolve(id: number, index: number): void {
+  resolve(id: number, outcome: T): void {
     const call = this.#calls.get(id);
     this.#calls.delete(id);
-    call?.resolve(index);
+    call?.resolve(outcome);
   }
 
   reject(id: number, error: WireError): void {

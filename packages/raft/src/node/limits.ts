@@ -25,6 +25,10 @@ export const PROPOSAL_MAX_BYTES = 32 * MIB;
 export const PROPOSALS_PENDING_MAX = 4096;
 /** Read barriers that wait at a time. */
 export const READS_PENDING_MAX = 4096;
+/** Reports that wait at a time: a few operators and one collector of metrics. */
+export const REPORTS_PENDING_MAX = 64;
+/** A worker that does not answer within this time is stuck. */
+export const REPORT_DEADLINE_MS = 5_000;
 /** A read that got no answer is asked again under a new id (etcd does so every 500 ms). */
 export const READ_RETRY_MS = 500;
 /** Without quorum a read barrier is given up after this time. */

@@ -12,22 +12,46 @@ import type { MembershipChange, RaftMember } from './types.ts';
 
 const NOTHING = new Uint8Array();
 
+export interface BookContent {
+  readonly members: readonly MemberInfo[];
+  readonly removed: readonly number[];
+  /** Absent or 0 unless the cluster was founded anew by `forceNewCluster`. */
+  readonly incarnation?: number;
+}
+
+export const EMPTY_BOOK: BookContent = { members: [], removed: [] };
+
+/** What the context of a conf change says beside its steps. */
+interface MemberContext {
+  readonly members: readonly MemberInfo[];
+  readonly incarnation?: number;
+}
+
 export class MemberBook {
   readonly #members = new Map<number, MemberInfo>();
   readonly #removed = new Set<number>();
+  #incarnation: number;
 
-  constructor(initial: { members: readonly MemberInfo[]; removed: readonly number[] }) {
+  constructor(initial: BookContent) {
+    this.#incarnation = initial.incarnation ?? 0;
     for (const member of initial.members) this.#members.set(member.raftId, member);
     for (const raftId of initial.removed) this.#removed.add(raftId);
   }
 
   apply(change: ConfChange): void {
-    for (const member of decodeContext(change.context)) this.#members.set(member.raftId, member);
+    const { members, incarnation } = decodeContext(change.context);
+    for (const member of members) this.#members.set(member.raftId, member);
+    this.#incarnation = incarnation ?? this.#incarnation;
     for (const step of change.steps) {
       if (step.kind !== 'remove') continue;
       this.#members.delete(step.id);
       this.#removed.add(step.id);
     }
+  }
+
+  /** Which of the clusters with this cluster's id it is: 0, or what `forceNewCluster` drew. */
+  get incarnation(): number {
+    return this.#incarnation;
   }
 
   get(raftId: number): MemberInfo | undefined {
@@ -46,6 +70,16 @@ export class MemberBook {
   removed(): number[] {
     return [...this.#removed].sort((a, b) => a - b);
   }
+
+  /** For a snapshot; `new MemberBook` of it is an equal book. */
+  content(): BookContent {
+    const incarnation = this.#incarnation;
+    return {
+      members: this.members(),
+      removed: this.removed(),
+      ...(incarnation !== 0 && { incarnation }),
+    };
+  }
 }
 
 /** The members with what they may do. */
@@ -62,7 +96,7 @@ export function bootstrapEntry(founder: MemberInfo): Entry {
   const change: ConfChange = {
     transition: 'auto',
     steps: [{ kind: 'addVoter', id: founder.raftId }],
-    context: encodeContext([founder]),
+    context: memberContext({ members: [founder] }),
   };
   return { index: 1, term: 1, kind: 'confChange', data: encodeConfChange(change) };
 }
@@ -72,7 +106,7 @@ export function confChangeOf(change: MembershipChange, book: MemberBook): ConfCh
   switch (change.kind) {
     case 'add-learner': {
       const { raftId, nodeId, address } = change.member;
-      const context = encodeContext([{ raftId, nodeId, address }]);
+      const context = memberContext({ members: [{ raftId, nodeId, address }] });
       return { transition: 'auto', steps: [{ kind: 'addLearner', id: raftId }], context };
     }
     case 'promote':
@@ -81,7 +115,8 @@ export function confChangeOf(change: MembershipChange, book: MemberBook): ConfCh
       return single('remove', change.raftId);
     case 'set-address': {
       const nodeId = book.get(change.raftId)?.nodeId ?? '';
-      const context = encodeContext([{ raftId: change.raftId, nodeId, address: change.address }]);
+      const moved = { raftId: change.raftId, nodeId, address: change.address };
+      const context = memberContext({ members: [moved] });
       return { transition: 'auto', steps: [{ kind: 'update', id: change.raftId }], context };
     }
     default:
@@ -160,11 +195,12 @@ function single(kind: 'addVoter' | 'remove', id: number): ConfChange {
   return { transition: 'auto', steps: [{ kind, id }], context: NOTHING };
 }
 
-function encodeContext(members: readonly MemberInfo[]): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify({ members }));
+/** For a conf change that tells of `members`; the checksum of its entry vouches for the shape. */
+export function memberContext(context: MemberContext): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(context));
 }
 
-function decodeContext(context: Uint8Array): readonly MemberInfo[] {
-  if (context.length === 0) return [];
-  return (JSON.parse(new TextDecoder().decode(context)) as { members: MemberInfo[] }).members;
+function decodeContext(context: Uint8Array): MemberContext {
+  if (context.length === 0) return { members: [] };
+  return JSON.parse(new TextDecoder().decode(context)) as MemberContext;
 }

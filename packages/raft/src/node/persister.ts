@@ -9,6 +9,8 @@ import type { MemoryLog } from '../core/memory-log.ts';
 import type { Entry, EntryId, HardState, Ready, SnapshotMeta } from '../core/types.ts';
 import type { SnapshotRecord } from '../wal/header.ts';
 import type { LogStore } from '../wal/log-store.ts';
+import { Durations } from './durations.ts';
+import type { DurationSummary } from './types.ts';
 
 interface Taken {
   readonly record: SnapshotRecord;
@@ -37,6 +39,7 @@ export class Persister {
   #hardDirty = false;
   #writingSince: number | undefined;
   #idle: () => void = () => undefined;
+  readonly #durations = new Durations();
   #stopped = false;
   #failed = false;
 
@@ -66,6 +69,11 @@ export class Persister {
     return since === undefined ? 0 : this.#options.clock.monotonic() - since;
   }
 
+  /** Of synced writes. */
+  durations(): DurationSummary {
+    return this.#durations.summary();
+  }
+
   /** With every tick: writes a commit index that nothing else has carried. */
   flushCommit(): void {
     if (this.#hardDirty && this.#writingSince === undefined && !this.#stopped) this.#write([]);
@@ -92,12 +100,14 @@ export class Persister {
 
   #write(jobs: readonly Job[]): void {
     const { store, clock } = this.#options;
-    this.#writingSince = clock.monotonic();
+    const since = clock.monotonic();
+    this.#writingSince = since;
     this.#hardDirty = false;
     const change = { hard: this.#hard, sync: jobs.length > 0, ...this.#merge(jobs) };
     store.write(change).then(
       () => {
         this.#writingSince = undefined;
+        if (change.sync) this.#durations.add(clock.monotonic() - since);
         if (!this.#stopped) this.#complete(jobs);
         this.#idle();
         this.#pump();

@@ -17,9 +17,11 @@ import { Activity } from './activity.ts';
 import { Applier } from './applier.ts';
 import { boot, timingOf, type Booted } from './boot.ts';
 import { Driver } from './driver.ts';
+import { Durations } from './durations.ts';
 import { HIGH_WATER_SYNC_MS, SNAPSHOT_EVERY, STOP_HANDOVER_MS } from './limits.ts';
 import { MemberBook } from './membership.ts';
 import { Persister } from './persister.ts';
+import { leaderContact, peerReports } from './report.ts';
 import { Requests } from './requests.ts';
 import { SnapshotFeeder } from './snapshot-feeder.ts';
 import { SnapshotTaker } from './snapshot-taker.ts';
@@ -27,7 +29,7 @@ import { bestSuccessor, differs, publicStatus } from './status.ts';
 import { Ticker } from './ticker.ts';
 import { raftService } from './transport/proto.ts';
 import { Transport } from './transport/transport.ts';
-import type { RaftOptions, RaftStatus } from './types.ts';
+import type { RaftOptions, RaftReport, RaftStatus } from './types.ts';
 import { Watchdog } from './watchdog.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-protocol.ts';
 
@@ -57,6 +59,7 @@ export class Replica implements AsyncDisposable {
   #ticker: Ticker | undefined;
   #posted: RaftStatus | undefined;
   #newsDue = true;
+  readonly #lateness = new Durations();
   #highWaterSyncedAt = 0;
   /** Snapshots that were fetched and are not installed yet, by index. */
   readonly #received = new Map<number, SnapshotRecord>();
@@ -130,7 +133,9 @@ export class Replica implements AsyncDisposable {
     await this.#transport.listen();
     const { raftId } = this.#options;
     const { clock, logger } = this.#ports;
-    this.#ticker = new Ticker(clock, timingOf(this.#options).tickMs, () => this.#tick());
+    this.#ticker = new Ticker(clock, timingOf(this.#options).tickMs, (latenessMs) =>
+      this.#tick(latenessMs),
+    );
     const { voters } = core.confState();
     if (voters.length === 1 && voters[0] === raftId) {
       this.#driver.step({ kind: 'campaign' });
@@ -139,6 +144,7 @@ export class Replica implements AsyncDisposable {
     this.#postStatus();
     this.#ports.post({ kind: 'ready' });
     const { applied } = this.#applier;
+    this.#tellExpelled();
     logger.info({ raftId, first: log.first(), last: log.last(), applied }, 'Raft member runs');
   }
 
@@ -150,6 +156,9 @@ export class Replica implements AsyncDisposable {
       case 'change':
       case 'transfer':
         this.#requests.receive(message);
+        break;
+      case 'report':
+        this.#ports.post({ kind: 'report', id: message.id, report: this.#report() });
         break;
       case 'tls':
         this.#transport.replaceTls(message.tls);
@@ -280,13 +289,36 @@ export class Replica implements AsyncDisposable {
     return this.#activity.seenIn(this.#booted.core.status());
   }
 
+  #report(): RaftReport {
+    const status = this.#status();
+    const { log } = this.#booted;
+    const shown = publicStatus(status, this.#book.members());
+    const silentMs = (raftId: number): number | undefined => this.#activity.silentMs(raftId);
+    return {
+      ...shown,
+      snapshot: log.snapshot()?.index ?? 0,
+      logEntries: log.last() + 1 - log.first(),
+      logBytes: log.bytes(),
+      leaderContactMs: leaderContact(status, silentMs),
+      transferTarget: status.transferTarget,
+      writes: this.#persister.durations(),
+      writeAgeMs: this.#persister.writeAgeMs,
+      tickLateness: this.#lateness.summary(),
+      peers: peerReports(status, shown.members, (raftId) => ({
+        link: this.#transport.report(raftId),
+        silentMs: silentMs(raftId),
+      })),
+    };
+  }
+
   #handOver(): boolean {
     const to = bestSuccessor(this.#status());
     if (to !== undefined) this.#driver.step({ kind: 'transfer', to });
     return to !== undefined;
   }
 
-  #tick(): void {
+  #tick(latenessMs: number): void {
+    this.#lateness.add(latenessMs);
     this.#driver.step({ kind: 'tick' });
     this.#persister.flushCommit();
     this.#requests.tick();
@@ -307,6 +339,15 @@ export class Replica implements AsyncDisposable {
     if (!differs(this.#posted, status)) return;
     this.#posted = status;
     this.#ports.post({ kind: 'status', status });
+  }
+
+  #tellExpelled(): void {
+    const { expelled } = this.#booted;
+    if (expelled === undefined) return;
+    this.#ports.logger.warn(
+      { raftId: this.#options.raftId, expelled, incarnation: this.#book.incarnation },
+      'founded a new cluster with this member as its only voter; the former members are refused',
+    );
   }
 
   /** Removed from the cluster: what is under way to the others still leaves. */
@@ -388,8 +429,7 @@ export class Replica implements AsyncDisposable {
     const { core, log } = this.#booted;
     const term = log.term(index);
     assert(term !== undefined && index === this.#applier.applied, `snapshot of entry ${index}`);
-    const members = this.#book.members();
-    return { index, term, confState: core.confState(), members, removed: this.#book.removed() };
+    return { index, term, confState: core.confState(), ...this.#book.content() };
   }
 
   #cleanSnapshots(): void {
@@ -415,6 +455,7 @@ export class Replica implements AsyncDisposable {
       snapshots: () => store.snapshots,
       member: (raftId) => this.#book.get(raftId),
       isRemoved: (raftId) => this.#book.isRemoved(raftId),
+      incarnation: () => this.#book.incarnation,
       onMessage: (message) => {
         this.#activity.heard(message.from);
         this.#driver.step({ kind: 'message', message });

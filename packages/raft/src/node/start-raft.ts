@@ -16,6 +16,8 @@ import {
   PROPOSALS_PENDING_MAX,
   READ_DEADLINE_MS,
   READS_PENDING_MAX,
+  REPORT_DEADLINE_MS,
+  REPORTS_PENDING_MAX,
   STOP_DEADLINE_MS,
   STOP_HANDOVER_MS,
 } from './limits.ts';
@@ -26,6 +28,7 @@ import type {
   Raft,
   RaftDependencies,
   RaftOptions,
+  RaftReport,
   RaftStatus,
   RaftTls,
   StateMachine,
@@ -72,6 +75,7 @@ class WorkerRaft implements Raft {
   readonly #feed: StateMachineFeed;
   readonly #proposals = new Calls(PROPOSALS_PENDING_MAX, 'proposals');
   readonly #reads = new Calls(READS_PENDING_MAX, 'reads');
+  readonly #reports = new Calls<RaftReport>(REPORTS_PENDING_MAX, 'reports');
   /** Reads whose index is known and not applied yet. */
   #readsAt: { readonly id: number; readonly index: number }[] = [];
   readonly #listeners = new Set<(status: RaftStatus) => void>();
@@ -105,6 +109,16 @@ class WorkerRaft implements Raft {
 
   status(): RaftStatus {
     return this.#status;
+  }
+
+  async report(signal: AbortSignal): Promise<RaftReport> {
+    if (this.#ended !== undefined) throw this.#ended;
+    const id = this.#nextId();
+    const { clock } = this.#parts;
+    const what = 'asking the Raft worker for a report';
+    return await withDeadline({ clock, timeoutMs: REPORT_DEADLINE_MS, what, signal }, (limited) =>
+      this.#reports.run(id, limited, { start: () => this.#post({ kind: 'report', id }) }),
+    );
   }
 
   onStatus(listener: (status: RaftStatus) => void): Disposable {
@@ -190,6 +204,9 @@ class WorkerRaft implements Raft {
         break;
       case 'status':
         this.#takeStatus(message.status);
+        break;
+      case 'report':
+        this.#reports.resolve(message.id, message.report);
         break;
       case 'done':
         this.#proposals.resolve(message.id, this.#feed.applied);
@@ -278,6 +295,7 @@ class WorkerRaft implements Raft {
     this.#ended = error;
     this.#proposals.rejectAll(lostCall(error));
     this.#reads.rejectAll(error);
+    this.#reports.rejectAll(error);
   }
 }
 

@@ -60,6 +60,13 @@ export interface RaftOptions {
   /** 32 bytes: encrypts log records and snapshots at rest. */
   readonly encryptionKey?: Uint8Array;
   readonly timing?: RaftTiming;
+  /**
+   * With `restart`, and only when the other members are lost for good: this member keeps its log
+   * and state and becomes the only voter of a new cluster with the same id. The others' Raft ids are
+   * refused for ever; who comes back joins anew with an empty folder. Means nothing to a member that
+   * is alone already, so it may stay set.
+   */
+  readonly forceNewCluster?: boolean;
   /** Entries between two snapshots; 10,000 unless said otherwise. */
   readonly snapshotEvery?: number;
 }
@@ -96,6 +103,76 @@ export interface RaftStatus {
   readonly progress: readonly PeerProgress[];
 }
 
+export interface DurationSummary {
+  /** Since the start; the same holds for `totalMs` and `maxMs`. */
+  readonly count: number;
+  readonly totalMs: number;
+  /** Of the newest 1,024; 0 while there are none. So are p99 and `recentMaxMs`. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly recentMaxMs: number;
+  readonly maxMs: number;
+}
+
+/** The leader's view of a peer's log. */
+export interface ReplicationReport {
+  readonly state: PeerProgress['state'];
+  /** The newest entry that is known to be equal in both logs. */
+  readonly match: number;
+  /** The entry that is sent next. */
+  readonly next: number;
+  /** Entries that the leader has and the peer is not known to have. */
+  readonly behind: number;
+  /** Append messages without an answer, and the bytes of their entries. */
+  readonly inflightMessages: number;
+  readonly inflightBytes: number;
+  /** Index of the snapshot that is on its way; 0 when none is. */
+  readonly pendingSnapshot: number;
+}
+
+/** Another member, as this one sees it. */
+export interface PeerReport extends RaftMember {
+  /**
+   * Of the stream from here to there. `idle`: there was nothing to say yet, which is usual between
+   * followers.
+   */
+  readonly connection: 'open' | 'closed' | 'idle';
+  /** Since when it is so; undefined for `idle`. */
+  readonly connectionAgeMs: number | undefined;
+  /** Why the last attempt failed, when it is closed. */
+  readonly connectionError: string | undefined;
+  /** Since a message of the peer arrived; undefined when none has since this member's start. */
+  readonly lastContactMs: number | undefined;
+  /** Messages that wait for the stream to take them, and about how many bytes they are. */
+  readonly queuedMessages: number;
+  readonly queuedBytes: number;
+  /** Only on the leader. */
+  readonly replication: ReplicationReport | undefined;
+  /** What keeps the peer from being up to date, in words for an operator; '' when nothing does. */
+  readonly limit: string;
+}
+
+/** All about one member, for operators and metrics. */
+export interface RaftReport extends RaftStatus {
+  /** Newest entry that the newest snapshot on disk covers; 0 when there is none. */
+  readonly snapshot: number;
+  /** Entries that are kept, and the bytes they carry. */
+  readonly logEntries: number;
+  readonly logBytes: number;
+  /** Since the leader was heard; 0 on the leader; undefined when none is known. */
+  readonly leaderContactMs: number | undefined;
+  /** Whom leadership is being handed to; 0 for nobody. */
+  readonly transferTarget: number;
+  /** Synced writes to the log. */
+  readonly writes: DurationSummary;
+  /** Age of the write that is under way; 0 when none is. */
+  readonly writeAgeMs: number;
+  /** By how much ticks came too late. */
+  readonly tickLateness: DurationSummary;
+  /** Every other member, ascending by Raft id. */
+  readonly peers: readonly PeerReport[];
+}
+
 export type MembershipChange =
   | { readonly kind: 'add-learner'; readonly member: RaftMember }
   | { readonly kind: 'promote'; readonly raftId: number }
@@ -105,6 +182,11 @@ export type MembershipChange =
 export interface Raft extends AsyncDisposable {
   /** As last heard from the worker thread: at most one event-loop turn old. */
   status(): RaftStatus;
+  /**
+   * Asks the worker for everything it knows: what `swarmctl swarm raft status` and metrics show.
+   * @throws SwarmError `deadline-exceeded` when the worker is stuck.
+   */
+  report(signal: AbortSignal): Promise<RaftReport>;
   /** Called after every change of role, term, leader or members. */
   onStatus(listener: (status: RaftStatus) => void): Disposable;
   /** Rejects when the member has stopped itself (disk failure, damage, removal), with the reason. */

@@ -4,7 +4,7 @@
  */
 import type { ErrorCode } from '@swarmd/base';
 
-import type { MembershipChange, RaftOptions, RaftStatus, RaftTls } from './types.ts';
+import type { MembershipChange, RaftOptions, RaftReport, RaftStatus, RaftTls } from './types.ts';
 
 /** `workerData` of the worker. */
 export interface WorkerStart {
@@ -34,6 +34,7 @@ export type ToWorker =
   | { readonly kind: 'forgetRead'; readonly id: number }
   | { readonly kind: 'change'; readonly id: number; readonly change: MembershipChange }
   | { readonly kind: 'transfer'; readonly id: number; readonly to: number | undefined }
+  | { readonly kind: 'report'; readonly id: number }
   | { readonly kind: 'tls'; readonly tls: RaftTls }
   | { readonly kind: 'applied'; readonly index: number }
   | { readonly kind: 'restored' }
@@ -53,6 +54,7 @@ export type FromWorker =
   /** This member has stopped itself. */
   | { readonly kind: 'failed'; readonly error: WireError }
   | { readonly kind: 'status'; readonly status: RaftStatus }
+  | { readonly kind: 'report'; readonly id: number; readonly report: RaftReport }
   | { readonly kind: 'apply'; readonly batch: ApplyBatch }
   /** Of a membership change or transfer that is done. */
   | { readonly kind: 'done'; readonly id: number }

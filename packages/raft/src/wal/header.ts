@@ -47,6 +47,8 @@ export interface SnapshotDescriptor extends SnapshotMeta {
   readonly members: readonly MemberInfo[];
   /** Raft ids that were removed: never to be used again. */
   readonly removed: readonly number[];
+  /** Which cluster of that id it is, when it was founded anew by `forceNewCluster`. */
+  readonly incarnation?: number;
 }
 
 export interface SnapshotRecord {

@@ -8,7 +8,9 @@ import { silentLogger, withDeadline, type Logger } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 
 import { startRaft } from '../../src/node/start-raft.ts';
-import type { Raft, RaftOptions } from '../../src/node/types.ts';
+import { raftService } from '../../src/node/transport/proto.ts';
+import { connectToPeer } from '../../src/node/transport/raft-client.ts';
+import type { Raft, RaftOptions, RaftTls } from '../../src/node/types.ts';
 import { TestCa } from './certificates.ts';
 import { consoleLogger } from './console-logger.ts';
 import { ListMachine } from './list-machine.ts';
@@ -169,6 +171,32 @@ export class TestCluster implements AsyncDisposable {
     this.members.set(name, member);
     this.#stopped.delete(name);
     return member;
+  }
+}
+
+/** What `target` says to a stream that starts so: 'accepted', or why not. */
+export async function sayHello(
+  target: TestMember,
+  tls: RaftTls,
+  claim: { from: number; nodeId: string },
+): Promise<string> {
+  const peer = { address: target.options.advertise, nodeId: target.name };
+  const client = connectToPeer(raftService(undefined), peer, { tls, clusterId: CLUSTER_ID });
+  const hello = {
+    clusterId: CLUSTER_ID,
+    to: target.raftId,
+    address: '127.0.0.1:9',
+    incarnation: 0,
+  };
+  try {
+    return await new Promise<string>((resolve) => {
+      const stream = client.deliver((error) => resolve(error?.details ?? 'accepted'));
+      stream.on('metadata', () => resolve('accepted'));
+      stream.on('error', () => undefined);
+      stream.write({ hello: { ...hello, ...claim } });
+    });
+  } finally {
+    client.close();
   }
 }
 

@@ -1,11 +1,9 @@
 import { errorCode, errorMessage } from '@swarmd/base';
 import { afterEach, expect, test } from 'vitest';
 
-import { raftService } from '../../src/node/transport/proto.ts';
-import { connectToPeer } from '../../src/node/transport/raft-client.ts';
 import type { MembershipChange, Raft } from '../../src/node/types.ts';
 import { TestCa } from './certificates.ts';
-import { CLUSTER_ID, deadline, TestCluster, until, TEST_MS } from './cluster.ts';
+import { CLUSTER_ID, deadline, sayHello, TestCluster, until, TEST_MS } from './cluster.ts';
 
 let cluster: TestCluster | undefined;
 
@@ -129,30 +127,9 @@ test(
 test('only managers of this cluster may speak', { timeout: TEST_MS }, async () => {
   cluster = await TestCluster.of(1);
   const target = cluster.leader();
-  const service = raftService(undefined);
-  const peer = { address: target.options.advertise, nodeId: 'm1' };
   type Subject = { cluster: string; node: string; unit?: string };
-  const refusal = async (subject: Subject, ca = cluster!.ca) => {
-    const tls = ca.issue(subject);
-    const client = connectToPeer(service, peer, { tls, clusterId: CLUSTER_ID });
-    try {
-      return await new Promise<string>((resolve) => {
-        const stream = client.deliver((error) => resolve(error?.details ?? 'accepted'));
-        stream.on('metadata', () => resolve('accepted'));
-        stream.on('error', () => undefined);
-        const hello = {
-          clusterId: CLUSTER_ID,
-          from: 9,
-          to: 1,
-          nodeId: 'm9',
-          address: '127.0.0.1:9',
-        };
-        stream.write({ hello });
-      });
-    } finally {
-      client.close();
-    }
-  };
+  const refusal = async (subject: Subject, ca = cluster!.ca) =>
+    await sayHello(target, ca.issue(subject), { from: 9, nodeId: 'm9' });
   expect(await refusal({ cluster: CLUSTER_ID, node: 'm9' })).toBe('accepted');
   expect(await refusal({ cluster: CLUSTER_ID, node: 'm8' })).toMatch(/node m9, not m8/u);
   expect(await refusal({ cluster: 'other', node: 'm9' })).toMatch(/another cluster/u);

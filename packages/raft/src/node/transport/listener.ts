@@ -36,6 +36,7 @@ export interface ListenerContext {
   /** What the applied membership knows of a raft id. */
   member(raftId: number): MemberInfo | undefined;
   isRemoved(raftId: number): boolean;
+  incarnation(): number;
   onHello(peer: MemberInfo): void;
   onMessage(message: Message): void;
   /** Writes the frames of a snapshot and ends the call. */
@@ -175,7 +176,7 @@ export class Listener implements AsyncDisposable {
 
   #refusePeer(
     call: Authenticated,
-    claim: { clusterId: string; from: number; nodeId?: string },
+    claim: { clusterId: string; from: number; nodeId?: string; incarnation?: number },
   ): Refusal | undefined {
     const { self } = this.#context;
     const peer = peerIdentity(call.getAuthContext().sslPeerCertificate, self.clusterId);
@@ -185,7 +186,13 @@ export class Listener implements AsyncDisposable {
       return { code: status.FAILED_PRECONDITION, details };
     }
     if (this.#context.isRemoved(claim.from)) return removed(claim.from);
-    const expected = this.#context.member(claim.from)?.nodeId ?? claim.nodeId ?? peer.nodeId;
+    const member = this.#context.member(claim.from);
+    const incarnation = this.#context.incarnation();
+    // A survivor cannot know whom the former cluster has taken in since: those it expels as well.
+    if (member === undefined && incarnation !== 0 && claim.incarnation !== incarnation) {
+      return removed(claim.from);
+    }
+    const expected = member?.nodeId ?? claim.nodeId ?? peer.nodeId;
     if (peer.nodeId !== expected) {
       const details = `member ${claim.from} is node ${expected}, not ${peer.nodeId}`;
       return { code: status.PERMISSION_DENIED, details };

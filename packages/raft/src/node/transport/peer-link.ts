@@ -51,6 +51,23 @@ interface Waiting {
 /** About what a message costs beside its entries. */
 const MESSAGE_OVERHEAD_BYTES = 64;
 
+export interface LinkReport {
+  readonly connection: 'open' | 'closed' | 'idle';
+  readonly connectionAgeMs: number | undefined;
+  readonly connectionError: string | undefined;
+  readonly queuedMessages: number;
+  readonly queuedBytes: number;
+}
+
+/** Of a peer that nothing was sent to yet. */
+export const NO_LINK: LinkReport = {
+  connection: 'idle',
+  connectionAgeMs: undefined,
+  connectionError: undefined,
+  queuedMessages: 0,
+  queuedBytes: 0,
+};
+
 export class PeerLink implements Disposable {
   readonly peer: Peer;
   readonly #context: PeerLinkContext;
@@ -61,10 +78,14 @@ export class PeerLink implements Disposable {
   #congested = false;
   #retryTimer: Timer | undefined;
   #closed = false;
+  /** Since the peer's answer to hello, or since there is none. */
+  #state: { readonly open: boolean; readonly since: number };
+  #lastError: string | undefined;
 
   constructor(peer: Peer, context: PeerLinkContext) {
     this.peer = peer;
     this.#context = context;
+    this.#state = { open: false, since: context.clock.monotonic() };
     this.#backoff = new Backoff(
       { firstMs: RECONNECT_FIRST_MS, maxMs: RECONNECT_MAX_MS },
       context.random,
@@ -93,6 +114,17 @@ export class PeerLink implements Disposable {
     while (this.#queue.length > 0 && !this.#congested) {
       this.#congested = !stream.write({ messages: this.#takeDelivery() });
     }
+  }
+
+  report(): LinkReport {
+    const { open, since } = this.#state;
+    return {
+      connection: open ? 'open' : 'closed',
+      connectionAgeMs: this.#context.clock.monotonic() - since,
+      connectionError: open ? undefined : this.#lastError,
+      queuedMessages: this.#queue.length,
+      queuedBytes: this.#queuedBytes,
+    };
   }
 
   [Symbol.dispose](): void {
@@ -127,6 +159,7 @@ export class PeerLink implements Disposable {
     stream.on('metadata', () => {
       openTimer.cancel();
       this.#backoff.reset();
+      this.#state = { open: true, since: clock.monotonic() };
       this.#context.logger.debug({ peer: this.peer.raftId }, 'connected to peer');
     });
     stream.on('drain', () => {
@@ -144,6 +177,8 @@ export class PeerLink implements Disposable {
     this.#drop();
     const delayMs = this.#backoff.nextMs();
     const { clock, logger } = this.#context;
+    if (this.#state.open) this.#state = { open: false, since: clock.monotonic() };
+    this.#lastError = error?.message ?? 'the peer ended the stream';
     logger.debug(
       { peer: this.peer.raftId, address: this.peer.address, error: error?.message, delayMs },
       'the stream to a peer broke',

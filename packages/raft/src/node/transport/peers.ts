@@ -1,7 +1,7 @@
 /** The links to all peers, kept in step with the membership. */
 import type { Message } from '../../core/types.ts';
 import type { MemberInfo } from '../../wal/header.ts';
-import { PeerLink, type PeerLinkContext } from './peer-link.ts';
+import { NO_LINK, PeerLink, type LinkReport, type PeerLinkContext } from './peer-link.ts';
 
 /** Many more than a cluster has managers. */
 const GREETED_MAX = 64;
@@ -51,6 +51,10 @@ export class Peers implements Disposable {
   /** Where a peer can be reached, as far as is known. */
   find(raftId: number): MemberInfo | undefined {
     return this.#find(raftId);
+  }
+
+  report(raftId: number): LinkReport {
+    return this.#links.get(raftId)?.report() ?? NO_LINK;
   }
 
   send(messages: readonly Message[]): void {

@@ -8,6 +8,7 @@ import type { MemberInfo, SnapshotRecord } from '../../wal/header.ts';
 import type { SnapshotFolder } from '../../wal/snapshot-folder.ts';
 import type { RaftOptions, RaftTls } from '../types.ts';
 import { Listener } from './listener.ts';
+import type { LinkReport } from './peer-link.ts';
 import { Peers } from './peers.ts';
 import { connectToPeer, type RaftClient } from './raft-client.ts';
 import { SnapshotFetcher } from './snapshot-fetcher.ts';
@@ -24,6 +25,8 @@ export interface TransportContext {
   snapshots(): readonly SnapshotRecord[];
   member(raftId: number): MemberInfo | undefined;
   isRemoved(raftId: number): boolean;
+  /** Of the cluster, as the applied membership knows it. */
+  incarnation(): number;
   /** Every message but those of snapshots that must be fetched first. */
   onMessage(message: Message): void;
   onSnapshotFetched(message: SnapshotMessage, record: SnapshotRecord): void;
@@ -68,7 +71,14 @@ export class Transport implements AsyncDisposable {
       random,
       logger,
       connect: (peer) => this.#connect(peer),
-      hello: (to) => ({ clusterId, from: raftId, to, nodeId, address: advertise }),
+      hello: (to) => ({
+        clusterId,
+        from: raftId,
+        to,
+        nodeId,
+        address: advertise,
+        incarnation: context.incarnation(),
+      }),
       onUnreachable: (peer) => {
         this.#server.unreachable(peer);
         context.onUnreachable(peer);
@@ -82,6 +92,7 @@ export class Transport implements AsyncDisposable {
         logger,
         member: (id) => context.member(id),
         isRemoved: (id) => context.isRemoved(id),
+        incarnation: () => context.incarnation(),
         onHello: (peer) => this.#peers.greet(peer),
         onMessage: (message) => this.#receive(message),
         serveSnapshot: (call, request) => this.#server.serve(call, request),
@@ -121,6 +132,11 @@ export class Transport implements AsyncDisposable {
 
   tick(): void {
     this.#server.expire();
+  }
+
+  /** The connection to a peer. */
+  report(raftId: number): LinkReport {
+    return this.#peers.report(raftId);
   }
 
   /** Files that are being read must stay. */

@@ -65,6 +65,7 @@ export interface WireHello {
   readonly to: number;
   readonly nodeId: string;
   readonly address: string;
+  readonly incarnation: number;
 }
 
 export interface WireDelivery {
