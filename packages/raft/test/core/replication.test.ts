@@ -128,7 +128,10 @@ describe('log repair', () => {
     group.split([1, 2]);
     for (const text of ['a', 'b', 'c', 'd']) group.propose(1, text);
     group.settle();
-    expect(group.node(1).status().progress[2]).toMatchObject({ inflightFull: 'messages', paused: true });
+    expect(group.node(1).status().progress[2]).toMatchObject({
+      inflightFull: 'messages',
+      paused: true,
+    });
     group.heal();
     group.tick(3);
     expect(group.node(3).texts()).toEqual(['a', 'b', 'c', 'd']);

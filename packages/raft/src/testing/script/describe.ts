@@ -132,7 +132,9 @@ export function describeProgress(progress: ProgressStatus): string {
   if (progress.pendingSnapshot > 0) parts.push(`pendingSnap=${progress.pendingSnapshot}`);
   if (!progress.recentActive) parts.push('inactive');
   if (progress.inflightMessages > 0) {
-    parts.push(`inflight=${progress.inflightMessages}${progress.inflightFull !== undefined ? '[full]' : ''}`);
+    parts.push(
+      `inflight=${progress.inflightMessages}${progress.inflightFull !== undefined ? '[full]' : ''}`,
+    );
   }
   return `${progress.id}: ${parts.join(' ')}`;
 }
