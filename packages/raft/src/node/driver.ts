@@ -6,15 +6,23 @@
  * (votes, acknowledgements, also to ourselves) leave when the write is done.
  */
 import type { RaftCore } from '../core/raft-core.ts';
-import type { HardState, Input, Message, Ready, Role, StepOutcome } from '../core/types.ts';
+import type {
+  HardState,
+  Input,
+  Message,
+  Ready,
+  Role,
+  SnapshotMeta,
+  StepOutcome,
+} from '../core/types.ts';
 import type { Persister } from './persister.ts';
 
 export interface DriverPorts {
   send(messages: readonly Message[]): void;
   /** What a Ready says about proposals, reads, roles and committed entries. */
   onReady(ready: Ready): void;
-  /** The snapshot of this Ready is durable. */
-  onInstalled(ready: Ready): void;
+  /** A snapshot from the leader is durable. */
+  onInstalled(snapshot: SnapshotMeta): void;
   onTurn(): void;
   /** An assertion of the core failed, or a port threw. */
   onFailure(error: unknown): void;
@@ -68,7 +76,7 @@ export class Driver {
   /** To be called by the persister. */
   persisted(readys: readonly Ready[]): void {
     for (const ready of readys) {
-      if (ready.snapshot !== undefined) this.#ports.onInstalled(ready);
+      if (ready.snapshot !== undefined) this.#ports.onInstalled(ready.snapshot);
       this.#ports.send(ready.messagesAfterPersist);
       this.step({ kind: 'persisted', seq: ready.seq });
     }

@@ -17,19 +17,19 @@ import { Activity } from './activity.ts';
 import { Applier } from './applier.ts';
 import { boot, timingOf, type Booted } from './boot.ts';
 import { Driver } from './driver.ts';
-import { Durations } from './durations.ts';
+import { Installer } from './installer.ts';
 import { HIGH_WATER_SYNC_MS, SNAPSHOT_EVERY, STOP_HANDOVER_MS } from './limits.ts';
 import { MemberBook } from './membership.ts';
 import { Persister } from './persister.ts';
-import { leaderContact, peerReports } from './report.ts';
 import { Requests } from './requests.ts';
 import { SnapshotFeeder } from './snapshot-feeder.ts';
 import { SnapshotTaker } from './snapshot-taker.ts';
-import { bestSuccessor, differs, publicStatus } from './status.ts';
+import { bestSuccessor } from './status.ts';
+import { StatusBoard } from './status-board.ts';
 import { Ticker } from './ticker.ts';
 import { raftService } from './transport/proto.ts';
 import { Transport } from './transport/transport.ts';
-import type { RaftOptions, RaftReport, RaftStatus } from './types.ts';
+import type { RaftOptions } from './types.ts';
 import { Watchdog } from './watchdog.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-protocol.ts';
 
@@ -55,16 +55,11 @@ export class Replica implements AsyncDisposable {
   readonly #feeder: SnapshotFeeder;
   readonly #watchdog: Watchdog;
   readonly #activity: Activity;
+  readonly #installer: Installer;
+  readonly #board: StatusBoard;
   #book: MemberBook;
   #ticker: Ticker | undefined;
-  #posted: RaftStatus | undefined;
-  #newsDue = true;
-  readonly #lateness = new Durations();
   #highWaterSyncedAt = 0;
-  /** Snapshots that were fetched and are not installed yet, by index. */
-  readonly #received = new Map<number, SnapshotRecord>();
-  #restores: Promise<void> = Promise.resolve();
-  #restoresLeft = 0;
   #onProgress: () => void = () => undefined;
   #stopped = false;
 
@@ -80,12 +75,13 @@ export class Replica implements AsyncDisposable {
     this.#driver = new Driver(booted.core, booted.hard, {
       send: (messages) => this.#transport.send(messages),
       onReady: (ready) => this.#onReady(ready),
-      onInstalled: (ready) => this.#onInstalled(ready),
-      onTurn: () => {
-        if (this.#newsDue) this.#postStatus();
+      onInstalled: (meta) => {
+        if (this.#installer.installed(meta)) this.#taker.installed(meta.index);
       },
+      onTurn: () => this.#board.postNews(this.#driver.term),
       onFailure: (error) => this.#fail(error),
     });
+    this.#installer = this.#makeInstaller();
     this.#persister = this.#makePersister();
     this.#driver.attach(this.#persister);
     this.#applier = this.#makeApplier(snapshotIndex);
@@ -95,7 +91,7 @@ export class Replica implements AsyncDisposable {
       step: (input) => this.#driver.step(input),
       status: () => this.#status(),
       book: () => this.#book,
-      postStatus: () => this.#postStatus(),
+      postStatus: () => this.#board.post(),
       post: (message) => ports.post(message),
     });
     this.#taker = this.#makeTaker(snapshotIndex);
@@ -112,6 +108,7 @@ export class Replica implements AsyncDisposable {
       handOver: () => this.#handOver(),
     });
     this.#transport = this.#makeTransport(start);
+    this.#board = this.#makeBoard();
   }
 
   /** Opens the log; `run` does the rest. @throws SwarmError see `LogStore.open`. */
@@ -141,7 +138,7 @@ export class Replica implements AsyncDisposable {
       this.#driver.step({ kind: 'campaign' });
       await this.#untilApplied(log.last() + 1);
     }
-    this.#postStatus();
+    this.#board.post();
     this.#ports.post({ kind: 'ready' });
     const { applied } = this.#applier;
     this.#tellExpelled();
@@ -158,7 +155,7 @@ export class Replica implements AsyncDisposable {
         this.#requests.receive(message);
         break;
       case 'report':
-        this.#ports.post({ kind: 'report', id: message.id, report: this.#report() });
+        this.#ports.post({ kind: 'report', id: message.id, report: this.#board.report() });
         break;
       case 'tls':
         this.#transport.replaceTls(message.tls);
@@ -202,6 +199,7 @@ export class Replica implements AsyncDisposable {
     this.#ticker?.[Symbol.dispose]();
     this.#driver.stop();
     this.#feeder.stop();
+    this.#installer.stop();
     this.#onProgress();
     await this.#transport[Symbol.asyncDispose]();
     await this.#taker.stop();
@@ -218,7 +216,7 @@ export class Replica implements AsyncDisposable {
 
   #onReady(ready: Ready): void {
     const { role, leader, term } = this.#driver;
-    if (ready.soft !== undefined || term !== this.#posted?.term) this.#newsDue = true;
+    if (ready.soft !== undefined) this.#board.news();
     this.#requests.onReady(ready, leader);
     if (ready.snapshot !== undefined) this.#onSnapshotAccepted(ready.snapshot);
     this.#applier.push(ready.committed);
@@ -230,40 +228,17 @@ export class Replica implements AsyncDisposable {
 
   /** The core has switched to the snapshot's membership; so does everything beside it. */
   #onSnapshotAccepted(meta: SnapshotMeta): void {
-    const record = this.#received.get(meta.index);
-    assert(record !== undefined, `snapshot ${meta.index} was fetched before it was accepted`);
-    this.#newsDue = true;
+    const descriptor = this.#installer.accepted(meta);
+    this.#board.news();
     this.#applier.supersede(meta.index);
-    this.#book = new MemberBook(record.descriptor);
+    this.#book = new MemberBook(descriptor);
     this.#transport.update(this.#book.members());
-    this.#restoresLeft += 1;
-  }
-
-  #onInstalled(ready: Ready): void {
-    const index = ready.snapshot?.index ?? 0;
-    this.#received.delete(index);
-    const record = this.#booted.store.snapshots.find((kept) => kept.descriptor.index === index);
-    if (record === undefined) {
-      // A newer one was in the same write.
-      this.#restoresLeft -= 1;
-      return;
-    }
-    this.#taker.installed(record.descriptor.index);
-    this.#ports.logger.info({ index: record.descriptor.index }, 'installing a snapshot');
-    this.#restores = this.#restores
-      .then(() => this.#feeder.feed(record))
-      .then(() => {
-        this.#restoresLeft -= 1;
-        if (this.#restoresLeft === 0 && !this.#stopped)
-          this.#applier.restored(record.descriptor.index);
-      })
-      .catch((error: unknown) => this.#fail(error));
   }
 
   #onConfChange(change: ConfChange, index: number): void {
     this.#driver.step({ kind: 'applyConfChange', index, change });
     this.#book.apply(change);
-    this.#newsDue = true;
+    this.#board.news();
     this.#transport.update(this.#book.members());
     const removed = change.steps.filter((step) => step.kind === 'remove').map((step) => step.id);
     for (const raftId of removed) {
@@ -278,37 +253,15 @@ export class Replica implements AsyncDisposable {
 
   #onSnapshotFetched(message: SnapshotMessage, record: SnapshotRecord): void {
     const { index } = message.snapshot;
-    this.#received.set(index, record);
+    this.#installer.fetched(index, record);
     this.#driver.step({ kind: 'message', message });
     // At once: what the main thread acknowledges from now on may be older than the snapshot.
     this.#driver.turn();
-    if (!this.#applier.restoring) this.#received.delete(index);
+    if (!this.#applier.restoring) this.#installer.forget(index);
   }
 
   #status(): Status {
     return this.#activity.seenIn(this.#booted.core.status());
-  }
-
-  #report(): RaftReport {
-    const status = this.#status();
-    const { log } = this.#booted;
-    const shown = publicStatus(status, this.#book.members());
-    const silentMs = (raftId: number): number | undefined => this.#activity.silentMs(raftId);
-    return {
-      ...shown,
-      snapshot: log.snapshot()?.index ?? 0,
-      logEntries: log.last() + 1 - log.first(),
-      logBytes: log.bytes(),
-      leaderContactMs: leaderContact(status, silentMs),
-      transferTarget: status.transferTarget,
-      writes: this.#persister.durations(),
-      writeAgeMs: this.#persister.writeAgeMs,
-      tickLateness: this.#lateness.summary(),
-      peers: peerReports(status, shown.members, (raftId) => ({
-        link: this.#transport.report(raftId),
-        silentMs: silentMs(raftId),
-      })),
-    };
   }
 
   #handOver(): boolean {
@@ -318,27 +271,18 @@ export class Replica implements AsyncDisposable {
   }
 
   #tick(latenessMs: number): void {
-    this.#lateness.add(latenessMs);
+    this.#board.ticked(latenessMs);
     this.#driver.step({ kind: 'tick' });
     this.#persister.flushCommit();
     this.#requests.tick();
     this.#transport.tick();
     const leads = this.#driver.role === 'leader';
     this.#watchdog.check({ leads, writeAgeMs: this.#persister.writeAgeMs });
-    this.#postStatus();
+    this.#board.post();
     const now = this.#ports.clock.monotonic();
     if (now - this.#highWaterSyncedAt < HIGH_WATER_SYNC_MS) return;
     this.#highWaterSyncedAt = now;
     this.#booted.store.syncHighWater().catch((error: unknown) => this.#fail(error));
-  }
-
-  /** With every tick, and at once when role, term, leader or members have changed. */
-  #postStatus(): void {
-    this.#newsDue = false;
-    const status = publicStatus(this.#status(), this.#book.members());
-    if (!differs(this.#posted, status)) return;
-    this.#posted = status;
-    this.#ports.post({ kind: 'status', status });
   }
 
   #tellExpelled(): void {
@@ -381,14 +325,40 @@ export class Replica implements AsyncDisposable {
       log,
       hard,
       clock: this.#ports.clock,
-      received: (meta) => {
-        const record = this.#received.get(meta.index);
-        assert(record !== undefined, `snapshot ${meta.index} was fetched before it is installed`);
-        return record;
-      },
+      received: (meta) => this.#installer.recordOf(meta),
       onPersisted: (readys) => this.#driver.persisted(readys),
       onSnapshotKept: () => this.#cleanSnapshots(),
       onFailure: (error) => this.#fail(error),
+    });
+  }
+
+  #makeInstaller(): Installer {
+    return new Installer({
+      logger: this.#ports.logger,
+      kept: () => this.#booted.store.snapshots,
+      feed: (record) => this.#feeder.feed(record),
+      onRestored: (index) => this.#applier.restored(index),
+      onFailure: (error) => this.#fail(error),
+    });
+  }
+
+  #makeBoard(): StatusBoard {
+    const { log } = this.#booted;
+    return new StatusBoard({
+      status: () => this.#status(),
+      book: () => this.#book,
+      silentMs: (peer) => this.#activity.silentMs(peer),
+      link: (peer) => this.#transport.report(peer),
+      log: () => ({
+        snapshot: log.snapshot()?.index ?? 0,
+        logEntries: log.last() + 1 - log.first(),
+        logBytes: log.bytes(),
+      }),
+      writes: () => ({
+        durations: this.#persister.durations(),
+        ageMs: this.#persister.writeAgeMs,
+      }),
+      post: (status) => this.#ports.post({ kind: 'status', status }),
     });
   }
 
@@ -435,7 +405,7 @@ export class Replica implements AsyncDisposable {
   #cleanSnapshots(): void {
     if (this.#transport.fetching || this.#taker.writing) return;
     const kept = [...this.#booted.store.snapshots, ...this.#transport.snapshotsInUse()];
-    kept.push(...this.#received.values());
+    kept.push(...this.#installer.waiting());
     this.#booted.folder.clean(kept).catch((error: unknown) => {
       this.#ports.logger.warn({ error: errorMessage(error) }, 'old snapshots were not removed');
     });
