@@ -22,7 +22,9 @@ export class ProgressPrinter {
   }
 
   #redraw(progress: Progress): void {
-    const lines = [`overall progress: ${progress.running} out of ${progress.wanted} tasks`];
+    const lines = [
+      `overall progress: ${progress.running} out of ${progress.wanted} tasks${completed(progress)}`,
+    ];
     if (progress.wanted <= SLOTS_SHOWN_MAX) {
       for (const slot of progress.slots)
         lines.push(`${slot.slot}/${progress.wanted}: ${slot.state}${because(slot.error)}`);
@@ -42,13 +44,18 @@ export class ProgressPrinter {
 
   #log(progress: Progress): void {
     const summary = oneLine(
-      [`${progress.running} out of ${progress.wanted} tasks running`, ...errors(progress)].join(
-        '; ',
-      ),
+      [
+        `${progress.running} out of ${progress.wanted} tasks${completed(progress) || ' running'}`,
+        ...errors(progress),
+      ].join('; '),
     );
     if (summary !== this.#lastSummary) this.#terminal.err(`${summary}\n`);
     this.#lastSummary = summary;
   }
+}
+
+function completed(progress: Progress): string {
+  return progress.goal === 'complete' ? ' completed' : '';
 }
 
 function because(error: string): string {

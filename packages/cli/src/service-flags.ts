@@ -1,5 +1,5 @@
 /** The flags that describe a service, named as Docker's. What they do to a spec: `service-spec.ts`. */
-import type { MountSpec, PortConfig } from '@swarmd/model';
+import type { MountSpec, PortConfig, ServiceMode } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import {
@@ -28,6 +28,7 @@ import { splitWords } from './words.ts';
 /** What `create` and `update` have in common, as commander delivers it. */
 export interface ServiceFlags {
   replicas?: number;
+  maxConcurrent?: number;
   entrypoint?: string[];
   hostname?: string;
   workdir?: string;
@@ -74,6 +75,7 @@ export interface ServiceFlags {
 
 export interface CreateFlags extends ServiceFlags {
   name?: string;
+  mode?: ServiceMode['kind'];
   label?: [string, string][];
   containerLabel?: [string, string][];
   env?: string[];
@@ -114,7 +116,8 @@ export interface UpdateFlags extends ServiceFlags {
 function addServiceFlags(command: Command): Command {
   return addPolicyFlags(
     command
-      .option('--replicas <n>', 'number of tasks', parseCount)
+      .option('--replicas <n>', 'number of tasks; of a job: of completions', parseCount)
+      .option('--max-concurrent <n>', 'job: tasks at the same time', parseCount)
       .option('--entrypoint <command>', 'replace the entrypoint of the image', splitWords)
       .option('--hostname <name>', 'host name in the container')
       .option('-w, --workdir <dir>', 'working directory in the container')
@@ -220,6 +223,11 @@ const FILE_HINT = '<name[:target]>';
 export function addCreateFlags(command: Command): Command {
   return addServiceFlags(command)
     .option('--name <name>', 'name of the service, also its DNS name (default: from the image)')
+    .option(
+      '--mode <mode>',
+      'replicated, global, replicated-job or global-job (replicated)',
+      oneOf('replicated', 'global', 'replicated-job', 'global-job'),
+    )
     .option('-l, --label <key=value>', 'label of the service', collect(parseLabel))
     .option('--container-label <key=value>', 'label of its containers', collect(parseLabel))
     .option('-e, --env <NAME=value>', 'environment variable', collect(parseEnv))

@@ -146,10 +146,9 @@ function mergedLabels(
 
 /** The spec with what the common flags say. */
 function withFlags(spec: ServiceSpecInput, flags: ServiceFlags): ServiceSpecInput {
-  const { replicas } = flags;
   return {
     ...spec,
-    ...(replicas === undefined ? {} : { mode: { kind: 'replicated', replicas } }),
+    ...modeWith(spec.mode, flags),
     task: taskWith(spec.task, flags),
     ...section('update', spec.update, {
       parallelism: flags.updateParallelism,
@@ -169,6 +168,40 @@ function withFlags(spec: ServiceSpecInput, flags: ServiceFlags): ServiceSpecInpu
     }),
     ...section('endpoint', spec.endpoint, { mode: flags.endpointMode }),
   };
+}
+
+/**
+ * The mode with what was said of it, as a field to spread.
+ * @throws SwarmError `invalid-argument` for a number that the mode does not have.
+ */
+export function modeWith(
+  old: ServiceSpecInput['mode'],
+  flags: Pick<ServiceFlags, 'replicas' | 'maxConcurrent'> & Pick<CreateFlags, 'mode'>,
+): Pick<ServiceSpecInput, 'mode'> {
+  const { replicas, maxConcurrent } = flags;
+  const kind = flags.mode ?? old?.kind ?? 'replicated';
+  if (maxConcurrent !== undefined && kind !== 'replicated-job') {
+    throw refusal('--max-concurrent', 'is for replicated jobs', kind);
+  }
+  if (kind === 'replicated-job') {
+    const before = old?.kind === kind ? old : undefined;
+    const completions = replicas ?? before?.totalCompletions ?? maxConcurrent;
+    const concurrent = maxConcurrent ?? before?.maxConcurrent ?? replicas;
+    const said = given({ totalCompletions: completions, maxConcurrent: concurrent });
+    return { mode: { kind, ...said } };
+  }
+  if (kind === 'global' || kind === 'global-job') {
+    if (replicas !== undefined) {
+      throw refusal('a number of replicas', 'is for replicated services and jobs', kind);
+    }
+    return flags.mode === undefined ? {} : { mode: { kind } };
+  }
+  if (replicas !== undefined) return { mode: { kind, replicas } };
+  return flags.mode === undefined ? {} : { mode: { kind, replicas: 1 } };
+}
+
+function refusal(what: string, is: string, kind: string): SwarmError {
+  return new SwarmError('invalid-argument', `${what} ${is}; this service is ${kind}`);
 }
 
 function taskWith(task: TaskInput, flags: ServiceFlags): TaskInput {

@@ -7,10 +7,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Call, Control } from '@swarmd/api';
 import { sleep, SwarmError, unreachable, type Clock } from '@swarmd/base';
 import {
+  isGlobal,
+  isJob,
   isTerminal,
+  isWantedState,
   type NodeId,
   type Service,
   type ServiceId,
+  type ServiceMode,
   type Task,
   type TaskSpec,
 } from '@swarmd/model';
@@ -24,10 +28,13 @@ export interface SlotProgress {
 }
 
 export interface Progress {
+  /** What is waited for: tasks that run, or (of jobs) tasks that have completed. */
+  readonly goal: 'running' | 'complete';
+  /** Slots that have reached it. */
   readonly running: number;
   readonly wanted: number;
   readonly slots: readonly SlotProgress[];
-  readonly verdict: 'waiting' | 'converged' | 'paused' | 'rolled-back';
+  readonly verdict: 'waiting' | 'converged' | 'paused' | 'rolled-back' | 'failed';
   readonly message: string;
 }
 
@@ -37,6 +44,7 @@ export interface Progress {
  * managers, who know which tasks it moves and say so by an update.
  */
 function isCurrent(service: Service, task: Task): boolean {
+  if (service.jobStatus !== undefined) return task.jobIteration === service.jobStatus.iteration;
   if (task.specVersion === service.specVersion) return true;
   const essence = (spec: TaskSpec): object => ({ ...spec, placement: undefined });
   return isDeepStrictEqual(essence(task.spec), essence(service.spec.task));
@@ -44,9 +52,14 @@ function isCurrent(service: Service, task: Task): boolean {
 
 /** Tasks that must end before the service is what it should be: of an older spec, or of no slot. */
 function leftOvers(service: Service, tasks: readonly Task[]): Task[] {
+  const { mode } = service.spec;
+  const isSurplus = (task: Task): boolean =>
+    mode.kind === 'replicated'
+      ? task.slot > mode.replicas
+      : isGlobal(mode) && !isWantedState(task.desiredState);
   return tasks.filter(
     (task) =>
-      (task.slot > service.spec.mode.replicas || !isCurrent(service, task)) &&
+      (isSurplus(task) || !isCurrent(service, task)) &&
       task.nodeId !== undefined &&
       !isTerminal(task.status.state),
   );
@@ -54,24 +67,32 @@ function leftOvers(service: Service, tasks: readonly Task[]): Task[] {
 
 /**
  * Judges one moment of a service. Only tasks that fit the present spec count.
- * @param down Nodes that are down: what is left over there ends some day, which nobody waits for.
+ * @param options.down Nodes that are down: what is left over there ends some day, which nobody waits
+ * for.
+ * @param options.desired Of global services and jobs: how many tasks there should be.
  */
 export function judge(
   service: Service,
   tasks: readonly Task[],
-  down: ReadonlySet<NodeId> = new Set(),
+  options: { down?: ReadonlySet<NodeId>; desired?: number } = {},
 ): Progress {
-  const wanted = service.spec.mode.replicas;
+  const { mode } = service.spec;
   const current = Map.groupBy(
     tasks.filter((task) => isCurrent(service, task)),
     (task) => task.slot,
   );
-  const slots = Array.from({ length: wanted }, (_, i) =>
-    judgeSlot(i + 1, current.get(i + 1) ?? []),
-  );
-  const running = slots.filter((slot) => slot.state === 'running').length;
+  const wanted = wantedTasks(mode, options.desired);
+  const numbers = isGlobal(mode)
+    ? [...current.keys()]
+        .filter((slot) => current.get(slot)?.some(isAtWork))
+        .toSorted((a, b) => a - b)
+    : Array.from({ length: wanted }, (_, i) => i + 1);
+  const slots = numbers.map((slot) => judgeSlot(slot, current.get(slot) ?? []));
+  const goal = isJob(mode) ? 'complete' : 'running';
+  const running = slots.filter((slot) => slot.state === goal).length;
   const update = service.updateStatus;
-  const base = { running, wanted, slots, message: update?.message ?? '' };
+  const base = { goal, running, wanted, slots, message: update?.message ?? '' } as const;
+  if (goal === 'complete') return { ...base, ...judgeJob(base, current) };
   const state = update?.state;
   switch (state) {
     case 'paused':
@@ -85,7 +106,7 @@ export function judge(
     case 'completed':
     case undefined: {
       const isStale = leftOvers(service, tasks).some(
-        ({ nodeId }) => nodeId !== undefined && !down.has(nodeId),
+        ({ nodeId }) => nodeId !== undefined && options.down?.has(nodeId) !== true,
       );
       return { ...base, verdict: running === wanted && !isStale ? 'converged' : 'waiting' };
     }
@@ -94,14 +115,45 @@ export function judge(
   }
 }
 
+function wantedTasks(mode: ServiceMode, desired = 0): number {
+  if (mode.kind === 'replicated') return mode.replicas;
+  return mode.kind === 'replicated-job' ? mode.totalCompletions : desired;
+}
+
+/** It counts for its node: it is meant to be there, or has ended by itself. */
+function isAtWork(task: Task): boolean {
+  return isWantedState(task.desiredState) || task.status.state === 'failed';
+}
+
+/** A job fails when a slot of it was given up and nothing of it is on its way any more. */
+function judgeJob(
+  base: { running: number; wanted: number },
+  current: ReadonlyMap<number, readonly Task[]>,
+): Pick<Progress, 'verdict' | 'message'> {
+  if (base.running === base.wanted) return { verdict: 'converged', message: '' };
+  const slots = [...current.values()];
+  const isMoving = slots.some((tasks) =>
+    tasks.some((task) => isWantedState(task.desiredState) && task.status.state !== 'complete'),
+  );
+  const givenUp = slots
+    .filter((tasks) => !tasks.some((task) => isWantedState(task.desiredState)))
+    .map((tasks) => newest(tasks));
+  const [first] = givenUp;
+  if (isMoving || first === undefined) return { verdict: 'waiting', message: '' };
+  const why = first.status.error || first.status.state;
+  const name = `${first.serviceName}.${first.slot}`;
+  return { verdict: 'failed', message: `task ${name} was given up: ${why}` };
+}
+
 /** @param tasks Those of the slot that fit the present spec. */
 function judgeSlot(slot: number, tasks: readonly Task[]): SlotProgress {
-  const active = newest(
-    tasks.filter(({ desiredState }) => desiredState === 'running' || desiredState === 'ready'),
-  );
+  const active = newest(tasks.filter(({ desiredState }) => isWantedState(desiredState)));
   const shown = active ?? newest(tasks);
   const state = shown?.status.state ?? 'new';
-  if (state === 'running' && active?.desiredState === 'running') return { slot, state, error: '' };
+  const isWell = state === 'running' || state === 'complete';
+  if (isWell && active !== undefined && active.desiredState !== 'ready') {
+    return { slot, state, error: '' };
+  }
   // A successor that has just begun has no error yet: the last one tells why it is needed.
   const failed = newest(tasks.filter((task) => task.status.error !== ''));
   return {
@@ -140,6 +192,12 @@ export async function waitForConvergence(
     if (text !== shown) options.onProgress(progress);
     shown = text;
     if (progress.verdict === 'converged') return;
+    if (progress.verdict === 'failed') {
+      throw new SwarmError(
+        'failed-precondition',
+        `the job cannot complete: ${progress.message} (see swarmctl service ps ${service.spec.name}; run it again with service update --force)`,
+      );
+    }
     if (progress.verdict === 'rolled-back') {
       if (options.wantRollback === true) return;
       throw new SwarmError(
@@ -157,6 +215,12 @@ export async function waitForConvergence(
   }
 }
 
+/** How many nodes suit is for the managers to say. */
+async function desiredTasks(control: Control, id: ServiceId, call: Call): Promise<number> {
+  const [counts] = await control.listServiceCounts({ serviceIds: [id] }, call);
+  return counts?.desired ?? 0;
+}
+
 async function look(
   control: Control,
   serviceId: ServiceId,
@@ -166,7 +230,8 @@ async function look(
     control.getService({ id: serviceId }, call),
     control.listTasks({ filter: { serviceIds: [serviceId] } }, call),
   ]);
-  const progress = judge(service, tasks);
+  const desired = isGlobal(service.spec.mode) ? await desiredTasks(control, serviceId, call) : 0;
+  const progress = judge(service, tasks, { desired });
   if (progress.verdict !== 'waiting' || progress.running < progress.wanted) {
     return { service, progress };
   }
@@ -175,5 +240,5 @@ async function look(
   if (ids.length === 0) return { service, progress };
   const nodes = await control.listNodes({ filter: { ids } }, call);
   const down = nodes.filter((node) => node.status.state === 'down').map((node) => node.id);
-  return { service, progress: judge(service, tasks, new Set(down)) };
+  return { service, progress: judge(service, tasks, { down: new Set(down), desired }) };
 }

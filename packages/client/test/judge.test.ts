@@ -1,3 +1,4 @@
+import { asId } from '@swarmd/model';
 import { describe, expect, it } from 'vitest';
 
 import { judge } from '../src/index.ts';
@@ -9,6 +10,7 @@ interface Case {
   readonly service?: ServiceWords;
   readonly tasks: readonly string[];
   readonly down?: readonly string[];
+  readonly desired?: number;
   readonly expected: readonly [string, ...string[]];
 }
 
@@ -176,18 +178,75 @@ const trouble: Case[] = [
   },
 ];
 
+const global: ServiceWords = { mode: { kind: 'global' } };
+const job: ServiceWords = {
+  mode: { kind: 'replicated-job', maxConcurrent: 1, totalCompletions: 2 },
+};
+
+const modes: Case[] = [
+  {
+    what: 'global: a task on each of the two nodes that suit',
+    service: global,
+    desired: 2,
+    tasks: ['1 running', '4 running @n4'],
+    expected: ['2/2 converged', 'running', 'running'],
+  },
+  {
+    what: 'global: one node has none yet',
+    service: global,
+    desired: 2,
+    tasks: ['4 running @n4'],
+    expected: ['1/2 waiting', 'running'],
+  },
+  {
+    what: 'global: a task still leaves a node that does not suit any more',
+    service: global,
+    desired: 1,
+    tasks: ['1 running', '4 running shutdown @n4'],
+    expected: ['1/1 waiting', 'running'],
+  },
+  {
+    what: 'job: half of it done',
+    service: job,
+    tasks: ['1 complete complete run2', '2 running complete run2'],
+    expected: ['1/2 waiting', 'complete', 'running'],
+  },
+  {
+    what: 'job: done',
+    service: job,
+    tasks: ['1 complete complete run2', '2 complete complete run2'],
+    expected: ['2/2 converged', 'complete', 'complete'],
+  },
+  {
+    what: 'job: done in the last run, not in this one',
+    service: job,
+    tasks: ['1 complete remove run1', '2 complete remove run1'],
+    expected: ['0/2 waiting', 'new', 'new'],
+  },
+  {
+    what: 'job: given up',
+    service: job,
+    tasks: ['1 complete complete run2', '2 failed shutdown run2 !exit code 1'],
+    expected: ['1/2 failed', 'complete', 'failed !exit code 1'],
+  },
+];
+
 describe.each([
   ['scaling', scaling],
   ['updates', updates],
   ['trouble', trouble],
+  ['modes', modes],
 ])('%s', (_group, cases) => {
-  it.each(cases)('$what', ({ service: words, tasks, down, expected }) => {
-    const progress = judge(service(words), tasks.map(task), new Set(down as never));
+  it.each(cases)('$what', ({ service: words, tasks, down, desired = 0, expected }) => {
+    const options = { down: new Set(down?.map((id) => asId('node', id))), desired };
+    const progress = judge(service(words), tasks.map(task), options);
     expect([
       `${progress.running}/${progress.wanted} ${progress.verdict}`,
       ...progress.slots.map(({ state, error }) => (error === '' ? state : `${state} !${error}`)),
     ]).toEqual(expected);
-    expect(progress.slots.map(({ slot }) => slot)).toEqual(progress.slots.map((_, i) => i + 1));
-    expect(progress.message).toBe(words?.update === undefined ? '' : `update ${words.update}`);
+    if (words?.mode === undefined) {
+      expect(progress.slots.map(({ slot }) => slot)).toEqual(progress.slots.map((_, i) => i + 1));
+      expect(progress.message).toBe(words?.update === undefined ? '' : `update ${words.update}`);
+    }
   });
 });

@@ -34,6 +34,7 @@ export {
   type Change,
   type Cluster,
   type Config,
+  type JobStatus,
   type JoinTokens,
   type Meta,
   type Network,
@@ -42,6 +43,7 @@ export {
   type NodeState,
   type ObjectOf,
   type Reason,
+  type Refusal,
   type Resources,
   type Secret,
   type Service,
@@ -75,6 +77,8 @@ export {
   type MountSpec,
 } from './spec/container.ts';
 export {
+  isGlobal,
+  isJob,
   serviceSpec,
   type EndpointSpec,
   type PortConfig,
@@ -92,4 +96,11 @@ export {
   type RestartPolicy,
   type TaskSpec,
 } from './spec/task.ts';
-export { isTerminal, rank, TASK_STATES, type DesiredState, type TaskState } from './task-state.ts';
+export {
+  isTerminal,
+  isWantedState,
+  rank,
+  TASK_STATES,
+  type DesiredState,
+  type TaskState,
+} from './task-state.ts';

@@ -23,7 +23,7 @@ export interface Meta {
   readonly updatedAt: number;
 }
 
-/** Why a decision was taken, for `service ps`, `inspect` and later `explain`. */
+/** Why a decision was taken: data for `explain`, a sentence for `service ps` and `inspect`. */
 export interface Reason {
   /** Stable kebab-case name of the rule, e.g. "no-suitable-node". */
   readonly code: string;
@@ -31,6 +31,17 @@ export interface Reason {
   readonly message: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
+  /** When what is waited for comes by itself, e.g. the end of a restart delay. */
+  readonly until?: number;
+  /** Why a task has no node: how many nodes each filter turned away. */
+  readonly placement?: { readonly refusals: readonly Refusal[] };
+}
+
+/** Nodes that do not take a task, by what they lack. */
+export interface Refusal {
+  /** The filter's words, e.g. "insufficient memory". */
+  readonly filter: string;
+  readonly nodes: number;
 }
 
 export interface Resources {
@@ -113,7 +124,16 @@ export interface Service {
     readonly virtualIps: readonly VirtualIp[];
   };
   readonly updateStatus?: UpdateStatus;
+  /** Of jobs: which run of it is the present one. */
+  readonly jobStatus?: JobStatus;
   readonly because: readonly Reason[];
+}
+
+export interface JobStatus {
+  /** Grows with every run; tasks of earlier ones are removed. */
+  readonly iteration: number;
+  /** When the present run was asked for. */
+  readonly lastExecution: number;
 }
 
 export interface TaskStatus {
@@ -143,11 +163,13 @@ export interface Task {
   readonly serviceId: ServiceId;
   /** Name of the service when the task was made. */
   readonly serviceName: string;
-  /** 1, 2, ... for replicated services. */
+  /** 1, 2, ... for replicated services and jobs; for global ones the `index` of the task's node. */
   readonly slot: number;
   readonly spec: TaskSpec;
   /** The service's `specVersion` this task was made from. */
   readonly specVersion: number;
+  /** Of jobs: the run it belongs to. */
+  readonly jobIteration?: number;
   readonly nodeId?: NodeId;
   readonly desiredState: DesiredState;
   /** While desired is "ready": when it should become "running" (restart delay, rolling update). */

@@ -30,6 +30,11 @@ export function rank(state: TaskState): number {
   return TASK_STATES[state];
 }
 
+/** True while a task is meant to run, now or soon, as opposed to being told to stop. */
+export function isWantedState(desired: DesiredState): boolean {
+  return desired === 'ready' || desired === 'running' || desired === 'complete';
+}
+
 /** True for states in which nothing of the task runs any more and nothing will. */
 export function isTerminal(state: TaskState): boolean {
   return rank(state) > TASK_STATES.running;

@@ -2,7 +2,7 @@
 import type { Change, Reason, Service, Task, TaskId } from '@swarmd/model';
 
 import { BECAUSE_MAX } from './limits.ts';
-import { reason, type ReasonCode } from './reasons.ts';
+import { reason, type ReasonCode, type ReasonData } from './reasons.ts';
 import { isOver, isWanted, NodeLookup } from './task-view.ts';
 import type { Plan, PlanContext, PlanView } from './types.ts';
 
@@ -26,7 +26,7 @@ export class Draft {
     this.view = view;
     this.#context = options.context;
     this.now = options.context.now;
-    this.nodes = new NodeLookup((id) => view.get('node', id));
+    this.nodes = new NodeLookup(view);
     this.#service = service;
     this.#serviceBefore = service;
     for (const task of options.tasks) {
@@ -113,8 +113,8 @@ export class Draft {
     return this.#service;
   }
 
-  reason(code: ReasonCode, message: string): Reason {
-    return reason(code, message, this.now);
+  reason(code: ReasonCode, message: string, more: ReasonData = {}): Reason {
+    return reason(code, message, { at: this.now, ...more });
   }
 
   /** The plan is to be made again at this time (milliseconds since the epoch). */

@@ -5,6 +5,7 @@ export type { Allocated } from './allocate/result.ts';
 export { planService } from './service/plan-service.ts';
 export { REASONS, type ReasonCode } from './reasons.ts';
 export type { AssignView, Plan, PlanContext, PlanView } from './types.ts';
-export { changedService, newService, rolledBackService } from './service-change.ts';
+export { countTasks, type TaskCounts } from './service/count-tasks.ts';
+export { changedService, newService, repeatedJob, rolledBackService } from './service-change.ts';
 export { acceptStatus, type StatusIntake } from './task-status.ts';
 export { assign } from './assign/assign.ts';

@@ -11,6 +11,10 @@ export const REASONS = {
   'node-down': 'the node of the task is down',
   'node-drained': 'the node of the task is being drained',
   'node-removed': 'the node of the task no longer exists',
+  'node-added': 'a node suits the service and has no task of it yet',
+  'node-unsuitable': 'the node of the task no longer meets the constraints of the service',
+  'job-run': 'the job wants more completions than it has tasks',
+  'job-again': 'the job runs again, and the task is of an earlier run',
   'node-lost': 'the node of the task has been down for so long that nothing of it is expected back',
   superseded: 'another task has taken over the slot',
   update: 'the task was made from an older spec',
@@ -33,6 +37,13 @@ export const REASONS = {
 
 export type ReasonCode = keyof typeof REASONS;
 
-export function reason(code: ReasonCode, message: string, at: number): Reason {
-  return { code, message, at };
+/** What a reason may tell besides its sentence. */
+export type ReasonData = Pick<Reason, 'until' | 'placement'>;
+
+export function reason(
+  code: ReasonCode,
+  message: string,
+  more: { at: number } & ReasonData,
+): Reason {
+  return { code, message, ...more };
 }

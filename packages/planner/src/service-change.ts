@@ -1,5 +1,11 @@
 /** What becomes of a service object when its user writes it. The caller checks and stores it. */
-import type { Service, ServiceId, ServiceSpec } from '@swarmd/model';
+import {
+  isJob,
+  type JobStatus,
+  type Service,
+  type ServiceId,
+  type ServiceSpec,
+} from '@swarmd/model';
 
 import { allocateEndpoint } from './allocate/endpoint.ts';
 import { allocated, refused, type Allocated } from './allocate/result.ts';
@@ -19,16 +25,21 @@ export function newService(
     spec,
     specVersion: 0,
     endpoint: endpoint.value,
+    ...(isJob(spec.mode) ? { jobStatus: { iteration: 1, lastExecution: now } } : {}),
     because: [],
   });
 }
 
-/** The service with a new spec: the present one becomes the previous, and a running update ends. */
+/**
+ * The service with a new spec: the present one becomes the previous, and a running update ends. A job
+ * runs again.
+ */
 export function changedService(
   view: PlanView,
   service: Service,
-  spec: ServiceSpec,
+  change: { spec: ServiceSpec; now: number },
 ): Allocated<Service> {
+  const { spec, now } = change;
   const endpoint = allocateEndpoint(view, spec, service);
   if (endpoint.kind === 'refused') return endpoint;
   const { updateStatus: _ended, ...rest } = service;
@@ -39,7 +50,17 @@ export function changedService(
     specVersion: service.meta.version,
     previousSpec: service.spec,
     endpoint: endpoint.value,
+    ...(isJob(spec.mode) ? { jobStatus: nextRun(service, now) } : {}),
   });
+}
+
+/** The job as it is when it is to run once more, with the spec it has. */
+export function repeatedJob(service: Service, now: number): Service {
+  return { ...service, jobStatus: nextRun(service, now) };
+}
+
+function nextRun(service: Service, now: number): JobStatus {
+  return { iteration: (service.jobStatus?.iteration ?? 0) + 1, lastExecution: now };
 }
 
 /** The user's own rollback: the previous and the present spec change places. */
@@ -54,8 +75,8 @@ export function rolledBackService(
       `service "${service.spec.name}" has no previous spec to roll back to`,
     );
   }
-  const changed = changedService(view, service, service.previousSpec);
-  if (changed.kind === 'refused') return changed;
+  const changed = changedService(view, service, { spec: service.previousSpec, now });
+  if (changed.kind === 'refused' || isJob(changed.value.spec.mode)) return changed;
   return allocated({
     ...changed.value,
     updateStatus: {

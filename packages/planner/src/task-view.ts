@@ -1,9 +1,9 @@
 /** What planning asks of a task: is it over, is it wanted, was it made from this spec. */
 import {
   isTerminal,
+  isWantedState,
   meetsConstraint,
   parseConstraint,
-  rank,
   type Node,
   type NodeId,
   type Service,
@@ -12,15 +12,16 @@ import {
 } from '@swarmd/model';
 
 import { NODE_LOST_AFTER_MS } from './limits.ts';
+import type { PlanView } from './types.ts';
 
 /** Nothing of it runs, and nothing will: it ended, or was given up before it had a node. */
 export function isOver(task: Task): boolean {
   return isTerminal(task.status.state) || (!isWanted(task) && task.nodeId === undefined);
 }
 
-/** It is meant to run, now or soon. */
+/** It is meant to run (or to complete, or to stand ready). */
 export function isWanted(task: Task): boolean {
-  return rank(task.desiredState) <= rank('running');
+  return isWantedState(task.desiredState);
 }
 
 /** Ended by itself, as opposed to being told to or losing its node. */
@@ -56,14 +57,25 @@ function isNew(task: Task): boolean {
   return task.meta.version === 0;
 }
 
-export type Loss = 'node-down' | 'node-drained' | 'node-removed';
+export type Loss = 'node-down' | 'node-drained' | 'node-removed' | 'node-lost';
 
 /** Reads nodes for the tasks on them. */
 export class NodeLookup {
-  readonly #get: (id: NodeId) => Node | undefined;
+  readonly #view: PlanView;
+  #byIndex: Map<number, Node> | undefined;
 
-  constructor(get: (id: NodeId) => Node | undefined) {
-    this.#get = get;
+  constructor(view: PlanView) {
+    this.#view = view;
+  }
+
+  /** The node with this number: that of a slot of a global service. */
+  numbered(index: number): Node | undefined {
+    this.#byIndex ??= new Map([...this.#view.list('node')].map((node) => [node.index, node]));
+    return this.#byIndex.get(index);
+  }
+
+  #get(id: NodeId): Node | undefined {
+    return this.#view.get('node', id);
   }
 
   of(task: Task): Node | undefined {
@@ -104,14 +116,14 @@ export function isCurrent(task: Task, service: Service, nodes: NodeLookup): bool
     return false;
   }
   const node = nodes.of(task);
-  return node !== undefined && sameHostPorts(task, service) && complies(node, service.spec.task);
+  return node !== undefined && sameHostPorts(task, service) && compliance(service.spec.task)(node);
 }
 
-function complies(node: Node, spec: TaskSpec): boolean {
-  return spec.placement.constraints.every((text) => {
-    const constraint = parseConstraint(text);
-    return typeof constraint !== 'string' && meetsConstraint(node, constraint);
-  });
+/** Tells whether a node meets the constraints of the spec. */
+export function compliance(spec: TaskSpec): (node: Node) => boolean {
+  const constraints = spec.placement.constraints.map((text) => parseConstraint(text));
+  return (node) =>
+    constraints.every((one) => typeof one !== 'string' && meetsConstraint(node, one));
 }
 
 /** Ingress ports are a matter of the mesh; only ports of the node itself are bound to the task. */

@@ -1,5 +1,12 @@
 /** What must hold whatever happens. */
-import { rank, type Service, type ServiceId, type Task } from '@swarmd/model';
+import {
+  isGlobal,
+  isWantedState,
+  rank,
+  type Service,
+  type ServiceId,
+  type Task,
+} from '@swarmd/model';
 import { expect } from 'vitest';
 
 import type { Plan } from '../src/index.ts';
@@ -12,15 +19,17 @@ export function checkInvariants(world: World): void {
   for (const service of world.tables.service.values()) {
     const tasks = world.tasks().filter((task) => task.serviceId === service.id);
     updateKeepsToParallelism(service, tasks);
+    jobKeepsToItsNumbers(service, tasks);
   }
 }
 
 /** Whoever a plan tells to run finds its slot empty, or has waited as long as it must. */
 export function checkStarts(world: World, plan: Plan, before: ReadonlyMap<string, Task>): void {
   for (const op of plan.ops) {
-    if (op.kind !== 'put' || op.table !== 'task' || op.object.desiredState !== 'running') continue;
+    if (op.kind !== 'put' || op.table !== 'task' || !isStarted(op.object)) continue;
     const task = op.object;
-    if (before.get(task.id)?.desiredState === 'running') continue;
+    const old = before.get(task.id);
+    if (old !== undefined && isStarted(old)) continue;
     const service = world.tables.service.get(task.serviceId);
     if (service === undefined || mayStartFirst(service)) continue;
     const patience = 60_000 + task.spec.container.stopGracePeriodMs;
@@ -31,6 +40,10 @@ export function checkStarts(world: World, plan: Plan, before: ReadonlyMap<string
       .filter((other) => other.id !== task.id && !isOver(other) && isReachable(world, other));
     expect(inTheWay.map((other) => `${other.id} is in the way of ${task.id}`)).toEqual([]);
   }
+}
+
+function isStarted(task: Task): boolean {
+  return task.desiredState === 'running' || task.desiredState === 'complete';
 }
 
 /** A task is forgotten only when nothing of it runs, or nobody can know. */
@@ -54,7 +67,7 @@ function isReachable(world: World, task: Task): boolean {
 }
 
 function isOver(task: Task): boolean {
-  const gaveUp = rank(task.desiredState) > rank('running') && task.nodeId === undefined;
+  const gaveUp = !isWantedState(task.desiredState) && task.nodeId === undefined;
   return gaveUp || rank(task.status.state) > rank('running');
 }
 
@@ -88,12 +101,36 @@ function nodesAreNotOvercommitted(world: World, held: readonly Task[]): void {
 /** Holds after a plan of the service: the user may have forbidden start-first since the last one. */
 export function checkSlots(world: World, id: ServiceId): void {
   const service = world.tables.service.get(id);
-  if (service === undefined || mayStartFirst(service)) return;
   const tasks = world.tasks().filter((task) => task.serviceId === id);
+  if (service !== undefined) globalHasOneTaskANode(world, service, tasks);
+  if (service === undefined || mayStartFirst(service)) return;
   const running = tasks
-    .filter((task) => task.desiredState === 'running' && !isOver(task) && isReachable(world, task))
+    .filter((task) => isStarted(task) && !isOver(task) && isReachable(world, task))
     .map((task) => task.slot);
   expect(running.filter((slot, at) => running.indexOf(slot) !== at)).toEqual([]);
+}
+
+/** Never more at work than may be, never more completions than wanted. */
+function jobKeepsToItsNumbers({ spec, jobStatus }: Service, tasks: readonly Task[]): void {
+  if (spec.mode.kind !== 'replicated-job') return;
+  const ofRun = tasks.filter((task) => task.jobIteration === jobStatus?.iteration);
+  const atWork = ofRun.filter(
+    (task) => isWantedState(task.desiredState) && task.status.state !== 'complete',
+  );
+  expect(new Set(atWork.map((task) => task.slot)).size).toBeLessThanOrEqual(
+    spec.mode.maxConcurrent,
+  );
+  const completed = ofRun.filter((task) => task.status.state === 'complete');
+  expect(completed.length).toBeLessThanOrEqual(spec.mode.totalCompletions);
+}
+
+/** A task of a global service is on the node of its slot. */
+function globalHasOneTaskANode(world: World, { spec }: Service, tasks: readonly Task[]): void {
+  if (!isGlobal(spec.mode)) return;
+  const astray = tasks
+    .filter((task) => isWantedState(task.desiredState) && task.nodeId !== undefined)
+    .filter((task) => (world.tables.node.get(task.nodeId ?? '')?.index ?? task.slot) !== task.slot);
+  expect(astray.map((task) => task.id)).toEqual([]);
 }
 
 /** In flight: a slot that had a running task has a new one that is still on its way. */
@@ -104,7 +141,7 @@ function updateKeepsToParallelism(service: Service, tasks: readonly Task[]): voi
     tasks
       .filter((task) => task.because[0]?.code === 'update')
       .filter((task) => task.specVersion === service.specVersion)
-      .filter((task) => rank(task.desiredState) <= rank('running'))
+      .filter((task) => isWantedState(task.desiredState))
       .filter((task) => rank(task.status.state) < rank('running'))
       .filter((task) =>
         tasks.some((other) => other.slot === task.slot && other.startedAt !== undefined),

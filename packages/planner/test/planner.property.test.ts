@@ -1,14 +1,16 @@
 import * as fc from 'fast-check';
-import type { ServiceId, ServiceSpecInput } from '@swarmd/model';
+import { isWantedState, type ServiceId, type ServiceSpecInput } from '@swarmd/model';
 import { describe, expect, it } from 'vitest';
 
-import { planService } from '../src/index.ts';
+import { countTasks, planService } from '../src/index.ts';
 import { checkForgotten, checkInvariants, checkSlots, checkStarts } from './invariants.ts';
 import { World } from './world.ts';
 
 const MIB = 1024 ** 2;
+const JOB_TASKS_MAX = 2;
 const NODES = ['n1', 'n2', 'n3', 'n4'];
-const SERVICES = ['a', 'b'];
+/** Two of replicas, one on every node, one job. */
+const SERVICES = ['a', 'b', 'g', 'j'];
 
 type Action =
   | { kind: 'write'; service: string; spec: Choices }
@@ -38,7 +40,7 @@ interface Choices {
 }
 
 const choices: fc.Arbitrary<Choices> = fc.record({
-  image: fc.constantFrom('good1', 'good2', 'good3', 'good4', 'broken', 'crash'),
+  image: fc.constantFrom('good1', 'good2', 'good3', 'job', 'broken', 'crash'),
   replicas: fc.constantFrom(0, 1, 2, 3, 3, 4),
   memoryMiB: fc.constantFrom(0, 100, 400),
   parallelism: fc.constantFrom(0, 1, 2),
@@ -91,7 +93,7 @@ function specOf(name: string, chosen: Choices): ServiceSpecInput {
   const port = 9_000 + SERVICES.indexOf(name);
   return {
     name,
-    mode: { kind: 'replicated', replicas: chosen.replicas },
+    mode: modeOf(name, chosen.replicas),
     task: {
       container: { image: chosen.image },
       reservations: { memoryBytes: chosen.memoryMiB * MIB },
@@ -102,14 +104,25 @@ function specOf(name: string, chosen: Choices): ServiceSpecInput {
       },
       networks: [{ target: 'net' }],
     },
-    update: {
-      parallelism: chosen.parallelism,
-      order: chosen.order,
-      failureAction: chosen.failureAction,
-    },
+    ...(name === 'j' ? {} : { update: updateOf(chosen) }),
     endpoint: {
       ports: chosen.hostPort ? [{ targetPort: 80, publishedPort: port, publishMode: 'host' }] : [],
     },
+  };
+}
+
+function modeOf(name: string, replicas: number): ServiceSpecInput['mode'] {
+  if (name === 'g') return { kind: 'global' };
+  if (name === 'j')
+    return { kind: 'replicated-job', totalCompletions: replicas, maxConcurrent: JOB_TASKS_MAX };
+  return { kind: 'replicated', replicas };
+}
+
+function updateOf(chosen: Choices): ServiceSpecInput['update'] {
+  return {
+    parallelism: chosen.parallelism,
+    order: chosen.order,
+    failureAction: chosen.failureAction,
   };
 }
 
@@ -175,8 +188,25 @@ function start(): World {
   const world = new World();
   for (const name of NODES.slice(0, 3)) world.node(name, { memoryBytes: 1_000 * MIB });
   // So small that addresses are used again.
-  world.network('net', '10.9.0.0/28');
+  world.network('net', '10.9.0.0/27');
   return world;
+}
+
+function checkConverged(world: World, name: string, replicas: number): void {
+  const isJob = name === 'j';
+  const count = name === 'g' ? world.tables.node.size : replicas;
+  const service = world.service(name);
+  const alive = world
+    .tasks()
+    .filter((task) => task.serviceId === service.id && isWantedState(task.desiredState));
+  const expected = isJob ? 'job complete' : 'fine running';
+  expect(alive.map((task) => `${task.spec.container.image} ${task.status.state}`)).toEqual(
+    Array.from({ length: count }, () => expected),
+  );
+  expect(new Set(alive.map((task) => task.slot)).size).toBe(count);
+  expect(service.updateStatus?.state ?? 'completed').toBe('completed');
+  const { desired, running, completed } = countTasks(world.view, service);
+  expect([desired, running, completed]).toEqual(isJob ? [count, 0, count] : [count, count, 0]);
 }
 
 const actions = fc.array(action, { minLength: 5, maxLength: 60, size: 'max' });
@@ -223,22 +253,13 @@ describe('planService, whatever happens', () => {
           hostPort: false,
         };
         for (const name of SERVICES) {
-          const spec = specOf(name, wanted);
+          const spec = specOf(name, name === 'j' ? { ...wanted, image: 'job' } : wanted);
           if (world.serviceNamed(name) !== undefined) world.update(spec);
           else world.create(spec);
         }
         world.pass(10 * 60_000);
         checkInvariants(world);
-        for (const name of SERVICES) {
-          const alive = world
-            .tasks()
-            .filter((task) => task.serviceName === name && task.desiredState === 'running');
-          expect(alive.map((task) => `${task.spec.container.image} ${task.status.state}`)).toEqual(
-            Array.from({ length: replicas }, () => 'fine running'),
-          );
-          expect(new Set(alive.map((task) => task.slot)).size).toBe(replicas);
-          expect(world.service(name).updateStatus?.state ?? 'completed').toBe('completed');
-        }
+        for (const name of SERVICES) checkConverged(world, name, replicas);
       }),
       { numRuns: NUMBER_OF_RUNS },
     );

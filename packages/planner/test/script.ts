@@ -6,13 +6,22 @@
  *   rm-node n1                     network back subnet=10.9.0.0/24
  *   service web replicas=3 ...     update web image=b ...     rollback web     rm-service web
  *   plan [web]                     plan once and print what changes
+ *   service job mode=replicated-job concurrent=2 completions=5     also: mode=global, global-job
  *   pass 5s                        time passes with everybody at work      wait 5s   only time
  *   status web.1 failed            an agent's word on a task               agents    one step of all
  *   tasks [web] [all]              wanted tasks, or all of them            show web  the service
  */
-import { asId, type Change, type ServiceSpecInput, type Task, type TaskState } from '@swarmd/model';
+import {
+  asId,
+  isJob,
+  isWantedState,
+  type Change,
+  type ServiceSpecInput,
+  type Task,
+  type TaskState,
+} from '@swarmd/model';
 
-import type { Allocated, Plan } from '../src/index.ts';
+import { countTasks, type Allocated, type Plan } from '../src/index.ts';
 import { World, type NodeOptions } from './world.ts';
 
 type Options = Map<string, string>;
@@ -139,7 +148,7 @@ export class Script {
     const lines = this.world
       .tasks()
       .filter((task) => service === undefined || task.serviceName === service)
-      .filter((task) => all || task.desiredState === 'running' || task.desiredState === 'ready')
+      .filter((task) => all || isWantedState(task.desiredState))
       .toSorted(
         (a, b) =>
           a.serviceName.localeCompare(b.serviceName) || a.slot - b.slot || number(a) - number(b),
@@ -148,11 +157,20 @@ export class Script {
     return lines.length === 0 ? ['no tasks'] : lines;
   }
 
+  #count(name: string): string {
+    const { view } = this.world;
+    const service = this.world.service(name);
+    const { desired, running, completed } = countTasks(view, service);
+    const { kind } = service.spec.mode;
+    if (kind === 'replicated') return `${desired} replicas`;
+    return `${kind} ${running}/${desired}${isJob(service.spec.mode) ? `, ${completed} completed` : ''}`;
+  }
+
   #show(name: string): string[] {
     const { updateStatus, endpoint, spec } = this.world.service(name);
     const ports = endpoint.ports.map((port) => `${port.publishedPort}->${port.targetPort}`);
     return [
-      `image ${spec.task.container.image}, ${spec.mode.replicas} replicas`,
+      `image ${spec.task.container.image}, ${this.#count(name)}`,
       ...(ports.length === 0 ? [] : [`ports ${ports.join(' ')}`]),
       ...endpoint.virtualIps.map((vip) => `address ${vip.address} on ${vip.networkId}`),
       ...(updateStatus === undefined ? [] : [`${updateStatus.state}: ${updateStatus.message}`]),
@@ -199,7 +217,7 @@ function specOf(name: string, options: Options): ServiceSpecInput {
   return {
     name,
     labels: options.has('label') ? { label: options.get('label') ?? '' } : {},
-    mode: { kind: 'replicated', replicas: Number(options.get('replicas') ?? 1) },
+    mode: modeOf(options),
     task: {
       container: { image: options.get('image') ?? 'a' },
       reservations: {
@@ -234,6 +252,22 @@ function specOf(name: string, options: Options): ServiceSpecInput {
       }),
     },
   };
+}
+
+function modeOf(options: Options): ServiceSpecInput['mode'] {
+  const number = (key: string) => Number(options.get(key) ?? 1);
+  const kind = options.get('mode') ?? 'replicated';
+  switch (kind) {
+    case 'replicated':
+      return { kind, replicas: number('replicas') };
+    case 'replicated-job':
+      return { kind, maxConcurrent: number('concurrent'), totalCompletions: number('completions') };
+    case 'global':
+    case 'global-job':
+      return { kind };
+    default:
+      throw new Error(`unknown mode: ${kind}`);
+  }
 }
 
 function scalar(text: string): string | number {

@@ -4,6 +4,7 @@ import { SequentialIds } from '@swarmd/base/testing';
 import {
   asId,
   clusterSpec,
+  isWantedState,
   networkSpec,
   nodeSpec,
   rank,
@@ -178,7 +179,12 @@ export class World {
   }
 
   update(spec: ServiceSpecInput): Allocated<Service> {
-    return this.#store(changedService(this.view, this.service(spec.name), serviceSpec.parse(spec)));
+    return this.#store(
+      changedService(this.view, this.service(spec.name), {
+        spec: serviceSpec.parse(spec),
+        now: this.now,
+      }),
+    );
   }
 
   rollback(name: string): Allocated<Service> {
@@ -233,7 +239,7 @@ export class World {
     const tasks = this.tasks().filter(
       (task) => task.serviceName === service && task.slot === Number(slot),
     );
-    const wanted = tasks.filter((task) => rank(task.desiredState) <= rank('running'));
+    const wanted = tasks.filter((task) => isWantedState(task.desiredState));
     const task = wanted.at(-1) ?? tasks.at(-1);
     assert(task !== undefined, `there is a task ${name}`);
     return task;
@@ -251,18 +257,19 @@ export class World {
     return changed;
   }
 
-  /** Images tell what happens: "broken..." cannot be pulled, "crash..." fails once it runs. */
+  /** Images tell what happens: "broken..." cannot be pulled, "crash..." fails once it runs, "job..." completes. */
   #agent(task: Task): boolean {
     const { state } = task.status;
     if (rank(state) > rank('running')) return false;
     const image = task.spec.container.image;
-    if (rank(task.desiredState) > rank('running')) {
+    if (!isWantedState(task.desiredState)) {
       return this.report(task, 'shutdown') === undefined;
     }
     if (image.startsWith('broken')) {
       return this.report(task, 'rejected', { error: `no such image: ${image}` }) === undefined;
     }
     if (state === 'running') {
+      if (image.startsWith('job')) return this.report(task, 'complete') === undefined;
       if (!image.startsWith('crash')) return false;
       return this.report(task, 'failed', { error: 'exit code 1', exitCode: 1 }) === undefined;
     }

@@ -31,6 +31,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
   NetworkSpec: { driver: 'overlay' },
   NodeSpec: { availability: 'active' },
   PortConfig: { protocol: 'tcp', publishMode: 'ingress' },
+  ReplicatedJobMode: { maxConcurrent: 1, totalCompletions: 1 },
   RestartPolicy: { condition: 'any', delayMs: 5_000 },
   ServiceSpec: { mode: { kind: 'replicated', replicas: 1 } },
   UpdateConfig: {

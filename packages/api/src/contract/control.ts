@@ -41,9 +41,11 @@ export interface TaskFilter extends ListFilter {
 
 export interface ServiceCounts {
   readonly serviceId: ServiceId;
-  /** Tasks that should run. */
+  /** Tasks that should run; of jobs: that should complete. */
   readonly desired: number;
   readonly running: number;
+  /** Of jobs: tasks of the present run that have completed. */
+  readonly completed: number;
 }
 
 export interface Control {

@@ -7,6 +7,7 @@ import {
   type Node,
   type NodeDescription,
   type ObjectOf,
+  type Reason,
   type Secret,
   type Service,
   type TableName,
@@ -45,7 +46,21 @@ const shortId = fc.stringMatching(/^[a-z0-9]{1,4}$/);
 const id = <T extends string>(): fc.Arbitrary<T> => shortId as fc.Arbitrary<T>;
 
 const meta = fc.record({ version: uint, createdAt: uint, updatedAt: uint });
-const because = fc.array(fc.record({ code: text, message: text, at: uint }), { maxLength: 2 });
+const because = fc.array(
+  partly<Reason>(
+    {
+      code: text,
+      message: text,
+      at: uint,
+      until: uint,
+      placement: fc.record({
+        refusals: fc.array(fc.record({ filter: text, nodes: uint32 }), { maxLength: 2 }),
+      }),
+    },
+    ['until', 'placement'],
+  ),
+  { maxLength: 2 },
+);
 
 export const descriptions: fc.Arbitrary<NodeDescription> = fc.record({
   hostname: text,
@@ -104,9 +119,10 @@ const services = partly<Service>(
       },
       ['completedAt'],
     ),
+    jobStatus: fc.record({ iteration: uint, lastExecution: uint }),
     because,
   },
-  ['previousSpec', 'updateStatus'],
+  ['previousSpec', 'updateStatus', 'jobStatus'],
 );
 
 export const taskStatuses = partly<TaskStatus>(
@@ -132,6 +148,7 @@ export const tasks = partly<Task>(
     slot: uint32,
     spec: taskSpecs,
     specVersion: uint,
+    jobIteration: uint,
     nodeId: id(),
     desiredState: fc.constantFrom('ready', 'running', 'complete', 'shutdown', 'remove'),
     startNotBefore: uint,
@@ -144,7 +161,7 @@ export const tasks = partly<Task>(
     ports,
     because,
   },
-  ['nodeId', 'startNotBefore', 'startedAt', 'gatewayAddress'],
+  ['nodeId', 'jobIteration', 'startNotBefore', 'startedAt', 'gatewayAddress'],
 );
 
 export const networks: fc.Arbitrary<Network> = fc.record({

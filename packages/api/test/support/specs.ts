@@ -117,7 +117,15 @@ export const ports = fc.array(
 export const serviceSpecs: fc.Arbitrary<ServiceSpec> = fc.record({
   name,
   labels: labels.map((map) => withoutEmptyKey(map)),
-  mode: fc.record({ kind: fc.constant('replicated'), replicas: fc.nat(1_000_000) }),
+  mode: fc.oneof(
+    fc.record({ kind: fc.constant('replicated'), replicas: fc.nat(1_000_000) }),
+    fc.record({ kind: fc.constantFrom('global', 'global-job') }),
+    fc.record({
+      kind: fc.constant('replicated-job'),
+      maxConcurrent: fc.integer({ min: 1, max: 1_000_000 }),
+      totalCompletions: fc.nat(1_000_000),
+    }),
+  ),
   task: taskSpecs,
   update: updateConfig,
   rollback: updateConfig,

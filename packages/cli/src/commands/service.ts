@@ -1,5 +1,6 @@
 /** swarmctl service ... */
-import { SwarmError } from '@swarmd/base';
+import type { ServiceCounts } from '@swarmd/api';
+import { SwarmError, unreachable } from '@swarmd/base';
 import { waitForConvergence } from '@swarmd/client';
 import type { Service, ServiceSpecInput } from '@swarmd/model';
 import type { Command } from 'commander';
@@ -15,7 +16,7 @@ import {
   type CreateFlags,
   type UpdateFlags,
 } from '../service-flags.ts';
-import { createSpec, updateSpec } from '../service-spec.ts';
+import { createSpec, modeWith, updateSpec } from '../service-spec.ts';
 import { forEach } from '../several.ts';
 import { addServiceLogs } from './logs.ts';
 import { findService } from './kinds.ts';
@@ -69,7 +70,7 @@ export function addServiceCommands(program: Command, context: Context): void {
       const changed: Service[] = [];
       await forEach(words.map(parseScale), async ([reference, replicas]) => {
         const { id, meta, spec } = await findService(context, reference);
-        const scaled: ServiceSpecInput = { ...spec, mode: { kind: 'replicated', replicas } };
+        const scaled: ServiceSpecInput = { ...spec, ...modeWith(spec.mode, { replicas }) };
         changed.push(await write(context, { id, version: meta.version, spec: scaled }));
       });
       for (const service of changed) await wait(context, service, flags);
@@ -231,6 +232,25 @@ function parseScale(word: string): [string, number] {
   return [name, parseCount(count)];
 }
 
+/** "2/3", with what else there is to say of the number. */
+function replicasOf(service: Service, counts: ServiceCounts | undefined): string {
+  const { desired = 0, running = 0, completed = 0 } = counts ?? {};
+  const { mode, task } = service.spec;
+  switch (mode.kind) {
+    case 'replicated': {
+      const max = task.placement.maxReplicasPerNode;
+      return `${running}/${desired}${max === 0 ? '' : ` (max ${max} per node)`}`;
+    }
+    case 'global':
+      return `${running}/${desired}`;
+    case 'replicated-job':
+    case 'global-job':
+      return `${running} running (${completed}/${desired} completed)`;
+    default:
+      return unreachable(mode);
+  }
+}
+
 async function listServices(context: Context, format: Format): Promise<void> {
   const { control } = await context.cluster();
   const services = (await control.listServices({ filter: {} }, context.call)).toSorted((a, b) =>
@@ -250,8 +270,7 @@ async function listServices(context: Context, format: Format): Promise<void> {
     { title: 'MODE', value: (service) => service.spec.mode.kind },
     {
       title: 'REPLICAS',
-      value: (service) =>
-        `${counts.get(service.id)?.running ?? 0}/${counts.get(service.id)?.desired ?? 0}`,
+      value: (service) => replicasOf(service, counts.get(service.id)),
     },
     { title: 'IMAGE', value: (service) => service.spec.task.container.image },
     {

@@ -7,7 +7,7 @@ import { inspect } from 'node:util';
 import type { Control, ListFilter, LocalInfo, Membership, RaftStatusInfo } from '@swarmd/api';
 import { SwarmError, type ErrorCode } from '@swarmd/base';
 import type { ClusterClient, DaemonClient } from '@swarmd/client';
-import { asId, networkSpec, type Service, type Task } from '@swarmd/model';
+import { asId, isJob, networkSpec, type Service, type Task } from '@swarmd/model';
 
 import { requireManager } from '../../src/commands/swarm.ts';
 import { NOW, service, smallWorld, task, type World } from './world.ts';
@@ -171,7 +171,8 @@ export class FakeCluster {
           const tasks = world.tasks.filter((task) => task.serviceId === serviceId);
           const wanted = tasks.filter((task) => task.desiredState === 'running');
           const running = wanted.filter((task) => task.status.state === 'running');
-          return { serviceId, desired: wanted.length, running: running.length };
+          const completed = tasks.filter((task) => task.status.state === 'complete').length;
+          return { serviceId, desired: wanted.length, running: running.length, completed };
         }),
       getService: async ({ id }) => this.#stored(id),
       getCluster: async () => world.cluster,
@@ -192,10 +193,18 @@ export class FakeCluster {
       ? { ...next, updateStatus: { state: 'paused', startedAt: NOW, message: '1 task failed' } }
       : next;
     world.services = [...world.services.filter(({ id }) => id !== next.id), settled];
-    const tasks: Task[] = Array.from({ length: next.spec.mode.replicas }, (_, i) =>
+    const { mode } = next.spec;
+    const count =
+      mode.kind === 'replicated'
+        ? mode.replicas
+        : mode.kind === 'replicated-job'
+          ? mode.totalCompletions
+          : 2;
+    const tasks: Task[] = Array.from({ length: count }, (_, i) =>
       task(next, {
         slot: i + 1,
         name: `${next.spec.name}${i + 1}`,
+        ...(isJob(mode) ? { state: 'complete' } : {}),
         ...(isBroken ? { state: 'failed', error: 'image broken:\n  no such file' } : {}),
       }),
     );

@@ -3,9 +3,17 @@
  * objects of the cluster (in the transaction that writes it). Conditions as in SwarmKit's control
  * API.
  */
-import { asId, parseConstraint, type ServiceSpec } from '@swarmd/model';
+import {
+  asId,
+  isGlobal,
+  isJob,
+  parseConstraint,
+  serviceSpec,
+  type ServiceSpec,
+} from '@swarmd/model';
 import type { ReadView } from '@swarmd/store';
 
+import { sameValue } from '../same-value.ts';
 import { isImageReference } from './image-reference.ts';
 import { invalid } from './validate.ts';
 
@@ -41,6 +49,23 @@ export function checkServiceSpec(spec: ServiceSpec): void {
   checkFit(spec.name, 'CPU', [reservations.nanoCpus, limits.nanoCpus]);
   checkFit(spec.name, 'memory', [reservations.memoryBytes, limits.memoryBytes]);
   checkPorts(spec);
+  checkMode(spec);
+}
+
+const NO_ROLLOUT = serviceSpec.shape.update.parse(undefined);
+
+function checkMode(spec: ServiceSpec): void {
+  const { name, mode, task, update, rollback } = spec;
+  if (isGlobal(mode) && task.placement.maxReplicasPerNode > 0) {
+    throw invalid(
+      `service ${name}: a ${mode.kind} service has one task on each node; leave out the most replicas per node`,
+    );
+  }
+  if (isJob(mode) && !(sameValue(update, NO_ROLLOUT) && sameValue(rollback, NO_ROLLOUT))) {
+    throw invalid(
+      `service ${name}: a job is not updated but run again; leave out what is said of updates and rollbacks`,
+    );
+  }
 }
 
 function checkFit(name: string, what: string, [reserved, limit]: [number, number]): void {

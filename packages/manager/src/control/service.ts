@@ -1,15 +1,14 @@
 /** Control of services. A service and its first tasks are written in one transaction. */
-import type { Control, ServiceCounts } from '@swarmd/api';
+import type { Control } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
+import { asId, serviceSpec, type Service, type ServiceId, type ServiceSpec } from '@swarmd/model';
 import {
-  asId,
-  rank,
-  serviceSpec,
-  type Service,
-  type ServiceId,
-  type ServiceSpec,
-} from '@swarmd/model';
-import { changedService, newService, planService, rolledBackService } from '@swarmd/planner';
+  changedService,
+  countTasks,
+  newService,
+  planService,
+  rolledBackService,
+} from '@swarmd/planner';
 import { writeChanges, type ReadView, type Transaction } from '@swarmd/store';
 
 import type { ControlContext } from './context.ts';
@@ -59,7 +58,7 @@ export function serviceControl(context: ControlContext): ServiceControl {
       // One that was removed meanwhile is left out: it must not spoil the answer for the others.
       return serviceIds.flatMap((id) => {
         const service = view.get('service', id);
-        return service === undefined ? [] : countTasks(view, service);
+        return service === undefined ? [] : { serviceId: id, ...countTasks(view, service) };
       });
     },
     updateService: (request, call) => {
@@ -73,7 +72,9 @@ export function serviceControl(context: ControlContext): ServiceControl {
           const next =
             spec === undefined
               ? granted(rolledBackService(tx, stored, context.clock.now()))
-              : granted(changedService(tx, sameKind(stored, spec), spec));
+              : granted(
+                  changedService(tx, sameKind(stored, spec), { spec, now: context.clock.now() }),
+                );
           tx.put('service', next);
           plan(context, tx, stored.id);
           return next;
@@ -146,13 +147,4 @@ function sameKind(stored: Service, spec: ServiceSpec): Service {
     );
   }
   return stored;
-}
-
-function countTasks(view: ReadView, service: Service): ServiceCounts {
-  let running = 0;
-  for (const task of view.tasksByService(service.id)) {
-    const wanted = rank(task.desiredState) <= rank('running');
-    if (wanted && task.status.state === 'running') running += 1;
-  }
-  return { serviceId: service.id, desired: service.spec.mode.replicas, running };
 }

@@ -13,7 +13,7 @@ import {
   type Logger,
   type Random,
 } from '@swarmd/base';
-import { asId, isTerminal, rank, type NodeId, type Task } from '@swarmd/model';
+import { asId, isGlobal, isTerminal, isWantedState, type NodeId, type Task } from '@swarmd/model';
 import { planService } from '@swarmd/planner';
 import { writeChanges, type ChangedObject, type Commit, type Store } from '@swarmd/store';
 
@@ -34,6 +34,8 @@ export class ServiceLoop implements AsyncDisposable {
   readonly #subscription: Disposable;
   /** Services with a task that waits for a node: a cache, rebuilt by the resync at start. */
   readonly #waiting = new Set<string>();
+  /** Services that every node concerns: a cache as well. */
+  readonly #global = new Set<string>();
 
   constructor(options: LoopOptions) {
     this.#options = options;
@@ -79,6 +81,9 @@ export class ServiceLoop implements AsyncDisposable {
   }
 
   #noteWaiting(key: string): void {
+    const service = this.#options.store.view.get('service', asId('service', key));
+    if (service !== undefined && isGlobal(service.spec.mode)) this.#global.add(key);
+    else this.#global.delete(key);
     for (const task of this.#options.store.view.tasksByService(asId('service', key))) {
       if (!waitsForNode(task)) continue;
       this.#waiting.add(key);
@@ -123,6 +128,7 @@ export class ServiceLoop implements AsyncDisposable {
     for (const task of this.#options.store.view.tasksByNode(id)) {
       this.#loop.enqueue(task.serviceId);
     }
+    for (const key of this.#global) this.#loop.enqueue(key);
     this.#wakeWaiting();
   }
 
@@ -133,9 +139,7 @@ export class ServiceLoop implements AsyncDisposable {
 
 function waitsForNode(task: Task): boolean {
   return (
-    task.nodeId === undefined &&
-    !isTerminal(task.status.state) &&
-    rank(task.desiredState) <= rank('running')
+    task.nodeId === undefined && !isTerminal(task.status.state) && isWantedState(task.desiredState)
   );
 }
 

@@ -4,10 +4,32 @@ import { z } from 'zod';
 import { dnsName, durationMs, labels } from './common.ts';
 import { taskSpec } from './task.ts';
 
+const taskCount = z.int().min(0).max(1_000_000);
+
 export const serviceMode = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('replicated'), replicas: z.int().min(0).max(1_000_000) }),
+  z.strictObject({ kind: z.literal('replicated'), replicas: taskCount }),
+  /** One task on every node that is ready, active and meets the constraints. */
+  z.strictObject({ kind: z.literal('global') }),
+  /** So many tasks that complete, so many of them at a time. */
+  z.strictObject({
+    kind: z.literal('replicated-job'),
+    maxConcurrent: taskCount.min(1).default(1),
+    totalCompletions: taskCount.default(1),
+  }),
+  /** One task that completes on every such node. */
+  z.strictObject({ kind: z.literal('global-job') }),
 ]);
 export type ServiceMode = z.infer<typeof serviceMode>;
+
+/** Jobs run to completion, and run again when their spec is written. */
+export function isJob(mode: ServiceMode): boolean {
+  return mode.kind === 'replicated-job' || mode.kind === 'global-job';
+}
+
+/** Slots of global services and jobs are nodes. */
+export function isGlobal(mode: ServiceMode): boolean {
+  return mode.kind === 'global' || mode.kind === 'global-job';
+}
 
 export const updateConfig = z.strictObject({
   /** Tasks updated at the same time; 0: all. */

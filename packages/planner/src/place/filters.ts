@@ -5,6 +5,7 @@ import {
   type Constraint,
   type Node,
   type PortConfig,
+  type Refusal,
   type TaskSpec,
 } from '@swarmd/model';
 
@@ -92,15 +93,22 @@ export function refusal(state: NodeState, demand: Demand): string | undefined {
   return undefined;
 }
 
-/** "no suitable node (insufficient memory on 2 nodes; paused: 1 node)", most frequent first. */
-export function explain(refusals: ReadonlyMap<string, number>): string {
-  if (refusals.size === 0) return 'no suitable node (the cluster has no nodes)';
-  const parts = [...refusals]
-    .toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
-    .map(([lacks, count]) => {
-      const nodes = `${count} ${count === 1 ? 'node' : 'nodes'}`;
-      return STATES.has(lacks) ? `${nodes} ${lacks}` : `${lacks} on ${nodes}`;
-    });
+/** Counted refusals, most frequent first. */
+export function countRefusals(lacking: Iterable<string>): Refusal[] {
+  const counts = new Map<string, number>();
+  for (const lacks of lacking) counts.set(lacks, (counts.get(lacks) ?? 0) + 1);
+  return [...counts]
+    .map(([filter, nodes]) => ({ filter, nodes }))
+    .toSorted((a, b) => b.nodes - a.nodes || (a.filter < b.filter ? -1 : 1));
+}
+
+/** "no suitable node (insufficient memory on 2 nodes; 1 node paused)". */
+export function explain(refusals: readonly Refusal[]): string {
+  if (refusals.length === 0) return 'no suitable node (the cluster has no nodes)';
+  const parts = refusals.map(({ filter, nodes: count }) => {
+    const nodes = `${count} ${count === 1 ? 'node' : 'nodes'}`;
+    return STATES.has(filter) ? `${nodes} ${filter}` : `${filter} on ${nodes}`;
+  });
   return `no suitable node (${parts.join('; ')})`;
 }
 

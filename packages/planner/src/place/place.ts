@@ -3,13 +3,21 @@
  * gateway subnet: all or nothing, so that a task that waits holds nothing. A task that cannot be
  * placed says why in `status.error`.
  */
-import { asId, type Network, type Node, type Task, type TaskNetwork } from '@swarmd/model';
+import {
+  asId,
+  isGlobal,
+  type Network,
+  type Node,
+  type Refusal,
+  type Task,
+  type TaskNetwork,
+} from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 import { PLAN_TASKS_MAX } from '../limits.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { isOver, isWanted, sameSpec } from '../task-view.ts';
-import { demandOf } from './filters.ts';
+import { demandOf, explain } from './filters.ts';
 import { hostPorts } from './held-index.ts';
 import { Ranking } from './ranking.ts';
 import { Usage, withPrefix } from './usage.ts';
@@ -37,7 +45,9 @@ export function fitsWithout(draft: Draft, task: Task, gone: readonly Task[]): bo
   for (const one of gone) usage.release(one);
   const left = draft.tasks().filter((one) => !gone.includes(one));
   const ranking = rankingFor(draft, { usage, task, tasks: left });
-  return ranking.best() !== undefined && networksOf(draft, task).kind === 'found';
+  return (
+    chooseNode(draft, ranking, task).kind === 'node' && networksOf(draft, task).kind === 'found'
+  );
 }
 
 function bySpec(tasks: readonly Task[]): Task[][] {
@@ -85,13 +95,15 @@ function placeGroup(
     return;
   }
   const ranking = rankingFor(draft, { usage, task: first, tasks: draft.tasks() });
-  let refusal: string | undefined;
+  let full: Choice | undefined;
   for (const task of group) {
     if (budget.left === 0) return;
-    const node = refusal === undefined ? ranking.best() : undefined;
-    if (node === undefined) {
-      refusal ??= ranking.explain();
-      if (wait(draft, task, { code: 'no-suitable-node', error: refusal })) budget.left -= 1;
+    const choice: Choice = full ?? chooseNode(draft, ranking, task);
+    if (choice.kind === 'none') {
+      if (!isPinned(draft)) full = choice;
+      const { refusals } = choice;
+      const error = explain(refusals);
+      if (wait(draft, task, { code: 'no-suitable-node', error, refusals })) budget.left -= 1;
       continue;
     }
     const addresses = takeAddresses(task, found.networks, usage);
@@ -99,10 +111,25 @@ function placeGroup(
       if (wait(draft, task, { code: 'no-address', error: addresses.error })) budget.left -= 1;
       continue;
     }
-    usage.hold(settle(draft, task, { node, networks: addresses.networks, usage }));
-    ranking.took();
+    usage.hold(settle(draft, task, { node: choice.node, networks: addresses.networks, usage }));
+    if (!isPinned(draft)) ranking.took();
     budget.left -= 1;
   }
+}
+
+type Choice =
+  | { readonly kind: 'node'; readonly node: Node }
+  | { readonly kind: 'none'; readonly refusals: readonly Refusal[] };
+
+function chooseNode(draft: Draft, ranking: Ranking, task: Task): Choice {
+  const node = isPinned(draft) ? ranking.pinned(task.slot) : ranking.best();
+  if (node === undefined) return { kind: 'none', refusals: ranking.refusals() };
+  return Array.isArray(node) ? { kind: 'none', refusals: node } : { kind: 'node', node };
+}
+
+/** Slots of global services are nodes. */
+function isPinned(draft: Draft): boolean {
+  return draft.service !== undefined && isGlobal(draft.service.spec.mode);
 }
 
 type Found =
@@ -174,13 +201,17 @@ function settle(
 }
 
 /** Leaves the task waiting. @returns false when it says so already. */
-function wait(draft: Draft, task: Task, why: { code: ReasonCode; error: string }): boolean {
-  const { code, error } = why;
+function wait(
+  draft: Draft,
+  task: Task,
+  why: { code: ReasonCode; error: string; refusals?: readonly Refusal[] },
+): boolean {
+  const { code, error, refusals } = why;
   if (task.status.error === error) return false;
   draft.change(
     task,
     { status: { ...task.status, timestamp: draft.now, message: 'waiting for a node', error } },
-    draft.reason(code, error),
+    draft.reason(code, error, refusals === undefined ? {} : { placement: { refusals } }),
   );
   return true;
 }

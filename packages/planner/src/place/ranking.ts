@@ -2,11 +2,18 @@
  * Which of the nodes that pass comes first: fewest recent failures of the service (from five on),
  * then fewest tasks of the service, then fewest tasks. Swarm's order; node index breaks ties.
  */
-import { rank, type Node, type NodeId, type Task, type TaskSpec } from '@swarmd/model';
+import {
+  rank,
+  type Node,
+  type NodeId,
+  type Refusal,
+  type Task,
+  type TaskSpec,
+} from '@swarmd/model';
 
 import { NODE_FAILURES_MAX, NODE_FAILURES_WINDOW_MS } from '../limits.ts';
 import { isWanted, sameSpec, statusTime } from '../task-view.ts';
-import { explain, refusal, type Demand } from './filters.ts';
+import { countRefusals, refusal, type Demand } from './filters.ts';
 import { Heap } from './heap.ts';
 import type { Usage } from './usage.ts';
 
@@ -22,6 +29,7 @@ export class Ranking {
   readonly #demand: Demand;
   readonly #candidates: Candidate[];
   readonly #heap: Heap<Candidate>;
+  #byIndex: Map<number, Candidate> | undefined;
 
   constructor(options: {
     nodes: Iterable<Node>;
@@ -55,6 +63,19 @@ export class Ranking {
     );
   }
 
+  /** The node with this number if it can take one more, else what it lacks. */
+  pinned(index: number): Node | Refusal[] {
+    const candidate = this.#numbered().get(index);
+    if (candidate === undefined) return [];
+    const lacks = this.#refusal(candidate);
+    return lacks === undefined ? candidate.node : [{ filter: lacks, nodes: 1 }];
+  }
+
+  #numbered(): ReadonlyMap<number, Candidate> {
+    this.#byIndex ??= new Map(this.#candidates.map((one) => [one.node.index, one]));
+    return this.#byIndex;
+  }
+
   /** The best node that can take one more, or undefined. */
   best(): Node | undefined {
     for (;;) {
@@ -72,14 +93,13 @@ export class Ranking {
     this.#heap.settleTop();
   }
 
-  /** Why no node can take one. */
-  explain(): string {
-    const refusals = new Map<string, number>();
-    for (const candidate of this.#candidates) {
-      const lacks = this.#refusal(candidate);
-      if (lacks !== undefined) refusals.set(lacks, (refusals.get(lacks) ?? 0) + 1);
-    }
-    return explain(refusals);
+  /** What each of the nodes lacks, counted: why none can take one. */
+  refusals(): Refusal[] {
+    return countRefusals(
+      this.#candidates
+        .map((candidate) => this.#refusal(candidate))
+        .filter((lacks) => lacks !== undefined),
+    );
   }
 
   #refusal({ node, ofService }: Candidate): string | undefined {

@@ -10,6 +10,7 @@ import type { ReasonCode } from '../reasons.ts';
 import { byAge, isCurrent, isOver, isWanted, taskName, type Loss } from '../task-view.ts';
 import { addTask } from './new-task.ts';
 import { judgeRestart } from './restart-policy.ts';
+import { slotPolicy } from './slot-policy.ts';
 
 /** Tasks nobody will ever hear of again: their node is gone, or down for a day. */
 export function orphanTasks(draft: Draft): void {
@@ -46,7 +47,10 @@ const LOSS_TEXT = {
 
 /** `halted`: an update is paused, so nothing of the new spec is started that failed before. */
 export function replaceBroken(draft: Draft, service: Service, halted: boolean): void {
-  for (const slot of draft.slots().values()) {
+  const policy = slotPolicy(draft, service);
+  for (const [number, slot] of draft.slots()) {
+    // Nothing could be started in its place: it is decided on when that changes.
+    if (!policy.mayStart(number)) continue;
     const wanted = slot.filter(isWanted).toSorted(byAge);
     const broken = wanted.filter((task) => fateOf(draft, task) !== undefined);
     const last = broken.at(-1);
@@ -65,7 +69,11 @@ type Fate = { readonly kind: 'ended' } | { readonly kind: 'lost'; readonly loss:
 
 function fateOf(draft: Draft, task: Task): Fate | undefined {
   // Orphaned is how a lost node reads once it is known to be lost for good.
-  if (task.status.state === 'orphaned') return { kind: 'lost', loss: 'node-removed' };
+  if (task.status.state === 'orphaned') {
+    const isGone = draft.nodes.of(task) === undefined;
+    return { kind: 'lost', loss: isGone ? 'node-removed' : 'node-lost' };
+  }
+  if (task.status.state === 'complete' && task.desiredState === 'complete') return undefined;
   if (isTerminal(task.status.state)) return { kind: 'ended' };
   const loss = draft.nodes.lossOf(task);
   return loss === undefined ? undefined : { kind: 'lost', loss };
@@ -139,7 +147,11 @@ function succeed(
   plan: { task: Task; code: ReasonCode; startAt: number | undefined },
 ): void {
   const { task, code, startAt } = plan;
-  const because = draft.reason(code, `replaces ${taskName(task)}: ${explain(task, code)}`);
+  const because = draft.reason(
+    code,
+    `replaces ${taskName(task)}: ${explain(task, code)}`,
+    startAt !== undefined && startAt > draft.now ? { until: startAt } : {},
+  );
   addTask(draft, service, {
     slot: task.slot,
     because,

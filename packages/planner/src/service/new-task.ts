@@ -1,4 +1,11 @@
-import { asId, type Reason, type Service, type Task } from '@swarmd/model';
+import {
+  asId,
+  isJob,
+  type DesiredState,
+  type Reason,
+  type Service,
+  type Task,
+} from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 
@@ -9,6 +16,11 @@ export interface TaskPlan {
   readonly startNotBefore?: number;
   /** A restart repeats what it replaces; everything else follows the service. */
   readonly from?: Pick<Task, 'spec' | 'specVersion' | 'ports'>;
+}
+
+/** What is wanted of a task once nothing holds it back. */
+export function goalOf(service: Service): DesiredState {
+  return isJob(service.spec.mode) ? 'complete' : 'running';
 }
 
 /** Adds a task without a node to the plan. */
@@ -24,7 +36,8 @@ export function addTask(draft: Draft, service: Service, plan: TaskPlan): Task {
     slot,
     spec: from.spec,
     specVersion: from.specVersion,
-    desiredState: startNotBefore === undefined ? 'running' : 'ready',
+    ...(service.jobStatus === undefined ? {} : { jobIteration: service.jobStatus.iteration }),
+    desiredState: startNotBefore === undefined ? goalOf(service) : 'ready',
     ...(startNotBefore === undefined ? {} : { startNotBefore }),
     status: { state: 'pending', timestamp: draft.now, message: 'created', error: '' },
     networks: [],

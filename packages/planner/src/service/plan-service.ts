@@ -3,13 +3,15 @@
  * history. Planning again on what it has planned changes nothing until time passes or an agent
  * reports something.
  */
-import type { Service, ServiceId, Task } from '@swarmd/model';
+import { isGlobal, isJob, type Service, type ServiceId, type Task } from '@swarmd/model';
 
 import { Draft } from '../draft.ts';
 import { placeTasks } from '../place/place.ts';
 import { isOver, sameSpec } from '../task-view.ts';
 import type { Plan, PlanContext, PlanView } from '../types.ts';
 import { withIngressPorts } from './new-task.ts';
+import { coverNodes, leaveNodes } from './global.ts';
+import { removeEarlierRuns, startJobTasks } from './job.ts';
 import { orphanTasks, replaceBroken } from './fates.ts';
 import { reap } from './reap.ts';
 import { advanceUpdate, dropOvertaken, isHalted, judgeUpdate } from './rolling-update.ts';
@@ -22,20 +24,36 @@ export function planService(view: PlanView, serviceId: ServiceId, context: PlanC
   const draft = new Draft(view, service, { tasks: view.tasksByService(serviceId), context });
   orphanTasks(draft);
   if (service === undefined) removeAll(draft);
-  else planReplicated(draft, service);
+  else if (isJob(service.spec.mode)) planJob(draft, service);
+  else planLasting(draft, service);
   reap(draft, draft.service);
   return draft.toPlan();
 }
 
-function planReplicated(draft: Draft, stored: Service): void {
+/** Services whose tasks are to run for ever. */
+function planLasting(draft: Draft, stored: Service): void {
+  if (isGlobal(stored.spec.mode)) leaveNodes(draft, stored);
   const service = judgeUpdate(draft, stored);
   refreshPorts(draft, service);
   dropOvertaken(draft, service);
   replaceBroken(draft, service, isHalted(service));
-  scale(draft, service);
+  if (isGlobal(service.spec.mode)) coverNodes(draft, service);
+  else scale(draft, service);
   advanceUpdate(draft, service);
   placeTasks(draft);
   takeOver(draft, draft.service ?? service);
+}
+
+/** Services whose tasks are to complete. */
+function planJob(draft: Draft, service: Service): void {
+  removeEarlierRuns(draft, service);
+  if (isGlobal(service.spec.mode)) leaveNodes(draft, service);
+  refreshPorts(draft, service);
+  replaceBroken(draft, service, false);
+  if (isGlobal(service.spec.mode)) coverNodes(draft, service);
+  else startJobTasks(draft, service);
+  placeTasks(draft);
+  takeOver(draft, service);
 }
 
 function removeAll(draft: Draft): void {

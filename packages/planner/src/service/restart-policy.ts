@@ -38,6 +38,7 @@ function countAttempts(task: Task, slot: readonly Task[]): number {
     .filter(
       (other) =>
         other.id !== task.id &&
+        other.jobIteration === task.jobIteration &&
         byAge(other, task) < 0 &&
         isOver(other) &&
         endedByItself(other) &&

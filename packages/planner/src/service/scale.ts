@@ -13,9 +13,12 @@ interface Slot {
 
 export function scale(draft: Draft, service: Service): void {
   const present = presentSlots(draft);
-  const missing = service.spec.mode.replicas - present.length;
-  if (missing > 0) scaleUp(draft, service, { present, missing });
-  if (missing < 0) scaleDown(draft, service, { present, surplus: -missing });
+  const { mode } = service.spec;
+  if (mode.kind !== 'replicated') return;
+  const wanted = mode.replicas;
+  const missing = wanted - present.length;
+  if (missing > 0) scaleUp(draft, service, { present, missing, wanted });
+  if (missing < 0) scaleDown(draft, { present, surplus: -missing, wanted });
 }
 
 /**
@@ -35,13 +38,13 @@ function presentSlots(draft: Draft): Slot[] {
 function scaleUp(
   draft: Draft,
   service: Service,
-  change: { present: readonly Slot[]; missing: number },
+  change: { present: readonly Slot[]; missing: number; wanted: number },
 ): void {
   const used = new Set(change.present.map((slot) => slot.number));
   const slots = draft.slots();
   const count = Math.min(change.missing, PLAN_TASKS_MAX);
   if (count < change.missing) draft.askAgainAt(draft.now);
-  const why = `${service.spec.mode.replicas} replicas are wanted, ${change.present.length} exist`;
+  const why = `${change.wanted} replicas are wanted, ${change.present.length} exist`;
   let number = 1;
   for (let made = 0; made < count; made += 1) {
     while (used.has(number)) number += 1;
@@ -62,10 +65,9 @@ function scaleUp(
  */
 function scaleDown(
   draft: Draft,
-  service: Service,
-  change: { present: readonly Slot[]; surplus: number },
+  change: { present: readonly Slot[]; surplus: number; wanted: number },
 ): void {
-  const why = `${service.spec.mode.replicas} replicas are wanted, ${change.present.length} exist`;
+  const why = `${change.wanted} replicas are wanted, ${change.present.length} exist`;
   const going = byWorth(change.present).slice(-change.surplus);
   for (const slot of going) {
     for (const task of slot.tasks) {

@@ -9,6 +9,7 @@ import type { Draft } from '../draft.ts';
 import { STOP_WAIT_MS } from '../limits.ts';
 import { fitsWithout, isWaiting } from '../place/place.ts';
 import { byAge, isCurrent, isOver, isWanted, taskName } from '../task-view.ts';
+import { goalOf } from './new-task.ts';
 import { updateConfigOf } from './update-state.ts';
 
 export function takeOver(draft: Draft, service: Service): void {
@@ -90,5 +91,5 @@ function startWhenDue(
     stopping.length === 0
       ? draft.reason('start-due', 'nothing is left to wait for')
       : draft.reason('stop-timeout', `${taskName(stopping[0] ?? task)} has not stopped in time`);
-  draft.change(task, { desiredState: 'running' }, why);
+  draft.change(task, { desiredState: goalOf(service) }, why);
 }

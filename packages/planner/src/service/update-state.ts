@@ -2,6 +2,7 @@
 import { isTerminal, rank, type Service, type Task, type UpdateConfig } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
+import { slotPolicy } from './slot-policy.ts';
 import { byAge, endedByItself, isCurrent, isOver, isWanted, statusTime } from '../task-view.ts';
 
 /** The configuration that applies now: rolling back has its own. */
@@ -25,18 +26,21 @@ export interface SlotProgress {
 }
 
 /**
- * How far each slot has come, by slot number. "Since" goes by `specVersion`, never by time: the
+ * How far each slot has come, by slot number; of global services, only those that can be updated now. "Since" goes by `specVersion`, never by time: the
  * clocks of two leaders may differ.
  */
 export function progressOf(draft: Draft, service: Service): SlotProgress[] {
   const progress: SlotProgress[] = [];
+  const policy = slotPolicy(draft, service);
   for (const [number, all] of draft.slots()) {
+    if (!policy.mayStart(number)) continue;
     const tasks = all.filter((task) => task.desiredState !== 'remove').toSorted(byAge);
     if (tasks.length === 0) continue;
     const current = tasks.filter((task) => isCurrent(task, service, draft.nodes));
     const wanted = tasks.filter(isWanted);
     const newest = tasks.at(-1);
-    const atRest = wanted.length === 0 && newest !== undefined ? [newest] : [];
+    const isAtRest = wanted.length === 0 && newest !== undefined && policy.rests(newest, tasks);
+    const atRest = isAtRest ? [newest] : [];
     progress.push({
       number,
       outdated: [...wanted, ...atRest].filter((task) => !current.includes(task)),

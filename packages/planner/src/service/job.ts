@@ -1,0 +1,53 @@
+/**
+ * Jobs with a number of completions. A slot is one completion: its tasks are tried one after the
+ * other as the restart policy allows, and a slot without attempts left is not used again. What
+ * belongs to an earlier run of the job is removed.
+ */
+import type { Service, Task } from '@swarmd/model';
+
+import type { Draft } from '../draft.ts';
+import { PLAN_TASKS_MAX } from '../limits.ts';
+import { isOver, isWanted } from '../task-view.ts';
+import { addTask } from './new-task.ts';
+
+export function removeEarlierRuns(draft: Draft, service: Service): void {
+  const run = service.jobStatus?.iteration;
+  for (const task of draft.tasks()) {
+    if (task.jobIteration === run || task.desiredState === 'remove') continue;
+    const why = draft.reason('job-again', `run ${run} of the job has begun`);
+    draft.change(task, { desiredState: 'remove' }, why);
+  }
+}
+
+/** As many as may run together, of the completions that nobody works on yet. */
+export function startJobTasks(draft: Draft, service: Service): void {
+  const { mode } = service.spec;
+  if (mode.kind !== 'replicated-job') return;
+  const slots = draft.slots();
+  const used = new Set<number>();
+  let active = 0;
+  for (const [slot, tasks] of slots) {
+    const present = tasks.filter((task) => task.desiredState !== 'remove');
+    if (present.length > 0) used.add(slot);
+    if (present.some((task) => isWanted(task) && !isDone(task))) active += 1;
+  }
+  const count = Math.min(mode.maxConcurrent - active, mode.totalCompletions - used.size);
+  if (count > PLAN_TASKS_MAX) draft.askAgainAt(draft.now);
+  const why = `${mode.totalCompletions} completions are wanted, ${used.size} are under way or done`;
+  let slot = 1;
+  for (let made = 0; made < Math.min(count, PLAN_TASKS_MAX); made += 1) {
+    while (used.has(slot)) slot += 1;
+    used.add(slot);
+    // A task of an earlier run may still be on its way out.
+    const leaving = slots.get(slot)?.some((task) => !isOver(task)) ?? false;
+    addTask(draft, service, {
+      slot,
+      because: draft.reason('job-run', why),
+      ...(leaving ? { startNotBefore: draft.now } : {}),
+    });
+  }
+}
+
+export function isDone(task: Task): boolean {
+  return task.status.state === 'complete';
+}
