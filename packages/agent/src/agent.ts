@@ -61,6 +61,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       state,
       reporter,
       networksReady: (task, signal) => network.ready(task, signal),
+      describe: () => describeNode(options),
       clock,
       random,
       logger,

@@ -43,6 +43,10 @@ class Node implements AsyncDisposable {
       executor: this.executor,
       plane: this.plane,
       networksReady: () => Promise.resolve(),
+      describe: () => ({
+        hostname: 'host1',
+        platform: { os: 'linux', architecture: 'amd64' },
+      }),
       state: new AgentState(
         { stateDir: this.folder, runDir: join(this.folder, 'run') },
         silentLogger,
@@ -122,13 +126,53 @@ describe('an assigned task', () => {
     const data = new TextEncoder().encode('geheim');
     await node.worker.assign({
       tasks: [task],
-      secrets: [{ id: asId('secret', 'x1'), version: 1, data }],
-      configs: [{ id: asId('config', 'c1'), version: 1, data }],
+      secrets: [{ id: asId('secret', 'x1'), version: 1, data, templated: false }],
+      configs: [{ id: asId('config', 'c1'), version: 1, data, templated: false }],
     });
     await node.hasState('running');
     expect(node.executor.get('t1').request.files).toEqual([
       { path: '/run/secrets/tls/key', data, ...file },
       { path: '/etc/web.conf', data, uid: 0, gid: 0, mode: 0o444 },
+    ]);
+  });
+
+  test('has the templates of its spec and files expanded for it', async () => {
+    const task = aTask({
+      container: {
+        hostname: '{{.Service.Name}}-{{.Task.Slot}}',
+        env: ['WHERE={{.Node.Hostname}}/{{.Node.Platform.Architecture}}', 'PLAIN=a'],
+        mounts: [{ kind: 'volume', source: 'data-{{.Task.Slot}}', target: '/data' }],
+        secrets: [{ id: 'x1', name: 'key', target: 'key' }],
+        configs: [{ id: 'c1', name: 'conf', target: '/etc/web.conf' }],
+      },
+    });
+    const bytes = (text: string) => new TextEncoder().encode(text);
+    await node.worker.assign({
+      tasks: [task],
+      secrets: [{ id: asId('secret', 'x1'), version: 1, data: bytes('{{x'), templated: false }],
+      configs: [
+        {
+          id: asId('config', 'c1'),
+          version: 1,
+          data: bytes(
+            '{{.Task.Name}} {{env "PLAIN"}} {{secret "key"}} {{index .Service.Labels "a"}}',
+          ),
+          templated: true,
+        },
+      ],
+    });
+    await node.hasState('rejected');
+    expect(node.status().error).toContain('there is no "a"');
+    const labelled = { ...task, id: asId('task', 't2'), templating: { serviceLabels: { a: 'b' } } };
+    await node.worker.assign({ ...node.worker.assignment, tasks: [labelled] });
+    await node.hasState('running', 't2');
+    const { request } = node.executor.get('t2');
+    expect(request.hostname).toBe('web-1');
+    expect(request.spec.env).toEqual(['WHERE=host1/amd64', 'PLAIN=a']);
+    expect(request.spec.mounts[0]?.source).toBe('data-1');
+    expect(request.files.map(({ data }) => new TextDecoder().decode(data))).toEqual([
+      '{{x',
+      'web.1.t2 a {{x b',
     ]);
   });
 
@@ -138,7 +182,12 @@ describe('an assigned task', () => {
     const waiting = (): boolean => node.worker.runner(task.id)?.life.phase === 'waiting';
     await until('it waits', waiting);
     expect(node.status().error).toContain('secret key');
-    const secret = { id: asId('secret', 'x1'), version: 1, data: new Uint8Array([1]) };
+    const secret = {
+      id: asId('secret', 'x1'),
+      version: 1,
+      data: new Uint8Array([1]),
+      templated: false,
+    };
     await node.worker.assign({ tasks: [task], secrets: [secret], configs: [] });
     await node.hasState('running');
   });
@@ -257,6 +306,7 @@ describe('a restart of the agent', () => {
       id: asId('secret', 'x1'),
       version: 1,
       data: new TextEncoder().encode('geheim'),
+      templated: false,
     };
     await node.worker.assign({ tasks: [aTask()], secrets: [secret], configs: [] });
     await node.hasState('running');

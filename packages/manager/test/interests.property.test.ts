@@ -82,7 +82,7 @@ function write(tx: Transaction, step: Step): void {
       const id = asId('secret', 's1');
       const meta = tx.get('secret', id)?.meta ?? NEW;
       const data = new Uint8Array([step.data]);
-      tx.put('secret', { id, meta, spec: { name: 's1', labels: {}, data } });
+      tx.put('secret', { id, meta, spec: { name: 's1', labels: {}, data, templating: 'none' } });
       break;
     }
     case 'remove':

@@ -128,7 +128,7 @@ const cases: [string, Commit['changes'][number], boolean][] = [
       after: {
         id: asId('secret', 's2'),
         meta: aNode('x').meta,
-        spec: { name: 's', labels: {}, data: new Uint8Array(1) },
+        spec: { name: 's', labels: {}, data: new Uint8Array(1), templating: 'none' },
       },
     },
     false,

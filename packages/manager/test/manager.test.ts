@@ -84,7 +84,7 @@ describe('a manager alone', () => {
     const tasks = await running(host, service, 3);
     expect(new Set(tasks.map((task) => task.slot))).toEqual(new Set([1, 2, 3]));
     const counts = await host.control.listServiceCounts({ serviceIds: [service.id] }, aCall());
-    expect(counts).toEqual([{ serviceId: service.id, desired: 3, running: 3 }]);
+    expect(counts).toEqual([{ serviceId: service.id, desired: 3, running: 3, completed: 0 }]);
     await until('statuses are acknowledged', () => agent.acknowledged >= 0);
   });
 

@@ -10,6 +10,8 @@ export interface FileContent<I extends SecretId | ConfigId> {
   readonly id: I;
   readonly version: number;
   readonly data: Uint8Array;
+  /** The content is a template, to be expanded for each task. */
+  readonly templated: boolean;
 }
 
 /** A node as the data plane sees it: where to send VXLAN packets and the mesh's return traffic. */

@@ -63,11 +63,13 @@ export {
   secretSpec,
   type ClusterSpec,
   type ConfigSpec,
+  type ConfigSpecInput,
   type NetworkSpec,
   type NodeAvailability,
   type NodeRole,
   type NodeSpec,
   type SecretSpec,
+  type SecretSpecInput,
 } from './spec/cluster-objects.ts';
 export {
   containerSpec,
@@ -104,3 +106,12 @@ export {
   type DesiredState,
   type TaskState,
 } from './task-state.ts';
+export {
+  containerTemplateError,
+  expandContainer,
+  fileTemplateError,
+  namesServiceLabels,
+  taskTemplateScope,
+  type TemplateNode,
+} from './task-template.ts';
+export { expandTemplate, type TemplateScope } from './template.ts';

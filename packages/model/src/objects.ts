@@ -163,6 +163,8 @@ export interface Task {
   readonly serviceId: ServiceId;
   /** Name of the service when the task was made. */
   readonly serviceName: string;
+  /** Set when its templates need to know more than the task: labels of the service when it was made. */
+  readonly templating?: { readonly serviceLabels: Readonly<Record<string, string>> };
   /** 1, 2, ... for replicated services and jobs; for global ones the `index` of the task's node. */
   readonly slot: number;
   readonly spec: TaskSpec;

@@ -12,7 +12,7 @@ import {
   type Clock,
   type Logger,
 } from '@swarmd/base';
-import type { AssignmentSet, Task } from '@swarmd/model';
+import type { AssignmentSet, Task, TemplateNode } from '@swarmd/model';
 
 import {
   ATTACH_TIMEOUT_MS,
@@ -43,6 +43,8 @@ export interface EffectDeps {
   readonly assignment: () => AssignmentSet;
   /** Bounds how many containers are made at the same time. */
   readonly slot: <T>(signal: AbortSignal, fn: () => Promise<T>) => Promise<T>;
+  /** This machine, as templates name it. */
+  readonly describe: () => Omit<TemplateNode, 'id'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -91,7 +93,8 @@ export class TaskEffects {
     const { executor, assignment, slot } = this.#deps;
     try {
       const attachment = await this.#attachAndPull(signal);
-      const request = containerRequest(this.#task, attachment, assignment());
+      const node = { id: this.#task.nodeId ?? '', ...this.#deps.describe() };
+      const request = containerRequest(this.#task, attachment, { node, assignment: assignment() });
       await slot(signal, () =>
         this.#within(
           { what: 'creating the container', timeoutMs: PREPARE_TIMEOUT_MS, signal },

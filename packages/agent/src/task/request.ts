@@ -1,13 +1,14 @@
 /**
  * From a task to what the executor needs of it: names, files of secrets and configs. Pure.
- * Templates in the environment, the hostname and mounts would be expanded here.
+ * What their templates say is expanded here.
  */
 import { posix } from 'node:path';
 
 import { SwarmError } from '@swarmd/base';
-import type { AssignmentSet, FileReference, Task } from '@swarmd/model';
+import type { AssignmentSet, FileReference, Task, TemplateNode } from '@swarmd/model';
 
 import type { ContainerFile, ContainerRequest, NetworkAttachment } from '../ports.ts';
+import { expandedContent, expandedSpec, fileScope } from './templates.ts';
 
 const SECRETS_FOLDER = '/run/secrets';
 
@@ -16,21 +17,36 @@ export function containerName(task: Task): string {
   return `${task.serviceName}.${task.slot}.${task.id}`;
 }
 
-/** @throws SwarmError `unavailable` when a secret or config has not reached this node yet. */
+/** A secret or config as the managers sent it. */
+interface Content {
+  readonly id: string;
+  readonly data: Uint8Array;
+  readonly templated: boolean;
+}
+
+/**
+ * @throws SwarmError `unavailable` when a secret or config has not reached this node yet,
+ * `invalid-argument` when a template cannot be expanded.
+ */
 export function containerRequest(
   task: Task,
   attachment: NetworkAttachment,
-  assignment: AssignmentSet,
+  on: { readonly node: TemplateNode; readonly assignment: AssignmentSet },
 ): ContainerRequest {
-  const spec = task.spec.container;
+  const { node, assignment } = on;
+  const spec = expandedSpec(task, node);
+  const expand = (reference: FileReference, { data, templated }: Content): Uint8Array =>
+    templated
+      ? expandedContent(reference.name, data, fileScope(task, node, { spec, assignment }))
+      : data;
   return {
     id: task.id,
     name: containerName(task),
     spec,
     limits: task.spec.limits,
     files: [
-      ...files('secret', { references: spec.secrets, known: assignment.secrets }),
-      ...files('config', { references: spec.configs, known: assignment.configs }),
+      ...files('secret', { references: spec.secrets, known: assignment.secrets, expand }),
+      ...files('config', { references: spec.configs, known: assignment.configs, expand }),
     ],
     networkNamespace: attachment.namespace,
     hostname: spec.hostname === '' ? task.id.slice(0, 12) : spec.hostname,
@@ -51,7 +67,8 @@ function files(
   kind: 'secret' | 'config',
   source: {
     references: readonly FileReference[];
-    known: readonly { readonly id: string; readonly data: Uint8Array }[];
+    known: readonly Content[];
+    expand: (reference: FileReference, content: Content) => Uint8Array;
   },
 ): ContainerFile[] {
   return source.references.map((reference) => {
@@ -66,7 +83,7 @@ function files(
     const { uid, gid, mode } = reference;
     return {
       path: posix.resolve(folder, reference.target),
-      data: content.data,
+      data: source.expand(reference, content),
       uid,
       gid,
       mode,

@@ -18,6 +18,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
     ingressPool: '10.255.0.0/16',
     vxlanPort: 4_789,
   },
+  ConfigSpec: { templating: 'none' },
   ContainerSpec: { stopGracePeriodMs: 10_000 },
   EndpointSpec: { mode: 'vip' },
   FileReference: { mode: 0o444 },
@@ -33,6 +34,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
   PortConfig: { protocol: 'tcp', publishMode: 'ingress' },
   ReplicatedJobMode: { maxConcurrent: 1, totalCompletions: 1 },
   RestartPolicy: { condition: 'any', delayMs: 5_000 },
+  SecretSpec: { templating: 'none' },
   ServiceSpec: { mode: { kind: 'replicated', replicas: 1 } },
   UpdateConfig: {
     parallelism: 1,

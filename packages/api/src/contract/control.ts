@@ -4,7 +4,7 @@ import type {
   ClusterSpec,
   Config,
   ConfigId,
-  ConfigSpec,
+  ConfigSpecInput,
   DesiredState,
   Network,
   NetworkId,
@@ -14,7 +14,7 @@ import type {
   NodeSpec,
   Secret,
   SecretId,
-  SecretSpec,
+  SecretSpecInput,
   Service,
   ServiceId,
   ServiceSpecInput,
@@ -79,12 +79,12 @@ export interface Control {
   listNetworks(request: { filter: ListFilter }, call: Call): Promise<Network[]>;
   removeNetwork(request: { id: NetworkId }, call: Call): Promise<void>;
 
-  createSecret(request: { spec: SecretSpec }, call: Call): Promise<Secret>;
+  createSecret(request: { spec: SecretSpecInput }, call: Call): Promise<Secret>;
   getSecret(request: { id: SecretId }, call: Call): Promise<Secret>;
   listSecrets(request: { filter: ListFilter }, call: Call): Promise<Secret[]>;
   removeSecret(request: { id: SecretId }, call: Call): Promise<void>;
 
-  createConfig(request: { spec: ConfigSpec }, call: Call): Promise<Config>;
+  createConfig(request: { spec: ConfigSpecInput }, call: Call): Promise<Config>;
   getConfig(request: { id: ConfigId }, call: Call): Promise<Config>;
   listConfigs(request: { filter: ListFilter }, call: Call): Promise<Config[]>;
   removeConfig(request: { id: ConfigId }, call: Call): Promise<void>;

@@ -70,7 +70,10 @@ export const networkStates: fc.Arbitrary<NetworkState> = fc.record({
 });
 
 function contents<T extends string>(ids: fc.Arbitrary<T>) {
-  return unique(fc.record({ id: ids, version: uint, data: bytes }), (content) => content.id);
+  return unique(
+    fc.record({ id: ids, version: uint, data: bytes, templated: fc.boolean() }),
+    (content) => content.id,
+  );
 }
 
 export const assignmentSets: fc.Arbitrary<AssignmentSet> = partly<AssignmentSet>(

@@ -149,6 +149,7 @@ export const tasks = partly<Task>(
     spec: taskSpecs,
     specVersion: uint,
     jobIteration: uint,
+    templating: fc.record({ serviceLabels: labels }),
     nodeId: id(),
     desiredState: fc.constantFrom('ready', 'running', 'complete', 'shutdown', 'remove'),
     startNotBefore: uint,
@@ -161,7 +162,7 @@ export const tasks = partly<Task>(
     ports,
     because,
   },
-  ['nodeId', 'jobIteration', 'startNotBefore', 'startedAt', 'gatewayAddress'],
+  ['nodeId', 'jobIteration', 'templating', 'startNotBefore', 'startedAt', 'gatewayAddress'],
 );
 
 export const networks: fc.Arbitrary<Network> = fc.record({

@@ -152,6 +152,7 @@ const fileSpecs = fc.record({
   name,
   labels: labels.map((map) => withoutEmptyKey(map)),
   data: fc.uint8Array({ minLength: 1, maxLength: 20 }),
+  templating: fc.constantFrom('none', 'golang'),
 });
 export const secretSpecs: fc.Arbitrary<SecretSpec> = fileSpecs;
 export const configSpecs: fc.Arbitrary<ConfigSpec> = fileSpecs;

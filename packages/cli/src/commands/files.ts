@@ -4,7 +4,7 @@ import type { Config, ConfigId, Secret, SecretId } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
-import { collect, parseLabel } from '../flags.ts';
+import { collect, parseLabel, oneOf } from '../flags.ts';
 import { ago, json, list, parseFormat, type Column, type Format } from '../output.ts';
 import { forEach } from '../several.ts';
 import { configKind, secretKind } from './kinds.ts';
@@ -16,6 +16,7 @@ interface Verbs<T extends Secret | Config> {
     name: string;
     labels: Record<string, string>;
     data: Uint8Array;
+    templating: 'none' | 'golang';
   }) => Promise<T>;
   readonly remove: (id: string) => Promise<void>;
 }
@@ -40,6 +41,11 @@ export function addConfigCommands(program: Command, context: Context): void {
   });
 }
 
+interface CreateFileFlags {
+  label?: [string, string][];
+  templateDriver: 'none' | 'golang';
+}
+
 function addVerbs<T extends Secret | Config>(
   program: Command,
   context: Context,
@@ -54,9 +60,16 @@ function addVerbs<T extends Secret | Config>(
     .argument('<name>')
     .argument('<file>', '"-" for standard input')
     .option('--label <key=value>', 'label', collect(parseLabel))
-    .action(async (name: string, file: string, flags: { label?: [string, string][] }) => {
+    .option(
+      '--template-driver <driver>',
+      '"golang": the content is a template, expanded for each task',
+      oneOf('none', 'golang'),
+      'none',
+    )
+    .action(async (name: string, file: string, flags: CreateFileFlags) => {
       const labels = Object.fromEntries(flags.label ?? []);
-      const object = await verbs.create({ name, labels, data: context.terminal.readFile(file) });
+      const data = context.terminal.readFile(file);
+      const object = await verbs.create({ name, labels, data, templating: flags.templateDriver });
       context.terminal.out(`${object.id}\n`);
     });
 

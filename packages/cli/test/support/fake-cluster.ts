@@ -7,7 +7,7 @@ import { inspect } from 'node:util';
 import type { Control, ListFilter, LocalInfo, Membership, RaftStatusInfo } from '@swarmd/api';
 import { SwarmError, type ErrorCode } from '@swarmd/base';
 import type { ClusterClient, DaemonClient } from '@swarmd/client';
-import { asId, isJob, networkSpec, type Service, type Task } from '@swarmd/model';
+import { asId, isJob, networkSpec, type Service, type Task, secretSpec } from '@swarmd/model';
 
 import { requireManager } from '../../src/commands/swarm.ts';
 import { NOW, service, smallWorld, task, type World } from './world.ts';
@@ -273,7 +273,7 @@ export class FakeCluster {
         return {
           id: asId('secret', 'newsecret'),
           meta: { version: 1, createdAt: NOW, updatedAt: NOW },
-          spec,
+          spec: secretSpec.parse(spec),
         };
       },
       removeSecret: async ({ id }) => this.#print(`removeSecret ${id}`),

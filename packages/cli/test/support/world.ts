@@ -127,12 +127,17 @@ export function smallWorld(): World {
   const secret: Secret = {
     id: asId('secret', id('secretkey')),
     meta: meta(8),
-    spec: { name: 'key', labels: {}, data: new Uint8Array() },
+    spec: { name: 'key', labels: {}, data: new Uint8Array(), templating: 'none' },
   };
   const config: Config = {
     id: asId('config', id('configapp')),
     meta: meta(9),
-    spec: { name: 'app.conf', labels: {}, data: new TextEncoder().encode('a=1\n') },
+    spec: {
+      name: 'app.conf',
+      labels: {},
+      data: new TextEncoder().encode('a=1\n'),
+      templating: 'none',
+    },
   };
   const web = service(
     {

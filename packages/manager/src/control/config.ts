@@ -3,7 +3,12 @@ import type { Control } from '@swarmd/api';
 import { asId, configSpec, type Config } from '@swarmd/model';
 
 import type { ControlContext } from './context.ts';
-import { refuseReferenced, refuseTakenName, type FileKind } from './file-object.ts';
+import {
+  refuseReferenced,
+  refuseTakenName,
+  type FileKind,
+  refuseBadTemplate,
+} from './file-object.ts';
 import { matches } from './filter.ts';
 import { notFound, parseSpec } from './validate.ts';
 
@@ -19,6 +24,7 @@ export function configControl(context: ControlContext): ConfigControl {
   return {
     createConfig: (request, call) => {
       const spec = parseSpec('config', configSpec, request.spec);
+      refuseBadTemplate(KIND, spec);
       const config: Config = {
         id: asId('config', context.ids.next()),
         meta: context.newMeta(),

@@ -1,6 +1,14 @@
 /** Rules that secrets and configs share: both are files that services refer to. */
 import { SwarmError } from '@swarmd/base';
-import type { Config, ContainerSpec, FileReference, Secret } from '@swarmd/model';
+import {
+  type Config,
+  type ContainerSpec,
+  type FileReference,
+  type Secret,
+  fileTemplateError,
+  type SecretSpec,
+  type ConfigSpec,
+} from '@swarmd/model';
 import type { ReadView } from '@swarmd/store';
 
 export interface FileKind {
@@ -31,4 +39,12 @@ export function refuseReferenced(view: ReadView, kind: FileKind, object: Secret 
     `${kind.word} ${object.spec.name} is in use by service ${users.sort().join(', ')}; ` +
       `remove it from the service first`,
   );
+}
+
+/** @throws SwarmError `invalid-argument` when the content is to be expanded and cannot be. */
+export function refuseBadTemplate(kind: FileKind, spec: SecretSpec | ConfigSpec): void {
+  if (spec.templating === 'none') return;
+  const fault = fileTemplateError(new TextDecoder().decode(spec.data));
+  if (fault === undefined) return;
+  throw new SwarmError('invalid-argument', `${kind.word} ${spec.name}: template ${fault}`);
 }

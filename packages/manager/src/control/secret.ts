@@ -3,7 +3,12 @@ import type { Control } from '@swarmd/api';
 import { asId, secretSpec, type Secret } from '@swarmd/model';
 
 import type { ControlContext } from './context.ts';
-import { refuseReferenced, refuseTakenName, type FileKind } from './file-object.ts';
+import {
+  refuseReferenced,
+  refuseTakenName,
+  type FileKind,
+  refuseBadTemplate,
+} from './file-object.ts';
 import { matches } from './filter.ts';
 import { redactSecret } from './redact.ts';
 import { notFound, parseSpec } from './validate.ts';
@@ -20,6 +25,7 @@ export function secretControl(context: ControlContext): SecretControl {
   return {
     createSecret: async (request, call) => {
       const spec = parseSpec('secret', secretSpec, request.spec);
+      refuseBadTemplate(KIND, spec);
       const secret: Secret = {
         id: asId('secret', context.ids.next()),
         meta: context.newMeta(),

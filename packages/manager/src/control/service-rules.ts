@@ -10,6 +10,7 @@ import {
   parseConstraint,
   serviceSpec,
   type ServiceSpec,
+  containerTemplateError,
 } from '@swarmd/model';
 import type { ReadView } from '@swarmd/store';
 
@@ -26,6 +27,8 @@ export function checkServiceSpec(spec: ServiceSpec): void {
         `write [registry[:port]/]repository[:tag][@sha256:digest]`,
     );
   }
+  const fault = containerTemplateError(container);
+  if (fault !== undefined) throw invalid(`service ${spec.name}: ${fault}`);
   for (const constraint of placement.constraints) {
     const parsed = parseConstraint(constraint);
     if (typeof parsed === 'string') throw invalid(`service ${spec.name}: ${parsed}`);

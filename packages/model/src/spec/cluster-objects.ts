@@ -38,19 +38,26 @@ const bytes = (max: number) =>
     `must be 1 to ${max} bytes`,
   );
 
+/** golang: the content is a template that is expanded for each task that uses it. */
+const templating = z.enum(['none', 'golang']).default('none');
+
 export const secretSpec = z.strictObject({
   name: objectName,
   labels,
   data: bytes(SECRET_BYTES_MAX),
+  templating,
 });
 export type SecretSpec = z.infer<typeof secretSpec>;
+export type SecretSpecInput = z.input<typeof secretSpec>;
 
 export const configSpec = z.strictObject({
   name: objectName,
   labels,
   data: bytes(CONFIG_BYTES_MAX),
+  templating,
 });
 export type ConfigSpec = z.infer<typeof configSpec>;
+export type ConfigSpecInput = z.input<typeof configSpec>;
 
 export const clusterSpec = z.strictObject({
   labels,

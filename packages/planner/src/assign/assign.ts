@@ -42,7 +42,14 @@ function secretsOf(view: AssignView, tasks: readonly Task[]): FileContent<Secret
   return [...ids].flatMap((id) => {
     const secret = view.get('secret', asId('secret', id));
     if (secret === undefined) return [];
-    return [{ id: secret.id, version: secret.meta.version, data: secret.spec.data }];
+    return [
+      {
+        id: secret.id,
+        version: secret.meta.version,
+        data: secret.spec.data,
+        templated: secret.spec.templating !== 'none',
+      },
+    ];
   });
 }
 
@@ -51,7 +58,14 @@ function configsOf(view: AssignView, tasks: readonly Task[]): FileContent<Config
   return [...ids].flatMap((id) => {
     const config = view.get('config', asId('config', id));
     if (config === undefined) return [];
-    return [{ id: config.id, version: config.meta.version, data: config.spec.data }];
+    return [
+      {
+        id: config.id,
+        version: config.meta.version,
+        data: config.spec.data,
+        templated: config.spec.templating !== 'none',
+      },
+    ];
   });
 }
 

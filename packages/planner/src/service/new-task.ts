@@ -5,6 +5,8 @@ import {
   type Reason,
   type Service,
   type Task,
+  namesServiceLabels,
+  type TaskSpec,
 } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
@@ -34,6 +36,7 @@ export function addTask(draft: Draft, service: Service, plan: TaskPlan): Task {
     serviceId: service.id,
     serviceName: service.spec.name,
     slot,
+    ...templatingOf(service, from.spec),
     spec: from.spec,
     specVersion: from.specVersion,
     ...(service.jobStatus === undefined ? {} : { jobIteration: service.jobStatus.iteration }),
@@ -46,6 +49,12 @@ export function addTask(draft: Draft, service: Service, plan: TaskPlan): Task {
   };
   draft.add(task);
   return task;
+}
+
+function templatingOf(service: Service, spec: TaskSpec): Pick<Task, 'templating'> {
+  const { labels } = service.spec;
+  const isNeeded = Object.keys(labels).length > 0 && namesServiceLabels(spec.container);
+  return isNeeded ? { templating: { serviceLabels: labels } } : {};
 }
 
 /** The mesh's ports are as the service has them; the node's ports stay those the task was made for. */
