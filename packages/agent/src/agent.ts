@@ -47,13 +47,14 @@ export interface Agent extends AsyncDisposable {
 /** Resolves once everything from an earlier life is adopted; sessions go on in the background. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { clock, random, logger, executor, plane } = options;
+  const ports = { clock, random, logger };
   await using starting = new AsyncDisposableStack();
   const scope = starting.use(
     new Scope((name, error) => logger.error({ name, error: errorMessage(error) }, 'agent failed')),
   );
   const state = new AgentState(options, logger);
   const reporter = new StatusReporter();
-  const network = scope.own(new NetworkLoop({ plane, clock, random, logger }));
+  const network = scope.own(new NetworkLoop({ plane, ...ports }));
   const worker = scope.own(
     new Worker({
       executor,
@@ -62,9 +63,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       reporter,
       networksReady: (task, signal) => network.ready(task, signal),
       describe: () => describeNode(options),
-      clock,
-      random,
-      logger,
+      ...ports,
     }),
   );
   network.set((await state.loadAssignment()).network);
