@@ -4,7 +4,7 @@
  */
 import { errorMessage, Scope, type Clock, type Logger, type Random } from '@swarmd/base';
 import { applyDelta, type AgentService } from '@swarmd/api';
-import type { AssignmentSet, NodeId } from '@swarmd/model';
+import type { AssignmentSet, NodeId, NodeRole } from '@swarmd/model';
 
 import { describeNode } from './describe.ts';
 import { AgentState } from './disk/agent-state.ts';
@@ -30,6 +30,8 @@ export interface AgentOptions {
   /** Managers to try besides those remembered from earlier sessions, host:port. */
   readonly managers: readonly string[];
   readonly connect: (address: string) => ManagerConnection;
+  /** Told at the beginning of every session, and when it changes: what the managers want it to be. */
+  readonly onRole: (role: NodeRole) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -87,6 +89,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
           agentAddress: options.agentAddress,
         }),
         reporter,
+        onRole: options.onRole,
         onManagers: (addresses) => {
           if (addresses.length > 0) managers = unique(addresses);
           scope.spawn('save-managers', () => state.saveManagers(managers));

@@ -15,6 +15,7 @@ import {
   type Timer,
 } from '@swarmd/base';
 import type { AgentMessage, AssignmentDelta, Dispatcher, ManagerMessage } from '@swarmd/api';
+import type { NodeRole } from '@swarmd/model';
 
 import {
   HEARTBEAT_DEFAULT_MS,
@@ -41,6 +42,7 @@ export interface SessionDeps {
   readonly hello: () => Extract<AgentMessage, { kind: 'hello' }>;
   readonly reporter: StatusReporter;
   readonly onManagers: (addresses: readonly string[]) => void;
+  readonly onRole: (role: NodeRole) => void;
   /** In order; the first of a session is complete. */
   readonly onAssignments: (delta: AssignmentDelta) => void;
   readonly clock: Clock;
@@ -137,6 +139,9 @@ class Session {
         return;
       case 'managers':
         this.#deps.onManagers(message.managers.map((manager) => manager.address));
+        return;
+      case 'node':
+        this.#deps.onRole(message.role);
         return;
       case 'assignments':
         this.#deps.onAssignments(message.delta);

@@ -15,7 +15,7 @@ import {
 import { BoundedQueue, silentLogger } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 import { SeededRandom } from '@swarmd/base/testing';
-import { asId } from '@swarmd/model';
+import { asId, type NodeRole } from '@swarmd/model';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import { orderToTry } from '../src/manager-list.ts';
@@ -110,6 +110,7 @@ let first: TestManager;
 let second: TestManager;
 let reporter: StatusReporter;
 let known: string[];
+let roles: NodeRole[];
 let deltas: AssignmentDelta[];
 let stop: AbortController;
 let running: Promise<void>;
@@ -120,6 +121,7 @@ beforeEach(async () => {
   second = await new TestManager(join(folder, 'second.sock')).listen();
   reporter = new StatusReporter();
   known = [first.path];
+  roles = [];
   deltas = [];
   stop = new AbortController();
   running = Promise.resolve();
@@ -156,6 +158,7 @@ function start(): void {
         agentAddress: '10.0.0.1:4244',
       }),
       reporter,
+      onRole: (role) => roles.push(role),
       onManagers: (addresses) => (known = [...addresses]),
       onAssignments: (delta) => deltas.push(delta),
       clock: systemClock,
@@ -196,7 +199,9 @@ test('moves to another manager at once when the stream ends', async () => {
   start();
   await until('there is a session', () => first.sessions === 1);
   first.say({ kind: 'managers', managers: [manager(first), manager(second)] });
+  first.say({ kind: 'node', role: 'manager' });
   await until('both are known', () => known.length === 2);
+  await until('its own role is known', () => roles.join() === 'manager');
   const before = performance.now();
   first.hangUp();
   await until('the other one is used', () => second.sessions === 1);

@@ -19,6 +19,10 @@ export const MANAGER_RESTART_MAX_MS = 10_000;
 export const RESUME_FIRST_MS = 1_000;
 export const RESUME_MAX_MS = 30_000;
 
+/** Pauses before a machine that could not become what it shall be tries again. */
+export const ROLE_RETRY_FIRST_MS = 200;
+export const ROLE_RETRY_MAX_MS = 10_000;
+
 /** One question to one remote while joining. */
 export const JOIN_CALL_MAX_MS = 10_000;
 /** Adding a manager waits for a commit, perhaps across an election. */

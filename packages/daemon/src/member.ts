@@ -2,9 +2,16 @@
  * A machine that is in a cluster: its agent, its agent's listener, on managers the manager process,
  * and the renewal of its certificate. Disposing it leaves the containers running.
  */
-import { connect, createClusterServer, createDispatcherClient, serveAgent } from '@swarmd/api';
+import {
+  connect,
+  createClusterServer,
+  createDispatcherClient,
+  serveAgent,
+  type ClusterServer,
+} from '@swarmd/api';
 import { startAgent, type Agent, type Executor, type NetworkPlane } from '@swarmd/agent';
 import { errorMessage, Scope, type Clock, type Logger, type Random } from '@swarmd/base';
+import type { NodeRole } from '@swarmd/model';
 
 import { parseHostPort, type HostPort, type Settings } from './config/settings.ts';
 import type { Credentials, Identity, IdentityStore } from './identity/identity.ts';
@@ -19,6 +26,8 @@ export interface MemberDeps {
   readonly identities: IdentityStore;
   readonly executor: Executor;
   readonly plane: NetworkPlane;
+  /** Told what the managers want this machine to be. */
+  readonly onRole: (role: NodeRole) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -26,9 +35,10 @@ export interface MemberDeps {
 
 export class Member implements AsyncDisposable {
   readonly #scope: Scope;
-  readonly #manager: ManagerProcess | undefined;
+  #manager: ManagerProcess | undefined;
   #identity: Identity;
   #agent: Agent | undefined;
+  #server: ClusterServer | undefined;
 
   private constructor(identity: Identity, manager: ManagerProcess | undefined, logger: Logger) {
     this.#identity = identity;
@@ -36,7 +46,6 @@ export class Member implements AsyncDisposable {
     this.#scope = new Scope((name, error) =>
       logger.error({ name, error: errorMessage(error) }, 'work of the daemon failed'),
     );
-    if (manager !== undefined) this.#scope.own(manager);
   }
 
   /** Takes over `manager`: it is disposed with the member, also when starting fails. */
@@ -59,6 +68,10 @@ export class Member implements AsyncDisposable {
     return this.#identity;
   }
 
+  get manager(): ManagerProcess | undefined {
+    return this.#manager;
+  }
+
   /** What does not work at the moment; empty when all is well. */
   get error(): string {
     return this.#manager?.error ?? '';
@@ -74,8 +87,18 @@ export class Member implements AsyncDisposable {
     await this.#agent?.drain(signal);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#scope[Symbol.asyncDispose]();
+  /** Takes over `manager`, and stops the one it had. Containers and sessions go on. */
+  async become(identity: Identity, manager: ManagerProcess | undefined): Promise<void> {
+    const before = this.#manager;
+    this.#identity = identity;
+    this.#manager = manager;
+    this.#server?.refreshTls();
+    if (before !== manager) await before?.[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#scope[Symbol.asyncDispose]();
+    await this.#manager?.[Symbol.asyncDispose]();
   }
 
   async #start(deps: MemberDeps): Promise<void> {
@@ -96,6 +119,7 @@ export class Member implements AsyncDisposable {
       labels: settings.nodeLabels,
       managers: membership.managers,
       connect: (manager) => this.#dispatcherAt(manager),
+      onRole: deps.onRole,
       clock,
       random,
       logger,
@@ -109,6 +133,7 @@ export class Member implements AsyncDisposable {
         logger,
       }),
     );
+    this.#server = server;
     serveAgent(server, agent.service);
     this.#scope.spawn('renewal', (signal) =>
       keepRenewing(

@@ -27,6 +27,7 @@ import { DRAIN_MAX_MS, RESUME_FIRST_MS, RESUME_MAX_MS } from './limits.ts';
 import { ManagerProcess, type ManagerProcessDeps } from './manager/manager-process.ts';
 import type { ManagerStart } from './manager/protocol.ts';
 import { managerStart, Member } from './member.ts';
+import { hasServed, RoleKeeper } from './role-keeper.ts';
 import { chooseAddresses } from './swarm/addresses.ts';
 import { newCluster } from './swarm/init.ts';
 import { joinCluster, leaveManagers } from './swarm/join.ts';
@@ -78,18 +79,37 @@ export class NodeDaemon implements AsyncDisposable {
   #changing = '';
   #changed: Promise<unknown> = Promise.resolve();
   #error = '';
-  #identity: Identity | undefined;
+  #stored: Identity | undefined;
+  readonly #role: RoleKeeper;
 
   constructor(deps: NodeDaemonDeps) {
     this.#deps = deps;
     this.#scope = new Scope((name, error) =>
       deps.logger.error({ name, error: errorMessage(error) }, 'work of the daemon failed'),
     );
+    this.#role = new RoleKeeper({
+      ...deps,
+      change: (name, fn) => this.#change(name, fn),
+      member: () => this.#active?.member,
+      startManager: (identity, signal) =>
+        ManagerProcess.start(
+          this.#startOf(identity, { raftStart: 'join' }),
+          this.#managerDeps(),
+          signal,
+        ),
+      removeManagerState: () => this.#remove(join(deps.settings.stateDir, 'manager')),
+    });
+    this.#scope.spawn('role', (signal) => this.#role.run(signal));
+  }
+
+  /** As it is now; its credentials and its role change while it is in the cluster. */
+  get #identity(): Identity | undefined {
+    return this.#active?.member.identity ?? this.#stored;
   }
 
   info(): LocalInfo {
     const membership = this.#identity?.membership;
-    const error = this.#error || (this.#active?.member.error ?? '');
+    const error = this.#error || this.#role.error || (this.#active?.member.error ?? '');
     const { settings } = this.#deps;
     return {
       state: this.#state(),
@@ -151,11 +171,12 @@ export class NodeDaemon implements AsyncDisposable {
   async join(request: JoinRequest, signal: AbortSignal): Promise<LocalInfo> {
     const { settings, identities } = this.#deps;
     return this.#enter('joining', async () => {
-      const identity = await joinCluster(request, chooseAddresses(request, settings), signal);
+      const entered = await joinCluster(request, chooseAddresses(request, settings), signal);
       const manager =
-        identity.membership.role === 'manager'
-          ? await this.#joinAsManager(identity, signal)
+        entered.membership.role === 'manager'
+          ? await this.#joinAsManager(entered, signal)
           : undefined;
+      const identity = hasServed(entered);
       await disposingOnFailure(manager, () => identities.save(identity));
       await this.#activate(identity, manager);
     });
@@ -168,8 +189,9 @@ export class NodeDaemon implements AsyncDisposable {
       if (identity === undefined) {
         throw new SwarmError('failed-precondition', 'this machine is in no cluster');
       }
-      if (identity.membership.role === 'manager')
+      if (identity.membership.role === 'manager') {
         await this.#leaveManagers(identity, force, signal);
+      }
       const { clock, logger } = this.#deps;
       const active = this.#active;
       this.#active = undefined;
@@ -184,7 +206,8 @@ export class NodeDaemon implements AsyncDisposable {
       }
       await this.#deps.identities.remove();
       await this.#removeState();
-      this.#identity = undefined;
+      this.#stored = undefined;
+      this.#role.want(undefined);
       this.#error = '';
       logger.info({}, 'left the cluster');
     });
@@ -199,16 +222,20 @@ export class NodeDaemon implements AsyncDisposable {
 
   async #resumeOnce(): Promise<void> {
     const identity = await this.#deps.identities.load();
-    this.#identity = identity;
+    this.#stored = identity;
     if (identity === undefined) {
       await this.#removeState(); // What an interrupted init or join may have left.
     } else {
-      const { nodeId, role } = identity.membership;
+      const { nodeId, role, joining } = identity.membership;
       this.#deps.logger.info({ node: nodeId, role }, 'resuming');
-      const start = this.#startOf(identity, { raftStart: 'restart' });
+      if (role === 'worker') await this.#remove(join(this.#deps.settings.stateDir, 'manager'));
+      const start = this.#startOf(identity, { raftStart: joining === true ? 'join' : 'restart' });
       const manager =
         role === 'manager' ? ManagerProcess.resume(start, this.#managerDeps()) : undefined;
       await this.#activate(identity, manager);
+      if (manager !== undefined && joining === true) {
+        this.#scope.spawn('joined', () => manager.served.then(() => this.#role.joined()));
+      }
     }
     this.#error = '';
   }
@@ -260,10 +287,16 @@ export class NodeDaemon implements AsyncDisposable {
     const machine = await disposingOnFailure(manager, () => this.#deps.openMachine());
     const { executor, plane } = machine;
     const member = await disposingOnFailure(machine, () =>
-      Member.start(identity, manager, { ...this.#deps, executor, plane }),
+      Member.start(identity, manager, {
+        ...this.#deps,
+        executor,
+        plane,
+        onRole: (role) => this.#role.want(role),
+      }),
     );
     this.#active = { member, machine };
-    this.#identity = identity;
+    this.#stored = identity;
+    this.#role.look();
   }
 
   async #deactivate(): Promise<void> {
@@ -318,8 +351,12 @@ export class NodeDaemon implements AsyncDisposable {
       join(stateDir, 'agent'),
       join(runDir, 'agent'),
     ]) {
-      await rm(folder, { recursive: true, force: true });
+      await this.#remove(folder);
     }
+  }
+
+  #remove(folder: string): Promise<void> {
+    return rm(folder, { recursive: true, force: true });
   }
 }
 

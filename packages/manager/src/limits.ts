@@ -14,6 +14,8 @@ export const SERVICE_LOOP_CONCURRENCY = 64;
 export const SERVICE_LOOP_DEBOUNCE_MS = 5;
 /** How often learners' progress is looked at while there are learners. */
 export const PROMOTION_POLL_MS = 200;
+/** A manager that may not leave yet is tried again: others may come back meanwhile. */
+export const ROLE_RETRY_MS = 1_000;
 /** A learner is made voter when so few entries are missing: less than one append message. */
 export const PROMOTION_MAX_LAG_ENTRIES = 64;
 /** Commits a watcher may be behind before it is cut off: it would hold what is long outdated. */

@@ -62,7 +62,7 @@ export async function serve(
   serveDispatcher(cluster, dispatcher);
   const reports = createLeaderService({ leadership, store, clock });
   serveLeader(cluster, forKnownManagers(reports, store.view));
-  serveCa(cluster, createCa({ ...options, store, route }));
+  serveCa(cluster, createCa({ ...options, store, raft, route }));
   followHealth(core, serveHealth(cluster), stack);
   return { controlSocket, cluster };
 }

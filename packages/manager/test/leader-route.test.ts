@@ -80,7 +80,7 @@ describe('the way to the leader', () => {
   });
 
   it('never passes on what was passed on', async () => {
-    raft.follow(2, 3);
+    raft.follow(0, 3);
     const peer = {
       nodeId: asId('node', 'third'),
       role: 'manager',
@@ -89,6 +89,11 @@ describe('the way to the leader', () => {
     const waiting = route.run(aCall({ forwardedBy: peer }), paths);
     raft.lead(4);
     expect(await waiting).toBe('here');
+    // Who passed it on finds the way itself: the answer comes at once.
+    raft.follow(2, 5);
+    await expect(route.run(aCall({ forwardedBy: peer }), paths)).rejects.toMatchObject({
+      code: 'unavailable',
+    });
   });
 
   it('tells the leader in whose name it calls', async () => {

@@ -1,6 +1,14 @@
 /** Three real managers on loopback: forwarding, sessions at any of them, loss of the leader. */
 import { createMembershipClient } from '@swarmd/api';
-import { asId, type Service, type Task } from '@swarmd/model';
+import { errorCode } from '@swarmd/base';
+import {
+  asId,
+  type Node,
+  type NodeId,
+  type NodeRole,
+  type Service,
+  type Task,
+} from '@swarmd/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { until } from './support/condition.ts';
@@ -89,6 +97,35 @@ describe('three managers', () => {
     expect(node.manager).toBeUndefined();
     expect(node.spec.role).toBe('worker');
     await cluster.stop(guest);
+  });
+
+  it('a worker becomes a manager, and the manager that leads a worker', async () => {
+    const [asked] = followers();
+    const setRole = (id: NodeId, role: NodeRole): Promise<Node> =>
+      until('nothing else changes the node', async () => {
+        const { meta, spec } = await asked!.control.getNode({ id }, aCall());
+        const request = { id, version: meta.version, spec: { ...spec, role } };
+        return asked!.control.updateNode(request, aCall()).catch((error: unknown) => {
+          if (errorCode(error) === 'out-of-date') return undefined;
+          throw error;
+        });
+      });
+    const members = () => asked!.manager.status().members;
+    const agent = await cluster.worker(asked!);
+    await until('it is told to be a worker', () => agent.role === 'worker');
+    await setRole(agent.nodeId, 'manager');
+    await until('it is told to be a manager', () => agent.role === 'manager');
+    const promoted = await cluster.promote(asked!, agent);
+    await until('it is a voter', () =>
+      members().some((one) => one.nodeId === promoted.nodeId && one.role === 'voter'),
+    );
+    const old = await leader();
+    expect(old).not.toBe(asked);
+    expect(await setRole(old.nodeId, 'worker')).not.toHaveProperty('manager');
+    expect(members().map((one) => one.nodeId)).not.toContain(old.nodeId);
+    await expect(old.manager.failed).rejects.toThrow(/removed/);
+    await cluster.stop(old);
+    await expect(cluster.enter(asked!, old.identity)).rejects.toThrow(/node promote/);
   });
 
   it('goes on when the leader is gone, and no node is disturbed', async () => {

@@ -1,5 +1,12 @@
 /** Services between agents and managers. */
-import type { NodeDescription, NodeId, ServiceId, TaskId, TaskStatus } from '@swarmd/model';
+import type {
+  NodeDescription,
+  NodeId,
+  NodeRole,
+  ServiceId,
+  TaskId,
+  TaskStatus,
+} from '@swarmd/model';
 
 import type { AssignmentDelta } from '../assignment-delta.ts';
 import type { Call } from './call.ts';
@@ -37,6 +44,8 @@ export type ManagerMessage =
   | { readonly kind: 'welcome'; readonly sessionId: string; readonly heartbeatPeriodMs: number }
   /** All managers an agent may connect to; sent after welcome and on change. */
   | { readonly kind: 'managers'; readonly managers: readonly ManagerAddress[] }
+  /** What the node itself shall be; sent after welcome and on change. */
+  | { readonly kind: 'node'; readonly role: NodeRole }
   /** The first one is complete (`delta.full`), later ones build on it in order. */
   | { readonly kind: 'assignments'; readonly delta: AssignmentDelta }
   /** Answer to a heartbeat: how an agent notices a manager that hangs. */

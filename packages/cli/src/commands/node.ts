@@ -1,6 +1,6 @@
 /** swarmctl node ... */
-import { SwarmError } from '@swarmd/base';
-import type { Node, NodeAvailability, NodeSpec } from '@swarmd/model';
+import { errorCode, SwarmError } from '@swarmd/base';
+import type { Node, NodeAvailability, NodeRole, NodeSpec } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
@@ -10,18 +10,48 @@ import { forEach } from '../several.ts';
 import { findNode } from './kinds.ts';
 import { printTasks } from './task.ts';
 
+/** Each attempt meets another writer: more of them than this is no coincidence. */
+const UPDATE_ATTEMPTS_MAX = 5;
+
 async function update(
   context: Context,
   reference: string,
   change: (spec: NodeSpec) => NodeSpec,
 ): Promise<void> {
   const { control } = await context.cluster();
-  const node = await findNode(context, reference);
-  await control.updateNode(
-    { id: node.id, version: node.meta.version, spec: change(node.spec) },
-    context.call,
-  );
-  context.terminal.out(`${node.description?.hostname ?? node.id}\n`);
+  for (let attempt = 1; ; attempt += 1) {
+    const node = await findNode(context, reference);
+    const { role } = node.spec;
+    try {
+      const updated = await control.updateNode(
+        { id: node.id, version: node.meta.version, spec: change(node.spec) },
+        context.call,
+      );
+      context.terminal.out(`${nameOf(node)}\n`);
+      if (updated.spec.role !== role) context.terminal.err(`${roleNews(updated)}\n`);
+      return;
+    } catch (error) {
+      // The managers write to nodes, too; what is asked for here fits any newer state as well.
+      if (errorCode(error) !== 'out-of-date' || attempt === UPDATE_ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+function nameOf(node: Node): string {
+  return node.description?.hostname ?? node.id;
+}
+
+/** What a new role means from now on. */
+function roleNews(node: Node): string {
+  const name = nameOf(node);
+  if (node.spec.role === 'manager') {
+    return node.status.state === 'ready'
+      ? `${name} becomes a manager now; see when it has caught up with: swarmctl node ls`
+      : `${name} becomes a manager once it is back (it is ${node.status.state})`;
+  }
+  return node.manager === undefined
+    ? `${name} is a worker from now on`
+    : `${name} becomes a worker as soon as a quorum stays without it; see: swarmctl node ls`;
 }
 
 export function addNodeCommands(program: Command, context: Context): void {
@@ -55,19 +85,21 @@ export function addNodeCommands(program: Command, context: Context): void {
 
   addNodeUpdate(group, context);
   addAvailabilityCommands(group, context);
+  addRoleCommands(group, context);
   addNodeRemoval(group, context);
 }
 
 function addNodeUpdate(group: Command, context: Context): void {
   group
     .command('update')
-    .description('change availability or labels of a node')
+    .description('change role, availability or labels of a node')
     .argument('<node>', 'name, id or id prefix')
     .option(
       '--availability <active|pause|drain>',
       'may it run tasks',
       oneOf('active', 'pause', 'drain'),
     )
+    .option('--role <worker|manager>', 'what it shall be', oneOf('worker', 'manager'))
     .option('--label-add <key=value>', 'add or change a label', collect(parseLabel))
     .option('--label-rm <key>', 'remove a label', collect(parseText))
     .action(
@@ -75,22 +107,25 @@ function addNodeUpdate(group: Command, context: Context): void {
         reference: string,
         flags: {
           availability?: NodeAvailability;
+          role?: NodeRole;
           labelAdd?: [string, string][];
           labelRm?: string[];
         },
       ) => {
         if (
           flags.availability === undefined &&
+          flags.role === undefined &&
           flags.labelAdd === undefined &&
           flags.labelRm === undefined
         ) {
           throw new SwarmError(
             'invalid-argument',
-            'nothing to change: give --availability, --label-add or --label-rm',
+            'nothing to change: give --role, --availability, --label-add or --label-rm',
           );
         }
         await update(context, reference, (spec) => ({
           ...spec,
+          role: flags.role ?? spec.role,
           availability: flags.availability ?? spec.availability,
           labels: {
             ...Object.fromEntries(
@@ -116,6 +151,23 @@ function addAvailabilityCommands(group: Command, context: Context): void {
       .action(async (references: string[]) => {
         await forEach(references, (reference) =>
           update(context, reference, (spec) => ({ ...spec, availability })),
+        );
+      });
+  }
+}
+
+function addRoleCommands(group: Command, context: Context): void {
+  for (const [name, role, what] of [
+    ['promote', 'manager', 'make workers managers, while their tasks go on'],
+    ['demote', 'worker', 'make managers workers, if a quorum stays without them'],
+  ] as const) {
+    group
+      .command(name)
+      .description(what)
+      .argument('<node...>', 'name, id or id prefix')
+      .action(async (references: string[]) => {
+        await forEach(references, (reference) =>
+          update(context, reference, (spec) => ({ ...spec, role })),
         );
       });
   }

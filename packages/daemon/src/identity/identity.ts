@@ -27,6 +27,8 @@ export interface Membership {
   readonly listen: string;
   /** Managers only. */
   readonly raftId?: number;
+  /** A manager that the others have admitted, and that has not yet served. */
+  readonly joining?: boolean;
   /** Managers it was told at join, host:port. */
   readonly managers: readonly string[];
 }

@@ -1,6 +1,14 @@
 /** Renews the node's certificate between half and four fifths of its life, from any manager. */
 import { connect, createCaClient } from '@swarmd/api';
-import { Backoff, errorMessage, sleep, type Clock, type Logger, type Random } from '@swarmd/base';
+import {
+  Backoff,
+  errorMessage,
+  sleep,
+  SwarmError,
+  type Clock,
+  type Logger,
+  type Random,
+} from '@swarmd/base';
 import { createKeyAndCsr, renewalDelayMs } from '@swarmd/pki';
 
 import {
@@ -53,7 +61,14 @@ async function untilDue(
   }
 }
 
-async function renew(deps: RenewalDeps, signal: AbortSignal): Promise<Credentials> {
+/**
+ * A new key and certificate from any manager, in the role that the node shall have.
+ * @throws SwarmError what the last manager said, when none gave one.
+ */
+export async function renew(
+  deps: Pick<RenewalDeps, 'identity' | 'managers'>,
+  signal: AbortSignal,
+): Promise<Credentials> {
   const { credentials, membership } = deps.identity();
   const { keyPem, csrPem } = createKeyAndCsr();
   let failure: unknown;
@@ -75,5 +90,5 @@ async function renew(deps: RenewalDeps, signal: AbortSignal): Promise<Credential
       failure = error;
     }
   }
-  throw failure ?? new Error('no manager is known');
+  throw failure ?? new SwarmError('unavailable', 'no manager is known');
 }

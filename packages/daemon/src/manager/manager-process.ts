@@ -41,6 +41,7 @@ export class ManagerProcess implements AsyncDisposable {
   #start: ManagerStart;
   #child: ChildProcess | undefined;
   #error = '';
+  readonly #served = Promise.withResolvers<void>();
 
   /** Use `start` or `resume`. */
   private constructor(start: ManagerStart, deps: ManagerProcessDeps) {
@@ -82,6 +83,11 @@ export class ManagerProcess implements AsyncDisposable {
     return this.#error;
   }
 
+  /** Resolves when it has served for the first time. */
+  get served(): Promise<void> {
+    return this.#served.promise;
+  }
+
   get pid(): number | undefined {
     return this.#child?.pid;
   }
@@ -113,6 +119,7 @@ export class ManagerProcess implements AsyncDisposable {
       throw error;
     }
     this.#error = '';
+    this.#served.resolve();
     // From now on everything is on its disk.
     const { bootstrap: _done, ...rest } = this.#start;
     this.#start = { ...rest, raftStart: 'restart' };

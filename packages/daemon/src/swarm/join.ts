@@ -32,8 +32,23 @@ export async function joinCluster(
     firstCertificate(remote, { token: request.token, addresses }, signal),
   );
   if (identity.membership.role === 'worker') return identity;
-  const raftId = await firstOf(remotes, (remote) => joinManagers(remote, identity, signal));
-  return { ...identity, membership: { ...identity.membership, raftId } };
+  return enterManagers(identity, remotes, signal);
+}
+
+/**
+ * A place in Raft for a node that holds a manager's certificate, from one of the managers. Repeating
+ * it gives the same place as long as the node has not caught up.
+ */
+export async function enterManagers(
+  identity: Identity,
+  managers: readonly string[],
+  signal: AbortSignal,
+): Promise<Identity> {
+  const raftId = await firstOf(managers, (manager) => joinManagers(manager, identity, signal));
+  return {
+    ...identity,
+    membership: { ...identity.membership, role: 'manager', raftId, joining: true },
+  };
 }
 
 /** Takes this manager out of Raft, through any manager. */

@@ -6,7 +6,7 @@ import type { Raft } from '@swarmd/raft';
 import type { ReadView, Store, Transaction } from '@swarmd/store';
 
 import type { LeaderRoute } from '../leadership/leader-route.ts';
-import { dismissManager } from '../membership/membership.ts';
+import { dismissManager, prepareDismissal } from '../membership/dismiss.ts';
 import { notFound } from './validate.ts';
 
 export interface ControlOptions {
@@ -94,6 +94,11 @@ export class ControlContext {
   /** Leader only: takes a node out of Raft, if the quorum stays. */
   dismissManager(nodeId: NodeId, signal: AbortSignal): Promise<void> {
     return dismissManager(this.#options, nodeId, signal);
+  }
+
+  /** Leader only: may the node stop being a manager? @throws SwarmError as `prepareDismissal`. */
+  async prepareDismissal(nodeId: NodeId, signal: AbortSignal): Promise<void> {
+    await prepareDismissal(this.#options, nodeId, signal);
   }
 
   /** As `write`, for one object: answers it as stored, with the version the commit gave it. */

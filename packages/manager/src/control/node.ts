@@ -1,7 +1,14 @@
-/** Control of nodes: availability, labels, removal. */
+/** Control of nodes: role, availability, labels, removal. */
 import type { Control } from '@swarmd/api';
-import { SwarmError } from '@swarmd/base';
-import { isTerminal, nodeSpec, type Node, type NodeId, type Task } from '@swarmd/model';
+import { errorCode, SwarmError } from '@swarmd/base';
+import {
+  isTerminal,
+  nodeSpec,
+  type Node,
+  type NodeId,
+  type NodeSpec,
+  type Task,
+} from '@swarmd/model';
 import type { ReadView, Transaction } from '@swarmd/store';
 
 import type { ControlContext } from './context.ts';
@@ -22,17 +29,20 @@ export function nodeControl(context: ControlContext): NodeControl {
         }),
       ),
     updateNode: (request, call) => {
+      const { id, version } = request;
       const spec = parseSpec('node', nodeSpec, request.spec);
-      return context.writeObject(
-        { call, table: 'node', forward: (leader, on) => leader.updateNode(request, on) },
-        (tx) => {
-          const stored = required(tx, request.id);
-          if (stored.meta.version !== request.version) throw outOfDate(stored, request.version);
-          if (spec.role !== stored.spec.role) throw roleChange(stored);
-          const next = { ...stored, spec };
-          tx.put('node', next);
-          return next;
+      return context.onLeader(
+        call,
+        async (signal) => {
+          const demoted = isDemotion(current(context.view, id, version), spec);
+          if (demoted) await context.prepareDismissal(id, signal);
+          await context.update((tx) => {
+            tx.put('node', { ...current(tx, id, version), spec });
+          }, signal);
+          if (demoted) await dismissed(context, id, signal);
+          return required(context.view, id);
         },
+        (leader, on) => leader.updateNode(request, on),
       );
     },
     removeNode: ({ id, force }, call) =>
@@ -58,6 +68,13 @@ function required(view: ReadView, id: NodeId): Node {
   return node;
 }
 
+/** @throws SwarmError `not-found`, `out-of-date` */
+function current(view: ReadView, id: NodeId, version: number): Node {
+  const stored = required(view, id);
+  if (stored.meta.version !== version) throw outOfDate(stored, version);
+  return stored;
+}
+
 function label(node: Node): string {
   return node.description === undefined ? node.id : `${node.description.hostname} (${node.id})`;
 }
@@ -70,12 +87,17 @@ function outOfDate(stored: Node, version: number): SwarmError {
   );
 }
 
-function roleChange(stored: Node): SwarmError {
-  return new SwarmError(
-    'unimplemented',
-    `node ${label(stored)} is a ${stored.spec.role}: changing the role of a node is not possible yet; ` +
-      `let the node leave and join again with the other token`,
-  );
+function isDemotion(stored: Node, wanted: NodeSpec): boolean {
+  return stored.spec.role === 'manager' && wanted.role === 'worker';
+}
+
+/** What it shall be is committed: what hinders it now is tried again by the leader (`RoleLoop`). */
+async function dismissed(context: ControlContext, id: NodeId, signal: AbortSignal): Promise<void> {
+  try {
+    await context.dismissManager(id, signal);
+  } catch (error) {
+    if (signal.aborted || errorCode(error) === 'internal') throw error;
+  }
 }
 
 /** A lost manager can be removed by force, as long as the others are a quorum without it. */
@@ -84,7 +106,8 @@ function refuseInUse(node: Node, force: boolean): void {
   if (node.manager !== undefined) {
     throw new SwarmError(
       'failed-precondition',
-      `node ${label(node)} is a manager; let it leave before it is removed, or use force if it is lost`,
+      `node ${label(node)} is a manager; make it a worker first (swarmctl node demote ${node.id}), ` +
+        `or use --force if it is lost`,
     );
   }
   if (node.status.state === 'ready') {

@@ -112,6 +112,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
           return assigned;
         },
         managers: () => this.managers(),
+        role: () => store.view.get('node', nodeId)?.spec.role,
       },
     );
     const relay = new StatusRelay({
@@ -176,6 +177,8 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     for (const { table, before, after } of commit.changes) {
       if (table !== 'node') continue;
       if (after === undefined) this.#sessions.get(before?.id as NodeId)?.end(removed());
+      else if (before?.spec.role !== after.spec.role)
+        this.#sessions.get(after.id)?.outbox.nodeChanged();
       managersMayDiffer ||= before?.manager !== after?.manager;
     }
     for (const session of this.#sessions.values()) {

@@ -3,7 +3,7 @@
  * was not sent yet, so a slow agent costs no memory and always gets the newest.
  */
 import { diffAssignments, type ManagerAddress, type ManagerMessage } from '@swarmd/api';
-import type { AssignmentSet } from '@swarmd/model';
+import type { AssignmentSet, NodeRole } from '@swarmd/model';
 
 import { Wakeup } from '../wakeup.ts';
 
@@ -11,6 +11,8 @@ export interface OutboxSources {
   /** Computed at the moment of sending; undefined while the node is not known here. */
   readonly assigned: () => AssignmentSet | undefined;
   readonly managers: () => readonly ManagerAddress[];
+  /** Undefined while the node is not known here. */
+  readonly role: () => NodeRole | undefined;
 }
 
 export class Outbox {
@@ -22,6 +24,7 @@ export class Outbox {
   #sent: AssignmentSet | undefined;
   #managersDirty = true;
   #managersSent = '';
+  #roleSent: NodeRole | undefined;
   #heartbeats = false;
   #acknowledge = -1;
   #acknowledged = -1;
@@ -38,6 +41,10 @@ export class Outbox {
 
   assignmentsChanged(): void {
     this.#assignmentsDirty = true;
+    this.wakeup.wake();
+  }
+
+  nodeChanged(): void {
     this.wakeup.wake();
   }
 
@@ -68,7 +75,19 @@ export class Outbox {
       this.#heartbeats = false;
       return { kind: 'heartbeat' };
     }
-    return this.#nextManagers() ?? this.#nextAssignments() ?? this.#nextAcknowledgement();
+    return (
+      this.#nextManagers() ??
+      this.#nextRole() ??
+      this.#nextAssignments() ??
+      this.#nextAcknowledgement()
+    );
+  }
+
+  #nextRole(): ManagerMessage | undefined {
+    const role = this.#sources.role();
+    if (role === undefined || role === this.#roleSent) return undefined;
+    this.#roleSent = role;
+    return { kind: 'node', role };
   }
 
   #nextManagers(): ManagerMessage | undefined {

@@ -6,6 +6,7 @@ import type { Ca, Call } from '@swarmd/api';
 import { SwarmError, type Clock, type Ids } from '@swarmd/base';
 import { asId, type Cluster, type NodeId, type NodeRole } from '@swarmd/model';
 import { roleOfToken, signNodeCertificate } from '@swarmd/pki';
+import type { Raft, RaftStatus } from '@swarmd/raft';
 import type { Store } from '@swarmd/store';
 
 import { theCluster } from '../control/cluster.ts';
@@ -15,6 +16,7 @@ import { newNode } from './new-node.ts';
 
 export interface CaOptions {
   readonly store: Store;
+  readonly raft: Raft;
   readonly route: LeaderRoute;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -74,7 +76,7 @@ class Authority {
   }
 
   async renew(csrPem: string, nodeId: NodeId, signal: AbortSignal): Promise<Issued> {
-    const { store } = this.#options;
+    const { store, raft } = this.#options;
     const node = store.view.get('node', nodeId);
     if (node === undefined) {
       throw new SwarmError(
@@ -83,6 +85,7 @@ class Authority {
       );
     }
     const { role } = node.spec;
+    if (role === 'worker') refuseMember(raft.status(), nodeId);
     const issued = this.#issue(csrPem, { nodeId, role });
     if (node.role !== role) {
       await store.update((tx) => {
@@ -106,6 +109,19 @@ class Authority {
     });
     return { ...subject, clusterId, certificatePem, caPem: rootCa.certificatePem };
   }
+}
+
+/**
+ * A manager that is to be a worker gets a worker's certificate once it is out of Raft: with the old
+ * one it could not speak to the others until then.
+ * @throws SwarmError `unavailable`
+ */
+function refuseMember({ members }: RaftStatus, nodeId: NodeId): void {
+  if (members.every((member) => member.nodeId !== nodeId)) return;
+  throw new SwarmError(
+    'unavailable',
+    `node ${nodeId} is still one of the managers; it gets a worker's certificate once it is not`,
+  );
 }
 
 /** @throws SwarmError `permission-denied` */

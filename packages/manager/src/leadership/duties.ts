@@ -5,6 +5,7 @@ import type { Store } from '@swarmd/store';
 
 import { ServiceLoop } from '../loops/service-loop.ts';
 import { PromotionLoop } from '../loops/promotion-loop.ts';
+import { RoleLoop } from '../membership/role-loop.ts';
 import { ensureInitialObjects, type InitialObjects } from './initial-objects.ts';
 import { NodeLiveness } from './node-liveness.ts';
 
@@ -33,5 +34,6 @@ export async function openDuties(
   const liveness = scope.own(new NodeLiveness({ store, raft, clock, logger, scope }));
   scope.own(new ServiceLoop(options));
   scope.own(new PromotionLoop(options));
+  scope.own(new RoleLoop(options));
   return { liveness };
 }

@@ -110,6 +110,8 @@ export class LeaderRoute implements Disposable {
           if (call.signal.aborted || errorCode(error) !== 'unavailable') throw error;
           why = error;
         }
+        // Who passed it on can go there at once; waiting here would cost it all its time.
+        if (call.forwardedBy !== undefined && this.#leader() !== undefined) throw why;
         const leftMs = deadline - clock.monotonic();
         if (leftMs <= 0) throw noLeader(why);
         await wakeup.wait(call.signal, { clock, ms: Math.min(leftMs, FORWARD_RETRY_MS) });

@@ -4,13 +4,13 @@
  */
 import type { Call, Membership, RaftMemberInfo } from '@swarmd/api';
 import { SwarmError, type Clock, type Random } from '@swarmd/base';
-import { asId, type ClusterId, type Node, type NodeId } from '@swarmd/model';
+import { asId, type ClusterId, type NodeId } from '@swarmd/model';
 import type { Raft, RaftMember } from '@swarmd/raft';
 import type { Store } from '@swarmd/store';
 
 import { invalid } from '../control/validate.ts';
 import type { LeaderRoute } from '../leadership/leader-route.ts';
-import { checkRemoval } from './quorum.ts';
+import { dismissManager } from './dismiss.ts';
 
 /** Safe integers: Raft ids travel as 64-bit numbers but live in JavaScript. */
 const RAFT_ID_BITS = 53;
@@ -80,8 +80,15 @@ async function admit(
   signal: AbortSignal,
 ): Promise<{ raftId: number; clusterId: string; members: RaftMemberInfo[] }> {
   const { raft, store } = options;
-  if (store.view.get('node', joiner.nodeId) === undefined) {
+  const node = store.view.get('node', joiner.nodeId);
+  if (node === undefined) {
     throw new SwarmError('permission-denied', `node ${joiner.nodeId} is not in the cluster`);
+  }
+  if (node.spec.role !== 'manager') {
+    throw new SwarmError(
+      'permission-denied',
+      `node ${joiner.nodeId} is to be a worker; make it a manager first: swarmctl node promote ${joiner.nodeId}`,
+    );
   }
   const present = raft.status().members.find((member) => member.nodeId === joiner.nodeId);
   if (present?.role === 'voter') {
@@ -111,39 +118,6 @@ async function admit(
     clusterId: options.clusterId,
     members: raft.status().members.map(memberInfo),
   };
-}
-
-/**
- * Leader only. Takes a node out of Raft, if the quorum stays; it is a worker from then on.
- * @throws SwarmError `failed-precondition`; `unavailable` when this leader is the one that leaves: it
- * has handed leadership over, and its successor is to be asked again.
- */
-export async function dismissManager(
-  options: Pick<MembershipOptions, 'raft' | 'store'>,
-  nodeId: NodeId,
-  signal: AbortSignal,
-): Promise<void> {
-  const { raft, store } = options;
-  const status = raft.status();
-  const member = status.members.find((candidate) => candidate.nodeId === nodeId);
-  if (member !== undefined) {
-    checkRemoval(status, member);
-    if (member.raftId === status.raftId) {
-      // It cannot remove itself and go on leading: the next leader does it when the call is repeated.
-      await raft.transferLeadership(undefined, signal);
-      throw new SwarmError('unavailable', 'this manager has handed leadership over to leave');
-    }
-    await raft.changeMembership({ kind: 'remove', raftId: member.raftId }, signal);
-  }
-  await store.update((tx) => {
-    const node = tx.get('node', nodeId);
-    if (node !== undefined) tx.put('node', asWorker(node));
-  }, signal);
-}
-
-function asWorker(node: Node): Node {
-  const { manager: _left, ...kept } = node;
-  return { ...kept, spec: { ...node.spec, role: 'worker' } };
 }
 
 function freshRaftId(random: Random, members: readonly RaftMember[]): number {

@@ -15,17 +15,24 @@ export function checkRemoval(status: RaftStatus, leaving: RaftMember): void {
     throw new SwarmError(
       'failed-precondition',
       `node ${leaving.nodeId} is the last manager; without it the cluster would be lost: ` +
-        `let all other nodes leave, then leave with force`,
+        `promote another node first (swarmctl node promote NODE), or, to end the cluster, ` +
+        `let all other nodes leave and then this one: swarmctl swarm leave --force`,
     );
   }
-  const reachable = staying.filter((member) => isReachable(status, member));
+  const silent = staying.filter((member) => !isReachable(status, member));
+  const reachable = staying.length - silent.length;
   const majority = Math.floor(staying.length / 2) + 1;
-  if (reachable.length >= majority) return;
+  if (reachable >= majority) return;
   throw new SwarmError(
     'failed-precondition',
-    `removing manager ${leaving.nodeId} would lose the quorum: of the ${staying.length} that stay ` +
-      `only ${reachable.length} can be reached, ${majority} are needed; bring them back first`,
+    `without manager ${leaving.nodeId} the quorum would be lost: of the ${staying.length} that stay ` +
+      `only ${reachable} can be reached, and ${majority} are needed; bring ${nodesOf(silent)} back, or, ` +
+      `if they are lost for good, remove one first: swarmctl node rm --force ${silent[0]?.nodeId}`,
   );
+}
+
+function nodesOf(members: readonly RaftMember[]): string {
+  return members.map((member) => member.nodeId).join(', ');
 }
 
 function isReachable(status: RaftStatus, member: RaftMember): boolean {

@@ -8,7 +8,14 @@ import {
   type TaskStatusUpdate,
 } from '@swarmd/api';
 import { errorMessage } from '@swarmd/base';
-import { rank, type NodeId, type Task, type TaskId, type TaskState } from '@swarmd/model';
+import {
+  rank,
+  type NodeId,
+  type NodeRole,
+  type Task,
+  type TaskId,
+  type TaskState,
+} from '@swarmd/model';
 
 import type { ManagerIdentity } from '../../src/index.ts';
 
@@ -21,8 +28,9 @@ export class FakeAgent implements AsyncDisposable {
   readonly errors: string[] = [];
   managers: readonly ManagerAddress[] = [];
   isConnected = false;
+  role: NodeRole | undefined;
   acknowledged = -1;
-  readonly #identity: ManagerIdentity;
+  readonly identity: ManagerIdentity;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   readonly #states = new Map<TaskId, TaskState>();
@@ -34,7 +42,7 @@ export class FakeAgent implements AsyncDisposable {
 
   constructor(options: { nodeId: NodeId; identity: ManagerIdentity; address: string }) {
     this.nodeId = options.nodeId;
-    this.#identity = options.identity;
+    this.identity = options.identity;
     this.#addresses = [options.address];
     this.#running = this.#run();
   }
@@ -73,7 +81,7 @@ export class FakeAgent implements AsyncDisposable {
   }
 
   async #session(address: string): Promise<void> {
-    using channel = connect({ address, tls: () => this.#identity, serverRole: 'manager' });
+    using channel = connect({ address, tls: () => this.identity, serverRole: 'manager' });
     this.#outgoing = [];
     const timer = setInterval(() => this.#send({ kind: 'heartbeat' }), HEARTBEAT_MS);
     try {
@@ -85,6 +93,7 @@ export class FakeAgent implements AsyncDisposable {
           this.isConnected = true;
           for (const [taskId, state] of this.#states) this.#report([taskId], state);
         }
+        if (message.kind === 'node') this.role = message.role;
         if (message.kind === 'managers') {
           this.managers = message.managers;
           this.#addresses = message.managers.map((manager) => manager.address);

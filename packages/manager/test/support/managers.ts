@@ -41,6 +41,11 @@ export interface Host {
   readonly options: ManagerOptions;
 }
 
+interface Ports {
+  readonly api: number;
+  readonly raft: number;
+}
+
 /** One cluster of a test. */
 export class TestCluster implements AsyncDisposable {
   /** Those that run. */
@@ -83,13 +88,36 @@ export class TestCluster implements AsyncDisposable {
   async join(by: Host): Promise<Host> {
     const { rootCa } = await by.control.getCluster({}, aCall());
     const { nodeId, identity } = await this.certificate(by, rootCa.joinTokens.manager);
+    return this.#launchJoiner(by, { nodeId, identity });
+  }
+
+  /** The manager of an agent's node, which has been told to become one. */
+  async promote(by: Host, { nodeId, identity }: FakeAgent): Promise<Host> {
+    const { keyPem, csrPem } = createKeyAndCsr();
+    const issued = await createCaClient(this.connect(by, identity)).issueCertificate(
+      { csrPem },
+      aCall(),
+    );
+    const { certificatePem, caPem } = issued;
+    return this.#launchJoiner(by, { nodeId, identity: { certificatePem, keyPem, caPem } });
+  }
+
+  /** Asks for a place in Raft, without taking it. */
+  async enter(by: Host, identity: ManagerIdentity): Promise<{ raftId: number; ports: Ports }> {
     const ports = { api: await freePort(), raft: await freePort() };
-    const channel = this.connect(by, identity);
-    const joined = await createMembershipClient(channel).join(
+    const { raftId } = await createMembershipClient(this.connect(by, identity)).join(
       { apiAddress: `127.0.0.1:${ports.api}`, raftAddress: `127.0.0.1:${ports.raft}` },
       aCall(),
     );
-    return this.#start({ nodeId, identity, raftId: joined.raftId, start: 'join' }, ports);
+    return { raftId, ports };
+  }
+
+  async #launchJoiner(
+    by: Host,
+    node: { nodeId: NodeId; identity: ManagerIdentity },
+  ): Promise<Host> {
+    const { raftId, ports } = await this.enter(by, node.identity);
+    return this.#start({ ...node, raftId, start: 'join' }, ports);
   }
 
   async stop(host: Host): Promise<void> {
@@ -142,7 +170,7 @@ export class TestCluster implements AsyncDisposable {
 
   async #start(
     part: Pick<ManagerOptions, 'nodeId' | 'identity' | 'raftId' | 'start' | 'bootstrap'>,
-    ports?: { api: number; raft: number },
+    ports?: Ports,
   ): Promise<Host> {
     const folder = await mkdtemp(join(tmpdir(), 'swarmd-manager-'));
     this.#stack.defer(() => rm(folder, { recursive: true, force: true }));
