@@ -14,6 +14,11 @@ export const SERVICE_LOOP_CONCURRENCY = 64;
 export const SERVICE_LOOP_DEBOUNCE_MS = 5;
 /** How often learners' progress is looked at while there are learners. */
 export const PROMOTION_POLL_MS = 200;
+/** Who demotes a manager is told how far it is after this time at the latest. */
+export const DISMISSAL_WAIT_MS = 3_000;
+/** So long must a quorum look lost before the removal of a manager is refused; and between two looks. */
+export const QUORUM_LOOK_MS = 1_000;
+export const QUORUM_LOOK_PAUSE_MS = 50;
 /** A manager that may not leave yet is tried again: others may come back meanwhile. */
 export const ROLE_RETRY_MS = 1_000;
 /** A learner is made voter when so few entries are missing: less than one append message. */

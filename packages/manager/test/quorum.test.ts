@@ -40,7 +40,7 @@ describe('may a manager be removed?', () => {
     { voters: 5, reachable: [2, 3], leaving: 5 },
   ])('$voters voters, 1 and $reachable reachable: $leaving may leave', (given) => {
     const now = status(given.voters, given.reachable);
-    expect(() => checkRemoval(now, now.members[given.leaving - 1]!)).not.toThrow();
+    expect(checkRemoval(now, now.members[given.leaving - 1]!)).toBeUndefined();
   });
 
   it.each([
@@ -50,15 +50,13 @@ describe('may a manager be removed?', () => {
     { voters: 5, reachable: [2, 3], leaving: 2 },
   ])('$voters voters, 1 and $reachable reachable: $leaving may not leave', (given) => {
     const now = status(given.voters, given.reachable);
-    expect(() => checkRemoval(now, now.members[given.leaving - 1]!)).toThrow(
-      /last manager|lose the quorum/,
+    expect(checkRemoval(now, now.members[given.leaving - 1]!)?.message).toMatch(
+      /last manager|quorum would be lost/,
     );
   });
 
   it('a learner never counts', () => {
     const now = status(1, []);
-    expect(() =>
-      checkRemoval(now, { ...now.members[0]!, raftId: 7, role: 'learner' }),
-    ).not.toThrow();
+    expect(checkRemoval(now, { ...now.members[0]!, raftId: 7, role: 'learner' })).toBeUndefined();
   });
 });

@@ -6,7 +6,7 @@ import type { Raft } from '@swarmd/raft';
 import type { ReadView, Store, Transaction } from '@swarmd/store';
 
 import type { LeaderRoute } from '../leadership/leader-route.ts';
-import { dismissManager, prepareDismissal } from '../membership/dismiss.ts';
+import { dismissManager, prepareDismissal, whenDismissed } from '../membership/dismiss.ts';
 import { notFound } from './validate.ts';
 
 export interface ControlOptions {
@@ -99,6 +99,11 @@ export class ControlContext {
   /** Leader only: may the node stop being a manager? @throws SwarmError as `prepareDismissal`. */
   async prepareDismissal(nodeId: NodeId, signal: AbortSignal): Promise<void> {
     await prepareDismissal(this.#options, nodeId, signal);
+  }
+
+  /** Resolves when a demoted node is out of Raft, or after some time. */
+  whenDismissed(nodeId: NodeId, signal: AbortSignal): Promise<void> {
+    return whenDismissed(this.#options, nodeId, signal);
   }
 
   /** As `write`, for one object: answers it as stored, with the version the commit gave it. */

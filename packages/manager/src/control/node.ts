@@ -1,6 +1,6 @@
 /** Control of nodes: role, availability, labels, removal. */
 import type { Control } from '@swarmd/api';
-import { errorCode, SwarmError } from '@swarmd/base';
+import { SwarmError } from '@swarmd/base';
 import {
   isTerminal,
   nodeSpec,
@@ -39,7 +39,8 @@ export function nodeControl(context: ControlContext): NodeControl {
           await context.update((tx) => {
             tx.put('node', { ...current(tx, id, version), spec });
           }, signal);
-          if (demoted) await dismissed(context, id, signal);
+          // It is committed what it shall be; the leader goes on until it is so.
+          if (demoted) await context.whenDismissed(id, signal);
           return required(context.view, id);
         },
         (leader, on) => leader.updateNode(request, on),
@@ -89,15 +90,6 @@ function outOfDate(stored: Node, version: number): SwarmError {
 
 function isDemotion(stored: Node, wanted: NodeSpec): boolean {
   return stored.spec.role === 'manager' && wanted.role === 'worker';
-}
-
-/** What it shall be is committed: what hinders it now is tried again by the leader (`RoleLoop`). */
-async function dismissed(context: ControlContext, id: NodeId, signal: AbortSignal): Promise<void> {
-  try {
-    await context.dismissManager(id, signal);
-  } catch (error) {
-    if (signal.aborted || errorCode(error) === 'internal') throw error;
-  }
 }
 
 /** A lost manager can be removed by force, as long as the others are a quorum without it. */

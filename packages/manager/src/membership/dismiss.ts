@@ -1,14 +1,17 @@
 /** Leader only: takes managers out of Raft. */
-import { errorCode, SwarmError } from '@swarmd/base';
+import { errorCode, sleep, SwarmError, type Clock } from '@swarmd/base';
 import type { Node, NodeId } from '@swarmd/model';
 import type { Raft, RaftMember } from '@swarmd/raft';
 import type { Store } from '@swarmd/store';
 
+import { DISMISSAL_WAIT_MS, QUORUM_LOOK_MS, QUORUM_LOOK_PAUSE_MS } from '../limits.ts';
+import { Wakeup } from '../wakeup.ts';
 import { checkRemoval } from './quorum.ts';
 
 export interface DismissOptions {
   readonly raft: Raft;
   readonly store: Store;
+  readonly clock: Clock;
 }
 
 /**
@@ -17,18 +20,36 @@ export interface DismissOptions {
  * @throws SwarmError `failed-precondition` when no quorum would stay; `unavailable`
  */
 export async function prepareDismissal(
-  { raft }: Pick<DismissOptions, 'raft'>,
+  { raft, clock }: Pick<DismissOptions, 'raft' | 'clock'>,
   nodeId: NodeId,
   signal: AbortSignal,
 ): Promise<RaftMember | undefined> {
-  const status = raft.status();
-  const member = status.members.find((candidate) => candidate.nodeId === nodeId);
-  if (member === undefined) return undefined;
-  checkRemoval(status, member);
-  if (member.raftId !== status.raftId) return member;
+  const member = await quorumStays({ raft, clock }, nodeId, signal);
+  if (member?.raftId !== raft.status().raftId) return member;
   // It cannot remove itself and go on leading: the next leader does it when the call is repeated.
   await raft.transferLeadership(undefined, signal);
   throw new SwarmError('unavailable', 'this manager has handed leadership over to leave');
+}
+
+/**
+ * Who answers is counted anew every election timeout (check-quorum): for a moment after that a voter
+ * that is well looks silent, so a refusal must last to count.
+ */
+async function quorumStays(
+  { raft, clock }: Pick<DismissOptions, 'raft' | 'clock'>,
+  nodeId: NodeId,
+  signal: AbortSignal,
+): Promise<RaftMember | undefined> {
+  const deadline = clock.monotonic() + QUORUM_LOOK_MS;
+  for (;;) {
+    const status = raft.status();
+    const member = status.members.find((candidate) => candidate.nodeId === nodeId);
+    if (member === undefined) return undefined;
+    const refusal = checkRemoval(status, member);
+    if (refusal === undefined) return member;
+    if (clock.monotonic() >= deadline) throw refusal;
+    await sleep(clock, QUORUM_LOOK_PAUSE_MS, signal);
+  }
 }
 
 /**
@@ -43,7 +64,7 @@ export async function dismissManager(
   const { raft, store } = options;
   const member = await prepareDismissal(options, nodeId, signal);
   if (member !== undefined) {
-    await remove(raft, member, signal);
+    await remove(options, member, signal);
   }
   await store.update((tx) => {
     const node = tx.get('node', nodeId);
@@ -51,12 +72,42 @@ export async function dismissManager(
   }, signal);
 }
 
-/** That another one has removed it meanwhile is as good. */
-async function remove(raft: Raft, { raftId }: RaftMember, signal: AbortSignal): Promise<void> {
-  try {
-    await raft.changeMembership({ kind: 'remove', raftId }, signal);
-  } catch (error) {
-    if (errorCode(error) !== 'not-found') throw error;
+/**
+ * Resolves when the node is out of Raft (`RoleLoop` does it), or when that takes so long that its
+ * caller should be told how things are.
+ */
+export async function whenDismissed(
+  { store, clock }: Pick<DismissOptions, 'store' | 'clock'>,
+  nodeId: NodeId,
+  signal: AbortSignal,
+): Promise<void> {
+  const wakeup = new Wakeup();
+  const deadline = clock.monotonic() + DISMISSAL_WAIT_MS;
+  using _commits = store.subscribe(() => wakeup.wake());
+  while (store.view.get('node', nodeId)?.manager !== undefined) {
+    const leftMs = deadline - clock.monotonic();
+    if (leftMs <= 0) return;
+    await wakeup.wait(signal, { clock, ms: leftMs });
+  }
+}
+
+/** That another one has removed it meanwhile is as good. Raft judges by the same momentary picture. */
+async function remove(
+  { raft, clock }: DismissOptions,
+  { raftId }: RaftMember,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = clock.monotonic() + QUORUM_LOOK_MS;
+  for (;;) {
+    try {
+      await raft.changeMembership({ kind: 'remove', raftId }, signal);
+      return;
+    } catch (error) {
+      const code = errorCode(error);
+      if (code === 'not-found') return;
+      if (code !== 'failed-precondition' || clock.monotonic() >= deadline) throw error;
+    }
+    await sleep(clock, QUORUM_LOOK_PAUSE_MS, signal);
   }
 }
 

@@ -2,17 +2,14 @@
 import { SwarmError } from '@swarmd/base';
 import type { RaftMember, RaftStatus } from '@swarmd/raft';
 
-/**
- * @throws SwarmError `failed-precondition` when the reachable voters that stay are no majority of
- * the voters that stay.
- */
-export function checkRemoval(status: RaftStatus, leaving: RaftMember): void {
-  if (leaving.role !== 'voter') return;
+/** Why not, `failed-precondition`: the reachable voters that stay are no majority of those that stay. */
+export function checkRemoval(status: RaftStatus, leaving: RaftMember): SwarmError | undefined {
+  if (leaving.role !== 'voter') return undefined;
   const staying = status.members.filter(
     (member) => member.role === 'voter' && member.raftId !== leaving.raftId,
   );
   if (staying.length === 0) {
-    throw new SwarmError(
+    return new SwarmError(
       'failed-precondition',
       `node ${leaving.nodeId} is the last manager; without it the cluster would be lost: ` +
         `promote another node first (swarmctl node promote NODE), or, to end the cluster, ` +
@@ -22,8 +19,8 @@ export function checkRemoval(status: RaftStatus, leaving: RaftMember): void {
   const silent = staying.filter((member) => !isReachable(status, member));
   const reachable = staying.length - silent.length;
   const majority = Math.floor(staying.length / 2) + 1;
-  if (reachable >= majority) return;
-  throw new SwarmError(
+  if (reachable >= majority) return undefined;
+  return new SwarmError(
     'failed-precondition',
     `without manager ${leaving.nodeId} the quorum would be lost: of the ${staying.length} that stay ` +
       `only ${reachable} can be reached, and ${majority} are needed; bring ${nodesOf(silent)} back, or, ` +
