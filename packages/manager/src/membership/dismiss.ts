@@ -61,7 +61,7 @@ export async function dismissManager(
   nodeId: NodeId,
   signal: AbortSignal,
 ): Promise<void> {
-  const { raft, store } = options;
+  const { store } = options;
   const member = await prepareDismissal(options, nodeId, signal);
   if (member !== undefined) {
     await remove(options, member, signal);
