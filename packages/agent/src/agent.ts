@@ -11,7 +11,7 @@ import { AgentState } from './disk/agent-state.ts';
 import { logService } from './log-service.ts';
 import { NetworkLoop } from './network-loop.ts';
 import type { Executor, NetworkPlane } from './ports.ts';
-import { runSessions, type ManagerConnection } from './session.ts';
+import { runSessions, type ManagerConnection, type SessionDeps } from './session.ts';
 import { StatusReporter } from './status-reporter.ts';
 import { Worker } from './worker.ts';
 
@@ -82,12 +82,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       {
         connect: options.connect,
         managers: () => managers,
-        hello: () => ({
-          kind: 'hello',
-          description: describeNode(options),
-          address: options.address,
-          agentAddress: options.agentAddress,
-        }),
+        hello: () => helloOf(options),
         reporter,
         onRole: options.onRole,
         onManagers: (addresses) => {
@@ -117,6 +112,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     drain: (signal) => worker.drain(signal),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+function helloOf(options: AgentOptions): ReturnType<SessionDeps['hello']> {
+  const { address, agentAddress } = options;
+  return { kind: 'hello', description: describeNode(options), address, agentAddress };
 }
 
 function unique(addresses: readonly string[]): readonly string[] {
