@@ -19,7 +19,7 @@ export {
   encodeObject,
   type StoredObject,
 } from './codec/change.ts';
-export type { Call, Origin, PeerIdentity } from './contract/call.ts';
+export type { Call, Origin, PeerIdentity, ReplicaState } from './contract/call.ts';
 export type { Control, ListFilter, ServiceCounts, TaskFilter } from './contract/control.ts';
 export type {
   Ca,

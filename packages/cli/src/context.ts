@@ -16,7 +16,8 @@ export interface Terminal {
 export interface Context {
   readonly terminal: Terminal;
   readonly clock: Clock;
-  readonly call: Call;
+  /** Replaced by `--stale`. */
+  call: Call;
   /** Connects on first use. */
   readonly daemon: () => DaemonClient;
   /** The managers' services. @throws SwarmError when this machine is not a manager. */

@@ -1,4 +1,5 @@
 /** The whole command line as one commander program. */
+import type { ReplicaState } from '@swarmd/api';
 import { errorMessage, SwarmError } from '@swarmd/base';
 import { Command, CommanderError } from 'commander';
 
@@ -35,6 +36,7 @@ export function buildProgram(context: Context): Command {
   addSecretCommands(program, context);
   addConfigCommands(program, context);
   forEachCommand(program, (command) => {
+    if (READS.has(command.name())) addStale(command);
     command
       .exitOverride()
       .showSuggestionAfterError()
@@ -45,7 +47,36 @@ export function buildProgram(context: Context): Command {
         outputError: (text, write) => write(text.replace(/^error: /, 'swarmctl: ')),
       });
   });
+  program.hook('preAction', (_program, command) => {
+    if (command.opts()['stale'] === true) acceptStale(context);
+  });
   return program;
+}
+
+/** Commands that only look. */
+const READS: ReadonlySet<string> = new Set(['ls', 'inspect', 'ps']);
+
+function addStale(command: Command): void {
+  command.option(
+    '--stale',
+    'answer from what this manager has, also without a quorum; may be out of date',
+    false,
+  );
+}
+
+/** From now on reads need no quorum. How old the answers may be is said once, on standard error. */
+function acceptStale(context: Context): void {
+  let isSaid = false;
+  const onState = ({ index, ageMs }: ReplicaState): void => {
+    if (isSaid) return;
+    isSaid = true;
+    const age =
+      ageMs === 0
+        ? 'which knows a leader'
+        : `which has known no leader for ${(ageMs / 1_000).toFixed(1)} s`;
+    context.terminal.err(`stale: the state of this manager at index ${index}, ${age}\n`);
+  };
+  context.call = { ...context.call, stale: true, onState };
 }
 
 const VERSION = '0.1.0';

@@ -1,5 +1,5 @@
 /** Three real managers on loopback: forwarding, sessions at any of them, loss of the leader. */
-import { createMembershipClient } from '@swarmd/api';
+import { createMembershipClient, type ReplicaState } from '@swarmd/api';
 import { errorCode } from '@swarmd/base';
 import {
   asId,
@@ -179,5 +179,13 @@ describe('three managers', () => {
         code: 'unavailable',
       }),
     ]);
+    const states: ReplicaState[] = [];
+    const stale = { ...aCall(), stale: true, onState: (state: ReplicaState) => states.push(state) };
+    const services = await last!.control.listServices({ filter: {} }, stale);
+    expect(services.map((service) => service.spec.name)).toContain('web');
+    expect(states).toEqual([
+      { index: last!.manager.status().applied, ageMs: expect.any(Number) as number },
+    ]);
+    expect(states[0]!.ageMs).toBeGreaterThan(0);
   });
 });

@@ -4,6 +4,7 @@ import {
   type CallOptions,
   type ClientDuplexStream,
   type ClientReadableStream,
+  type ClientUnaryCall,
   type ServiceError,
 } from '@grpc/grpc-js';
 import { abortReason, SwarmError } from '@swarmd/base';
@@ -12,6 +13,7 @@ import { systemClock } from '@swarmd/base/system';
 import type { Call } from '../contract/call.ts';
 import { UNARY_TIMEOUT_MS } from '../limits.ts';
 import { setOrigin } from '../origin.ts';
+import { getReplicaState, setStale } from '../replica-state.ts';
 import { rawDefinition } from '../service/definition.ts';
 import type { BoundMethod } from '../service/definition.ts';
 import { fromStatus } from '../status.ts';
@@ -56,7 +58,16 @@ function exchange(bytes: Uint8Array, context: Context): Promise<Uint8Array> {
           else reject(translate(error, context));
         },
       );
+    if (call.onState !== undefined) tellState(pending, call.onState);
     call.signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** The trailers come before the response is given out. */
+function tellState(pending: ClientUnaryCall, onState: NonNullable<Call['onState']>): void {
+  pending.on('status', ({ metadata }) => {
+    const state = getReplicaState(metadata);
+    if (state !== undefined) onState(state);
   });
 }
 
@@ -164,6 +175,7 @@ function isServiceError(error: unknown): error is ServiceError {
 function metadataOf(call: Call): Metadata {
   const metadata = new Metadata();
   if (call.onBehalfOf !== undefined) setOrigin(metadata, call.onBehalfOf);
+  if (call.stale === true) setStale(metadata);
   return metadata;
 }
 

@@ -14,6 +14,17 @@ export interface Origin {
   readonly local: boolean;
 }
 
+/** The copy of the state that an answer comes from. */
+export interface ReplicaState {
+  /** Raft index of the last entry in it. */
+  readonly index: number;
+  /**
+   * How long that manager has known no leader, in milliseconds. 0: it knows one, and is at most an
+   * election timeout behind.
+   */
+  readonly ageMs: number;
+}
+
 export interface Call {
   /** Client: aborts the call. Server: aborts when the client is gone or its deadline has passed. */
   readonly signal: AbortSignal;
@@ -28,6 +39,13 @@ export interface Call {
    * believed of a peer with a manager's certificate. Such a call is never passed on again.
    */
   readonly forwardedBy?: PeerIdentity;
+  /**
+   * Reads only: answer from the called manager's own copy of the state, also without a quorum. It may
+   * be out of date.
+   */
+  readonly stale?: boolean;
+  /** Told once before a stale read is answered, on both sides. */
+  readonly onState?: (state: ReplicaState) => void;
   /** Client side: milliseconds until the call fails with `deadline-exceeded`. */
   readonly timeoutMs?: number;
 }

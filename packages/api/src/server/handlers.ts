@@ -11,7 +11,8 @@ import {
 } from '@grpc/grpc-js';
 import { errorCode, errorMessage, SwarmError, type Logger } from '@swarmd/base';
 
-import type { Call } from '../contract/call.ts';
+import type { Call, ReplicaState } from '../contract/call.ts';
+import { isStale, setReplicaState } from '../replica-state.ts';
 import type { BoundMethod } from '../service/definition.ts';
 import { toStatus } from '../status.ts';
 import { readMessages, writeMessages } from '../stream.ts';
@@ -58,7 +59,7 @@ export function handlerFor(
 
 type StreamCall =
   ServerWritableStream<Uint8Array, Uint8Array> | ServerDuplexStream<Uint8Array, Uint8Array>;
-type UnaryCallback = (error: Error | null, bytes?: Uint8Array) => void;
+type UnaryCallback = (error: Error | null, bytes?: Uint8Array, trailer?: Metadata) => void;
 
 interface Context {
   readonly method: BoundMethod;
@@ -72,24 +73,32 @@ async function respond(
   callback: UnaryCallback,
   context: Context,
 ): Promise<void> {
+  const trailer = new Metadata();
   let bytes: Uint8Array;
   try {
-    bytes = await answer(call, context);
+    bytes = await answer(call, context, trailer);
   } catch (error) {
     callback(statusError(error, context.method, context.host));
     return;
   }
-  callback(null, bytes);
+  callback(null, bytes, trailer);
 }
 
 async function answer(
   call: ServerUnaryCall<Uint8Array, Uint8Array>,
   { method, host, invoke }: Context,
+  trailer: Metadata,
 ): Promise<Uint8Array> {
   const caller = admit(host.connectionOf(call), method, call.metadata);
   using signal = callSignal(call, host);
   const request = method.request.decode(call.request);
-  const response = await invoke(request, { ...caller, signal: signal.value });
+  const response = await invoke(request, {
+    ...caller,
+    signal: signal.value,
+    ...(!method.writes && isStale(call.metadata)
+      ? { stale: true, onState: (state: ReplicaState) => setReplicaState(trailer, state) }
+      : {}),
+  });
   return method.response.encode(response);
 }
 

@@ -4,7 +4,7 @@
  */
 import { inspect } from 'node:util';
 
-import type { Control, ListFilter, LocalInfo, Membership, RaftStatusInfo } from '@swarmd/api';
+import type { Call, Control, ListFilter, LocalInfo, Membership, RaftStatusInfo } from '@swarmd/api';
 import { SwarmError, type ErrorCode } from '@swarmd/base';
 import type { ClusterClient, DaemonClient } from '@swarmd/client';
 import { asId, isJob, networkSpec, type Service, type Task, secretSpec } from '@swarmd/model';
@@ -147,8 +147,12 @@ export class FakeCluster {
     const { world } = this;
     const named =
       <T extends { id: string }>(objects: () => T[], nameOf: (object: T) => string) =>
-      async ({ filter }: { filter: ListFilter }) =>
-        objects().filter((object) => matches(filter, { id: object.id, name: nameOf(object) }));
+      async ({ filter }: { filter: ListFilter }, call: Call) => {
+        if (call.stale === true) call.onState?.({ index: 100, ageMs: 12_345 });
+        return objects().filter((object) =>
+          matches(filter, { id: object.id, name: nameOf(object) }),
+        );
+      };
     const specName = (object: { spec: { name: string } }): string => object.spec.name;
     return {
       listServices: named(() => world.services, specName),

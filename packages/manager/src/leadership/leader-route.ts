@@ -12,6 +12,7 @@ import { FORWARD_RETRY_MS, FORWARDED_CALL_MS, LEADER_WAIT_MS } from '../limits.t
 import type { ManagerClients } from '../net/peers.ts';
 import { Wakeup } from '../wakeup.ts';
 import type { Duties } from './duties.ts';
+import { LeaderContact } from './leader-contact.ts';
 import type { Leadership, Reign } from './leadership.ts';
 
 const NO_LEADER = 'the cluster has no leader now';
@@ -31,12 +32,14 @@ export interface Paths<T> {
 }
 
 export class LeaderRoute implements Disposable {
+  readonly contact: LeaderContact;
   readonly #options: LeaderRouteOptions;
   readonly #subscription: Disposable;
   readonly #waiting = new Set<Wakeup>();
 
   constructor(options: LeaderRouteOptions) {
     this.#options = options;
+    this.contact = new LeaderContact(options);
     this.#subscription = options.leadership.onChange(() => {
       for (const wakeup of this.#waiting) wakeup.wake();
     });
@@ -44,6 +47,7 @@ export class LeaderRoute implements Disposable {
 
   [Symbol.dispose](): void {
     this.#subscription[Symbol.dispose]();
+    this.contact[Symbol.dispose]();
   }
 
   /** @throws SwarmError `unavailable` when no leader answered in time; whatever the leader threw. */
@@ -75,10 +79,16 @@ export class LeaderRoute implements Disposable {
   }
 
   /**
-   * Resolves once this replica has everything that was committed when it was called.
+   * Resolves once this replica has everything that was committed when it was called; at once when the
+   * caller accepts a stale answer, and is told how old it may be.
    * @throws SwarmError `unavailable` when no leader confirmed it in time.
    */
   readBarrier(call: Call): Promise<void> {
+    if (call.stale === true) {
+      const { applied: index } = this.#options.raft.status();
+      call.onState?.({ index, ageMs: this.contact.leaderlessMs });
+      return Promise.resolve();
+    }
     return this.#untilLed<void>(call, (leftMs) =>
       withDeadline<void>(
         {
