@@ -4,14 +4,16 @@ import type { Clock, Ids, Random, Timer } from './ports.ts';
 interface Pending {
   readonly at: number;
   readonly order: number;
-  readonly fn: () => void;
+  /** Undefined once cancelled: it leaves the heap when its time comes. */
+  fn: (() => void) | undefined;
 }
 
 /** A clock that stands still until it is advanced. Timers fire in order of time, then of creation. */
 export class ManualClock implements Clock {
   #now: number;
   #order = 0;
-  readonly #pending = new Set<Pending>();
+  /** A binary heap, so that simulations may have many thousands of timers. */
+  readonly #pending: Pending[] = [];
 
   constructor(startMs = 0) {
     this.#now = startMs;
@@ -26,9 +28,18 @@ export class ManualClock implements Clock {
   }
 
   after(delayMs: number, fn: () => void): Timer {
-    const entry = { at: this.#now + Math.max(0, delayMs), order: (this.#order += 1), fn };
-    this.#pending.add(entry);
-    return { cancel: () => void this.#pending.delete(entry) };
+    const entry: Pending = {
+      at: this.#now + Math.max(0, delayMs),
+      order: (this.#order += 1),
+      fn,
+    };
+    this.#pending.push(entry);
+    this.#rise(this.#pending.length - 1);
+    return {
+      cancel: () => {
+        entry.fn = undefined;
+      },
+    };
   }
 
   /** Moves time forward, firing what falls due on the way. */
@@ -37,9 +48,9 @@ export class ManualClock implements Clock {
     for (;;) {
       const next = this.#earliest();
       if (next === undefined || next.at > end) break;
-      this.#pending.delete(next);
+      this.#dropFirst();
       this.#now = next.at;
-      next.fn();
+      next.fn?.();
     }
     this.#now = Math.max(this.#now, end); // A timer may itself have advanced the clock.
   }
@@ -51,17 +62,49 @@ export class ManualClock implements Clock {
   }
 
   #earliest(): Pending | undefined {
-    let first: Pending | undefined;
-    for (const entry of this.#pending) {
-      if (
-        first === undefined ||
-        entry.at < first.at ||
-        (entry.at === first.at && entry.order < first.order)
-      ) {
-        first = entry;
-      }
+    while (this.#pending[0] !== undefined && this.#pending[0].fn === undefined) this.#dropFirst();
+    return this.#pending[0];
+  }
+
+  #dropFirst(): void {
+    const last = this.#pending.pop();
+    if (last === undefined || this.#pending.length === 0) return;
+    this.#pending[0] = last;
+    this.#sink();
+  }
+
+  #rise(from: number): void {
+    for (let at = from; at > 0;) {
+      const parent = (at - 1) >> 1;
+      if (!this.#swapIfBefore(at, parent)) return;
+      at = parent;
     }
-    return first;
+  }
+
+  #sink(): void {
+    for (let at = 0; ;) {
+      const left = 2 * at + 1;
+      const least = this.#isBefore(left + 1, left) ? left + 1 : left;
+      if (!this.#swapIfBefore(least, at)) return;
+      at = least;
+    }
+  }
+
+  #isBefore(a: number, b: number): boolean {
+    const one = this.#pending[a];
+    const other = this.#pending[b];
+    if (one === undefined || other === undefined) return false;
+    return one.at < other.at || (one.at === other.at && one.order < other.order);
+  }
+
+  #swapIfBefore(a: number, b: number): boolean {
+    if (!this.#isBefore(a, b)) return false;
+    const [one, other] = [this.#pending[a], this.#pending[b]];
+    if (one !== undefined && other !== undefined) {
+      this.#pending[a] = other;
+      this.#pending[b] = one;
+    }
+    return true;
   }
 }
 

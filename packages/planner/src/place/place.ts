@@ -28,7 +28,7 @@ export function placeTasks(draft: Draft): void {
     .filter(isWaiting)
     .toSorted((a, b) => a.meta.createdAt - b.meta.createdAt || a.slot - b.slot);
   if (waiting.length === 0) return;
-  const usage = new Usage(draft.view, draft.changes());
+  const usage = new Usage(draft.view, draft.changes(), draft.service);
   const budget = { left: PLAN_TASKS_MAX };
   for (const group of bySpec(waiting)) placeGroup(draft, group, { usage, budget });
   // Each step placed a task or wrote down why not, so the next plan has less to do.
@@ -41,7 +41,7 @@ export function isWaiting(task: Task): boolean {
 
 /** Would there be a node for the task if `gone` were gone? */
 export function fitsWithout(draft: Draft, task: Task, gone: readonly Task[]): boolean {
-  const usage = new Usage(draft.view, draft.changes());
+  const usage = new Usage(draft.view, draft.changes(), draft.service);
   for (const one of gone) usage.release(one);
   const left = draft.tasks().filter((one) => !gone.includes(one));
   const ranking = rankingFor(draft, { usage, task, tasks: left });

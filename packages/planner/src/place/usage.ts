@@ -5,6 +5,7 @@ import {
   type NetworkId,
   type Node,
   type NodeId,
+  type Service,
   type Task,
 } from '@swarmd/model';
 
@@ -22,6 +23,7 @@ export interface TaskChange {
 export class Usage {
   readonly #view: PlanView;
   readonly #index: HeldIndex;
+  readonly #service: Service | undefined;
   /** Tasks, as they were, that the plan ends or deletes. */
   readonly #ended: readonly Task[];
   /** Nodes whose usage differs from the index. */
@@ -29,8 +31,10 @@ export class Usage {
   readonly #networks = new Map<NetworkId, AddressPool>();
   readonly #gateways = new Map<NodeId, AddressPool>();
 
-  constructor(view: PlanView, changes: readonly TaskChange[] = []) {
+  /** `service`: as the plan has it by now; a rollback may have given it other addresses. */
+  constructor(view: PlanView, changes: readonly TaskChange[] = [], service?: Service) {
     this.#view = view;
+    this.#service = service;
     this.#index = heldIndex(view);
     // What was over before holds nothing: its address may have passed to another task already.
     this.#ended = changes.flatMap(({ before, after }) => {
@@ -63,11 +67,8 @@ export class Usage {
     if (pool !== undefined) return pool;
     pool = new AddressPool(network.subnet, this.#index.networks.get(network.id));
     pool.reserve(network.gateway);
-    for (const service of this.#view.list('service')) {
-      for (const vip of service.endpoint.virtualIps) {
-        if (vip.networkId === network.id) pool.reserve(vip.address);
-      }
-    }
+    for (const service of this.#view.list('service')) reserveVips(pool, service, network);
+    if (this.#service !== undefined) reserveVips(pool, this.#service, network);
     for (const task of this.#ended) {
       const had = task.networks.find((one) => one.networkId === network.id)?.address;
       if (had !== undefined) pool.free(bare(had));
@@ -99,6 +100,12 @@ export class Usage {
       this.#nodes.set(task.nodeId, usage);
     }
     countUsage(usage, task, sign);
+  }
+}
+
+function reserveVips(pool: AddressPool, service: Service, network: Network): void {
+  for (const vip of service.endpoint.virtualIps) {
+    if (vip.networkId === network.id) pool.reserve(vip.address);
   }
 }
 

@@ -22,7 +22,12 @@ export function reap(draft: Draft, service: Service | undefined): void {
       .filter((task) => isOver(task) && !isWanted(task))
       .toSorted((a, b) => byAge(b, a));
     const keep = historyOf(slot, service, limit);
+    // That a slot has run something is what makes its update count as in flight.
+    const witness = isUpdating(service)
+      ? ended.find((task) => task.startedAt !== undefined)
+      : undefined;
     for (const task of ended.slice(keep)) {
+      if (task === witness) continue;
       draft.delete(task, draft.reason('history-limit', `a slot keeps ${keep} ended tasks`));
     }
   }
@@ -32,7 +37,11 @@ function historyOf(slot: readonly Task[], service: Service | undefined, limit: n
   // A slot at rest is known by its last task.
   const atRest = slot.some((task) => isWanted(task)) ? 0 : 1;
   const attempts = slot.map((task) => task.spec.restart.maxAttempts).filter((max) => max > 0);
-  const phase = service?.updateStatus?.state;
-  const counted = phase === 'updating' || phase === 'rollback-started' ? 1 : 0;
+  const counted = isUpdating(service) ? 1 : 0;
   return Math.max(limit, atRest, counted, ...attempts.map((max) => max + 1));
+}
+
+function isUpdating(service: Service | undefined): boolean {
+  const phase = service?.updateStatus?.state;
+  return phase === 'updating' || phase === 'rollback-started';
 }

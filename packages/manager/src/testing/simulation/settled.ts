@@ -1,0 +1,141 @@
+/** Is the cluster what its specs say? What is not, in words; empty once everything has settled. */
+import { isDeepStrictEqual } from 'node:util';
+
+import { isTerminal, TABLE_NAMES, type Service, type Task } from '@swarmd/model';
+import { assign } from '@swarmd/planner';
+
+import { isOver, isWanted, presentSlots } from './rules.ts';
+import type { SimAgent } from './sim-agent.ts';
+import type { SimWorld } from './sim-world.ts';
+
+/** Codes of decisions that let a slot rest. */
+const AT_REST = new Set(['restart-refused', 'restart-exhausted']);
+const PROBLEMS_MAX = 10;
+
+export function unsettled(world: SimWorld): string[] {
+  const problems: string[] = [];
+  for (const problem of allProblems(world)) {
+    problems.push(problem);
+    if (problems.length >= PROBLEMS_MAX) break;
+  }
+  return problems;
+}
+
+function* allProblems(world: SimWorld): Iterable<string> {
+  yield* managerProblems(world);
+  const { view } = world.judge;
+  for (const service of view.list('service')) {
+    yield* serviceProblems(service, [...view.tasksByService(service.id)]);
+  }
+  for (const task of view.list('task')) {
+    if (view.get('service', task.serviceId) === undefined && isOnReadyNode(world, task)) {
+      yield `task ${task.id} of a removed service is ${task.status.state}`;
+    }
+  }
+  for (const agent of world.agents.values()) yield* agentProblems(world, agent);
+}
+
+/** Every manager has what was committed. */
+function* managerProblems(world: SimWorld): Iterable<string> {
+  if (world.leader() === undefined) yield 'nobody leads';
+  const { view } = world.judge;
+  for (const { seat, core } of world.up()) {
+    const own = core.store.view;
+    if (own.version !== view.version) {
+      yield `manager ${seat.raftId} is at ${own.version} of ${view.version}`;
+      continue;
+    }
+    for (const table of TABLE_NAMES) {
+      if (own.count(table) !== view.count(table)) yield `manager ${seat.raftId} misses ${table}s`;
+      for (const { id, meta } of view.list(table)) {
+        const version = own.get(table, id as never)?.meta.version;
+        if (version !== meta.version) yield `manager ${seat.raftId}: ${table} ${id} is old`;
+      }
+    }
+  }
+}
+
+function isOnReadyNode(world: SimWorld, task: Task): boolean {
+  if (task.nodeId === undefined) return true;
+  return world.judge.view.get('node', task.nodeId)?.status.state === 'ready';
+}
+
+function* serviceProblems(service: Service, tasks: readonly Task[]): Iterable<string> {
+  const { name, mode } = service.spec;
+  const phase = service.updateStatus?.state;
+  const waits = tasks.some((task) => isWaiting(task));
+  const isUnderWay = phase === 'updating' || phase === 'rollback-started';
+  if (isUnderWay && !waits) yield `${name} is ${phase} and waits for nothing`;
+  const slots = presentSlots(tasks);
+  if (mode.kind === 'replicated' && slots.size !== mode.replicas) {
+    yield `${name} has ${slots.size} of ${mode.replicas} slots`;
+  }
+  for (const slot of slots) {
+    const here = tasks.filter((task) => task.slot === slot);
+    yield* slotProblems(`${name}.${slot}`, here, isUnderWay);
+  }
+}
+
+/** Waits for a node, and says what for. */
+function isWaiting(task: Task): boolean {
+  return isWanted(task) && task.nodeId === undefined && task.status.error !== '';
+}
+
+function* slotProblems(
+  name: string,
+  tasks: readonly Task[],
+  isUnderWay: boolean,
+): Iterable<string> {
+  const alive = tasks.filter((task) => !isOver(task));
+  const wanted = alive.filter(isWanted);
+  for (const task of alive) {
+    if (!isWanted(task)) yield `${name}: ${task.id} is still ${task.status.state}`;
+  }
+  if (wanted.length > 1 && !(isUnderWay && wanted.some(isWaiting))) {
+    yield `${name}: ${wanted.map((task) => task.id).join(', ')} are all wanted`;
+  }
+  if (wanted.length === 0) {
+    const isAtRest = tasks.some((task) => task.because.some(({ code }) => AT_REST.has(code)));
+    if (!isAtRest) yield `${name} is lost: nothing is wanted and no rule says why`;
+  }
+  for (const task of wanted) {
+    if (task.status.state === 'running' || isWaiting(task)) continue;
+    yield `${name}: ${task.id} is ${task.status.state}, desired ${task.desiredState}, ${task.status.error}`;
+  }
+}
+
+/** What runs is what should run, and the agent was told all of it. */
+function* agentProblems(world: SimWorld, agent: SimAgent): Iterable<string> {
+  const { view } = world.judge;
+  const node = view.get('node', agent.nodeId);
+  if (agent.isGone || node === undefined) return;
+  if (!agent.isConnected || node.status.state !== 'ready') yield `${agent.nodeId} is not connected`;
+  if (!agent.isSettled) yield `${agent.nodeId} has unacknowledged statuses`;
+  for (const id of agent.containers.running()) {
+    const task = view.get('task', id);
+    if (task === undefined || isOver(task)) yield `${agent.nodeId}: ${id} runs and should not`;
+  }
+  for (const task of view.tasksByNode(agent.nodeId)) {
+    if (isTerminal(task.status.state)) continue;
+    const state = agent.containers.stateOf(task.id);
+    if (state !== task.status.state) yield `${agent.nodeId}: ${task.id} is ${state} there`;
+  }
+  yield* assignmentProblems(world, agent);
+}
+
+function* assignmentProblems(world: SimWorld, agent: SimAgent): Iterable<string> {
+  const should = assign(world.judge.view, agent.nodeId);
+  const has = agent.assigned;
+  const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1);
+  const tasks = (list: readonly Task[]): Task[] => [...list].toSorted(byId);
+  if (!isDeepStrictEqual(tasks(has?.tasks ?? []), tasks(should.tasks))) {
+    yield `${agent.nodeId} was told of other tasks`;
+  }
+  const text = (list: readonly unknown[] | undefined): string[] =>
+    (list ?? []).map((item) => JSON.stringify(item)).toSorted();
+  for (const part of ['peers', 'networks', 'endpoints', 'vips', 'ports'] as const) {
+    if (!isDeepStrictEqual(text(has?.network?.[part]), text(should.network?.[part]))) {
+      yield `${agent.nodeId} was told of other ${part}`;
+    }
+  }
+}
