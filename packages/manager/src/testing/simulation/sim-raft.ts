@@ -1,6 +1,6 @@
 /** One member of a `SimGroup`, by the contract of `Raft`. */
 import { abortReason, sleep, SwarmError } from '@swarmd/base';
-import type { Raft, RaftStatus, StateMachine } from '@swarmd/raft';
+import type { Raft, RaftReport, RaftStatus, StateMachine } from '@swarmd/raft';
 
 import type { SimGroup } from './sim-group.ts';
 
@@ -42,6 +42,10 @@ export class SimRaft implements Raft {
       members: this.#group.options.members,
       progress: isLeader ? this.#group.progress(this.raftId) : [],
     };
+  }
+
+  report(): Promise<RaftReport> {
+    return Promise.reject(new SwarmError('unimplemented', 'there is nothing behind the status'));
   }
 
   onStatus(listener: (status: RaftStatus) => void): Disposable {
