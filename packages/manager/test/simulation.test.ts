@@ -80,6 +80,7 @@ describe('simulated clusters', () => {
     expect(changes).toBeGreaterThan(10);
     const tasks = [...judge.view.tasksByService(id)];
     const renewed = tasks.filter((task) => task.spec.container.image === 'good2');
-    expect(renewed.map((task) => task.slot).toSorted()).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(new Set(renewed.map((task) => task.slot))).toEqual(new Set([1, 2, 3, 4, 5, 6]));
+    expect(renewed).toHaveLength(6);
   }, 60_000);
 });

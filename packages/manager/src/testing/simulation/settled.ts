@@ -48,7 +48,7 @@ function* managerProblems(world: SimWorld): Iterable<string> {
     for (const table of TABLE_NAMES) {
       if (own.count(table) !== view.count(table)) yield `manager ${seat.raftId} misses ${table}s`;
       for (const { id, meta } of view.list(table)) {
-        const version = own.get(table, id as never)?.meta.version;
+        const version = own.get(table, id)?.meta.version;
         if (version !== meta.version) yield `manager ${seat.raftId}: ${table} ${id} is old`;
       }
     }

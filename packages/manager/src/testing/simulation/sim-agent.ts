@@ -1,6 +1,6 @@
 /** A machine of the simulation and its agent: a session with some manager, tasks, statuses. */
 import { applyDelta, type AgentMessage, type ManagerMessage } from '@swarmd/api';
-import type { Clock } from '@swarmd/base';
+import { unreachable, type Clock } from '@swarmd/base';
 import type { AssignmentSet, NodeDescription, NodeId, TaskId, TaskStatus } from '@swarmd/model';
 
 import type { Dice } from './dice.ts';
@@ -68,7 +68,7 @@ export class SimAgent {
   }
 
   get isConnected(): boolean {
-    return this.#session?.hasAssignments === true && this.#session.isOver === false;
+    return this.#session?.hasAssignments === true && !this.#session.isOver;
   }
 
   /** Nothing left that it said and no manager settled. */
@@ -203,8 +203,12 @@ export class SimAgent {
       case 'status-ack':
         this.#settle(message.sequence);
         break;
-      default:
+      case 'heartbeat':
+      case 'managers':
+      case 'node':
         break;
+      default:
+        unreachable(message);
     }
   }
 

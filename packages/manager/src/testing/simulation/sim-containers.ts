@@ -32,6 +32,7 @@ const PREPARE_MS: readonly [number, number] = [20, 900];
 const PREPARE_SLOW_MS: readonly [number, number] = [4_000, 20_000];
 const START_MS: readonly [number, number] = [5, 200];
 const CRASH_AFTER_MS: readonly [number, number] = [10, 4_000];
+const WORK_MS: readonly [number, number] = [10, 5_000];
 const STOP_MS: readonly [number, number] = [5, 600];
 const STOP_SLOW_MS: readonly [number, number] = [3_000, 10_000];
 
@@ -104,39 +105,31 @@ export class SimContainers {
   #proceed(life: Life): void {
     const { dice } = this.#options;
     const { image } = life.task.spec.container;
-    switch (life.status.state) {
-      case 'assigned':
-        this.#move(life, 'accepted');
-        this.#proceed(life);
-        break;
-      case 'accepted':
-      case 'preparing':
-        this.#move(life, 'preparing');
-        this.#later(
-          life,
-          dice.between(...(image.startsWith('slow') ? PREPARE_SLOW_MS : PREPARE_MS)),
-          () => {
-            if (image.startsWith('broken')) this.#move(life, 'rejected', 'no such image');
-            else this.#move(life, 'ready');
-          },
-        );
-        break;
-      case 'ready':
-        if (life.task.desiredState === 'ready') break;
-        this.#move(life, 'starting');
-        this.#proceed(life);
-        break;
-      case 'starting':
-        this.#later(life, dice.between(...START_MS), () => this.#move(life, 'running'));
-        break;
-      case 'running':
-        if (image.startsWith('crash')) {
-          const ms = dice.between(...CRASH_AFTER_MS);
-          this.#later(life, ms, () => this.#move(life, 'failed', 'task: exit code 1'));
-        }
-        break;
-      default:
-        break;
+    const { state } = life.status;
+    if (state === 'assigned') this.#move(life, 'accepted');
+    if (state === 'assigned' || state === 'accepted' || state === 'preparing') {
+      this.#move(life, 'preparing');
+      const range = image.startsWith('slow') ? PREPARE_SLOW_MS : PREPARE_MS;
+      this.#later(life, dice.between(...range), () => {
+        if (image.startsWith('broken')) this.#move(life, 'rejected', 'no such image');
+        else this.#move(life, 'ready');
+      });
+    } else if (state === 'ready' && life.task.desiredState !== 'ready') {
+      this.#move(life, 'starting');
+      this.#proceed(life);
+    } else if (state === 'starting') {
+      this.#later(life, dice.between(...START_MS), () => this.#move(life, 'running'));
+    } else if (state === 'running') this.#goOn(life);
+  }
+
+  /** Some crash, jobs end, the others go on until they are told to stop. */
+  #goOn(life: Life): void {
+    const { dice } = this.#options;
+    if (life.task.spec.container.image.startsWith('crash')) {
+      const ms = dice.between(...CRASH_AFTER_MS);
+      this.#later(life, ms, () => this.#move(life, 'failed', 'task: exit code 1'));
+    } else if (life.task.desiredState === 'complete') {
+      this.#later(life, dice.between(...WORK_MS), () => this.#move(life, 'complete'));
     }
   }
 

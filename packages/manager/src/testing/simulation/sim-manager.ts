@@ -1,6 +1,6 @@
 /** A manager: everything of the real one but Raft, disks and sockets. */
 import type { Call, Control, Leader, PeerIdentity } from '@swarmd/api';
-import { sleep, SwarmError, withDeadline, type Ids, type Logger } from '@swarmd/base';
+import { sleep, SwarmError, withDeadline, type Clock, type Ids, type Logger } from '@swarmd/base';
 import { asId, type NodeId } from '@swarmd/model';
 
 import { createControl } from '../../control/control.ts';
@@ -12,9 +12,10 @@ import { SkewedClock } from './sim-clock.ts';
 import type { SimGroup } from './sim-group.ts';
 import { SimRaft } from './sim-raft.ts';
 import type { Dice } from './dice.ts';
-import type { Clock } from '@swarmd/base';
 
 export const CLUSTER_ID = asId('cluster', 'cluster');
+/** Nobody joins, and no certificate is renewed. */
+const NOTHING = {} as never;
 const LATENCY_MS: readonly [number, number] = [0, 4];
 const CALL_MS = 10_000;
 /** How long a connection to nowhere is tried. */
@@ -121,15 +122,17 @@ function clientsOf(world: ManagerWorld, from: ManagerSeat, address: string): Man
       get: (_target, name) => (request: unknown, caller: Call) =>
         call(caller, (server, on) => {
           type Method = (request: unknown, call: Call) => Promise<unknown>;
-          return (pick(server) as Record<string | symbol, Method>)[name]!(request, on);
+          const method = (pick(server) as Record<string | symbol, Method | undefined>)[name];
+          return method === undefined
+            ? Promise.reject(new SwarmError('unimplemented', `no ${String(name)} here`))
+            : method(request, on);
         }),
     });
-  const none = <T extends object>(): T => forward<T>(() => ({}) as T);
   return {
     control: forward((server) => server.control),
     leader: forward((server) => server.leader),
-    ca: none(),
-    membership: none(),
+    ca: forward<ManagerClients['ca']>(() => NOTHING),
+    membership: forward<ManagerClients['membership']>(() => NOTHING),
   };
 }
 
