@@ -34,3 +34,6 @@ export const KEEPALIVE_TIMEOUT_MS = 3_000;
 /** Reconnecting: at once, then slower, never slower than this. */
 export const RECONNECT_MIN_MS = 100;
 export const RECONNECT_MAX_MS = 2_000;
+
+/** Ids of requests are kept for minutes, thousands of them. */
+export const REQUEST_ID_MAX_CHARS = 64;

@@ -67,8 +67,8 @@ describe('what is decoded is what was encoded', () => {
       fc.property(
         fc.array(change, { maxLength: 4 }),
         fc.option(text, { nil: undefined }),
-        (changes, requestId) => {
-          const extra = requestId === undefined ? {} : { requestId };
+        (changes, id) => {
+          const extra = { requests: id === undefined ? [] : [{ id, answer: `of ${id}`, at: 7 }] };
           expect(decodeChanges(encodeChanges(changes, extra))).toEqual({ changes, ...extra });
         },
       ),

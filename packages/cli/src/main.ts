@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 import { errorMessage, SwarmError } from '@swarmd/base';
-import { systemClock } from '@swarmd/base/system';
+import { systemClock, systemIds, systemRandom } from '@swarmd/base/system';
 import { openCluster, openDaemon, type ClusterClient, type DaemonClient } from '@swarmd/client';
 
 import { requireManager } from './commands/swarm.ts';
@@ -11,6 +11,7 @@ import { runProgram } from './program.ts';
 import { runDirOf } from './run-dir.ts';
 
 const STDIN = 0;
+const REPEAT = { clock: systemClock, random: systemRandom, ids: systemIds };
 const CALL_TIMEOUT_MS = 60_000;
 /** Of a terminal that does not know its own width. */
 const COLUMNS_DEFAULT = 80;
@@ -57,7 +58,7 @@ async function main(argv: readonly string[]): Promise<number> {
     cluster: () =>
       (cluster ??= (async () => {
         const info = await context.daemon().local.info({}, call);
-        return connections.use(openCluster(requireManager(info)));
+        return connections.use(openCluster(requireManager(info), REPEAT));
       })()),
   };
   return await runProgram(context, argv); // Connections close after it.

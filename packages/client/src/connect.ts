@@ -16,6 +16,8 @@ import {
 } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
 
+import { repeatingWrites, type RepeatDeps } from './repeat.ts';
+
 /** Every service a manager offers to users, behind one object. */
 export interface ClusterClient {
   readonly control: Control;
@@ -45,11 +47,18 @@ export function openDaemon(runDir: string): DaemonClient & Disposable {
   return { local: createLocalClient(channel), [Symbol.dispose]: () => channel[Symbol.dispose]() };
 }
 
-/** The managers' services, by way of the manager on this machine. */
-export function openCluster(controlSocket: string): ClusterClient & Disposable {
+/**
+ * The managers' services, by way of the manager on this machine. With `repeat`, writes are repeated
+ * while it is not known what became of them.
+ */
+export function openCluster(
+  controlSocket: string,
+  repeat?: RepeatDeps,
+): ClusterClient & Disposable {
   const channel = connect({ socketPath: controlSocket });
+  const control = createControlClient(channel);
   return {
-    control: createControlClient(channel),
+    control: repeat === undefined ? control : repeatingWrites(control, repeat),
     membership: createMembershipClient(channel),
     logs: createLogsClient(channel),
     watch: createWatchClient(channel),

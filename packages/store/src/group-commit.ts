@@ -4,11 +4,15 @@
  *
  * A transaction that ran in a batch learns its outcome with the batch, even if it wrote nothing or
  * threw: what it saw may include writes of the batch that are not committed yet.
+ *
+ * A request that is known to be applied is answered without running; one that comes twice in a batch
+ * waits for the next one, which knows.
  */
 import { abortReason, assert, SwarmError, type Clock } from '@swarmd/base';
 import type { Change } from '@swarmd/model';
 
 import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX, WAITING_TRANSACTIONS_MAX } from './limits.ts';
+import type { AppliedRequest } from './applied-requests.ts';
 import type { Tables } from './tables.ts';
 import { OpenTransaction, RunAgain } from './transaction.ts';
 import type { Proposer, Transaction } from './types.ts';
@@ -19,6 +23,7 @@ type Outcome =
 
 interface Waiting {
   readonly run: (tx: Transaction) => unknown;
+  readonly requestId: string | undefined;
   readonly signal: AbortSignal;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -32,6 +37,7 @@ interface Ran {
 
 interface Batch {
   readonly ran: Ran[];
+  readonly requests: AppliedRequest[];
   readonly changes: Change[];
 }
 
@@ -49,7 +55,11 @@ export class GroupCommit {
   }
 
   /** @throws `resource-exhausted` when too many wait; the signal's reason; what `run` throws. */
-  submit(run: (tx: Transaction) => unknown, signal: AbortSignal): Promise<unknown> {
+  submit(
+    run: (tx: Transaction) => unknown,
+    signal: AbortSignal,
+    requestId?: string,
+  ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
         reject(abortReason(signal));
@@ -64,7 +74,7 @@ export class GroupCommit {
         );
         return;
       }
-      this.#enqueue({ run, signal, resolve, reject });
+      this.#enqueue({ run, requestId, signal, resolve, reject });
     });
   }
 
@@ -112,6 +122,7 @@ export class GroupCommit {
     const written = new Set<string>();
     const undo: OpenTransaction[] = [];
     const again: Waiting[] = [];
+    const requests = new Map<string, AppliedRequest>();
     // Strictly later than the batch before, also after a change to a leader whose clock is behind:
     // who is older than whom is what planning goes by.
     const now = Math.max(this.#clock.now(), this.#tables.lastStamp + 1);
@@ -120,6 +131,16 @@ export class GroupCommit {
     for (const waiting of this.#queue) {
       if (writes.size >= BATCH_CHANGES_MAX || bytes >= BATCH_BYTES_MAX) break;
       taken += 1;
+      const { requestId } = waiting;
+      const applied = requestId === undefined ? undefined : this.#tables.requests.get(requestId);
+      if (applied !== undefined) {
+        waiting.resolve(applied.answer);
+        continue;
+      }
+      if (requestId !== undefined && requests.has(requestId)) {
+        again.push(waiting);
+        continue;
+      }
       const tx = new OpenTransaction(this.#tables, { written, now });
       const result = runOne(waiting, tx);
       if (result === undefined) {
@@ -137,6 +158,10 @@ export class GroupCommit {
         }
       }
       const wrote = result.outcome.kind === 'returned' && tx.writes.size > 0;
+      if (wrote && requestId !== undefined && result.outcome.kind === 'returned') {
+        const answer = String(result.outcome.value);
+        requests.set(requestId, { id: requestId, answer, at: now });
+      }
       const one: Ran = { waiting, wrote, outcome: result.outcome };
       // What ran before any write of the batch saw only committed state: no need to wait.
       if (writes.size === 0) settle(one);
@@ -144,14 +169,14 @@ export class GroupCommit {
     }
     for (const tx of undo.toReversed()) tx.undo();
     this.#queue = [...again, ...this.#queue.slice(taken)];
-    return { ran, changes: [...writes.values()] };
+    return { ran, changes: [...writes.values()], requests: [...requests.values()] };
   }
 
   async #commit(batch: Batch): Promise<void> {
     const writers = batch.ran.filter((one) => one.wrote);
     using abandoned = whenAll(writers.map((one) => one.waiting.signal));
     try {
-      const version = await this.#proposer.propose(batch.changes, abandoned.signal);
+      const version = await this.#proposer.propose(batch.changes, abandoned.signal, batch.requests);
       assert(
         this.#tables.version >= version,
         `a proposal is applied (${this.#tables.version}) before it is reported (${version})`,

@@ -1,3 +1,4 @@
+export type { AppliedRequest } from './applied-requests.ts';
 export { createStore } from './store.ts';
 export { writeChanges } from './write-changes.ts';
 export type { ChangedObject, Commit, Proposer, ReadView, Store, Transaction } from './types.ts';

@@ -11,3 +11,9 @@ export const BATCH_BYTES_MAX = 1024 * 1024;
 
 /** A single transaction may not be larger than this estimate: it becomes one Raft entry. */
 export const TRANSACTION_BYTES_MAX = 8 * 1024 * 1024;
+
+/** A caller repeats a request for a fraction of this; later it must look for itself. */
+export const REQUEST_KEPT_MS = 2 * 60_000;
+
+/** About 10 MiB. Requests come slower than so many in the time in which callers repeat them. */
+export const REQUESTS_MAX = 65_536;

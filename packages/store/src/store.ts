@@ -2,6 +2,7 @@
 import type { Clock } from '@swarmd/base';
 import { TABLE_NAMES, type Change, type ObjectOf, type TableName } from '@swarmd/model';
 
+import type { AppliedRequest } from './applied-requests.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Tables, TableView } from './tables.ts';
 import type { ChangedObject, Commit, Proposer, ReadView, Store, Transaction } from './types.ts';
@@ -29,6 +30,22 @@ class MemoryStore implements Store {
     return this.#group.submit(fn, signal) as Promise<R>;
   }
 
+  updateOnce(
+    requestId: string,
+    fn: (tx: Transaction) => string,
+    signal: AbortSignal,
+  ): Promise<string> {
+    return this.#group.submit(fn, signal, requestId) as Promise<string>;
+  }
+
+  isApplied(requestId: string): boolean {
+    return this.#tables.requests.get(requestId) !== undefined;
+  }
+
+  requests(): readonly AppliedRequest[] {
+    return this.#tables.requests.list();
+  }
+
   subscribe(listener: (commit: Commit) => void): Disposable {
     // Wrapped, so that the same function may subscribe twice.
     const entry = (commit: Commit): void => listener(commit);
@@ -36,8 +53,13 @@ class MemoryStore implements Store {
     return { [Symbol.dispose]: () => void this.#listeners.delete(entry) };
   }
 
-  apply(version: number, changes: readonly Change[]): void {
+  apply(
+    version: number,
+    changes: readonly Change[],
+    requests: readonly AppliedRequest[] = [],
+  ): void {
     this.#tables.version = version;
+    this.#tables.requests.add(requests);
     const changed: Commit['changes'][number][] = [];
     for (const change of changes) {
       const result =
@@ -58,7 +80,11 @@ class MemoryStore implements Store {
     );
   }
 
-  restore(version: number, changes: Iterable<Change>): void {
+  restore(
+    version: number,
+    changes: Iterable<Change>,
+    requests: Iterable<AppliedRequest> = [],
+  ): void {
     const kept = new Set<string>();
     const changed: Commit['changes'][number][] = [];
     for (const change of changes) {
@@ -75,6 +101,7 @@ class MemoryStore implements Store {
         changed.push(this.#replace(table, id, undefined) as Commit['changes'][number]);
       }
     }
+    this.#tables.requests.replace(requests);
     this.#tables.version = version;
     this.#publish({ version, changes: changed });
   }

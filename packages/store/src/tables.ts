@@ -14,6 +14,7 @@ import type {
   Task,
 } from '@swarmd/model';
 
+import { AppliedRequests } from './applied-requests.ts';
 import type { ReadView } from './types.ts';
 
 type Rows = { readonly [T in TableName]: Map<string, ObjectOf[T]> };
@@ -30,6 +31,7 @@ export class Tables {
   version = 0;
   /** The newest time stamp of any write: the next one is later, whatever this machine's clock says. */
   lastStamp = 0;
+  readonly requests = new AppliedRequests();
   readonly rows: Rows = {
     cluster: new Map(),
     config: new Map(),

@@ -10,9 +10,9 @@ export function createMemoryStore(options: { clock?: Clock } = {}): Store {
   const store: Store = createStore({
     clock: options.clock ?? new ManualClock(),
     proposer: {
-      propose: (changes) => {
+      propose: (changes, _signal, requests) => {
         const version = store.view.version + 1;
-        store.apply(version, changes);
+        store.apply(version, changes, requests);
         return Promise.resolve(version);
       },
     },

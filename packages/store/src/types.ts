@@ -12,6 +12,8 @@ import type {
   Task,
 } from '@swarmd/model';
 
+import type { AppliedRequest } from './applied-requests.ts';
+
 /** Reads of one consistent state. Iterables are live: do not keep them over an await. */
 export interface ReadView {
   /** Raft index of the last change in this view. */
@@ -47,9 +49,16 @@ export interface Commit {
   readonly changes: readonly { [T in TableName]: ChangedObject<T> }[TableName][];
 }
 
-/** Replicates changes; resolves with the Raft index once they are applied to this store. */
+/**
+ * Replicates changes, and which requests they answer; resolves with the Raft index once they are applied to
+ * this store.
+ */
 export interface Proposer {
-  propose(changes: readonly Change[], signal: AbortSignal): Promise<number>;
+  propose(
+    changes: readonly Change[],
+    signal: AbortSignal,
+    requests: readonly AppliedRequest[],
+  ): Promise<number>;
 }
 
 export interface Store {
@@ -63,11 +72,25 @@ export interface Store {
     fn: (tx: Transaction) => R extends PromiseLike<unknown> ? never : R,
     signal: AbortSignal,
   ): Promise<R>;
+  /**
+   * As `update`, for a request that its caller repeats under the same id when it does not hear what
+   * became of it: `fn` takes effect once, and every attempt gets the answer of the one that did.
+   */
+  updateOnce(
+    requestId: string,
+    fn: (tx: Transaction) => string,
+    signal: AbortSignal,
+  ): Promise<string>;
+  /** Has this request taken effect? The newest ones are remembered, for some minutes. */
+  isApplied(requestId: string): boolean;
   /** Synchronous, after each applied entry; listeners only enqueue. */
   subscribe(listener: (commit: Commit) => void): Disposable;
   /** Called by the state machine with every committed entry, on every manager. */
-  apply(version: number, changes: readonly Change[]): void;
+  apply(version: number, changes: readonly Change[], requests?: readonly AppliedRequest[]): void;
   /** Every object, for a snapshot; a picture that later changes do not touch. */
   snapshot(): Iterable<Change>;
-  restore(version: number, changes: Iterable<Change>): void;
+  /** For a snapshot: the requests that are remembered, oldest first. */
+  requests(): readonly AppliedRequest[];
+  /** `requests` are looked at after all `changes`. */
+  restore(version: number, changes: Iterable<Change>, requests?: Iterable<AppliedRequest>): void;
 }

@@ -13,6 +13,7 @@ import { systemClock } from '@swarmd/base/system';
 import type { Call } from '../contract/call.ts';
 import { UNARY_TIMEOUT_MS } from '../limits.ts';
 import { setOrigin } from '../origin.ts';
+import { setRequestId } from '../request-id.ts';
 import { getReplicaState, setStale } from '../replica-state.ts';
 import { rawDefinition } from '../service/definition.ts';
 import type { BoundMethod } from '../service/definition.ts';
@@ -176,6 +177,7 @@ function metadataOf(call: Call): Metadata {
   const metadata = new Metadata();
   if (call.onBehalfOf !== undefined) setOrigin(metadata, call.onBehalfOf);
   if (call.stale === true) setStale(metadata);
+  if (call.requestId !== undefined) setRequestId(metadata, call.requestId);
   return metadata;
 }
 

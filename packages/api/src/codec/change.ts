@@ -19,13 +19,21 @@ adaptMessage('Change', {
   },
 });
 
-interface ChangeSet extends ChangeSetExtra {
+/** A request of a client that the changes are the effect of, with its answer. */
+interface AppliedRequest {
+  readonly id: string;
+  readonly answer: string;
+  readonly at: number;
+}
+
+interface ChangeSet {
   readonly changes: readonly Change[];
+  readonly requests: readonly AppliedRequest[];
+  readonly term?: number;
 }
 
 interface ChangeSetExtra {
-  /** Chosen by the proposer, to recognize its own entries. */
-  readonly requestId?: string;
+  readonly requests?: readonly AppliedRequest[];
   /** The Raft term whose leader decided on the changes. */
   readonly term?: number;
 }
@@ -35,11 +43,11 @@ const objects = messageCodec<Record<string, unknown>>('Object');
 
 /** One entry of the replicated log. What `extra` says is given back by decoding. */
 export function encodeChanges(changes: readonly Change[], extra: ChangeSetExtra = {}): Uint8Array {
-  return changeSets.encode({ changes, ...extra });
+  return changeSets.encode({ changes, requests: [], ...extra });
 }
 
 /** @throws SwarmError `data-loss` when the bytes are no such entry. */
-export function decodeChanges(bytes: Uint8Array): ChangeSetExtra & { changes: Change[] } {
+export function decodeChanges(bytes: Uint8Array): ChangeSet & { changes: Change[] } {
   const { changes, ...extra } = stored(() => changeSets.decode(bytes));
   return { changes: [...changes], ...extra };
 }

@@ -46,6 +46,11 @@ export interface Call {
   readonly stale?: boolean;
   /** Told once before a stale read is answered, on both sides. */
   readonly onState?: (state: ReplicaState) => void;
+  /**
+   * Writes only: the same for every attempt of one request, which then takes effect once. At most 64
+   * characters, never used for anything else.
+   */
+  readonly requestId?: string;
   /** Client side: milliseconds until the call fails with `deadline-exceeded`. */
   readonly timeoutMs?: number;
 }

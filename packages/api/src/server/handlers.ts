@@ -12,6 +12,7 @@ import {
 import { errorCode, errorMessage, SwarmError, type Logger } from '@swarmd/base';
 
 import type { Call, ReplicaState } from '../contract/call.ts';
+import { getRequestId } from '../request-id.ts';
 import { isStale, setReplicaState } from '../replica-state.ts';
 import type { BoundMethod } from '../service/definition.ts';
 import { toStatus } from '../status.ts';
@@ -92,9 +93,11 @@ async function answer(
   const caller = admit(host.connectionOf(call), method, call.metadata);
   using signal = callSignal(call, host);
   const request = method.request.decode(call.request);
+  const requestId = method.writes ? getRequestId(call.metadata) : undefined;
   const response = await invoke(request, {
     ...caller,
     signal: signal.value,
+    ...(requestId === undefined ? {} : { requestId }),
     ...(!method.writes && isStale(call.metadata)
       ? { stale: true, onState: (state: ReplicaState) => setReplicaState(trailer, state) }
       : {}),

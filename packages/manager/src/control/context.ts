@@ -45,12 +45,8 @@ export class ControlContext {
   }
 
   /** Runs `fn` as a transaction on the leader, here or (by `forward`) where the leader is. */
-  write<R>(
-    call: Call,
-    fn: (tx: Transaction) => R extends PromiseLike<unknown> ? never : R,
-    forward: Forward<R>,
-  ): Promise<R> {
-    return this.onLeader(call, (signal) => this.#options.store.update<R>(fn, signal), forward);
+  write(call: Call, fn: (tx: Transaction) => void, forward: Forward<void>): Promise<void> {
+    return this.onLeader(call, (signal) => this.finish(call, fn, signal), forward);
   }
 
   /** Runs work of several steps on the leader, here or where the leader is. */
@@ -78,12 +74,28 @@ export class ControlContext {
     }
   }
 
-  /** One transaction of such work. */
-  update<R>(
-    fn: (tx: Transaction) => R extends PromiseLike<unknown> ? never : R,
+  /** The transaction that completes such work: of all attempts of a request, one takes effect. */
+  async finish(call: Call, fn: (tx: Transaction) => void, signal: AbortSignal): Promise<void> {
+    await this.#once(call, signal, (tx) => {
+      fn(tx);
+      return '';
+    });
+  }
+
+  /** True when an earlier attempt of this request has completed: there is nothing left to check. */
+  isFinished({ requestId }: Call): boolean {
+    return requestId !== undefined && this.#options.store.isApplied(requestId);
+  }
+
+  #once(
+    { requestId }: Call,
     signal: AbortSignal,
-  ): Promise<R> {
-    return this.#options.store.update(fn, signal);
+    fn: (tx: Transaction) => string,
+  ): Promise<string> {
+    const { store } = this.#options;
+    return requestId === undefined
+      ? store.update<string>(fn, signal)
+      : store.updateOnce(requestId, fn, signal);
   }
 
   /** The state as this manager has it; on the leader, the newest there is. */
@@ -114,7 +126,7 @@ export class ControlContext {
     const { call, table, forward } = options;
     const { store } = this.#options;
     const write = async (signal: AbortSignal): Promise<ObjectOf[T]> => {
-      const id = await store.update<string>((tx) => fn(tx).id, signal);
+      const id = await this.#once(call, signal, (tx) => fn(tx).id);
       const written = store.view.get(table, id as ObjectOf[T]['id']);
       if (written === undefined) throw notFound(table, id);
       return written;

@@ -34,11 +34,12 @@ export function nodeControl(context: ControlContext): NodeControl {
       return context.onLeader(
         call,
         async (signal) => {
+          if (context.isFinished(call)) return required(context.view, id);
           const demoted = isDemotion(current(context.view, id, version), spec);
           if (demoted) await context.prepareDismissal(id, signal);
-          await context.update((tx) => {
+          const write = (tx: Transaction): void =>
             tx.put('node', { ...current(tx, id, version), spec });
-          }, signal);
+          await context.finish(call, write, signal);
           // It is committed what it shall be; the leader goes on until it is so.
           if (demoted) await context.whenDismissed(id, signal);
           return required(context.view, id);
@@ -50,13 +51,15 @@ export function nodeControl(context: ControlContext): NodeControl {
       context.onLeader(
         call,
         async (signal) => {
+          if (context.isFinished(call)) return;
           const node = required(context.view, id);
           refuseInUse(node, force);
           if (node.manager !== undefined) await context.dismissManager(id, signal);
-          await context.update((tx) => {
+          const remove = (tx: Transaction): void => {
             refuseInUse(required(tx, id), force);
             removeNode(tx, id, context.clock.now());
-          }, signal);
+          };
+          await context.finish(call, remove, signal);
         },
         (leader, on) => leader.removeNode({ id, force }, on),
       ),

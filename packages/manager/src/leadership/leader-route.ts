@@ -152,7 +152,12 @@ function forwardedCall(call: Call): Call {
     local: call.local ?? false,
     ...(call.peer === undefined ? {} : { peer: call.peer }),
   };
-  return { signal: call.signal, onBehalfOf: origin, timeoutMs: FORWARDED_CALL_MS };
+  return {
+    signal: call.signal,
+    onBehalfOf: origin,
+    timeoutMs: FORWARDED_CALL_MS,
+    ...(call.requestId === undefined ? {} : { requestId: call.requestId }),
+  };
 }
 
 async function runHere<T>(call: Call, reign: Reign<Duties>, here: Paths<T>['here']): Promise<T> {

@@ -3,13 +3,15 @@ import { decodeChanges, encodeChanges } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
 import type { Change } from '@swarmd/model';
 import type { AppliedEntry, Raft, StateMachine } from '@swarmd/raft';
-import type { Store } from '@swarmd/store';
+import type { AppliedRequest, Store } from '@swarmd/store';
 
 /** Objects in one chunk of a snapshot: some 100 KiB, so that no chunk is near gRPC's limit. */
 const SNAPSHOT_CHUNK_CHANGES = 100;
 /** Proposals are told their outcome at once, so few are ever waited for. */
 const VOIDED_MAX = 1_000;
-const NO_CHANGES: ReturnType<typeof decodeChanges> = { changes: [] };
+const NO_CHANGES: ReturnType<typeof decodeChanges> = { changes: [], requests: [] };
+/** Requests in one chunk of a snapshot: each is some 60 bytes. */
+const SNAPSHOT_CHUNK_REQUESTS = 2_000;
 
 /**
  * The two halves of a manager's replication: what Raft feeds, and what transactions leave through.
@@ -32,28 +34,36 @@ export class Replication {
         for (const entry of entries) this.#apply(entry);
       },
       // The picture is taken now, the bytes are made while it is being read.
-      snapshot: () => chunksOf(store.snapshot()),
-      restore: (chunks, index) => store.restore(index, changesOf(chunks)),
+      snapshot: () => chunksOf(store.snapshot(), store.requests()),
+      restore: (chunks, index) => {
+        const requests: AppliedRequest[] = [];
+        store.restore(index, changesOf(chunks, requests), requests);
+      },
     };
   }
 
   /** `term`: of the reign under which the changes were decided. Resolves with their index. */
   async propose(
     raft: Raft,
-    proposal: { changes: readonly Change[]; term: number },
+    proposal: {
+      changes: readonly Change[];
+      requests?: readonly AppliedRequest[];
+      term: number;
+    },
     signal: AbortSignal,
   ): Promise<number> {
-    const { changes, term } = proposal;
-    const index = await raft.propose(encodeChanges(changes, { term }), signal);
+    const { changes, requests = [], term } = proposal;
+    const index = await raft.propose(encodeChanges(changes, { requests, term }), signal);
     if (this.#voided.delete(index)) throw leadsNoMore();
     return index;
   }
 
   #apply(entry: AppliedEntry): void {
-    const { changes, term } = entry.data.byteLength === 0 ? NO_CHANGES : decodeChanges(entry.data);
+    const { changes, requests, term } =
+      entry.data.byteLength === 0 ? NO_CHANGES : decodeChanges(entry.data);
     const isVoid = term !== undefined && term !== entry.term;
     if (isVoid) this.#void(entry.index);
-    this.#store.apply(entry.index, isVoid ? [] : changes);
+    this.#store.apply(entry.index, isVoid ? [] : changes, isVoid ? [] : requests);
   }
 
   #void(index: number): void {
@@ -70,7 +80,10 @@ export function leadsNoMore(): SwarmError {
   return new SwarmError('unavailable', 'this manager leads no more; nothing was changed');
 }
 
-function* chunksOf(changes: Iterable<Change>): Iterable<Uint8Array> {
+function* chunksOf(
+  changes: Iterable<Change>,
+  requests: readonly AppliedRequest[],
+): Iterable<Uint8Array> {
   let chunk: Change[] = [];
   for (const change of changes) {
     chunk.push(change);
@@ -79,8 +92,16 @@ function* chunksOf(changes: Iterable<Change>): Iterable<Uint8Array> {
     chunk = [];
   }
   if (chunk.length > 0) yield encodeChanges(chunk);
+  for (let at = 0; at < requests.length; at += SNAPSHOT_CHUNK_REQUESTS) {
+    yield encodeChanges([], { requests: requests.slice(at, at + SNAPSHOT_CHUNK_REQUESTS) });
+  }
 }
 
-function* changesOf(chunks: Iterable<Uint8Array>): Iterable<Change> {
-  for (const chunk of chunks) yield* decodeChanges(chunk).changes;
+/** Collects the requests on the way. */
+function* changesOf(chunks: Iterable<Uint8Array>, requests: AppliedRequest[]): Iterable<Change> {
+  for (const chunk of chunks) {
+    const decoded = decodeChanges(chunk);
+    requests.push(...decoded.requests);
+    yield* decoded.changes;
+  }
 }

@@ -23,10 +23,10 @@ export async function startReplication(options: {
   const store: Store = createStore({
     clock: options.clock,
     proposer: {
-      propose: async (changes, signal) => {
+      propose: async (changes, signal, requests) => {
         const term = options.decidingTerm();
         if (term === undefined || started === undefined) throw leadsNoMore();
-        return await replication.propose(started, { changes, term }, signal);
+        return await replication.propose(started, { changes, requests, term }, signal);
       },
     },
   });
