@@ -5,7 +5,7 @@
 import { SwarmError } from '@swarmd/base';
 import { ManualClock } from '@swarmd/base/testing';
 import { asId, configSpec, type Config } from '@swarmd/model';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 
 import { REQUEST_KEPT_MS } from '../src/limits.ts';
