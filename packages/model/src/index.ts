@@ -78,9 +78,8 @@ export {
   type HealthcheckSpec,
   type MountSpec,
 } from './spec/container.ts';
+export { isGlobal, isJob } from './service-mode.ts';
 export {
-  isGlobal,
-  isJob,
   serviceSpec,
   type EndpointSpec,
   type PortConfig,

@@ -21,16 +21,6 @@ export const serviceMode = z.discriminatedUnion('kind', [
 ]);
 export type ServiceMode = z.infer<typeof serviceMode>;
 
-/** Jobs run to completion, and run again when their spec is written. */
-export function isJob(mode: ServiceMode): boolean {
-  return mode.kind === 'replicated-job' || mode.kind === 'global-job';
-}
-
-/** Slots of global services and jobs are nodes. */
-export function isGlobal(mode: ServiceMode): boolean {
-  return mode.kind === 'global' || mode.kind === 'global-job';
-}
-
 export const updateConfig = z.strictObject({
   /** Tasks updated at the same time; 0: all. */
   parallelism: z.int().min(0).default(1),
