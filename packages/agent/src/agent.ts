@@ -4,7 +4,7 @@
  */
 import { errorMessage, Scope, type Clock, type Logger, type Random } from '@swarmd/base';
 import { applyDelta, type AgentService } from '@swarmd/api';
-import type { AssignmentSet, NodeId, NodeRole } from '@swarmd/model';
+import type { AssignmentSet, NodeId, NodeRole, GenericResource } from '@swarmd/model';
 
 import { describeNode } from './describe.ts';
 import { AgentState } from './disk/agent-state.ts';
@@ -27,6 +27,7 @@ export interface AgentOptions {
   readonly agentAddress: string;
   readonly engineVersion: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly genericResources: readonly GenericResource[];
   /** Managers to try besides those remembered from earlier sessions, host:port. */
   readonly managers: readonly string[];
   readonly connect: (address: string) => ManagerConnection;

@@ -1,18 +1,23 @@
 /** What this machine is, as the managers and their planner see it. */
 import { availableParallelism, hostname, totalmem } from 'node:os';
 
-import type { NodeDescription } from '@swarmd/model';
+import type { GenericResource, NodeDescription } from '@swarmd/model';
 
 const NANO = 1_000_000_000;
 
 export function describeNode(options: {
   engineVersion: string;
   labels: Readonly<Record<string, string>>;
+  genericResources: readonly GenericResource[];
 }): NodeDescription {
   return {
     hostname: hostname(),
     platform: { os: process.platform, architecture: architecture() },
-    resources: { nanoCpus: availableParallelism() * NANO, memoryBytes: totalmem() },
+    resources: {
+      nanoCpus: availableParallelism() * NANO,
+      memoryBytes: totalmem(),
+      generic: options.genericResources,
+    },
     engineVersion: options.engineVersion,
     labels: options.labels,
   };

@@ -150,7 +150,7 @@ function start(): void {
         description: {
           hostname: 'h1',
           platform: { os: 'linux', architecture: 'amd64' },
-          resources: { nanoCpus: 1, memoryBytes: 1 },
+          resources: { nanoCpus: 1, memoryBytes: 1, generic: [] },
           engineVersion: '0',
           labels: {},
         },

@@ -163,12 +163,27 @@ describe('an assigned task', () => {
     });
     await node.hasState('rejected');
     expect(node.status().error).toContain('there is no "a"');
-    const labelled = { ...task, id: asId('task', 't2'), templating: { serviceLabels: { a: 'b' } } };
+    const labelled: Task = {
+      ...task,
+      id: asId('task', 't2'),
+      templating: { serviceLabels: { a: 'b' } },
+      claimed: {
+        generic: [
+          { kind: 'gpu', count: 2, names: ['x', 'y'] },
+          { kind: 'fpga', count: 1, names: [] },
+        ],
+      },
+    };
     await node.worker.assign({ ...node.worker.assignment, tasks: [labelled] });
     await node.hasState('running', 't2');
     const { request } = node.executor.get('t2');
     expect(request.hostname).toBe('web-1');
-    expect(request.spec.env).toEqual(['WHERE=host1/amd64', 'PLAIN=a']);
+    expect(request.spec.env).toEqual([
+      'WHERE=host1/amd64',
+      'PLAIN=a',
+      'DOCKER_RESOURCE_GPU=x,y',
+      'DOCKER_RESOURCE_FPGA=1',
+    ]);
     expect(request.spec.mounts[0]?.source).toBe('data-1');
     expect(request.files.map(({ data }) => new TextDecoder().decode(data))).toEqual([
       '{{x',

@@ -252,3 +252,25 @@ export function parseHost(text: string): string {
     throw new InvalidArgumentError('use NAME:ADDRESS, e.g. db:10.1.2.3.');
   return `${address} ${name}`;
 }
+
+/** "spread=node.labels.zone". */
+export function parsePreference(text: string): { spread: string } {
+  const spread = /^spread=(.+)$/.exec(text)?.[1];
+  if (spread === undefined) throw new InvalidArgumentError('use spread=node.labels.NAME.');
+  return { spread };
+}
+
+/** "linux/amd64". */
+export function parsePlatform(text: string): { os: string; architecture: string } {
+  const [os = '', architecture = '', ...rest] = text.split('/');
+  if (os === '' || architecture === '' || rest.length > 0)
+    throw new InvalidArgumentError('use OS/ARCHITECTURE, e.g. linux/amd64.');
+  return { os, architecture };
+}
+
+/** "gpu=2". */
+export function parseGeneric(text: string): { kind: string; count: number } {
+  const [, kind, count] = /^([^=]+)=(\d+)$/.exec(text) ?? [];
+  if (kind === undefined) throw new InvalidArgumentError('use KIND=NUMBER, e.g. gpu=1.');
+  return { kind, count: Number(count) };
+}

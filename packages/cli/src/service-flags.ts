@@ -22,6 +22,9 @@ import {
   type FileFlag,
   type NetworkFlag,
   type TargetPort,
+  parsePreference,
+  parsePlatform,
+  parseGeneric,
 } from './flags.ts';
 import { splitWords } from './words.ts';
 
@@ -50,6 +53,8 @@ export interface ServiceFlags {
   restartMaxAttempts?: number;
   restartWindow?: number;
   replicasMaxPerNode?: number;
+  placementStrategy?: 'spread' | 'binpack';
+  platform?: { os: string; architecture: string }[];
   endpointMode?: 'vip' | 'dnsrr';
   updateParallelism?: number;
   updateDelay?: number;
@@ -83,6 +88,9 @@ export interface CreateFlags extends ServiceFlags {
   sysctl?: [string, string][];
   mount?: MountSpec[];
   constraint?: string[];
+  placementPref?: { spread: string }[];
+  affinity?: string[];
+  genericResource?: { kind: string; count: number }[];
   publish?: PortConfig[];
   network?: NetworkFlag[];
   secret?: FileFlag[];
@@ -102,6 +110,12 @@ export interface UpdateFlags extends ServiceFlags {
   publishRm?: TargetPort[];
   constraintAdd?: string[];
   constraintRm?: string[];
+  placementPrefAdd?: { spread: string }[];
+  placementPrefRm?: { spread: string }[];
+  affinityAdd?: string[];
+  affinityRm?: string[];
+  genericResourceAdd?: { kind: string; count: number }[];
+  genericResourceRm?: string[];
   mountAdd?: MountSpec[];
   mountRm?: string[];
   networkAdd?: NetworkFlag[];
@@ -163,7 +177,13 @@ function addPolicyFlags(command: Command): Command {
             'count only restarts within this time',
             parseDuration,
           )
-          .option('--replicas-max-per-node <n>', 'upper bound of tasks on one node', parseCount),
+          .option('--replicas-max-per-node <n>', 'upper bound of tasks on one node', parseCount)
+          .option(
+            '--placement-strategy <spread|binpack>',
+            'the node with the fewest tasks, or the fullest (spread)',
+            oneOf('spread', 'binpack'),
+          )
+          .option('--platform <os/arch>', 'what the image runs on', collect(parsePlatform)),
         { verb: 'update', failureActions: ['pause', 'continue', 'rollback'] },
       ),
       { verb: 'rollback', failureActions: ['pause', 'continue'] },
@@ -235,6 +255,9 @@ export function addCreateFlags(command: Command): Command {
     .option('--sysctl <key=value>', 'kernel parameter of the container', collect(parseLabel))
     .option('--mount <mount>', MOUNT_HINT, collect(parseMount))
     .option('--constraint <rule>', 'e.g. node.labels.disk==ssd', collect(parseText))
+    .option('--placement-pref <pref>', 'spread=node.labels.NAME', collect(parsePreference))
+    .option('--affinity <rule>', 'e.g. service==cache, service!=~web', collect(parseText))
+    .option('--generic-resource <kind=n>', 'e.g. gpu=1', collect(parseGeneric))
     .option('-p, --publish <published:target>', 'port that every node answers', collect(parsePort))
     .option('--network <name>', 'overlay network to attach to', collect(parseNetwork))
     .option(`--secret ${FILE_HINT}`, 'secret as a file below /run/secrets', collect(parseFile))
@@ -259,6 +282,12 @@ export function addUpdateFlags(command: Command): Command {
     .option('--publish-rm <target>', 'publish a target port no more', collect(parseTargetPort))
     .option('--constraint-add <rule>', 'one more placement constraint', collect(parseText))
     .option('--constraint-rm <rule>', `${rm} placement constraint`, collect(parseText))
+    .option('--placement-pref-add <pref>', 'one more: spread=KEY', collect(parsePreference))
+    .option('--placement-pref-rm <pref>', `${rm} preference`, collect(parsePreference))
+    .option('--affinity-add <rule>', 'one more affinity', collect(parseText))
+    .option('--affinity-rm <rule>', `${rm}n affinity`, collect(parseText))
+    .option('--generic-resource-add <kind=n>', `${add} reservation`, collect(parseGeneric))
+    .option('--generic-resource-rm <kind>', `${rm} reservation`, collect(parseText))
     .option('--mount-add <mount>', `${add} mount: ${MOUNT_HINT}`, collect(parseMount))
     .option('--mount-rm <target>', `${rm} mount by its target`, collect(parseText))
     .option('--network-add <name>', 'attach to one more network', collect(parseNetwork))

@@ -34,7 +34,12 @@ export function createSpec(
         }),
       },
       ...given({ networks: some(references.networks) }),
-      ...section('placement', undefined, { constraints: flags.constraint }),
+      ...section('placement', undefined, {
+        constraints: flags.constraint,
+        preferences: flags.placementPref,
+        affinities: flags.affinity,
+      }),
+      ...section('reservations', undefined, { generic: flags.genericResource }),
     },
     ...section('endpoint', undefined, { ports: flags.publish }),
   };
@@ -94,6 +99,25 @@ export function updateSpec(
           add: flags.constraintAdd,
           isRemoved: (rule) => flags.constraintRm?.includes(rule) ?? false,
           keyOf: (rule) => rule,
+        }),
+        preferences: merged(placement.preferences, {
+          add: flags.placementPrefAdd,
+          isRemoved: ({ spread }) =>
+            flags.placementPrefRm?.some((gone) => gone.spread === spread) ?? false,
+          keyOf: ({ spread }) => spread,
+        }),
+        affinities: merged(placement.affinities, {
+          add: flags.affinityAdd,
+          isRemoved: (rule) => flags.affinityRm?.includes(rule) ?? false,
+          keyOf: (rule) => rule,
+        }),
+      },
+      reservations: {
+        ...spec.task.reservations,
+        generic: merged(spec.task.reservations.generic, {
+          add: flags.genericResourceAdd,
+          isRemoved: ({ kind }) => flags.genericResourceRm?.includes(kind) ?? false,
+          keyOf: ({ kind }) => kind,
         }),
       },
       forceUpdate: spec.task.forceUpdate + (flags.force ? 1 : 0),
@@ -223,7 +247,11 @@ function taskWith(task: TaskInput, flags: ServiceFlags): TaskInput {
       maxAttempts: flags.restartMaxAttempts,
       windowMs: flags.restartWindow,
     }),
-    ...section('placement', task.placement, { maxReplicasPerNode: flags.replicasMaxPerNode }),
+    ...section('placement', task.placement, {
+      maxReplicasPerNode: flags.replicasMaxPerNode,
+      strategy: flags.placementStrategy,
+      platforms: flags.platform,
+    }),
   };
 }
 

@@ -117,6 +117,7 @@ export class Member implements AsyncDisposable {
       agentAddress: `${address.host}:${agentPort}`,
       engineVersion: VERSION,
       labels: settings.nodeLabels,
+      genericResources: settings.genericResources,
       managers: membership.managers,
       connect: (manager) => this.#dispatcherAt(manager),
       onRole: deps.onRole,

@@ -28,6 +28,7 @@ test('defaults', () => {
     listen: { host: '0.0.0.0', port: 4242 },
     advertiseAddr: undefined,
     cgroupParent: '/swarmd',
+    genericResources: [],
     insecureRegistries: [],
     logLevel: 'info',
     nodeLabels: {},
@@ -65,12 +66,25 @@ describe('refused flags', () => {
     ['--state-dir', "Option '--state-dir <value>' argument missing"],
     ['--log-level=loud', '--log-level "loud" must be one of debug, info, warn, error'],
     ['--node-label=alone', '--node-label "alone" must be KEY=VALUE'],
+    ['--generic-resource=gpu', 'generic resource "gpu" must be KIND=NUMBER'],
     ['--listen-addr=host:99', 'listen address "host:99" must be an IPv4 address'],
     ['--listen-addr=1.2.3.4:65535', 'listen address "1.2.3.4:65535" must be'],
     ['--advertise-addr=0.0.0.0', 'must be one that other machines reach this one at'],
   ])('%s', (flag, message) => {
     expect(() => settings(flag)).toThrow(message);
   });
+});
+
+test('generic resources are counted, or have names', () => {
+  const given = [
+    '--generic-resource=gpu=a,b',
+    '--generic-resource=disk=1',
+    '--generic-resource=disk=3',
+  ];
+  expect(settings(...given).genericResources).toEqual([
+    { kind: 'gpu', count: 2, names: ['a', 'b'] },
+    { kind: 'disk', count: 3, names: [] },
+  ]);
 });
 
 describe('the configuration file', () => {

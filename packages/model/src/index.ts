@@ -7,7 +7,15 @@ export type {
   PublishedPort,
   ServiceVip,
 } from './assignment.ts';
-export { meetsConstraint, parseConstraint, type Constraint } from './constraint.ts';
+export { parseAffinity, type Affinity } from './affinity.ts';
+export {
+  architectureName,
+  attributeError,
+  meetsConstraint,
+  nodeAttribute,
+  parseConstraint,
+  type Constraint,
+} from './constraint.ts';
 export {
   asId,
   type ClusterId,
@@ -34,6 +42,7 @@ export {
   type Change,
   type Cluster,
   type Config,
+  type GenericResource,
   type JobStatus,
   type JoinTokens,
   type Meta,

@@ -47,6 +47,16 @@ export interface Refusal {
 export interface Resources {
   readonly nanoCpus: number;
   readonly memoryBytes: number;
+  /** What the node's configuration says that it has besides, e.g. GPUs. */
+  readonly generic: readonly GenericResource[];
+}
+
+/** So many of a kind; if they have names, these and no others. */
+export interface GenericResource {
+  readonly kind: string;
+  /** The number of names, if there are any. */
+  readonly count: number;
+  readonly names: readonly string[];
 }
 
 export interface NodeDescription {
@@ -182,6 +192,8 @@ export interface Task {
   readonly networks: readonly TaskNetwork[];
   /** Its address in its node's gateway subnet, without prefix; set with `nodeId`. */
   readonly gatewayAddress?: string;
+  /** What it holds of its node's generic resources; set with `nodeId` if it reserves any. */
+  readonly claimed?: { readonly generic: readonly GenericResource[] };
   /** Published ports that reach this task. */
   readonly ports: readonly PortConfig[];
   readonly because: readonly Reason[];

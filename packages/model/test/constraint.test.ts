@@ -5,7 +5,10 @@ import { asId, meetsConstraint, nodeSpec, parseConstraint, type Node } from '../
 const node: Node = {
   id: asId('node', 'n1'),
   meta: { version: 1, createdAt: 0, updatedAt: 0 },
-  spec: nodeSpec.parse({ role: 'worker', labels: { zone: 'East', 'disk.kind': 'ssd' } }),
+  spec: nodeSpec.parse({
+    role: 'worker',
+    labels: { zone: 'East', 'disk.kind': 'ssd', ram: '64', odd: '1e3' },
+  }),
   role: 'worker',
   index: 1,
   gatewaySubnet: '100.64.1.0/24',
@@ -13,7 +16,7 @@ const node: Node = {
   description: {
     hostname: 'Alpha',
     platform: { os: 'linux', architecture: 'x86_64' },
-    resources: { nanoCpus: 1, memoryBytes: 1 },
+    resources: { nanoCpus: 1, memoryBytes: 1, generic: [] },
     engineVersion: '1',
     labels: { runtime: 'crun' },
   },
@@ -46,6 +49,16 @@ describe('placement constraints', () => {
     'node.labels.missing==',
     'node.labels.missing!=east',
     'engine.labels.runtime==crun',
+    'node.labels.zone in west, east',
+    'node.labels.zone IN (east)',
+    'node.labels.zone not in west,north',
+    'node.labels.missing not in west',
+    'node.labels.zone exists',
+    'node.labels.missing not exists',
+    'node.labels.ram > 16',
+    'node.labels.ram<64.5',
+    'node.id in n1,n2',
+    'node.ip in 10.1.0.0/16,10.2.0.0/16',
   ])('holds: %s', (text) => expect(meets(text)).toBe(true));
 
   it.each([
@@ -55,6 +68,15 @@ describe('placement constraints', () => {
     'node.labels.Zone==east',
     'node.labels.missing==east',
     'engine.labels.zone==east',
+    'node.labels.zone in west,north',
+    'node.labels.missing in west',
+    'node.labels.zone not in east',
+    'node.labels.missing exists',
+    'node.labels.zone not exists',
+    'node.labels.ram > 64',
+    'node.labels.zone > 1',
+    'node.labels.missing < 1',
+    'node.labels.odd > 1',
   ])('does not hold: %s', (text) => expect(meets(text)).toBe(false));
 
   it.each([
@@ -64,5 +86,10 @@ describe('placement constraints', () => {
     ['node.rack==1', 'unknown key'],
     ['node.labels.==1', 'unknown key'],
     ['node.role==', 'has no value'],
+    ['node.labels.a in ', 'has no value'],
+    ['node.labels.a in b,,c', 'has no value'],
+    ['node.labels.a > b', 'compares with "b", which is no number'],
+    ['node.rack exists', 'unknown key'],
+    ['node.labels.a is b', 'not of the form'],
   ])('is refused with a reason: %s', (text, why) => expect(parseConstraint(text)).toContain(why));
 });

@@ -13,6 +13,7 @@ export const REASONS = {
   'node-removed': 'the node of the task no longer exists',
   'node-added': 'a node suits the service and has no task of it yet',
   'node-unsuitable': 'the node of the task no longer meets the constraints of the service',
+  'node-overcommitted': 'the node of the task has less than its tasks reserve',
   'job-run': 'the job wants more completions than it has tasks',
   'job-again': 'the job runs again, and the task is of an earlier run',
   'node-lost': 'the node of the task has been down for so long that nothing of it is expected back',

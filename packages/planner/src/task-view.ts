@@ -57,7 +57,13 @@ function isNew(task: Task): boolean {
   return task.meta.version === 0;
 }
 
-export type Loss = 'node-down' | 'node-drained' | 'node-removed' | 'node-lost';
+export type Loss =
+  | 'node-down'
+  | 'node-drained'
+  | 'node-removed'
+  | 'node-lost'
+  | 'node-unsuitable'
+  | 'node-overcommitted';
 
 /** Reads nodes for the tasks on them. */
 export class NodeLookup {

@@ -3,6 +3,7 @@
  * blank line ends it. Cases of a file follow each other in one world, until "reset".
  *
  *   node n1 cpus=2 memory=1G state=down availability=drain role=manager label.zone=a
+ *   node n1 generic=gpu:a|b,disk:2 engine=runtime:crun arch=aarch64
  *   rm-node n1                     network back subnet=10.9.0.0/24
  *   service web replicas=3 ...     update web image=b ...     rollback web     rm-service web
  *   plan [web]                     plan once and print what changes
@@ -19,6 +20,7 @@ import {
   type ServiceSpecInput,
   type Task,
   type TaskState,
+  type GenericResource,
 } from '@swarmd/model';
 
 import { countTasks, type Allocated, type Plan } from '../src/index.ts';
@@ -128,6 +130,13 @@ export class Script {
       set.availability = options.get('availability') as NonNullable<NodeOptions['availability']>;
     }
     if (options.has('role')) set.role = options.get('role') as 'worker' | 'manager';
+    if (options.has('arch')) set.architecture = options.get('arch') ?? '';
+    if (options.has('generic')) set.generic = list(options, 'generic').map(genericOf);
+    if (options.has('engine')) {
+      set.engineLabels = Object.fromEntries(
+        list(options, 'engine').map((pair) => pair.split(':') as [string, string]),
+      );
+    }
     if (options.has('ip')) set.address = options.get('ip') ?? '';
     if (Object.keys(labels).length > 0) set.labels = labels;
     this.world.node(name, set);
@@ -201,7 +210,6 @@ function bytes(text: string): number {
 }
 
 function specOf(name: string, options: Options): ServiceSpecInput {
-  const list = (key: string) => (options.get(key) ?? '').split(',').filter((one) => one !== '');
   const duration = (key: string) =>
     options.has(key) ? { [`${key.split('.')[1]}Ms`]: milliseconds(options.get(key) ?? '') } : {};
   const plain = (key: string) =>
@@ -223,6 +231,10 @@ function specOf(name: string, options: Options): ServiceSpecInput {
       reservations: {
         nanoCpus: Number(options.get('cpus') ?? 0) * 1e9,
         memoryBytes: bytes(options.get('memory') ?? '0'),
+        generic: list(options, 'generic').map((text) => {
+          const [kind = '', count = '1'] = text.split(':');
+          return { kind, count: Number(count) };
+        }),
       },
       restart: {
         ...plain('restart.condition'),
@@ -231,17 +243,24 @@ function specOf(name: string, options: Options): ServiceSpecInput {
         ...duration('restart.window'),
       },
       placement: {
-        constraints: list('constraints'),
+        constraints: list(options, 'constraints', ';'),
+        preferences: list(options, 'spread').map((spread) => ({ spread })),
+        platforms: list(options, 'platform').map((text) => {
+          const [os = '', architecture = ''] = text.split('/');
+          return { os, architecture };
+        }),
+        affinities: list(options, 'affinity'),
+        ...(options.get('strategy') === 'binpack' ? { strategy: 'binpack' as const } : {}),
         maxReplicasPerNode: Number(options.get('max-per-node') ?? 0),
       },
-      networks: list('networks').map((target) => ({ target })),
+      networks: list(options, 'networks').map((target) => ({ target })),
       forceUpdate: Number(options.get('force') ?? 0),
     },
     update: config('update'),
     rollback: config('rollback'),
     endpoint: {
       mode: options.get('endpoint') === 'dnsrr' ? 'dnsrr' : 'vip',
-      ports: list('publish').map((text) => {
+      ports: list(options, 'publish').map((text) => {
         const [ports = '', mode = 'ingress'] = text.split('/');
         const [published = '0', target = published] = ports.split(':');
         return {
@@ -252,6 +271,17 @@ function specOf(name: string, options: Options): ServiceSpecInput {
       }),
     },
   };
+}
+
+function list(options: Options, key: string, separator = ','): string[] {
+  return (options.get(key) ?? '').split(separator).filter((one) => one !== '');
+}
+
+/** "gpu:4" is four, "gpu:a|b" are two with names. */
+function genericOf(text: string): GenericResource {
+  const [kind = '', value = ''] = text.split(':');
+  const names = /^\d+$/.test(value) ? [] : value.split('|');
+  return { kind, count: names.length || Number(value), names };
 }
 
 function modeOf(options: Options): ServiceSpecInput['mode'] {
@@ -279,7 +309,10 @@ function taskLine(task: Task): string {
   const where = task.nodeId === undefined ? 'nowhere' : `on ${task.nodeId}`;
   const addresses = task.networks.map((one) => ` ${one.address}`).join('');
   const wish = task.desiredState === state ? '' : ` (wanted: ${task.desiredState})`;
-  return `${task.serviceName}.${task.slot} ${task.id} ${task.spec.container.image} ${where}${addresses} ${state}${wish}${error === '' ? '' : `: ${error}`}`;
+  const claimed = (task.claimed?.generic ?? [])
+    .map(({ kind, count, names }) => ` ${kind}=${names.join('|') || count}`)
+    .join('');
+  return `${task.serviceName}.${task.slot} ${task.id} ${task.spec.container.image} ${where}${addresses}${claimed} ${state}${wish}${error === '' ? '' : `: ${error}`}`;
 }
 
 function printPlan(plan: Plan, before: ReadonlyMap<string, Task>): string[] {

@@ -20,6 +20,7 @@ import {
   type TableName,
   type Task,
   type TaskState,
+  type GenericResource,
 } from '@swarmd/model';
 
 import {
@@ -44,6 +45,9 @@ export interface NodeOptions {
   state?: 'unknown' | 'ready' | 'down';
   role?: 'worker' | 'manager';
   labels?: Record<string, string>;
+  engineLabels?: Record<string, string>;
+  generic?: readonly GenericResource[];
+  architecture?: string;
   address?: string;
 }
 
@@ -141,13 +145,18 @@ export class World {
       ingressAddress: place.ingressAddress,
       description: {
         hostname: name,
-        platform: { os: 'linux', architecture: 'x86_64' },
+        platform: {
+          os: 'linux',
+          architecture:
+            options.architecture ?? before?.description?.platform.architecture ?? 'x86_64',
+        },
         resources: {
           nanoCpus: options.cpus === undefined ? (old?.nanoCpus ?? 4e9) : options.cpus * 1e9,
           memoryBytes: options.memoryBytes ?? old?.memoryBytes ?? 4 * GIB,
+          generic: options.generic ?? old?.generic ?? [],
         },
         engineVersion: 'test',
-        labels: {},
+        labels: options.engineLabels ?? before?.description?.labels ?? {},
       },
       status: {
         state,

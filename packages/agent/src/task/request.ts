@@ -42,7 +42,7 @@ export function containerRequest(
   return {
     id: task.id,
     name: containerName(task),
-    spec,
+    spec: { ...spec, env: [...spec.env, ...claimedEnv(task)] },
     limits: task.spec.limits,
     files: [
       ...files('secret', { references: spec.secrets, known: assignment.secrets, expand }),
@@ -61,6 +61,14 @@ export function containerRequest(
       'swarmd.node.id': task.nodeId ?? '',
     },
   };
+}
+
+/** What the task holds of its node's generic resources, named as Docker names it. */
+function claimedEnv(task: Task): string[] {
+  return (task.claimed?.generic ?? []).map(
+    ({ kind, count, names }) =>
+      `DOCKER_RESOURCE_${kind.toUpperCase()}=${names.length > 0 ? names.join(',') : count}`,
+  );
 }
 
 function files(

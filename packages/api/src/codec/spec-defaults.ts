@@ -31,6 +31,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
   MountSpec: { tmpfsMode: 0o1777 },
   NetworkSpec: { driver: 'overlay' },
   NodeSpec: { availability: 'active' },
+  Placement: { strategy: 'spread' },
   PortConfig: { protocol: 'tcp', publishMode: 'ingress' },
   ReplicatedJobMode: { maxConcurrent: 1, totalCompletions: 1 },
   RestartPolicy: { condition: 'any', delayMs: 5_000 },

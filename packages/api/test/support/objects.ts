@@ -46,6 +46,7 @@ const shortId = fc.stringMatching(/^[a-z0-9]{1,4}$/);
 const id = <T extends string>(): fc.Arbitrary<T> => shortId as fc.Arbitrary<T>;
 
 const meta = fc.record({ version: uint, createdAt: uint, updatedAt: uint });
+const generics = fc.array(fc.record({ kind: text, count: uint, names: texts }), { maxLength: 2 });
 const because = fc.array(
   partly<Reason>(
     {
@@ -65,7 +66,7 @@ const because = fc.array(
 export const descriptions: fc.Arbitrary<NodeDescription> = fc.record({
   hostname: text,
   platform: fc.record({ os: text, architecture: text }),
-  resources: fc.record({ nanoCpus: uint, memoryBytes: uint }),
+  resources: fc.record({ nanoCpus: uint, memoryBytes: uint, generic: generics }),
   engineVersion: text,
   labels,
 });
@@ -150,6 +151,7 @@ export const tasks = partly<Task>(
     specVersion: uint,
     jobIteration: uint,
     templating: fc.record({ serviceLabels: labels }),
+    claimed: fc.record({ generic: generics }),
     nodeId: id(),
     desiredState: fc.constantFrom('ready', 'running', 'complete', 'shutdown', 'remove'),
     startNotBefore: uint,
@@ -162,7 +164,15 @@ export const tasks = partly<Task>(
     ports,
     because,
   },
-  ['nodeId', 'jobIteration', 'templating', 'startNotBefore', 'startedAt', 'gatewayAddress'],
+  [
+    'nodeId',
+    'jobIteration',
+    'templating',
+    'claimed',
+    'startNotBefore',
+    'startedAt',
+    'gatewayAddress',
+  ],
 );
 
 export const networks: fc.Arbitrary<Network> = fc.record({

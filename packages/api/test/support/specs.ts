@@ -83,14 +83,28 @@ const healthcheck = fc.record({
 export const taskSpecs: fc.Arbitrary<TaskSpec> = fc.record({
   container,
   limits: fc.record({ nanoCpus: amount, memoryBytes: amount, pids: uint }),
-  reservations: fc.record({ nanoCpus: amount, memoryBytes: amount }),
+  reservations: fc.record({
+    nanoCpus: amount,
+    memoryBytes: amount,
+    generic: fc.array(
+      fc.record({ kind: fc.constantFrom('gpu', 'fpga'), count: fc.integer({ min: 1, max: 8 }) }),
+      { maxLength: 2 },
+    ),
+  }),
   restart: fc.record({
     condition: fc.constantFrom('none', 'on-failure', 'any'),
     delayMs: uint,
     maxAttempts: uint,
     windowMs: uint,
   }),
-  placement: fc.record({ constraints: texts, maxReplicasPerNode: uint }),
+  placement: fc.record({
+    constraints: texts,
+    maxReplicasPerNode: uint,
+    preferences: fc.array(fc.record({ spread: text }), { maxLength: 2 }),
+    platforms: fc.array(fc.record({ os: text, architecture: text }), { maxLength: 2 }),
+    strategy: fc.constantFrom('spread', 'binpack'),
+    affinities: texts,
+  }),
   networks: fc.array(fc.record({ target: name, aliases: texts }), { maxLength: 2 }),
   forceUpdate: uint,
 });

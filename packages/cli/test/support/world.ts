@@ -51,7 +51,7 @@ function node(
     description: {
       hostname: name,
       platform: { os: 'linux', architecture: 'amd64' },
-      resources: { nanoCpus: 2e9, memoryBytes: 2 ** 31 },
+      resources: { nanoCpus: 2e9, memoryBytes: 2 ** 31, generic: [] },
       engineVersion: '0.1.0',
       labels: {},
     },

@@ -15,6 +15,7 @@ const schema = z.strictObject({
   insecureRegistries: z.array(z.string().min(1)).optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   nodeLabels: z.record(z.string().min(1), z.string()).optional(),
+  genericResources: z.array(z.string()).optional(),
 });
 
 /** @throws SwarmError `invalid-argument` naming the file and the key. */

@@ -17,6 +17,7 @@ Usage: swarmd [flags]
   --cgroup-parent PATH       cgroup below which containers are put (default swarmd)
   --insecure-registry HOST   registry without TLS, host[:port]; may be repeated
   --node-label KEY=VALUE     label of this machine's engine; may be repeated
+  --generic-resource KIND=N  what this machine has besides, e.g. gpu=2, or gpu=a,b with names; may be repeated
   --log-level LEVEL          ${LOG_LEVELS.join(', ')} (default info)
   --version, --help
 `;
@@ -44,6 +45,7 @@ export function parseFlags(args: readonly string[]): Flags {
       insecureRegistries: values['insecure-registry'],
       logLevel: logLevel(values['log-level']),
       nodeLabels: nodeLabels(values['node-label'] ?? []),
+      genericResources: values['generic-resource'],
     },
   };
 }
@@ -62,6 +64,7 @@ function parse(args: readonly string[]) {
         'cgroup-parent': { type: 'string' },
         'insecure-registry': { type: 'string', multiple: true },
         'node-label': { type: 'string', multiple: true },
+        'generic-resource': { type: 'string', multiple: true },
         'log-level': { type: 'string' },
         version: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },

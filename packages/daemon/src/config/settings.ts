@@ -1,4 +1,5 @@
 /** What swarmd is told by flags and its configuration file, checked and complete. */
+import type { GenericResource } from '@swarmd/model';
 import { isIPv4 } from 'node:net';
 
 import { SwarmError } from '@swarmd/base';
@@ -23,6 +24,8 @@ export interface GivenSettings {
   readonly insecureRegistries?: readonly string[] | undefined;
   readonly logLevel?: LogLevel | undefined;
   readonly nodeLabels?: Readonly<Record<string, string>> | undefined;
+  /** "gpu=4", or "gpu=a,b" for two that have names. */
+  readonly genericResources?: readonly string[] | undefined;
 }
 
 export interface Settings {
@@ -36,6 +39,7 @@ export interface Settings {
   readonly insecureRegistries: readonly string[];
   readonly logLevel: LogLevel;
   readonly nodeLabels: Readonly<Record<string, string>>;
+  readonly genericResources: readonly GenericResource[];
 }
 
 /** Flags win over the file; lists and labels add up. */
@@ -53,7 +57,28 @@ export function settle(file: GivenSettings, flags: GivenSettings): Settings {
     insecureRegistries: [...(file.insecureRegistries ?? []), ...(flags.insecureRegistries ?? [])],
     logLevel: flags.logLevel ?? file.logLevel ?? 'info',
     nodeLabels: { ...file.nodeLabels, ...flags.nodeLabels },
+    genericResources: genericResources([
+      ...(file.genericResources ?? []),
+      ...(flags.genericResources ?? []),
+    ]),
   };
+}
+
+/** The last word on a kind counts. @throws SwarmError `invalid-argument` */
+function genericResources(texts: readonly string[]): GenericResource[] {
+  const byKind = new Map<string, GenericResource>();
+  for (const text of texts) {
+    const [, kind, value] = /^([a-zA-Z0-9][a-zA-Z0-9_.-]*)=([^=]+)$/.exec(text) ?? [];
+    if (kind === undefined || value === undefined) {
+      throw new SwarmError(
+        'invalid-argument',
+        `generic resource "${text}" must be KIND=NUMBER or KIND=NAME,NAME...`,
+      );
+    }
+    const names = /^\d+$/.test(value) ? [] : [...new Set(value.split(',').filter(Boolean))];
+    byKind.set(kind, { kind, count: names.length || Number(value), names });
+  }
+  return [...byKind.values()];
 }
 
 function absolute(cgroup: string): string {

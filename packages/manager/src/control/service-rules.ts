@@ -11,6 +11,8 @@ import {
   serviceSpec,
   type ServiceSpec,
   containerTemplateError,
+  parseAffinity,
+  attributeError,
 } from '@swarmd/model';
 import type { ReadView } from '@swarmd/store';
 
@@ -20,7 +22,7 @@ import { invalid } from './validate.ts';
 
 /** @throws SwarmError `invalid-argument` */
 export function checkServiceSpec(spec: ServiceSpec): void {
-  const { container, placement, limits, reservations, networks } = spec.task;
+  const { container, limits, reservations, networks } = spec.task;
   if (!isImageReference(container.image)) {
     throw invalid(
       `service ${spec.name}: "${container.image}" is not an image reference; ` +
@@ -29,10 +31,7 @@ export function checkServiceSpec(spec: ServiceSpec): void {
   }
   const fault = containerTemplateError(container);
   if (fault !== undefined) throw invalid(`service ${spec.name}: ${fault}`);
-  for (const constraint of placement.constraints) {
-    const parsed = parseConstraint(constraint);
-    if (typeof parsed === 'string') throw invalid(`service ${spec.name}: ${parsed}`);
-  }
+  checkPlacement(spec);
   unique(
     `service ${spec.name}: more than one mount at`,
     container.mounts.map((mount) => mount.target),
@@ -53,6 +52,24 @@ export function checkServiceSpec(spec: ServiceSpec): void {
   checkFit(spec.name, 'memory', [reservations.memoryBytes, limits.memoryBytes]);
   checkPorts(spec);
   checkMode(spec);
+}
+
+function checkPlacement({ name, task }: ServiceSpec): void {
+  const { constraints, affinities, preferences } = task.placement;
+  for (const parsed of [
+    ...constraints.map((text) => parseConstraint(text)),
+    ...affinities.map((text) => parseAffinity(text)),
+  ]) {
+    if (typeof parsed === 'string') throw invalid(`service ${name}: ${parsed}`);
+  }
+  for (const { spread } of preferences) {
+    const fault = attributeError(spread);
+    if (fault !== undefined) throw invalid(`service ${name}: spread over "${spread}": ${fault}`);
+  }
+  unique(
+    `service ${name}: reserved more than once: generic resource`,
+    task.reservations.generic.map(({ kind }) => kind),
+  );
 }
 
 const NO_ROLLOUT = serviceSpec.shape.update.parse(undefined);

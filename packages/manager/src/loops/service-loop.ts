@@ -34,6 +34,8 @@ export class ServiceLoop implements AsyncDisposable {
   readonly #subscription: Disposable;
   /** Services with a task that waits for a node: a cache, rebuilt by the resync at start. */
   readonly #waiting = new Set<string>();
+  /** Of these, the services that wait for a task of another service to come to a node. */
+  readonly #lonely = new Set<string>();
   /** Services that every node concerns: a cache as well. */
   readonly #global = new Set<string>();
 
@@ -87,9 +89,11 @@ export class ServiceLoop implements AsyncDisposable {
     for (const task of this.#options.store.view.tasksByService(asId('service', key))) {
       if (!waitsForNode(task)) continue;
       this.#waiting.add(key);
+      if (task.spec.placement.affinities.length > 0) this.#lonely.add(key);
       return;
     }
     this.#waiting.delete(key);
+    this.#lonely.delete(key);
   }
 
   #onCommit(commit: Commit): void {
@@ -103,6 +107,7 @@ export class ServiceLoop implements AsyncDisposable {
         case 'task':
           this.#loop.enqueue((change.after ?? change.before)?.serviceId ?? '');
           released ||= releases(change);
+          if (isPlaced(change)) for (const key of this.#lonely) this.#loop.enqueue(key);
           break;
         case 'node':
           this.#onNode(change);
@@ -141,6 +146,10 @@ function waitsForNode(task: Task): boolean {
   return (
     task.nodeId === undefined && !isTerminal(task.status.state) && isWantedState(task.desiredState)
   );
+}
+
+function isPlaced({ before, after }: ChangedObject<'task'>): boolean {
+  return before?.nodeId === undefined && after?.nodeId !== undefined;
 }
 
 /** A task that ended or vanished gives its node's resources, its ports and addresses back. */

@@ -113,7 +113,7 @@ export class FakeAgent implements AsyncDisposable {
       description: {
         hostname: `host-${this.nodeId}`,
         platform: { os: 'linux', architecture: 'amd64' },
-        resources: { nanoCpus: 4e9, memoryBytes: 8 * 1024 ** 3 },
+        resources: { nanoCpus: 4e9, memoryBytes: 8 * 1024 ** 3, generic: [] },
         engineVersion: 'fake',
         labels: {},
       },

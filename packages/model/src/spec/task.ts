@@ -22,7 +22,21 @@ export const resourceLimits = z.strictObject({
   memoryBytes,
   pids: z.int().min(0).default(0),
 });
-export const resourceReservations = z.strictObject({ nanoCpus, memoryBytes });
+export const resourceReservations = z.strictObject({
+  nanoCpus,
+  memoryBytes,
+  /** So many of a kind that nodes are configured to have. */
+  generic: z
+    .array(
+      z.strictObject({
+        kind: z
+          .string()
+          .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, 'must be letters, digits, "_", "." or "-"'),
+        count: z.int().min(1),
+      }),
+    )
+    .default([]),
+});
 export type ResourceLimits = z.infer<typeof resourceLimits>;
 export type ResourceReservations = z.infer<typeof resourceReservations>;
 
@@ -37,8 +51,18 @@ export const restartPolicy = z.strictObject({
 export type RestartPolicy = z.infer<typeof restartPolicy>;
 
 export const placement = z.strictObject({
-  /** "key==value" or "key!=value"; all must hold. */
+  /** "key==value" and the like, see `parseConstraint`; all must hold. */
   constraints: z.array(z.string()).default([]),
+  /** Tasks are spread evenly over the values of the first key, then over those of the second... */
+  preferences: z.array(z.strictObject({ spread: z.string() })).default([]),
+  /** What the image runs on; none: anything. An empty part fits all. */
+  platforms: z
+    .array(z.strictObject({ os: z.string().default(''), architecture: z.string().default('') }))
+    .default([]),
+  /** Which of several nodes that suit: the one with the fewest tasks, or the fullest. */
+  strategy: z.enum(['spread', 'binpack']).default('spread'),
+  /** "service==name" and the like, see `parseAffinity`; all must hold. */
+  affinities: z.array(z.string()).default([]),
   /** 0: without limit. */
   maxReplicasPerNode: z.int().min(0).default(0),
 });

@@ -1,32 +1,48 @@
-/** Which nodes may take a task, and what the others lack. Order and words: Swarm's. */
+/** Which nodes may take a task, and what the others lack. Order: Swarm's. */
 import {
+  architectureName,
   meetsConstraint,
+  parseAffinity,
   parseConstraint,
+  type Affinity,
   type Constraint,
   type Node,
   type PortConfig,
   type Refusal,
+  type Task,
   type TaskSpec,
 } from '@swarmd/model';
 
-import { portKey } from './held-index.ts';
+import { missingGeneric } from './generic.ts';
+import { hostPorts, portKey } from './held-index.ts';
 import type { Usage } from './usage.ts';
 
 /** What a task asks of its node. */
 export interface Demand {
   readonly spec: TaskSpec;
+  readonly serviceName: string;
   readonly constraints: readonly Constraint[];
+  readonly affinities: readonly Affinity[];
   readonly hostPorts: readonly PortConfig[];
 }
 
-export function demandOf(spec: TaskSpec, hostPorts: readonly PortConfig[]): Demand {
-  const constraints = spec.placement.constraints
-    .map((text) => parseConstraint(text))
-    // The control API lets no malformed constraint in; one of a newer version matches nowhere.
-    .map((parsed) =>
-      typeof parsed === 'string' ? ({ key: parsed, operator: '==', value: ' ' } as const) : parsed,
-    );
-  return { spec, constraints, hostPorts };
+/** The control API lets nothing malformed in; a constraint of a newer version matches nowhere. */
+const UNMEETABLE: Constraint = { key: '', operator: 'in', values: [] };
+
+export function demandOf(task: Pick<Task, 'spec' | 'serviceName' | 'ports'>): Demand {
+  const { constraints, affinities } = task.spec.placement;
+  return {
+    spec: task.spec,
+    serviceName: task.serviceName,
+    constraints: constraints.map((text) => {
+      const parsed = parseConstraint(text);
+      return typeof parsed === 'string' ? UNMEETABLE : parsed;
+    }),
+    affinities: affinities
+      .map((text) => parseAffinity(text))
+      .filter((parsed) => typeof parsed !== 'string'),
+    hostPorts: hostPorts(task),
+  };
 }
 
 export interface NodeState {
@@ -60,10 +76,15 @@ const FILTERS: readonly Filter[] = [
       ? undefined
       : 'insufficient memory';
   },
+  ({ node, usage }, { spec }) => {
+    const missing = missingGeneric(node, usage.of(node.id), spec.reservations.generic);
+    return missing === undefined ? undefined : `insufficient ${missing}`;
+  },
   ({ node }, { constraints }) =>
     constraints.every((constraint) => meetsConstraint(node, constraint))
       ? undefined
       : 'placement constraints not met',
+  ({ node }, { spec }) => (runsOn(node, spec) ? undefined : 'unsupported platform'),
   ({ node, usage }, { hostPorts }) =>
     hostPorts.some((port) => usage.of(node.id).hostPorts.has(portKey(port)))
       ? 'host-mode port already in use'
@@ -72,6 +93,7 @@ const FILTERS: readonly Filter[] = [
     spec.placement.maxReplicasPerNode > 0 && ofService >= spec.placement.maxReplicasPerNode
       ? 'max replicas per node reached'
       : undefined,
+  ({ node, usage }, demand) => repulsion(usage.of(node.id), demand),
   ({ node, usage }) =>
     usage.of(node.id).holders < PLENTY_OF_ADDRESSES || usage.gateway(node).hasFree()
       ? undefined
@@ -83,6 +105,45 @@ const AVAILABILITY = {
   pause: 'paused',
   drain: 'drained',
 } as const;
+
+function runsOn(node: Node, spec: TaskSpec): boolean {
+  const { platforms } = spec.placement;
+  const own = node.description?.platform;
+  return (
+    platforms.length === 0 ||
+    platforms.some(
+      ({ os, architecture }) =>
+        (os === '' || os === own?.os) &&
+        (architecture === '' ||
+          architectureName(architecture) === architectureName(own?.architecture ?? '')),
+    )
+  );
+}
+
+/** Conditions only; anti-affinity counts both ways: who is there already need not bear a newcomer. */
+function repulsion(
+  here: {
+    readonly services: ReadonlyMap<string, number>;
+    readonly repelled: ReadonlyMap<string, number>;
+  },
+  demand: Demand,
+): string | undefined {
+  for (const { service, together, required } of demand.affinities) {
+    if (!required || here.services.has(service) === together) continue;
+    return together ? `no task of ${service}` : `a task of ${service}`;
+  }
+  return here.repelled.has(demand.serviceName) ? 'a task that keeps the service away' : undefined;
+}
+
+/** How many of the demand's wishes the node meets. */
+export function wishesMet(
+  here: { readonly services: ReadonlyMap<string, number> },
+  demand: Demand,
+): number {
+  return demand.affinities.filter(
+    ({ service, together, required }) => !required && here.services.has(service) === together,
+  ).length;
+}
 
 /** The first thing the node lacks for the task; undefined when it may take it. */
 export function refusal(state: NodeState, demand: Demand): string | undefined {

@@ -3,11 +3,19 @@
  * those seen before: as tasks are immutable, only the ones that changed cost anything. A memo, not a
  * memory: but for which free address comes next, an index built anew answers the same.
  */
-import type { NetworkId, NodeId, PortConfig, Task, TaskId } from '@swarmd/model';
+import {
+  parseAffinity,
+  type NetworkId,
+  type NodeId,
+  type PortConfig,
+  type Task,
+  type TaskId,
+} from '@swarmd/model';
 
 import { clusterOf } from '../allocate/network.ts';
 import { isOver, isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
+import { genericKeys } from './generic.ts';
 
 export interface NodeUsage {
   nanoCpus: number;
@@ -17,6 +25,12 @@ export interface NodeUsage {
   /** Tasks of any kind that hold something of the node. */
   holders: number;
   readonly hostPorts: Counts;
+  /** Generic resources, see `genericKeys`. */
+  readonly generic: Counts;
+  /** Wanted tasks by the name of their service. */
+  readonly services: Counts;
+  /** Names of services that a task here keeps away. */
+  readonly repelled: Counts;
 }
 
 /** How many hold what. */
@@ -39,7 +53,27 @@ export function hostPorts(task: Pick<Task, 'ports'>): PortConfig[] {
 }
 
 export function noUsage(): NodeUsage {
-  return { nanoCpus: 0, memoryBytes: 0, tasks: 0, holders: 0, hostPorts: new Map() };
+  return {
+    nanoCpus: 0,
+    memoryBytes: 0,
+    tasks: 0,
+    holders: 0,
+    hostPorts: new Map(),
+    generic: new Map(),
+    services: new Map(),
+    repelled: new Map(),
+  };
+}
+
+export function copyUsage(usage: NodeUsage): NodeUsage {
+  const { hostPorts, generic, services, repelled } = usage;
+  return {
+    ...usage,
+    hostPorts: new Map(hostPorts),
+    generic: new Map(generic),
+    services: new Map(services),
+    repelled: new Map(repelled),
+  };
 }
 
 /** Changes a node's usage by what a task holds of it. */
@@ -47,9 +81,27 @@ export function countUsage(usage: NodeUsage, task: Task, sign: 1 | -1): void {
   usage.nanoCpus += sign * task.spec.reservations.nanoCpus;
   usage.memoryBytes += sign * task.spec.reservations.memoryBytes;
   usage.holders += sign;
-  if (isWanted(task)) usage.tasks += sign;
+  if (isWanted(task)) {
+    usage.tasks += sign;
+    count(usage.services, task.serviceName, sign);
+    for (const name of repelledBy(task)) count(usage.repelled, name, sign);
+  }
+  for (const resource of task.claimed?.generic ?? []) {
+    for (const [key, n] of genericKeys(resource)) count(usage.generic, key, sign * n);
+  }
   if (task.ports.length === 0) return;
   for (const port of hostPorts(task)) count(usage.hostPorts, portKey(port), sign);
+}
+
+function repelledBy({ spec }: Task): string[] {
+  const { affinities } = spec.placement;
+  if (affinities.length === 0) return [];
+  return affinities.flatMap((text) => {
+    const parsed = parseAffinity(text);
+    return typeof parsed === 'string' || parsed.together || !parsed.required
+      ? []
+      : [parsed.service];
+  });
 }
 
 export class HeldIndex {
@@ -135,8 +187,8 @@ function note(
   }
 }
 
-function count(counts: Counts, key: string, sign: 1 | -1): void {
-  const next = (counts.get(key) ?? 0) + sign;
+function count(counts: Counts, key: string, change: number): void {
+  const next = (counts.get(key) ?? 0) + change;
   if (next === 0) counts.delete(key);
   else counts.set(key, next);
 }

@@ -18,7 +18,7 @@ import { PLAN_TASKS_MAX } from '../limits.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { isOver, isWanted, sameSpec } from '../task-view.ts';
 import { demandOf, explain } from './filters.ts';
-import { hostPorts } from './held-index.ts';
+import { claimGeneric } from './generic.ts';
 import { Ranking } from './ranking.ts';
 import { Usage, withPrefix } from './usage.ts';
 
@@ -72,7 +72,7 @@ function rankingFor(
   return new Ranking({
     nodes: draft.view.list('node'),
     usage: options.usage,
-    demand: demandOf(options.task.spec, hostPorts(options.task)),
+    demand: demandOf(options.task),
     tasks: options.tasks,
     now: draft.now,
   });
@@ -181,6 +181,7 @@ function settle(
   const { node, networks, usage } = target;
   const gatewayAddress = usage.gateway(node).take();
   const hostname = node.description?.hostname ?? node.id;
+  const { generic } = task.spec.reservations;
   return draft.change(
     task,
     {
@@ -188,6 +189,9 @@ function settle(
       networks,
       // The filter lets no node pass that has none left.
       ...(gatewayAddress === undefined ? {} : { gatewayAddress }),
+      ...(generic.length === 0
+        ? {}
+        : { claimed: { generic: claimGeneric(node, usage.of(node.id), generic) } }),
       status: {
         ...task.status,
         state: 'assigned',

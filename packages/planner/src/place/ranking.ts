@@ -1,9 +1,10 @@
 /**
- * Which of the nodes that pass comes first: fewest recent failures of the service (from five on),
- * then fewest tasks of the service, then fewest tasks. Swarm's order; node index breaks ties.
+ * Which of the nodes that pass comes first. Spread (Swarm's): fewest recent failures of the service
+ * (from five on), then fewest tasks of the service, then fewest tasks. Binpack: fewest failures, then
+ * the fullest. Wishes for company come before that; node index breaks ties.
  */
 import {
-  rank,
+  nodeAttribute,
   type Node,
   type NodeId,
   type Refusal,
@@ -13,14 +14,24 @@ import {
 
 import { NODE_FAILURES_MAX, NODE_FAILURES_WINDOW_MS } from '../limits.ts';
 import { isWanted, sameSpec, statusTime } from '../task-view.ts';
-import { countRefusals, refusal, type Demand } from './filters.ts';
-import { Heap } from './heap.ts';
+import { countRefusals, refusal, wishesMet, type Demand } from './filters.ts';
+import { SpreadTree } from './spread-tree.ts';
 import type { Usage } from './usage.ts';
 
 interface Candidate {
   readonly node: Node;
   readonly failures: number;
+  readonly wishes: number;
   ofService: number;
+}
+
+export interface RankingOptions {
+  readonly nodes: Iterable<Node>;
+  readonly usage: Usage;
+  readonly demand: Demand;
+  /** All tasks of the service. */
+  readonly tasks: readonly Task[];
+  readonly now: number;
 }
 
 /** Places tasks of one service that ask for the same, one after the other. */
@@ -28,69 +39,47 @@ export class Ranking {
   readonly #usage: Usage;
   readonly #demand: Demand;
   readonly #candidates: Candidate[];
-  readonly #heap: Heap<Candidate>;
+  #tree: SpreadTree<Candidate> | undefined;
   #byIndex: Map<number, Candidate> | undefined;
+  #best: Candidate | undefined;
 
-  constructor(options: {
-    nodes: Iterable<Node>;
-    usage: Usage;
-    demand: Demand;
-    /** All tasks of the service. */
-    tasks: readonly Task[];
-    now: number;
-  }) {
-    const { usage, demand, tasks, now } = options;
+  constructor({ nodes, usage, demand, tasks, now }: RankingOptions) {
     this.#usage = usage;
     this.#demand = demand;
     const wanted = countByNode(tasks.filter((task) => isWanted(task)));
     const failed = countByNode(tasks.filter((task) => isRecentFailure(task, demand.spec, now)));
-    this.#candidates = [...options.nodes].map((node) => {
+    this.#candidates = [...nodes].map((node) => {
       const failures = failed.get(node.id) ?? 0;
       return {
         node,
         failures: failures >= NODE_FAILURES_MAX ? failures : 0,
+        wishes: demand.affinities.length === 0 ? 0 : wishesMet(usage.of(node.id), demand),
         ofService: wanted.get(node.id) ?? 0,
       };
     });
-    const fit = this.#candidates.filter((one) => this.#refusal(one) === undefined);
-    this.#heap = new Heap(
-      fit,
-      (a, b) =>
-        (a.failures - b.failures ||
-          a.ofService - b.ofService ||
-          usage.of(a.node.id).tasks - usage.of(b.node.id).tasks ||
-          a.node.index - b.node.index) < 0,
-    );
   }
 
   /** The node with this number if it can take one more, else what it lacks. */
   pinned(index: number): Node | Refusal[] {
-    const candidate = this.#numbered().get(index);
+    this.#byIndex ??= new Map(this.#candidates.map((one) => [one.node.index, one]));
+    const candidate = this.#byIndex.get(index);
     if (candidate === undefined) return [];
     const lacks = this.#refusal(candidate);
     return lacks === undefined ? candidate.node : [{ filter: lacks, nodes: 1 }];
   }
 
-  #numbered(): ReadonlyMap<number, Candidate> {
-    this.#byIndex ??= new Map(this.#candidates.map((one) => [one.node.index, one]));
-    return this.#byIndex;
-  }
-
   /** The best node that can take one more, or undefined. */
   best(): Node | undefined {
-    for (;;) {
-      const top = this.#heap.peek();
-      if (top === undefined || this.#refusal(top) === undefined) return top?.node;
-      this.#heap.dropTop();
-    }
+    this.#tree ??= this.#grow();
+    this.#best = this.#tree.best();
+    return this.#best?.node;
   }
 
   /** A task was placed on the node that `best` named, and is counted in the usage already. */
   took(): void {
-    const top = this.#heap.peek();
-    if (top === undefined) return;
-    top.ofService += 1;
-    this.#heap.settleTop();
+    if (this.#best === undefined) return;
+    this.#best.ofService += 1;
+    this.#tree?.took();
   }
 
   /** What each of the nodes lacks, counted: why none can take one. */
@@ -100,6 +89,42 @@ export class Ranking {
         .map((candidate) => this.#refusal(candidate))
         .filter((lacks) => lacks !== undefined),
     );
+  }
+
+  #grow(): SpreadTree<Candidate> {
+    const { preferences, strategy } = this.#demand.spec.placement;
+    const compare = strategy === 'binpack' ? this.#fullest : this.#emptiest;
+    return new SpreadTree(this.#candidates, {
+      keysOf: preferences.map(
+        ({ spread }) =>
+          ({ node }) =>
+            nodeAttribute(node, spread) ?? '',
+      ),
+      countOf: ({ ofService }) => ofService,
+      fits: (candidate) => this.#refusal(candidate) === undefined,
+      less: (a, b) =>
+        (a.failures - b.failures ||
+          b.wishes - a.wishes ||
+          compare(a, b) ||
+          a.node.index - b.node.index) < 0,
+    });
+  }
+
+  readonly #emptiest = (a: Candidate, b: Candidate): number =>
+    a.ofService - b.ofService || this.#tasks(a) - this.#tasks(b);
+
+  readonly #fullest = (a: Candidate, b: Candidate): number =>
+    this.#fullness(b) - this.#fullness(a) || this.#tasks(b) - this.#tasks(a);
+
+  #tasks({ node }: Candidate): number {
+    return this.#usage.of(node.id).tasks;
+  }
+
+  /** Reserved part of CPU and memory, 0 to 2. */
+  #fullness({ node }: Candidate): number {
+    const { nanoCpus, memoryBytes } = this.#usage.of(node.id);
+    const total = node.description?.resources;
+    return nanoCpus / (total?.nanoCpus || 1) + memoryBytes / (total?.memoryBytes || 1);
   }
 
   #refusal({ node, ofService }: Candidate): string | undefined {
@@ -118,7 +143,6 @@ function countByNode(tasks: readonly Task[]): Map<NodeId, number> {
 function isRecentFailure(task: Task, spec: TaskSpec, now: number): boolean {
   const { state } = task.status;
   return (
-    rank(state) > rank('running') &&
     (state === 'failed' || state === 'rejected') &&
     statusTime(task) > now - NODE_FAILURES_WINDOW_MS &&
     sameSpec(task.spec, spec)

@@ -12,7 +12,14 @@ import {
 import { AddressPool } from '../allocate/address-pool.ts';
 import { isOver } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
-import { countUsage, heldIndex, noUsage, type HeldIndex, type NodeUsage } from './held-index.ts';
+import {
+  copyUsage,
+  countUsage,
+  heldIndex,
+  noUsage,
+  type HeldIndex,
+  type NodeUsage,
+} from './held-index.ts';
 
 /** A task before and after the changes of a plan; undefined: not there. */
 export interface TaskChange {
@@ -95,8 +102,7 @@ export class Usage {
     if (task.nodeId === undefined) return;
     let usage = this.#nodes.get(task.nodeId);
     if (usage === undefined) {
-      const base = this.#index.nodes.get(task.nodeId) ?? NOTHING;
-      usage = { ...base, hostPorts: new Map(base.hostPorts) };
+      usage = copyUsage(this.#index.nodes.get(task.nodeId) ?? NOTHING);
       this.#nodes.set(task.nodeId, usage);
     }
     countUsage(usage, task, sign);

@@ -9,6 +9,7 @@ import type { Draft } from '../draft.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { byAge, isCurrent, isOver, isWanted, taskName, type Loss } from '../task-view.ts';
 import { addTask } from './new-task.ts';
+import { Enforcer } from './enforce.ts';
 import { judgeRestart } from './restart-policy.ts';
 import { slotPolicy } from './slot-policy.ts';
 
@@ -43,16 +44,19 @@ const LOSS_TEXT = {
   'node-drained': 'its node is being drained',
   'node-removed': 'its node was removed from the cluster',
   'node-lost': 'its node has been down for a day',
+  'node-unsuitable': 'its node no longer meets the constraints',
+  'node-overcommitted': 'its node has less than its tasks reserve',
 } as const satisfies Partial<Record<ReasonCode, string>>;
 
 /** `halted`: an update is paused, so nothing of the new spec is started that failed before. */
 export function replaceBroken(draft: Draft, service: Service, halted: boolean): void {
   const policy = slotPolicy(draft, service);
+  const enforcer = new Enforcer(draft);
   for (const [number, slot] of draft.slots()) {
     // Nothing could be started in its place: it is decided on when that changes.
     if (!policy.mayStart(number)) continue;
     const wanted = slot.filter(isWanted).toSorted(byAge);
-    const broken = wanted.filter((task) => fateOf(draft, task) !== undefined);
+    const broken = wanted.filter((task) => fateOf(draft, enforcer, task) !== undefined);
     const last = broken.at(-1);
     if (last === undefined) continue;
     const healthy = wanted.filter((task) => !broken.includes(task));
@@ -61,13 +65,14 @@ export function replaceBroken(draft: Draft, service: Service, halted: boolean): 
       continue;
     }
     for (const task of broken.slice(0, -1)) retire(draft, task, 'superseded');
-    replace(draft, service, { task: last, slot });
+    const fate = fateOf(draft, enforcer, last);
+    if (fate !== undefined) replace(draft, service, { task: last, slot, fate });
   }
 }
 
 type Fate = { readonly kind: 'ended' } | { readonly kind: 'lost'; readonly loss: Loss };
 
-function fateOf(draft: Draft, task: Task): Fate | undefined {
+function fateOf(draft: Draft, enforcer: Enforcer, task: Task): Fate | undefined {
   // Orphaned is how a lost node reads once it is known to be lost for good.
   if (task.status.state === 'orphaned') {
     const isGone = draft.nodes.of(task) === undefined;
@@ -75,7 +80,7 @@ function fateOf(draft: Draft, task: Task): Fate | undefined {
   }
   if (task.status.state === 'complete' && task.desiredState === 'complete') return undefined;
   if (isTerminal(task.status.state)) return { kind: 'ended' };
-  const loss = draft.nodes.lossOf(task);
+  const loss = draft.nodes.lossOf(task) ?? enforcer.lossOf(task);
   return loss === undefined ? undefined : { kind: 'lost', loss };
 }
 
@@ -94,11 +99,9 @@ function isLostAttempt(
 function replace(
   draft: Draft,
   service: Service,
-  broken: { task: Task; slot: readonly Task[] },
+  broken: { task: Task; slot: readonly Task[]; fate: Fate },
 ): void {
-  const { task, slot } = broken;
-  const fate = fateOf(draft, task);
-  if (fate === undefined) return;
+  const { task, slot, fate } = broken;
   const others = slot.filter((other) => other.id !== task.id);
   if (fate.kind === 'lost') {
     retire(draft, task, fate.loss);
