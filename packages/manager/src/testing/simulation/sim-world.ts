@@ -202,7 +202,7 @@ export class SimWorld implements AsyncDisposable {
       description: {
         hostname: `host-${index}`,
         platform: { os: 'linux', architecture: 'amd64' },
-        resources: { nanoCpus: 4e9, memoryBytes: 1_000 * 1024 ** 2 },
+        resources: { nanoCpus: 4e9, memoryBytes: 1_000 * 1024 ** 2, generic: [] },
         engineVersion: 'simulation',
         labels: {},
       },
