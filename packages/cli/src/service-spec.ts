@@ -54,7 +54,7 @@ export function updateSpec(
 ): ServiceSpec {
   const { added, removed } = references;
   const spec = withFlags(old, flags) as ServiceSpec;
-  const { container, placement } = spec.task;
+  const { container } = spec.task;
   const isNamed = (names: readonly string[] | undefined) => (file: FileInput) =>
     names?.some((name) => name === file.name || name === file.id) ?? false;
   const fileKey = (file: FileInput): string => file.target;
@@ -93,33 +93,7 @@ export function updateSpec(
         isRemoved: ({ target }) => removed.networks.some((network) => network.target === target),
         keyOf: ({ target }) => target,
       }),
-      placement: {
-        ...placement,
-        constraints: merged(placement.constraints, {
-          add: flags.constraintAdd,
-          isRemoved: (rule) => flags.constraintRm?.includes(rule) ?? false,
-          keyOf: (rule) => rule,
-        }),
-        preferences: merged(placement.preferences, {
-          add: flags.placementPrefAdd,
-          isRemoved: ({ spread }) =>
-            flags.placementPrefRm?.some((gone) => gone.spread === spread) ?? false,
-          keyOf: ({ spread }) => spread,
-        }),
-        affinities: merged(placement.affinities, {
-          add: flags.affinityAdd,
-          isRemoved: (rule) => flags.affinityRm?.includes(rule) ?? false,
-          keyOf: (rule) => rule,
-        }),
-      },
-      reservations: {
-        ...spec.task.reservations,
-        generic: merged(spec.task.reservations.generic, {
-          add: flags.genericResourceAdd,
-          isRemoved: ({ kind }) => flags.genericResourceRm?.includes(kind) ?? false,
-          keyOf: ({ kind }) => kind,
-        }),
-      },
+      ...placedAs(spec.task, flags),
       forceUpdate: spec.task.forceUpdate + (flags.force ? 1 : 0),
     },
     endpoint: {
@@ -132,6 +106,42 @@ export function updateSpec(
           ) ?? false,
         keyOf: ({ publishedPort, targetPort, protocol }) =>
           `${publishedPort}:${targetPort}/${protocol}`,
+      }),
+    },
+  };
+}
+
+/** Where tasks may run and what they reserve, with changes, additions and removals. */
+function placedAs(
+  { placement, reservations }: ServiceSpec['task'],
+  flags: UpdateFlags,
+): Pick<ServiceSpec['task'], 'placement' | 'reservations'> {
+  return {
+    placement: {
+      ...placement,
+      constraints: merged(placement.constraints, {
+        add: flags.constraintAdd,
+        isRemoved: (rule) => flags.constraintRm?.includes(rule) ?? false,
+        keyOf: (rule) => rule,
+      }),
+      preferences: merged(placement.preferences, {
+        add: flags.placementPrefAdd,
+        isRemoved: ({ spread }) =>
+          flags.placementPrefRm?.some((gone) => gone.spread === spread) ?? false,
+        keyOf: ({ spread }) => spread,
+      }),
+      affinities: merged(placement.affinities, {
+        add: flags.affinityAdd,
+        isRemoved: (rule) => flags.affinityRm?.includes(rule) ?? false,
+        keyOf: (rule) => rule,
+      }),
+    },
+    reservations: {
+      ...reservations,
+      generic: merged(reservations.generic, {
+        add: flags.genericResourceAdd,
+        isRemoved: ({ kind }) => flags.genericResourceRm?.includes(kind) ?? false,
+        keyOf: ({ kind }) => kind,
       }),
     },
   };
