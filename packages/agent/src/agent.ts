@@ -69,13 +69,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       ...ports,
     }),
   );
-  network.set((await state.loadAssignment()).network);
+  network.set((await state.loadAssignment()).network, 0);
   await worker.restore(scope.signal);
   let managers = unique([...options.managers, ...(await state.loadManagers())]);
   let assignment = worker.assignment;
-  const change = (next: AssignmentSet): void => {
+  const change = (next: AssignmentSet, version: number): void => {
     assignment = next;
-    network.set(next.network);
+    network.set(next.network, version);
     scope.spawn('assign', () => worker.assign(next));
   };
   scope.spawn('session', (signal) =>
@@ -90,7 +90,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
           if (addresses.length > 0) managers = unique(addresses);
           scope.spawn('save-managers', () => state.saveManagers(managers));
         },
-        onAssignments: (delta) => change(applyDelta(assignment, delta)),
+        onAssignments: (delta, version) => change(applyDelta(assignment, delta), version),
+        onApplied: (listener) => network.onApplied(listener),
         clock,
         random,
         logger,

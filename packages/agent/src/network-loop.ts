@@ -35,7 +35,9 @@ export class NetworkLoop implements AsyncDisposable {
   readonly #deps: NetworkLoopDeps;
   readonly #scope: Scope;
   readonly #changed = new Notice();
+  readonly #appliedListeners = new Set<(version: number) => void>();
   #wanted: NetworkState | undefined;
+  #wantedVersion = 0;
   #applied: NetworkState | undefined;
   #error = 'no network state has reached this node yet';
 
@@ -47,11 +49,24 @@ export class NetworkLoop implements AsyncDisposable {
     this.#scope.spawn('network', (signal) => this.#run(signal));
   }
 
-  /** The newest state; undefined means that the managers have not said anything yet. */
-  set(state: NetworkState | undefined): void {
-    if (state === undefined || state === this.#wanted) return;
+  /**
+   * The newest state, and the version of the assignments that it is of. Undefined means that the
+   * managers have not said anything of the network yet.
+   */
+  set(state: NetworkState | undefined, version: number): void {
+    this.#wantedVersion = version;
+    if (state === undefined || (state === this.#wanted && state === this.#applied)) {
+      this.#tellApplied(version);
+      return;
+    }
     this.#wanted = state;
     this.#changed.notify();
+  }
+
+  /** Called with the version whose state the kernel has, whenever that is a newer one. */
+  onApplied(listener: (version: number) => void): Disposable {
+    this.#appliedListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#appliedListeners.delete(listener) };
   }
 
   /**
@@ -78,6 +93,10 @@ export class NetworkLoop implements AsyncDisposable {
     return this.#scope[Symbol.asyncDispose]();
   }
 
+  #tellApplied(version: number): void {
+    for (const listener of this.#appliedListeners) listener(version);
+  }
+
   #has(task: Task): boolean {
     const networks = this.#applied?.networks;
     if (networks === undefined) return false;
@@ -92,6 +111,7 @@ export class NetworkLoop implements AsyncDisposable {
     );
     for (;;) {
       const state = this.#wanted;
+      const version = this.#wantedVersion;
       if (state === undefined || state === this.#applied) {
         await this.#changed.wait(signal);
         continue;
@@ -105,6 +125,8 @@ export class NetworkLoop implements AsyncDisposable {
         this.#applied = state;
         this.#error = 'its networks are not assigned to this node yet';
         this.#changed.notify();
+        // Other assignments may have come meanwhile that change nothing here.
+        this.#tellApplied(this.#wanted === state ? this.#wantedVersion : version);
       } catch (error) {
         if (signal.aborted) throw error;
         this.#error = errorMessage(error);

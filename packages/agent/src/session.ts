@@ -44,7 +44,9 @@ export interface SessionDeps {
   readonly onManagers: (addresses: readonly string[]) => void;
   readonly onRole: (role: NodeRole) => void;
   /** In order; the first of a session is complete. */
-  readonly onAssignments: (delta: AssignmentDelta) => void;
+  readonly onAssignments: (delta: AssignmentDelta, version: number) => void;
+  /** Calls with the version that the network of this node has come to. */
+  readonly onApplied: (listener: (version: number) => void) => Disposable;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -99,6 +101,9 @@ class Session {
     const both = AbortSignal.any([signal, this.#end.signal]);
     await using connection = connect(this.#address);
     using _due = reporter.onDue(() => this.#statusesSoon());
+    using _applied = this.#deps.onApplied((version) => {
+      if (this.welcomed) this.#send({ kind: 'applied', version });
+    });
     this.#timer('welcome', WELCOME_TIMEOUT_MS, () => this.#fail('it did not answer'));
     try {
       const incoming = connection.dispatcher.session(this.#messages(both), { signal: both });
@@ -144,7 +149,7 @@ class Session {
         this.#deps.onRole(message.role);
         return;
       case 'assignments':
-        this.#deps.onAssignments(message.delta);
+        this.#deps.onAssignments(message.delta, message.version);
         return;
       case 'heartbeat':
         this.#answersHeartbeats = true;

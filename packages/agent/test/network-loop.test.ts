@@ -59,23 +59,23 @@ test('a task waits until all its networks are programmed', async () => {
   const waiting = loop
     .ready(aTask({ networks: ['a', 'b'] }), NOT_ABORTED)
     .then(() => (ready = true));
-  loop.set(state('a'));
+  loop.set(state('a'), 1);
   await until('the first state is applied', () => plane.applied.length === 1);
   expect(ready).toBe(false);
-  loop.set(state('a', 'b'));
+  loop.set(state('a', 'b'), 1);
   await waiting;
   expect(plane.applied).toHaveLength(2);
 });
 
 test('a task without networks waits for the first state only', async () => {
-  loop.set(state());
+  loop.set(state(), 1);
   await loop.ready(aTask(), NOT_ABORTED);
   expect(plane.applied).toHaveLength(1);
 });
 
 test('what fails is tried again', async () => {
   plane.applyError = new Error('nft: busy');
-  loop.set(state('a'));
+  loop.set(state('a'), 1);
   const ready = loop.ready(aTask({ networks: ['a'] }), NOT_ABORTED);
   await until('it was tried', () => clock.nextTimerInMs() !== undefined);
   plane.applyError = undefined;
@@ -85,11 +85,29 @@ test('what fails is tried again', async () => {
 
 test('a task does not wait for ever, and is told why', async () => {
   plane.applyError = new Error('nft: busy');
-  loop.set(state('a'));
+  loop.set(state('a'), 1);
   let told = '';
   void loop
     .ready(aTask({ networks: ['a'] }), NOT_ABORTED)
     .catch((error: Error) => (told = error.message));
   await until('it gives up', () => told !== '', { manual: clock, stepMs: 1_000 });
   expect(told).toBe("the task's networks are not ready: nft: busy");
+});
+
+test('says which version the kernel has, and repeats no work for versions that change nothing', async () => {
+  const versions: number[] = [];
+  using _applied = loop.onApplied((version) => versions.push(version));
+  const first = state('a');
+  plane.applyError = new Error('nft: busy');
+  loop.set(first, 4);
+  await until('it was tried', () => clock.nextTimerInMs() !== undefined);
+  loop.set(first, 5);
+  expect(versions).toEqual([]);
+  plane.applyError = undefined;
+  await until('it is applied', () => versions.length > 0, { manual: clock, stepMs: 100 });
+  loop.set(first, 6);
+  loop.set(state('a', 'b'), 7);
+  await until('the next state is applied', () => versions.length === 3);
+  expect(versions).toEqual([5, 6, 7]);
+  expect(plane.applied).toHaveLength(2);
 });

@@ -112,6 +112,7 @@ let reporter: StatusReporter;
 let known: string[];
 let roles: NodeRole[];
 let deltas: AssignmentDelta[];
+let applied: (version: number) => void;
 let stop: AbortController;
 let running: Promise<void>;
 
@@ -161,6 +162,10 @@ function start(): void {
       onRole: (role) => roles.push(role),
       onManagers: (addresses) => (known = [...addresses]),
       onAssignments: (delta) => deltas.push(delta),
+      onApplied: (listener) => {
+        applied = listener;
+        return { [Symbol.dispose]: () => (applied = () => undefined) };
+      },
       clock: systemClock,
       random: new SeededRandom(1),
       logger: silentLogger,
@@ -172,11 +177,20 @@ function start(): void {
 test('says hello, gets its assignment, sends heartbeats', async () => {
   start();
   await until('hello is heard', () => first.heard[0]?.kind === 'hello');
-  first.say({ kind: 'assignments', delta: FULL });
+  first.say({ kind: 'assignments', delta: FULL, version: 7 });
   await until('the assignment is there', () => deltas.length === 1);
   expect(deltas[0]?.putTasks[0]?.id).toBe('t1');
   const beats = (): number => first.heard.filter(({ kind }) => kind === 'heartbeat').length;
   await until('heartbeats go on', () => beats() >= 3);
+});
+
+test('confirms how far its network has come', async () => {
+  start();
+  await until('hello is heard', () => first.heard[0]?.kind === 'hello');
+  await until('heartbeats go', () => first.heard.some(({ kind }) => kind === 'heartbeat'));
+  applied(7);
+  await until('it is confirmed', () => first.heard.some(({ kind }) => kind === 'applied'));
+  expect(first.heard).toContainEqual({ kind: 'applied', version: 7 });
 });
 
 test('sends statuses until they are acknowledged, also to another manager', async () => {

@@ -24,6 +24,7 @@ export type { Control, ListFilter, ServiceCounts, TaskFilter } from './contract/
 export type {
   Ca,
   Leader,
+  AppliedNetwork,
   LiveNode,
   Local,
   LocalInfo,

@@ -61,6 +61,7 @@ beforeEach(async () => {
   serveLeader(server, {
     reportSessions: (_, call) => Promise.resolve(note(call)),
     reportStatuses: (_, call) => Promise.resolve(note(call)),
+    reportApplied: (_, call) => Promise.resolve(note(call)),
   });
   serveDispatcher(server, {
     async *session(messages, call) {
@@ -333,7 +334,11 @@ describe('the port', () => {
     );
     let again = 0;
     const counted = (): Promise<void> => Promise.resolve(void (again += 1));
-    serveLeader(next, { reportSessions: counted, reportStatuses: counted });
+    serveLeader(next, {
+      reportSessions: counted,
+      reportStatuses: counted,
+      reportApplied: counted,
+    });
     let back = false;
     void (async () => {
       while (!back) {

@@ -92,6 +92,7 @@ describe('what is decoded is what was encoded', () => {
           maxLength: 3,
         }),
       }),
+      fc.record({ kind: fc.constant('applied'), version: uint }),
     );
     expect(roundTrip('AgentMessage', messages)).not.toThrow();
   });
@@ -107,7 +108,7 @@ describe('what is decoded is what was encoded', () => {
         kind: fc.constant('managers'),
         managers: fc.array(fc.record({ nodeId: id<NodeId>(), address: text }), { maxLength: 3 }),
       }),
-      fc.record({ kind: fc.constant('assignments'), delta: deltas }),
+      fc.record({ kind: fc.constant('assignments'), delta: deltas, version: uint }),
       fc.record({ kind: fc.constant('heartbeat') }),
       fc.record({ kind: fc.constant('status-ack'), sequence: uint }),
     );

@@ -6,6 +6,7 @@ import type { Store } from '@swarmd/store';
 
 import { parseSpec } from './control/validate.ts';
 import { SessionDispatcher } from './dispatcher/dispatcher.ts';
+import { ReleaseReporter } from './dispatcher/release-reporter.ts';
 import { SessionReporter } from './dispatcher/session-reporter.ts';
 import { openDuties, type Duties } from './leadership/duties.ts';
 import type { InitialObjects } from './leadership/initial-objects.ts';
@@ -65,6 +66,7 @@ export async function assembleCore(
   const dispatcher = stack.use(new SessionDispatcher({ ...options, store, raft, route }));
   const core: Core = { options, store, raft, leadership, route, dispatcher, scope };
   reportSessions(core);
+  reportApplied(core);
   return core;
 }
 
@@ -96,4 +98,20 @@ function reportSessions(core: Core): void {
       }),
   });
   core.scope.spawn('session reports', (signal) => reporter.run(signal));
+}
+
+function reportApplied({ options, store, dispatcher, leadership, route, scope }: Core): void {
+  const reporter = new ReleaseReporter({
+    store,
+    dispatcher,
+    clock: options.clock,
+    logger: options.logger,
+    onLeaderChange: (listener) => leadership.onChange(listener),
+    report: (nodes, signal) =>
+      route.report(signal, {
+        here: (duties) => Promise.resolve(duties.release.report(nodes)),
+        there: (manager, call) => manager.leader.reportApplied({ nodes }, call),
+      }),
+  });
+  scope.spawn('applied networks', (signal) => reporter.run(signal));
 }

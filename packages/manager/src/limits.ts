@@ -60,3 +60,12 @@ export const AGENT_CONNECTIONS_MAX = 256;
 export const HAND_OVER_MS = 2_000;
 /** A lone voter elects itself within an election timeout; the rest is disk. */
 export const BOOTSTRAP_MS = 30_000;
+/** Nodes in one report of applied networks: some 20 bytes each. */
+export const APPLIED_REPORT_MAX_NODES = 5_000;
+/**
+ * A task that is to stop is told so when every node that balances to it has confirmed that nothing
+ * new comes, or after this time: a node that hangs must not hold an update up for long.
+ */
+export const RELEASE_WAIT_MS = 5_000;
+/** Tasks let go of in one transaction. */
+export const RELEASE_BATCH_MAX = 1_000;

@@ -72,6 +72,49 @@ describe('three managers', () => {
     await until('it knows all managers', () => agent.managers.length === 3);
   });
 
+  it('a task is told to stop once every node has confirmed that nothing new comes', async () => {
+    const host = await leader();
+    await cluster.worker(host);
+    const [first, second] = cluster.agents;
+    const spec = {
+      ...SPEC,
+      name: 'published',
+      mode: { kind: 'replicated' as const, replicas: 2 },
+      update: { parallelism: 0, monitorMs: 0 },
+      endpoint: { ports: [{ targetPort: 80 }] },
+    };
+    const service = await host.control.createService({ spec }, aCall());
+    const old = await runningTasks(host, service, 2);
+    second!.confirms = false;
+    const { id, meta, spec: known } = service;
+    const again = { ...known, task: { ...known.task, forceUpdate: 1 } };
+    await host.control.updateService(
+      { id, version: meta.version, spec: again, rollback: false },
+      aCall(),
+    );
+    const get = () =>
+      Promise.all(old.map((task) => host.control.getTask({ id: task.id }, aCall())));
+    await until('the old tasks leave', async () =>
+      (await get()).every((task) => task.desiredState === 'shutdown'),
+    );
+    const left = Math.max(...(await get()).map((task) => task.meta.version));
+    await until('both nodes know', () => Math.min(first!.version, second!.version) >= left);
+    const told = old.map((task) => (first!.tasks.get(task.id) ?? second!.tasks.get(task.id))!);
+    expect(told.map((task) => task.desiredState)).toEqual(['running', 'running']);
+    second!.confirms = true;
+    second!.confirm();
+    await until('they have stopped', async () =>
+      (await get()).every((task) => task.status.state === 'shutdown'),
+    );
+    const because = (await get()).flatMap((task) => task.because.map(({ code }) => code));
+    expect(because).not.toContain('release-timeout');
+    await host.control.removeService({ id }, aCall());
+    await until('nothing of it is left', async () => {
+      const filter = { serviceIds: [id] };
+      return (await host.control.listTasks({ filter }, aCall())).length === 0;
+    });
+  });
+
   it('a manager that was stopped catches up from its disk', async () => {
     const [follower] = followers();
     const others = cluster.hosts.filter((host) => host !== follower);

@@ -189,6 +189,11 @@ export interface Task {
   readonly status: TaskStatus;
   /** When it was first reported running, by the clock of who observed it. Kept after it ended. */
   readonly startedAt?: number;
+  /**
+   * When a task that is to stop was let go of: every node that balances to it has confirmed that
+   * nothing new comes, or was waited for long enough. Its own node is told to stop it only then.
+   */
+  readonly releasedAt?: number;
   readonly networks: readonly TaskNetwork[];
   /** Its address in its node's gateway subnet, without prefix; set with `nodeId`. */
   readonly gatewayAddress?: string;

@@ -9,3 +9,5 @@ export { countTasks, type TaskCounts } from './service/count-tasks.ts';
 export { changedService, newService, repeatedJob, rolledBackService } from './service-change.ts';
 export { acceptStatus, type StatusIntake } from './task-status.ts';
 export { assign } from './assign/assign.ts';
+export { holdersOf, isLeaving } from './assign/release.ts';
+export { reason } from './reasons.ts';

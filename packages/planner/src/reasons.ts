@@ -27,6 +27,7 @@ export const REASONS = {
   'update-room': 'the successor of the task needs its place',
   'start-due': 'nothing is left to wait for before the task may start',
   'stop-timeout': 'the predecessor of the task took too long to stop',
+  'release-timeout': 'nodes that balance to the task did not confirm in time that they stopped',
   placed: 'a node was chosen for the task',
   'no-suitable-node': 'no node passes every filter',
   'no-address': 'a network of the task has no free address',

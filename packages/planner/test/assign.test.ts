@@ -1,7 +1,7 @@
 import { asId, secretSpec, type NetworkState, type Task } from '@swarmd/model';
 import { describe, expect, it } from 'vitest';
 
-import { assign } from '../src/index.ts';
+import { assign, holdersOf } from '../src/index.ts';
 import { World } from './world.ts';
 
 function networkOf(world: World, node: string): NetworkState {
@@ -79,6 +79,37 @@ describe('assign', () => {
     const state = networkOf(world, 'n2');
     expect(served(state)).toEqual(['web.1 10.0.1.3 false', 'web.2 10.0.1.4 true']);
     expect(state.ports[0]?.backends).toEqual(['100.64.2.2']);
+  });
+
+  it('tells a node to stop a task only when it was let go of, or when nobody could reach it', () => {
+    const world = start();
+    const told = (): string[] =>
+      assign(world.view, asId('node', 'n1')).tasks.map((task) => task.desiredState);
+    const leaving: Task = { ...world.find('web.1'), desiredState: 'shutdown' };
+    world.put('task', leaving);
+    expect(told()).toEqual(['running']);
+    world.put('task', { ...world.find('web.1'), releasedAt: 1 });
+    expect(told()).toEqual(['shutdown']);
+    const { releasedAt: _, ...unreleased } = world.find('web.1');
+    world.put('task', { ...unreleased, networks: [], ports: [] });
+    expect(told()).toEqual(['shutdown']);
+  });
+
+  it('waits for the nodes that balance to a task, and for no other', () => {
+    const world = start();
+    world.node('n3', {});
+    const holders = (applied: Record<string, number>): string[] => {
+      const task = world.find('web.1');
+      return [...(holdersOf(world.view, [task], (id) => applied[id] ?? -1).get(task) ?? [])];
+    };
+    world.put('task', { ...world.find('web.1'), desiredState: 'shutdown' });
+    const { version } = world.find('web.1').meta;
+    expect(holders({})).toEqual(['n1', 'n2', 'n3']);
+    expect(holders({ n1: version, n2: version - 1, n3: version })).toEqual(['n2']);
+    world.node('n2', { state: 'down' });
+    expect(holders({ n1: version })).toEqual(['n3']);
+    world.put('task', { ...world.find('web.1'), ports: [] });
+    expect(holders({})).toEqual(['n1']);
   });
 
   it('keeps an ended task assigned for its logs, without its network', () => {

@@ -68,6 +68,12 @@ export interface LiveNode {
   readonly description?: NodeDescription;
 }
 
+/** How far the network of a node has come: everything up to this Raft index is in its kernel. */
+export interface AppliedNetwork {
+  readonly nodeId: NodeId;
+  readonly version: number;
+}
+
 /** swarm.v1.Leader: what managers tell the leader on behalf of the nodes whose sessions they hold. */
 export interface Leader {
   reportStatuses(
@@ -79,6 +85,8 @@ export interface Leader {
     request: { live: readonly LiveNode[]; lost: readonly NodeId[] },
     call: Call,
   ): Promise<void>;
+  /** While tasks wait to be let go of. A new leader is told everything again. */
+  reportApplied(request: { nodes: readonly AppliedNetwork[] }, call: Call): Promise<void>;
 }
 
 /** swarm.v1.Watch: committed changes from the local replica of any manager. */

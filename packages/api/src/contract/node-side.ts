@@ -38,7 +38,9 @@ export type AgentMessage =
       readonly kind: 'statuses';
       readonly sequence: number;
       readonly updates: readonly TaskStatusUpdate[];
-    };
+    }
+  /** The network follows the assignments of this version: nothing new goes to tasks that left. */
+  | { readonly kind: 'applied'; readonly version: number };
 
 export type ManagerMessage =
   | { readonly kind: 'welcome'; readonly sessionId: string; readonly heartbeatPeriodMs: number }
@@ -47,7 +49,12 @@ export type ManagerMessage =
   /** What the node itself shall be; sent after welcome and on change. */
   | { readonly kind: 'node'; readonly role: NodeRole }
   /** The first one is complete (`delta.full`), later ones build on it in order. */
-  | { readonly kind: 'assignments'; readonly delta: AssignmentDelta }
+  | {
+      readonly kind: 'assignments';
+      readonly delta: AssignmentDelta;
+      /** Raft index of the state it was made from; the agent confirms it with `applied`. */
+      readonly version: number;
+    }
   /** Answer to a heartbeat: how an agent notices a manager that hangs. */
   | { readonly kind: 'heartbeat' }
   /** Everything up to `sequence` is committed, or was refused for good (unknown task). */

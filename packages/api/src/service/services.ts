@@ -70,7 +70,7 @@ export const membershipService: Service<Membership> = {
 
 export const leaderService: Service<Leader> = {
   name: 'Leader',
-  methods: { reportStatuses: read(), reportSessions: read() },
+  methods: { reportStatuses: read(), reportSessions: read(), reportApplied: read() },
 };
 
 export const caService: Service<Ca> = {

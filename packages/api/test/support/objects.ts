@@ -157,6 +157,7 @@ export const tasks = partly<Task>(
     startNotBefore: uint,
     status: taskStatuses,
     startedAt: uint,
+    releasedAt: uint,
     networks: fc.array(fc.record({ networkId: id(), address: text, aliases: texts }), {
       maxLength: 2,
     }),
@@ -171,6 +172,7 @@ export const tasks = partly<Task>(
     'claimed',
     'startNotBefore',
     'startedAt',
+    'releasedAt',
     'gatewayAddress',
   ],
 );

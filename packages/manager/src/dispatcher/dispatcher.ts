@@ -2,7 +2,14 @@
  * swarm.v1.Dispatcher on this manager: the sessions of the agents connected here, served from the
  * local replica. A node has at most one session here; a newer one ends the older.
  */
-import type { AgentMessage, Call, Dispatcher, ManagerAddress, ManagerMessage } from '@swarmd/api';
+import type {
+  AgentMessage,
+  AppliedNetwork,
+  Call,
+  Dispatcher,
+  ManagerAddress,
+  ManagerMessage,
+} from '@swarmd/api';
 import {
   SwarmError,
   withDeadline,
@@ -40,6 +47,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   readonly #sessions = new Map<NodeId, Session>();
   readonly #lost = new Set<NodeId>();
   readonly #listeners = new Set<() => void>();
+  readonly #appliedListeners = new Set<() => void>();
   readonly #subscription: Disposable;
 
   constructor(options: DispatcherOptions) {
@@ -65,7 +73,11 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     const hello = await receiveHello(incoming, { clock, signal });
     const session = this.#open(peer.nodeId, hello);
     try {
-      yield* session.run(incoming, { signal, onNews: () => this.#notify() });
+      yield* session.run(incoming, {
+        signal,
+        onNews: () => this.#notify(),
+        onApplied: () => this.#tellApplied(),
+      });
     } finally {
       this.#close(session);
     }
@@ -75,6 +87,19 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   onChange(listener: () => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Called when the network of a node here may have come further. */
+  onApplied(listener: () => void): Disposable {
+    this.#appliedListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#appliedListeners.delete(listener) };
+  }
+
+  /** How far the networks of the nodes here have come. */
+  *applied(): Iterable<AppliedNetwork> {
+    for (const { nodeId, outbox } of this.#sessions.values()) {
+      yield { nodeId, version: outbox.applied };
+    }
   }
 
   /** Sessions that said something the leader was not told of. Ends those silent for too long. */
@@ -113,6 +138,8 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
         },
         managers: () => this.managers(),
         role: () => store.view.get('node', nodeId)?.spec.role,
+        version: () => store.view.version,
+        unchanged: () => this.#tellApplied(),
       },
     );
     const relay = new StatusRelay({
@@ -148,6 +175,10 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     this.#lost.add(nodeId);
     this.#options.logger.info({ nodeId }, 'session ends');
     this.#notify();
+  }
+
+  #tellApplied(): void {
+    for (const listener of this.#appliedListeners) listener();
   }
 
   #notify(): void {

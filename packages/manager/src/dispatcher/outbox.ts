@@ -8,11 +8,15 @@ import type { AssignmentSet, NodeRole } from '@swarmd/model';
 import { Wakeup } from '../wakeup.ts';
 
 export interface OutboxSources {
+  /** Raft index of the state that `assigned` reads. */
+  readonly version: () => number;
   /** Computed at the moment of sending; undefined while the node is not known here. */
   readonly assigned: () => AssignmentSet | undefined;
   readonly managers: () => readonly ManagerAddress[];
   /** Undefined while the node is not known here. */
   readonly role: () => NodeRole | undefined;
+  /** What was computed is what the agent knows already. */
+  readonly unchanged: () => void;
 }
 
 export class Outbox {
@@ -22,6 +26,9 @@ export class Outbox {
   #welcomed = false;
   #assignmentsDirty = true;
   #sent: AssignmentSet | undefined;
+  /** Of the newest assignments sent, and of the newest that are known to be applied. */
+  #sentVersion = -1;
+  #appliedVersion = -1;
   #managersDirty = true;
   #managersSent = '';
   #roleSent: NodeRole | undefined;
@@ -37,6 +44,24 @@ export class Outbox {
   /** What the agent was told last; undefined before the first assignments. */
   get sent(): AssignmentSet | undefined {
     return this.#sent;
+  }
+
+  /**
+   * The node's network is known to be as it should be up to this version. What changed nothing for
+   * the node needs no confirmation.
+   */
+  get applied(): number {
+    const isSettled =
+      this.#sent !== undefined &&
+      !this.#assignmentsDirty &&
+      this.#appliedVersion >= this.#sentVersion;
+    return isSettled ? this.#sources.version() : this.#appliedVersion;
+  }
+
+  /** The agent confirms; what it says of versions this session has not sent is of an earlier one. */
+  confirm(version: number): void {
+    if (version > this.#sentVersion) return;
+    this.#appliedVersion = Math.max(this.#appliedVersion, version);
   }
 
   assignmentsChanged(): void {
@@ -103,11 +128,17 @@ export class Outbox {
   #nextAssignments(): ManagerMessage | undefined {
     if (!this.#assignmentsDirty) return undefined;
     this.#assignmentsDirty = false;
+    const version = this.#sources.version();
     const assigned = this.#sources.assigned();
     if (assigned === undefined) return undefined;
     const delta = diffAssignments(this.#sent, assigned);
     this.#sent = assigned;
-    return delta === undefined ? undefined : { kind: 'assignments', delta };
+    if (delta === undefined) {
+      this.#sources.unchanged();
+      return undefined;
+    }
+    this.#sentVersion = version;
+    return { kind: 'assignments', delta, version };
   }
 
   #nextAcknowledgement(): ManagerMessage | undefined {

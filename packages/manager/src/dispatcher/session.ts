@@ -58,14 +58,14 @@ export class Session {
   /** Runs the session over its stream until either side ends it. */
   async *run(
     messages: AsyncIterator<AgentMessage>,
-    options: { signal: AbortSignal; onNews: () => void },
+    options: { signal: AbortSignal; onNews: () => void; onApplied: () => void },
   ): AsyncIterable<ManagerMessage> {
     const scope = new Scope((_name, error) =>
       this.end(error instanceof Error ? error : new SwarmError('internal', String(error))),
     );
     const signal = AbortSignal.any([options.signal, this.#ended.signal]);
     scope.spawn('statuses', (stopped) => this.#relay.run(stopped));
-    scope.spawn('messages', (stopped) => this.#read(messages, stopped, options.onNews));
+    scope.spawn('messages', (stopped) => this.#read(messages, stopped, options));
     try {
       for (;;) {
         const message = this.outbox.next();
@@ -82,7 +82,7 @@ export class Session {
   async #read(
     messages: AsyncIterator<AgentMessage>,
     signal: AbortSignal,
-    onNews: () => void,
+    options: { onNews: () => void; onApplied: () => void },
   ): Promise<void> {
     for (;;) {
       const next = await messages.next();
@@ -96,13 +96,17 @@ export class Session {
         case 'hello':
           this.#hello = next.value;
           this.descriptionIsNews = true;
-          onNews();
+          options.onNews();
           break;
         case 'heartbeat':
           this.outbox.answerHeartbeat();
           break;
         case 'statuses':
           await this.#relay.add(next.value, signal);
+          break;
+        case 'applied':
+          this.outbox.confirm(next.value.version);
+          options.onApplied();
           break;
         default:
           break;

@@ -8,9 +8,11 @@ import { PromotionLoop } from '../loops/promotion-loop.ts';
 import { RoleLoop } from '../membership/role-loop.ts';
 import { ensureInitialObjects, type InitialObjects } from './initial-objects.ts';
 import { NodeLiveness } from './node-liveness.ts';
+import { ReleaseLoop } from './release-loop.ts';
 
 export interface Duties {
   readonly liveness: NodeLiveness;
+  readonly release: ReleaseLoop;
 }
 
 export interface DutiesOptions {
@@ -35,5 +37,6 @@ export async function openDuties(
   scope.own(new ServiceLoop(options));
   scope.own(new PromotionLoop(options));
   scope.own(new RoleLoop(options));
-  return { liveness };
+  const release = scope.own(new ReleaseLoop({ store, clock, logger, scope }));
+  return { liveness, release };
 }

@@ -26,5 +26,9 @@ export function createLeaderService(options: {
       if (call.peer === undefined) throw new SwarmError('unauthenticated', 'only managers report');
       await duties.liveness.report(live, call.peer.nodeId, signal);
     },
+    reportApplied: ({ nodes }, call) => {
+      lead(call).duties.release.report(nodes);
+      return Promise.resolve();
+    },
   };
 }

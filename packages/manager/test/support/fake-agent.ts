@@ -31,6 +31,10 @@ export class FakeAgent implements AsyncDisposable {
   role: NodeRole | undefined;
   acknowledged = -1;
   readonly identity: ManagerIdentity;
+  /** Confirms every assignment at once. */
+  confirms = true;
+  /** Of the newest assignments. */
+  version = 0;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   readonly #states = new Map<TaskId, TaskState>();
@@ -55,6 +59,11 @@ export class FakeAgent implements AsyncDisposable {
   resume(): void {
     this.#slow = false;
     this.#act();
+  }
+
+  /** Says that its network follows what it was assigned. */
+  confirm(): void {
+    this.#send({ kind: 'applied', version: this.version });
   }
 
   /** Says that a task ended by itself. */
@@ -99,7 +108,11 @@ export class FakeAgent implements AsyncDisposable {
           this.#addresses = message.managers.map((manager) => manager.address);
         }
         if (message.kind === 'status-ack') this.acknowledged = message.sequence;
-        if (message.kind === 'assignments') this.#assigned(message.delta);
+        if (message.kind === 'assignments') {
+          this.#assigned(message.delta);
+          this.version = message.version;
+          if (this.confirms) this.confirm();
+        }
       }
     } finally {
       this.isConnected = false;

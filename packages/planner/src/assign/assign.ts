@@ -17,6 +17,7 @@ import { clusterOf } from '../allocate/network.ts';
 import { isOver } from '../task-view.ts';
 import type { AssignView } from '../types.ts';
 import { mayServe, peerOf, pictureOf, publishedPort, type Picture } from './picture.ts';
+import { asTold } from './release.ts';
 
 /**
  * The assignment of a node at the view's version. Ended tasks stay in it until they are forgotten:
@@ -30,7 +31,7 @@ export function assign(view: AssignView, nodeId: NodeId): AssignmentSet {
   const alive = tasks.filter((task) => !isOver(task));
   const network = networkStateOf(view, nodeId, alive);
   return {
-    tasks,
+    tasks: tasks.map(asTold),
     secrets: secretsOf(view, alive),
     configs: configsOf(view, alive),
     ...(network === undefined ? {} : { network }),
