@@ -96,7 +96,7 @@ function write(tx: Transaction, releases: readonly Release[], now: number): void
     const because =
       missing.length === 0
         ? task.because
-        : [...task.because, reason('release-timeout', message, now)];
+        : [...task.because, reason('release-timeout', message, { at: now })];
     tx.put('task', { ...task, releasedAt: now, because });
   }
 }

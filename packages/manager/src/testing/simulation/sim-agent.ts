@@ -195,6 +195,7 @@ export class SimAgent {
         break;
       case 'assignments':
         this.#assign(message.delta);
+        session.toManager.send({ kind: 'applied', version: message.version });
         if (!session.hasAssignments) {
           session.hasAssignments = true;
           this.#report([...this.containers.statuses()]);
