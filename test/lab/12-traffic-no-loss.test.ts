@@ -102,8 +102,10 @@ describe.each(['stop-first', 'start-first'])('a service of two, updated %s', (or
       'SIGQUIT',
     ];
     await ok(
-      ...['service', 'create', '--name', 'shop', '--replicas', '2', '--network', 'calm'],
-      ...['--publish', `${PORT}:80`, ...HEALTHY, ...flags, NGINX],
+      ...`service create --name shop --replicas 2 --network calm --publish ${PORT}:80`.split(' '),
+      ...HEALTHY,
+      ...flags,
+      NGINX,
     );
     await untilRunning('shop', 2);
   });
