@@ -30,6 +30,7 @@ export type {
   LocalInfo,
   Membership,
   RaftMemberInfo,
+  RaftPeerInfo,
   RaftStatusInfo,
   Watch,
 } from './contract/manager-side.ts';

@@ -25,6 +25,8 @@ export const ROLE_RETRY_MAX_MS = 10_000;
 
 /** One question to one remote while joining. */
 export const JOIN_CALL_MAX_MS = 10_000;
+/** Longer than a manager waits for somebody to lead. */
+export const QUORUM_CALL_MAX_MS = 8_000;
 /** Adding a manager waits for a commit, perhaps across an election. */
 export const MEMBERSHIP_CALL_MAX_MS = 20_000;
 /** Leaving waits for the containers' grace periods. */

@@ -174,7 +174,7 @@ export class Member implements AsyncDisposable {
 export function managerStart(
   { membership, credentials }: { membership: Identity['membership']; credentials: Credentials },
   settings: Settings,
-  how: Pick<ManagerStart, 'raftStart' | 'bootstrap'>,
+  how: Pick<ManagerStart, 'raftStart' | 'bootstrap' | 'forceNewCluster'>,
 ): ManagerStart {
   const listen = parseAddress(membership.listen);
   const advertise = parseAddress(membership.advertise);

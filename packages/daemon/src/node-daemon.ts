@@ -29,6 +29,7 @@ import type { ManagerStart } from './manager/protocol.ts';
 import { managerStart, Member } from './member.ts';
 import { hasServed, RoleKeeper } from './role-keeper.ts';
 import { chooseAddresses } from './swarm/addresses.ts';
+import { noManagerState, refuseQuorum, withAddresses } from './swarm/force-new-cluster.ts';
 import { newCluster } from './swarm/init.ts';
 import { joinCluster, leaveManagers } from './swarm/join.ts';
 import { VERSION } from './version.ts';
@@ -57,6 +58,8 @@ export interface InitRequest {
   readonly listenAddress: string;
   readonly spec: object;
   readonly forceNewCluster: boolean;
+  /** With `forceNewCluster`: although a quorum answers. */
+  readonly evenWithQuorum: boolean;
 }
 
 export interface JoinRequest {
@@ -148,12 +151,7 @@ export class NodeDaemon implements AsyncDisposable {
 
   /** Makes a new cluster with this machine as its first manager. */
   async init(request: InitRequest, signal: AbortSignal): Promise<LocalInfo> {
-    if (request.forceNewCluster) {
-      throw new SwarmError(
-        'unimplemented',
-        'making a new cluster from an old state is not supported',
-      );
-    }
+    if (request.forceNewCluster) return this.#forceNewCluster(request, signal);
     const { settings, identities } = this.#deps;
     return this.#enter('initializing', async () => {
       const { identity, rootCa } = newCluster(chooseAddresses(request, settings), this.#deps);
@@ -335,7 +333,37 @@ export class NodeDaemon implements AsyncDisposable {
     }
   }
 
-  #startOf(identity: Identity, how: Pick<ManagerStart, 'raftStart' | 'bootstrap'>): ManagerStart {
+  /** Keeps this manager's state, as the only manager. When that fails the manager goes on as it was. */
+  async #forceNewCluster(request: InitRequest, signal: AbortSignal): Promise<LocalInfo> {
+    const { settings, identities, logger } = this.#deps;
+    await this.#change('going on without the other managers', async () => {
+      const active = this.#active;
+      if (active?.member.identity.membership.role !== 'manager') throw noManagerState();
+      const { member } = active;
+      if (!request.evenWithQuorum)
+        await refuseQuorum(join(settings.runDir, 'control.sock'), signal);
+      const before = member.identity;
+      const identity = withAddresses(before, request);
+      await member.become(before, undefined);
+      const start = this.#startOf(identity, { raftStart: 'restart', forceNewCluster: true });
+      try {
+        const manager = await ManagerProcess.start(start, this.#managerDeps(), signal);
+        await member.become(identity, manager);
+        await identities.saveMembership(identity.membership);
+      } catch (error) {
+        const again = this.#startOf(before, { raftStart: 'restart' });
+        await member.become(before, ManagerProcess.resume(again, this.#managerDeps()));
+        throw error;
+      }
+      logger.warn({}, 'this machine goes on as the only manager');
+    });
+    return this.info();
+  }
+
+  #startOf(
+    identity: Identity,
+    how: Pick<ManagerStart, 'raftStart' | 'bootstrap' | 'forceNewCluster'>,
+  ): ManagerStart {
     return managerStart(identity, this.#deps.settings, how);
   }
 

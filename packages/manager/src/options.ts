@@ -29,6 +29,8 @@ export interface ManagerOptions {
    * all is on disk.
    */
   readonly start: 'bootstrap' | 'join' | 'restart';
+  /** With restart, when the other managers are lost for good: this one goes on as the only one. */
+  readonly forceNewCluster?: boolean;
   readonly identity: ManagerIdentity;
   /** Cluster API, usually port 4242. */
   readonly listen: ListenAddress;

@@ -57,6 +57,32 @@ export interface RaftStatusInfo {
     readonly next: number;
     readonly recentlyActive: boolean;
   }[];
+  /** Newest entry covered by a snapshot on its disk; 0: none. */
+  readonly snapshot: number;
+  readonly logEntries: number;
+  readonly logBytes: number;
+  /** Since it heard the leader; 0 on the leader; undefined when none is known. */
+  readonly leaderContactMs?: number;
+  /** 0: leadership is not being handed over. */
+  readonly transferTarget: number;
+  /** 99 of 100 synced writes took no longer, microseconds. */
+  readonly writeP99Us: number;
+  readonly peers: readonly RaftPeerInfo[];
+}
+
+/** Another member, as the answering manager sees it. */
+export interface RaftPeerInfo {
+  readonly raftId: number;
+  readonly connection: string;
+  readonly connectionError: string;
+  /** Undefined when no message of it has arrived. */
+  readonly lastContactMs?: number;
+  readonly queuedMessages: number;
+  /** Only from the leader, as `inflightMessages`. */
+  readonly behind?: number;
+  readonly inflightMessages?: number;
+  /** What keeps it from being up to date, for people; empty when nothing does. */
+  readonly limit: string;
 }
 
 /** A session that ends at the reporting manager. */
@@ -110,6 +136,7 @@ export interface Local {
       listenAddress: string;
       spec: object;
       forceNewCluster: boolean;
+      evenWithQuorum: boolean;
     },
     call: Call,
   ): Promise<LocalInfo>;

@@ -5,7 +5,8 @@ import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { oneOf } from '../flags.ts';
-import { json, parseFormat, table, type Format } from '../output.ts';
+import { parseFormat, type Format } from '../output.ts';
+import { addRaftStatus } from './raft-status.ts';
 
 const CLUSTER_PORT = 4242;
 
@@ -36,22 +37,40 @@ function addInit(group: Command, context: Context): void {
       '--listen-addr <host:port>',
       'where to listen (default: as swarmd was started, 0.0.0.0:4242)',
     )
-    .action(async (flags: { advertiseAddr?: string; listenAddr?: string }) => {
+    .option(
+      '--force-new-cluster',
+      'go on as the only manager with what this one has: the others are lost for good',
+      false,
+    )
+    .option('--even-with-quorum', 'with --force-new-cluster: although the others answer', false)
+    .action(async (flags: InitFlags) => {
       const info = await context.daemon().local.init(
         {
           advertiseAddress: flags.advertiseAddr ?? '',
           listenAddress: flags.listenAddr ?? '',
           spec: {},
-          forceNewCluster: false,
+          forceNewCluster: flags.forceNewCluster,
+          evenWithQuorum: flags.evenWithQuorum,
         },
         context.call,
       );
       context.terminal.out(
-        `This machine is now the first manager (node ${info.nodeId}) of a new cluster.\n` +
-          'To add a worker or another manager, run there what this prints:\n\n' +
-          '    swarmctl swarm join-token worker\n    swarmctl swarm join-token manager\n',
+        flags.forceNewCluster
+          ? `This machine (node ${info.nodeId}) is now the only manager of cluster ${info.clusterId}.\n` +
+              'Tasks and workers go on. Former managers that come back become workers; for new managers:\n\n' +
+              '    swarmctl node promote NODE\n'
+          : `This machine is now the first manager (node ${info.nodeId}) of a new cluster.\n` +
+              'To add a worker or another manager, run there what this prints:\n\n' +
+              '    swarmctl swarm join-token worker\n    swarmctl swarm join-token manager\n',
       );
     });
+}
+
+interface InitFlags {
+  readonly advertiseAddr?: string;
+  readonly listenAddr?: string;
+  readonly forceNewCluster: boolean;
+  readonly evenWithQuorum: boolean;
 }
 
 function addJoin(group: Command, context: Context): void {
@@ -134,48 +153,6 @@ function ownAddress({ address, managers }: LocalInfo): string {
   return (
     managers.find((manager) => manager.startsWith(`${address}:`)) ?? `${address}:${CLUSTER_PORT}`
   );
-}
-
-function addRaftStatus(group: Command, context: Context): void {
-  group
-    .command('raft')
-    .description('consensus between the managers')
-    .command('status')
-    .description('term, leader, indexes and progress, as this manager sees them')
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .action(async (flags: { format: Format }) => {
-      const { membership } = await context.cluster();
-      const status = await membership.status({}, context.call);
-      if (flags.format === 'json') {
-        context.terminal.out(json([status]));
-        return;
-      }
-      const { role, term, commit, applied, first, last } = status;
-      context.terminal.out(
-        `${role} in term ${term}; committed ${commit}, applied ${applied}, log ${first} to ${last}\n`,
-      );
-      const progress = new Map(status.progress.map((peer) => [peer.raftId, peer]));
-      const columns = [
-        { title: 'RAFT ID', value: (m: (typeof status.members)[number]) => String(m.raftId) },
-        { title: 'NODE', value: (m: (typeof status.members)[number]) => m.nodeId },
-        { title: 'ADDRESS', value: (m: (typeof status.members)[number]) => m.address },
-        {
-          title: 'ROLE',
-          value: (m: (typeof status.members)[number]) =>
-            m.raftId === status.leader ? 'leader' : m.role,
-        },
-        {
-          title: 'MATCH',
-          value: (m: (typeof status.members)[number]) =>
-            String(progress.get(m.raftId)?.match ?? ''),
-        },
-        {
-          title: 'STATE',
-          value: (m: (typeof status.members)[number]) => progress.get(m.raftId)?.state ?? '',
-        },
-      ];
-      context.terminal.out(table(columns, status.members));
-    });
 }
 
 function describe(info: LocalInfo): string {

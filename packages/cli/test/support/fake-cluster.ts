@@ -106,6 +106,33 @@ export class FakeCluster {
       progress: [
         { raftId: 1, state: 'replicate', match: 100, ...peer },
         { raftId: 2, state: 'probe', match: 98, ...peer },
+        { raftId: 3, state: 'snapshot', match: 0, ...peer },
+      ],
+      snapshot: 50,
+      logEntries: 100,
+      logBytes: 10_240,
+      transferTarget: 0,
+      writeP99Us: 1_234,
+      peers: [
+        {
+          raftId: 2,
+          connection: 'open',
+          connectionError: '',
+          lastContactMs: 12,
+          queuedMessages: 0,
+          behind: 2,
+          inflightMessages: 1,
+          limit: '',
+        },
+        {
+          raftId: 3,
+          connection: 'closed',
+          connectionError: 'connect ECONNREFUSED',
+          queuedMessages: 0,
+          behind: 100,
+          inflightMessages: 0,
+          limit: 'it cannot be reached: connect ECONNREFUSED',
+        },
       ],
     };
   }

@@ -121,7 +121,7 @@ export class ManagerProcess implements AsyncDisposable {
     this.#error = '';
     this.#served.resolve();
     // From now on everything is on its disk.
-    const { bootstrap: _done, ...rest } = this.#start;
+    const { bootstrap: _made, forceNewCluster: _forced, ...rest } = this.#start;
     this.#start = { ...rest, raftStart: 'restart' };
     this.#watch(child);
   }

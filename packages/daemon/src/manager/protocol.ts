@@ -16,6 +16,8 @@ export interface ManagerStart {
   readonly raftId: number;
   /** As in `RaftOptions`. */
   readonly raftStart: 'bootstrap' | 'join' | 'restart';
+  /** The others are lost for good: this one goes on alone. */
+  readonly forceNewCluster?: boolean;
   readonly apiListen: HostPort;
   /** host:port, as others reach it. */
   readonly apiAdvertise: string;

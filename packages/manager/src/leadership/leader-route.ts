@@ -100,7 +100,8 @@ export class LeaderRoute implements Disposable {
         (signal) => this.#options.raft.readBarrier(signal),
       ).catch((error: unknown) => {
         if (errorCode(error) !== 'deadline-exceeded' || call.signal.aborted) throw error;
-        throw new SwarmError('unavailable', errorMessage(error), { cause: error });
+        const what = 'no quorum of the managers has confirmed in time that this state is current';
+        throw new SwarmError('unavailable', what, { cause: error });
       }),
     );
   }

@@ -4,13 +4,14 @@
  */
 import type { Call, Membership, RaftMemberInfo } from '@swarmd/api';
 import { SwarmError, type Clock, type Random } from '@swarmd/base';
-import { asId, type ClusterId, type NodeId } from '@swarmd/model';
+import type { ClusterId, NodeId } from '@swarmd/model';
 import type { Raft, RaftMember } from '@swarmd/raft';
 import type { Store } from '@swarmd/store';
 
 import { invalid } from '../control/validate.ts';
 import type { LeaderRoute } from '../leadership/leader-route.ts';
 import { dismissManager } from './dismiss.ts';
+import { memberInfo, raftStatusInfo } from './raft-status.ts';
 
 /** Safe integers: Raft ids travel as 64-bit numbers but live in JavaScript. */
 const RAFT_ID_BITS = 53;
@@ -49,10 +50,7 @@ export function createMembership(options: MembershipOptions): Membership {
         there: (manager, forwarded) => manager.membership.leave(request, forwarded),
       });
     },
-    status: () => {
-      const status = raft.status();
-      return Promise.resolve({ ...status, members: status.members.map(memberInfo) });
-    },
+    status: async (_request, { signal }) => raftStatusInfo(await raft.report(signal)),
   };
 }
 
@@ -67,10 +65,6 @@ function callingManager(call: Call): NodeId {
 
 function checkAddress(field: string, address: string): void {
   if (!ADDRESS.test(address)) throw invalid(`join: ${field} "${address}" is not host:port`);
-}
-
-function memberInfo(member: RaftMember): RaftMemberInfo {
-  return { ...member, nodeId: asId('node', member.nodeId) };
 }
 
 /** Repeating a join that was interrupted gives the same answer as long as it is a learner. */

@@ -1,7 +1,8 @@
 /**
- * Brings who is in Raft to what nodes shall be: a node that is to be a worker, or that is no longer
- * there, leaves Raft as soon as a quorum stays without it. The key is the node's id. Managers come in
- * by themselves (`Membership.join`), once they hold a manager's certificate.
+ * Brings who is in Raft and what nodes shall be together: a node that is to be a worker, or that is no
+ * longer there, leaves Raft as soon as a quorum stays without it; a manager that Raft does not know any
+ * more (a new cluster was forced without it) shall be a worker. The key is the node's id. Managers come
+ * in by themselves (`Membership.join`), once they hold a manager's certificate.
  */
 import {
   ControlLoop,
@@ -70,8 +71,10 @@ export class RoleLoop implements AsyncDisposable {
     const { store, raft, logger } = this.#options;
     const node = store.view.get('node', id);
     const isMember = raft.status().members.some((member) => member.nodeId === id);
-    if (node?.spec.role === 'manager') return undefined;
-    if (!isMember && node?.manager === undefined) return undefined;
+    const isManager = node?.manager !== undefined;
+    if (node?.spec.role === 'manager' ? isMember || !isManager : !isMember && !isManager) {
+      return undefined;
+    }
     try {
       await dismissManager(this.#options, id, signal);
       logger.info({ nodeId: id }, 'a node that is no manager any more has left Raft');

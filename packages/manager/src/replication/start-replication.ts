@@ -52,6 +52,7 @@ export function raftOnDisk(options: ManagerOptions): RaftStarter {
         listen: options.raftListen,
         advertise: options.advertise.raft,
         tls: options.identity,
+        forceNewCluster: options.forceNewCluster ?? false,
         ...(raftTiming === undefined ? {} : { timing: raftTiming }),
         ...(snapshotEvery === undefined ? {} : { snapshotEvery }),
       },

@@ -1,0 +1,55 @@
+/** What is asked before one manager goes on without the others. */
+import { connect, createControlClient } from '@swarmd/api';
+import { errorCode, SwarmError, type ErrorCode } from '@swarmd/base';
+
+import { checkAdvertise, parseHostPort } from '../config/settings.ts';
+import type { Identity } from '../identity/identity.ts';
+import { DEFAULT_PORT, QUORUM_CALL_MAX_MS } from '../limits.ts';
+
+export function noManagerState(): SwarmError {
+  return new SwarmError(
+    'failed-precondition',
+    'this machine is no manager and holds no state of a cluster: run this on one that was a manager, ' +
+      'or make a cluster without --force-new-cluster',
+  );
+}
+
+/** What the manager says when there is no quorum, or when it does not run. */
+const NO_ANSWER: readonly ErrorCode[] = ['unavailable', 'deadline-exceeded', 'unknown-outcome'];
+
+/**
+ * A read that needs a quorum must fail.
+ * @throws SwarmError `failed-precondition` when it does not.
+ */
+export async function refuseQuorum(controlSocket: string, signal: AbortSignal): Promise<void> {
+  using channel = connect({ socketPath: controlSocket });
+  try {
+    await createControlClient(channel).getCluster({}, { signal, timeoutMs: QUORUM_CALL_MAX_MS });
+  } catch (error) {
+    if (!signal.aborted && NO_ANSWER.includes(errorCode(error))) return;
+    throw error;
+  }
+  throw new SwarmError(
+    'failed-precondition',
+    'a quorum of the managers answers, so nothing is lost: managers that are gone can be removed with ' +
+      '"swarmctl node rm --force NODE". To go on alone all the same, and throw out the others: ' +
+      'swarmctl swarm init --force-new-cluster --even-with-quorum',
+  );
+}
+
+/** The identity with the address that was asked for, if one was. */
+export function withAddresses(
+  { credentials, membership }: Identity,
+  { advertiseAddress }: { advertiseAddress: string },
+): Identity {
+  if (advertiseAddress === '') return { credentials, membership };
+  const { port } = parseHostPort(membership.advertise, {
+    what: 'address',
+    defaultPort: DEFAULT_PORT,
+  });
+  const wanted = parseHostPort(checkAdvertise(advertiseAddress), {
+    what: 'advertised address',
+    defaultPort: port,
+  });
+  return { credentials, membership: { ...membership, advertise: `${wanted.host}:${wanted.port}` } };
+}
