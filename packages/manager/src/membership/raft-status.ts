@@ -9,8 +9,19 @@ export function raftStatusInfo(report: RaftReport): RaftStatusInfo {
   const { raftId, role, term, leader, commit, applied, first, last, progress } = report;
   const { snapshot, logEntries, logBytes, leaderContactMs, transferTarget, writes } = report;
   return {
-    ...{ raftId, role, term, leader, commit, applied, first, last, progress },
-    ...{ snapshot, logEntries, logBytes, transferTarget },
+    raftId,
+    role,
+    term,
+    leader,
+    commit,
+    applied,
+    first,
+    last,
+    progress,
+    snapshot,
+    logEntries,
+    logBytes,
+    transferTarget,
     ...(leaderContactMs === undefined ? {} : { leaderContactMs: Math.round(leaderContactMs) }),
     writeP99Us: Math.round(writes.p99Ms * US_PER_MS),
     members: report.members.map(memberInfo),
@@ -26,7 +37,11 @@ function peerInfo(peer: PeerReport): RaftPeerInfo {
   const { raftId, connection, connectionError = '', lastContactMs, queuedMessages } = peer;
   const { replication, limit } = peer;
   return {
-    ...{ raftId, connection, connectionError, queuedMessages, limit },
+    raftId,
+    connection,
+    connectionError,
+    queuedMessages,
+    limit,
     ...(lastContactMs === undefined ? {} : { lastContactMs: Math.round(lastContactMs) }),
     ...(replication === undefined
       ? {}
