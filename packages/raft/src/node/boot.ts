@@ -1,5 +1,5 @@
 /** From a folder to a member that is ready to run: opens and checks the log, or founds a cluster. */
-import type { RaftConfig, HardState } from '../core/types.ts';
+import type { HardState, RaftConfig, RaftStateMachine } from '../core/types.ts';
 import { productionConfig } from '../core/config.ts';
 import { MemoryLog } from '../core/memory-log.ts';
 import { RaftCore } from '../core/raft-core.ts';
@@ -9,6 +9,7 @@ import type { StoredLog } from '../wal/boot-check.ts';
 import { EMPTY_CONF, type SnapshotRecord } from '../wal/header.ts';
 import { LogStore } from '../wal/log-store.ts';
 import { SnapshotFolder } from '../wal/snapshot-folder.ts';
+import type { Storage } from '../wal/storage.ts';
 import { forceCluster, type ForcedCluster } from './forced-cluster.ts';
 import { bootstrapEntry, EMPTY_BOOK, MemberBook } from './membership.ts';
 import type { RaftOptions, RaftTiming } from './types.ts';
@@ -18,7 +19,7 @@ export interface Booted {
   readonly folder: SnapshotFolder;
   readonly log: MemoryLog;
   readonly hard: HardState;
-  readonly core: RaftCore;
+  readonly core: RaftStateMachine;
   readonly book: MemberBook;
   /** To be restored before anything else. */
   readonly snapshot: SnapshotRecord | undefined;
@@ -26,18 +27,27 @@ export interface Booted {
   readonly expelled: readonly number[] | undefined;
 }
 
+export interface BootContext {
+  readonly options: RaftOptions;
+  readonly storage: Storage;
+  readonly random: Random;
+  /** Instead of production's: simulations reach limits with little data. */
+  readonly limits?: Partial<RaftConfig>;
+}
+
 /** @throws SwarmError see `LogStore.open`, and `forceCluster` where that is asked for. */
-export async function boot(options: RaftOptions, random: Random): Promise<Booted> {
-  const { directory, clusterId, nodeId, raftId, encryptionKey } = options;
+export async function boot(context: BootContext): Promise<Booted> {
+  const { options, storage, random } = context;
+  const { clusterId, nodeId, raftId, encryptionKey } = options;
   const cipher = encryptionKey === undefined ? undefined : recordCipher(encryptionKey);
   const { store, stored } = await LogStore.open({
-    directory,
+    storage,
     identity: { clusterId, nodeId, raftId },
     start: options.start === 'restart' ? 'restart' : 'create',
     cipher,
   });
   try {
-    const folder = new SnapshotFolder(directory, cipher);
+    const folder = new SnapshotFolder(storage, cipher);
     await folder.clean(store.snapshots);
     const snapshot = stored.snapshots.at(-1);
     const log = new MemoryLog({
@@ -52,7 +62,7 @@ export async function boot(options: RaftOptions, random: Random): Promise<Booted
     }
     const hard = first?.hard ?? stored.header.hard;
     const core = new RaftCore({
-      config: configOf(options, snapshot?.descriptor.index ?? 0),
+      config: { ...configOf(options, snapshot?.descriptor.index ?? 0), ...context.limits },
       random,
       log,
       hard,

@@ -5,11 +5,11 @@
  * that promise nothing leave at once, in parallel with the write; those that promise durability
  * (votes, acknowledgements, also to ourselves) leave when the write is done.
  */
-import type { RaftCore } from '../core/raft-core.ts';
 import type {
   HardState,
   Input,
   Message,
+  RaftStateMachine,
   Ready,
   Role,
   SnapshotMeta,
@@ -24,12 +24,14 @@ export interface DriverPorts {
   /** A snapshot from the leader is durable. */
   onInstalled(snapshot: SnapshotMeta): void;
   onTurn(): void;
+  /** Runs `fn` once the sockets were read: after what has arrived meanwhile. */
+  soon(fn: () => void): void;
   /** An assertion of the core failed, or a port threw. */
   onFailure(error: unknown): void;
 }
 
 export class Driver {
-  readonly #core: RaftCore;
+  readonly #core: RaftStateMachine;
   readonly #ports: DriverPorts;
   #persister: Persister | undefined;
   #scheduled = false;
@@ -38,7 +40,7 @@ export class Driver {
   leader = 0;
   term: number;
 
-  constructor(core: RaftCore, hard: HardState, ports: DriverPorts) {
+  constructor(core: RaftStateMachine, hard: HardState, ports: DriverPorts) {
     this.#core = core;
     this.#ports = ports;
     this.term = hard.term;
@@ -97,7 +99,7 @@ export class Driver {
   #schedule(): void {
     if (this.#scheduled || this.#stopped) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    this.#ports.soon(() => {
       this.#scheduled = false;
       this.turn();
     });

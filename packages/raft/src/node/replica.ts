@@ -15,11 +15,12 @@ import type { ConfChange, Ready, SnapshotMessage, SnapshotMeta, Status } from '.
 import type { SnapshotDescriptor, SnapshotRecord } from '../wal/header.ts';
 import { Activity } from './activity.ts';
 import { Applier } from './applier.ts';
-import { boot, timingOf, type Booted } from './boot.ts';
+import { timingOf, type Booted } from './boot.ts';
 import { Driver } from './driver.ts';
 import { Installer } from './installer.ts';
 import { HIGH_WATER_SYNC_MS, SNAPSHOT_EVERY, STOP_HANDOVER_MS } from './limits.ts';
 import { MemberBook } from './membership.ts';
+import type { Network, NetworkContext } from './network.ts';
 import { Persister } from './persister.ts';
 import { Requests } from './requests.ts';
 import { SnapshotFeeder } from './snapshot-feeder.ts';
@@ -27,17 +28,18 @@ import { SnapshotTaker } from './snapshot-taker.ts';
 import { bestSuccessor } from './status.ts';
 import { StatusBoard } from './status-board.ts';
 import { Ticker } from './ticker.ts';
-import { raftService } from './transport/proto.ts';
-import { Transport } from './transport/transport.ts';
 import type { RaftOptions } from './types.ts';
 import { Watchdog } from './watchdog.ts';
-import type { FromWorker, ToWorker, WorkerStart } from './worker-protocol.ts';
+import type { FromWorker, ToWorker } from './worker-protocol.ts';
 
 export interface ReplicaPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   post(message: FromWorker): void;
+  /** Runs `fn` once the sockets were read: after what has arrived meanwhile. */
+  soon(fn: () => void): void;
+  makeNetwork(context: NetworkContext): Network;
   /** This member cannot go on; called once. */
   onFailure(error: unknown): void;
 }
@@ -49,7 +51,7 @@ export class Replica implements AsyncDisposable {
   readonly #driver: Driver;
   readonly #persister: Persister;
   readonly #applier: Applier;
-  readonly #transport: Transport;
+  readonly #network: Network;
   readonly #requests: Requests;
   readonly #taker: SnapshotTaker;
   readonly #feeder: SnapshotFeeder;
@@ -63,22 +65,24 @@ export class Replica implements AsyncDisposable {
   #onProgress: () => void = () => undefined;
   #stopped = false;
 
-  private constructor(start: WorkerStart, booted: Booted, ports: ReplicaPorts) {
+  /** Of a log that was opened; `run` does the rest. */
+  constructor(options: RaftOptions, booted: Booted, ports: ReplicaPorts) {
     this.#ports = ports;
-    this.#options = start.options;
+    this.#options = options;
     this.#booted = booted;
     this.#book = booted.book;
     const { clock, logger, random } = ports;
     const snapshotIndex = booted.snapshot?.descriptor.index ?? 0;
-    const { tickMs, electionTicks } = timingOf(start.options);
+    const { tickMs, electionTicks } = timingOf(options);
     this.#activity = new Activity(clock, tickMs * electionTicks);
     this.#driver = new Driver(booted.core, booted.hard, {
-      send: (messages) => this.#transport.send(messages),
+      send: (messages) => this.#network.send(messages),
       onReady: (ready) => this.#onReady(ready),
       onInstalled: (meta) => {
         if (this.#installer.installed(meta)) this.#taker.installed(meta.index);
       },
       onTurn: () => this.#board.postNews(this.#driver.term),
+      soon: (fn) => ports.soon(fn),
       onFailure: (error) => this.#fail(error),
     });
     this.#installer = this.#makeInstaller();
@@ -107,14 +111,8 @@ export class Replica implements AsyncDisposable {
       ping: () => ports.post({ kind: 'ping' }),
       handOver: () => this.#handOver(),
     });
-    this.#transport = this.#makeTransport(start);
+    this.#network = this.#makeNetwork();
     this.#board = this.#makeBoard();
-  }
-
-  /** Opens the log; `run` does the rest. @throws SwarmError see `LogStore.open`. */
-  static async open(start: WorkerStart, ports: ReplicaPorts): Promise<Replica> {
-    const booted = await boot(start.options, ports.random);
-    return new Replica(start, booted, ports);
   }
 
   /**
@@ -126,13 +124,12 @@ export class Replica implements AsyncDisposable {
     if (snapshot !== undefined) await this.#feeder.feed(snapshot);
     await this.#untilApplied(hard.commit);
     if (this.#stopped) return;
-    this.#transport.update(this.#book.members());
-    await this.#transport.listen();
+    this.#network.update(this.#book.members());
+    await this.#network.listen();
     const { raftId } = this.#options;
-    const { clock, logger } = this.#ports;
-    this.#ticker = new Ticker(clock, timingOf(this.#options).tickMs, (latenessMs) =>
-      this.#tick(latenessMs),
-    );
+    const { clock, logger, soon } = this.#ports;
+    const { tickMs } = timingOf(this.#options);
+    this.#ticker = new Ticker({ clock, soon, tick: (lateMs) => this.#tick(lateMs) }, tickMs);
     const { voters } = core.confState();
     if (voters.length === 1 && voters[0] === raftId) {
       this.#driver.step({ kind: 'campaign' });
@@ -158,7 +155,7 @@ export class Replica implements AsyncDisposable {
         this.#ports.post({ kind: 'report', id: message.id, report: this.#board.report() });
         break;
       case 'tls':
-        this.#transport.replaceTls(message.tls);
+        this.#network.replaceTls(message.tls);
         break;
       case 'applied':
         this.#applier.acknowledged(message.index);
@@ -201,7 +198,7 @@ export class Replica implements AsyncDisposable {
     this.#feeder.stop();
     this.#installer.stop();
     this.#onProgress();
-    await this.#transport[Symbol.asyncDispose]();
+    await this.#network[Symbol.asyncDispose]();
     await this.#taker.stop();
     await this.#persister.stop();
     await this.#booted.store[Symbol.asyncDispose]();
@@ -232,17 +229,17 @@ export class Replica implements AsyncDisposable {
     this.#board.news();
     this.#applier.supersede(meta.index);
     this.#book = new MemberBook(descriptor);
-    this.#transport.update(this.#book.members());
+    this.#network.update(this.#book.members());
   }
 
   #onConfChange(change: ConfChange, index: number): void {
     this.#driver.step({ kind: 'applyConfChange', index, change });
     this.#book.apply(change);
     this.#board.news();
-    this.#transport.update(this.#book.members());
+    this.#network.update(this.#book.members());
     const removed = change.steps.filter((step) => step.kind === 'remove').map((step) => step.id);
     for (const raftId of removed) {
-      this.#transport.remove(raftId);
+      this.#network.remove(raftId);
       this.#activity.forget(raftId);
     }
     this.#driver.turn();
@@ -275,7 +272,7 @@ export class Replica implements AsyncDisposable {
     this.#driver.step({ kind: 'tick' });
     this.#persister.flushCommit();
     this.#requests.tick();
-    this.#transport.tick();
+    this.#network.tick();
     const leads = this.#driver.role === 'leader';
     this.#watchdog.check({ leads, writeAgeMs: this.#persister.writeAgeMs });
     this.#board.post();
@@ -348,7 +345,7 @@ export class Replica implements AsyncDisposable {
       status: () => this.#status(),
       book: () => this.#book,
       silentMs: (peer) => this.#activity.silentMs(peer),
-      link: (peer) => this.#transport.report(peer),
+      link: (peer) => this.#network.report(peer),
       log: () => ({
         snapshot: log.snapshot()?.index ?? 0,
         logEntries: log.last() + 1 - log.first(),
@@ -403,21 +400,19 @@ export class Replica implements AsyncDisposable {
   }
 
   #cleanSnapshots(): void {
-    if (this.#transport.fetching || this.#taker.writing) return;
-    const kept = [...this.#booted.store.snapshots, ...this.#transport.snapshotsInUse()];
+    if (this.#network.fetching || this.#taker.writing) return;
+    const kept = [...this.#booted.store.snapshots, ...this.#network.snapshotsInUse()];
     kept.push(...this.#installer.waiting());
     this.#booted.folder.clean(kept).catch((error: unknown) => {
       this.#ports.logger.warn({ error: errorMessage(error) }, 'old snapshots were not removed');
     });
   }
 
-  #makeTransport(start: WorkerStart): Transport {
-    const { options, protoDir } = start;
+  #makeNetwork(): Network {
     const { clock, random, logger } = this.#ports;
     const { folder, store, core } = this.#booted;
-    return new Transport({
-      options,
-      service: raftService(protoDir),
+    return this.#ports.makeNetwork({
+      options: this.#options,
       clock,
       random,
       logger,

@@ -1,7 +1,7 @@
 /** Everything a member can say about itself and its peers. Pure. */
 import type { ProbeReason, ProgressStatus, Status } from '../core/types.ts';
 import type { PeerReport, RaftMember, RaftReport, ReplicationReport } from './types.ts';
-import type { LinkReport } from './transport/peer-link.ts';
+import type { LinkReport } from './network.ts';
 
 /** What is known of a peer beside the core's progress. */
 export interface PeerContact {

@@ -2,9 +2,9 @@
 import type { Status } from '../core/types.ts';
 import { Durations } from './durations.ts';
 import type { MemberBook } from './membership.ts';
+import type { LinkReport } from './network.ts';
 import { leaderContact, peerReports } from './report.ts';
 import { differs, publicStatus } from './status.ts';
-import type { LinkReport } from './transport/peer-link.ts';
 import type { DurationSummary, RaftReport, RaftStatus } from './types.ts';
 
 export interface StatusBoardPorts {

@@ -4,19 +4,24 @@
  */
 import type { Clock, Timer } from '@swarmd/base';
 
+export interface TickerPorts {
+  readonly clock: Clock;
+  /** Runs `fn` once the sockets were read. */
+  soon(fn: () => void): void;
+  tick(latenessMs: number): void;
+}
+
 export class Ticker implements Disposable {
-  readonly #clock: Clock;
+  readonly #ports: TickerPorts;
   readonly #tickMs: number;
-  readonly #tick: (latenessMs: number) => void;
   #timer: Timer | undefined;
   #due: number;
   #stopped = false;
 
-  constructor(clock: Clock, tickMs: number, tick: (latenessMs: number) => void) {
-    this.#clock = clock;
+  constructor(ports: TickerPorts, tickMs: number) {
+    this.#ports = ports;
     this.#tickMs = tickMs;
-    this.#tick = tick;
-    this.#due = clock.monotonic();
+    this.#due = ports.clock.monotonic();
     this.#arm();
   }
 
@@ -27,19 +32,17 @@ export class Ticker implements Disposable {
 
   #arm(): void {
     if (this.#stopped) return;
-    const now = this.#clock.monotonic();
+    const { clock, soon } = this.#ports;
+    const now = clock.monotonic();
     // Keeps the rhythm as long as it can; after a stall the rhythm starts anew.
     this.#due = Math.max(this.#due + this.#tickMs, now);
-    this.#timer = this.#clock.after(this.#due - now, () => {
-      // Immediates run after the poll phase, which reads what the sockets hold.
-      setImmediate(() => this.#fire());
-    });
+    this.#timer = clock.after(this.#due - now, () => soon(() => this.#fire()));
   }
 
   #fire(): void {
     if (this.#stopped) return;
-    const lateness = this.#clock.monotonic() - this.#due;
-    this.#tick(Math.max(0, lateness));
+    const lateness = this.#ports.clock.monotonic() - this.#due;
+    this.#ports.tick(Math.max(0, lateness));
     this.#arm();
   }
 }

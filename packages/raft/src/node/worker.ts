@@ -4,7 +4,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { assert, errorCode, errorMessage, type Logger } from '@swarmd/base';
 import { systemClock, systemRandom } from '@swarmd/base/system';
 
+import { DiskStorage } from '../wal/disk-storage.ts';
+import { boot } from './boot.ts';
 import { Replica } from './replica.ts';
+import { raftService } from './transport/proto.ts';
+import { Transport } from './transport/transport.ts';
 import type { FromWorker, LogLevel, ToWorker, WorkerStart } from './worker-protocol.ts';
 
 assert(parentPort !== null, 'this file runs as a worker thread');
@@ -43,11 +47,17 @@ let stopped: Promise<void> | undefined;
 
 async function start(): Promise<void> {
   try {
-    replica = await Replica.open(workerData as WorkerStart, {
+    const { options, protoDir } = workerData as WorkerStart;
+    const storage = new DiskStorage(options.directory);
+    const booted = await boot({ options, storage, random: systemRandom });
+    replica = new Replica(options, booted, {
       clock: systemClock,
       random: systemRandom,
       logger: loggerWith({}),
       post,
+      // Immediates run after the poll phase, which reads what the sockets hold.
+      soon: (fn) => void setImmediate(fn),
+      makeNetwork: (context) => new Transport(context, raftService(protoDir)),
       onFailure: (error) => {
         fail(error);
         void stop();

@@ -8,7 +8,6 @@ import { SwarmError } from '@swarmd/base';
 import type { Entry } from '../core/types.ts';
 import type { RecordCipher } from './cipher.ts';
 import { damaged } from './damage.ts';
-import type { Database } from './database.ts';
 import {
   decodeHeader,
   decodeIdentity,
@@ -21,8 +20,8 @@ import {
   type SnapshotRecord,
 } from './header.ts';
 import type { HighWaterReading } from './high-water.ts';
-import { SCAN_BYTES, SCAN_ENTRIES } from './limits.ts';
 import { decodeEntry, entryKey, keyIndex } from './record.ts';
+import type { KeyValueStore } from './storage.ts';
 
 export const FORMAT = 1;
 export const KEY_CHECK_PLACE = IDENTITY_KEY;
@@ -39,14 +38,8 @@ export interface StoredLog {
 
 interface Source {
   readonly directory: string;
-  readonly database: Database;
+  readonly database: KeyValueStore;
   readonly cipher: RecordCipher | undefined;
-}
-
-/** What a folder holds, for the decision how to start. */
-export async function isEmpty(database: Database): Promise<boolean> {
-  const keys = await database.keys({ limit: 1 }).all();
-  return keys.length === 0;
 }
 
 /** @throws SwarmError `data-loss`; `failed-precondition` for somebody else's log or a wrong key. */
@@ -57,7 +50,7 @@ export async function readStoredLog(
 ): Promise<StoredLog> {
   const { directory } = source;
   await checkIdentity(source, identity);
-  const header = decodeHeader((await read(source.database, HEADER_KEY)) ?? Buffer.alloc(0));
+  const header = decodeHeader((await source.database.get(HEADER_KEY)) ?? Buffer.alloc(0));
   if (header === undefined) throw damaged(directory, 'its header is missing or unreadable');
   checkHighWater(directory, header, mark);
   const { entries, crcs } = await readEntries(source, header);
@@ -73,7 +66,7 @@ export async function readStoredLog(
 
 async function checkIdentity(source: Source, wanted: LogIdentity): Promise<void> {
   const { directory, database, cipher } = source;
-  const stored = decodeIdentity((await read(database, IDENTITY_KEY)) ?? Buffer.alloc(0));
+  const stored = decodeIdentity((await database.get(IDENTITY_KEY)) ?? Buffer.alloc(0));
   if (stored === undefined) throw damaged(directory, 'its identity is missing or unreadable');
   if (stored.format !== FORMAT) {
     throw refused(directory, `has format ${stored.format}, this program writes ${FORMAT}`);
@@ -122,7 +115,7 @@ async function readEntries(
   let crc = header.compactedCrc;
   let term = header.compacted.term;
   let next = header.compacted.index + 1;
-  for await (const [key, value] of entriesFrom(database, next)) {
+  for await (const [key, value] of each(database, entryKey, next)) {
     const index = keyIndex(key);
     if (index !== next) {
       throw damaged(directory, `entry ${next} is missing, the next one there is ${index}`);
@@ -145,26 +138,10 @@ async function readEntries(
   return { entries, crcs };
 }
 
-/** In batches: one trip to LevelDB's thread per entry would take seconds for a long log. */
-async function* entriesFrom(database: Database, index: number): AsyncGenerator<[Buffer, Buffer]> {
-  const range = { gte: entryKey(index), lte: entryKey(Number.MAX_SAFE_INTEGER) };
-  const iterator = database.iterator({ ...range, highWaterMarkBytes: SCAN_BYTES });
-  try {
-    for (;;) {
-      const batch = await iterator.nextv(SCAN_ENTRIES);
-      if (batch.length === 0) return;
-      yield* batch;
-    }
-  } finally {
-    await iterator.close();
-  }
-}
-
 async function readSnapshots(source: Source, header: LogHeader): Promise<SnapshotRecord[]> {
   const { directory, database } = source;
   const snapshots: SnapshotRecord[] = [];
-  const range = { gte: snapshotKey(0), lte: snapshotKey(Number.MAX_SAFE_INTEGER) };
-  for await (const value of database.values(range)) {
+  for await (const [, value] of each(database, snapshotKey, 0)) {
     const record = decodeSnapshotRecord(value);
     if (record === undefined) throw damaged(directory, 'the record of a snapshot is unreadable');
     snapshots.push(record);
@@ -182,10 +159,13 @@ async function readSnapshots(source: Source, header: LogHeader): Promise<Snapsho
   return snapshots;
 }
 
-async function read(database: Database, key: Buffer): Promise<Buffer | undefined> {
-  // The declared type forgets that a missing key gives undefined.
-  const value: Buffer | undefined = await database.get(key);
-  return value;
+async function* each(
+  database: KeyValueStore,
+  keyOf: (index: number) => Buffer,
+  from: number,
+): AsyncGenerator<readonly [Buffer, Buffer]> {
+  const range = { gte: keyOf(from), lte: keyOf(Number.MAX_SAFE_INTEGER) };
+  for await (const batch of database.scan(range)) yield* batch;
 }
 
 function refused(directory: string, why: string, cause?: unknown): SwarmError {

@@ -7,14 +7,12 @@
  * after its batch is durable, hence never ahead of it. It is written at once (a killed process
  * loses nothing) and synced about once a second (a power cut may lose that second of it).
  */
-import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { fdatasync } from 'node:fs';
-import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
+
+import type { MarkFile, Storage } from './storage.ts';
 
 const SLOT_BYTES = 64;
 const CONTENT_BYTES = 32;
-const sync = promisify(fdatasync);
 
 export interface HighWaterMark {
   /** The number of the newest synced batch. */
@@ -29,21 +27,21 @@ export type HighWaterReading =
   | { readonly kind: 'damaged' }
   | { readonly kind: 'mark'; readonly mark: HighWaterMark };
 
-export function readHighWater(path: string): HighWaterReading {
-  if (!existsSync(path)) return { kind: 'missing' };
-  const bytes = readFileSync(path);
+export function readHighWater(storage: Storage): HighWaterReading {
+  const bytes = storage.readMark();
+  if (bytes === undefined) return { kind: 'missing' };
   const marks = [0, SLOT_BYTES].flatMap((offset) => decode(bytes.subarray(offset)) ?? []);
   const newest = marks.sort((a, b) => b.batch - a.batch)[0];
   return newest === undefined ? { kind: 'damaged' } : { kind: 'mark', mark: newest };
 }
 
 export class HighWaterFile implements Disposable {
-  readonly #descriptor: number;
+  readonly #file: MarkFile;
   #slot = 0;
   #dirty = false;
 
-  constructor(path: string, mark: HighWaterMark) {
-    this.#descriptor = openSync(path, existsSync(path) ? 'r+' : 'w+', 0o600);
+  constructor(storage: Storage, mark: HighWaterMark) {
+    this.#file = storage.openMark();
     // Both slots: the file may be new, or one of them damaged.
     this.write(mark);
     this.write(mark);
@@ -51,7 +49,7 @@ export class HighWaterFile implements Disposable {
 
   /** Blocks for some microseconds: the write goes to the page cache. */
   write(mark: HighWaterMark): void {
-    writeSync(this.#descriptor, encode(mark), 0, SLOT_BYTES, this.#slot * SLOT_BYTES);
+    this.#file.write(encode(mark), this.#slot * SLOT_BYTES);
     this.#slot = 1 - this.#slot;
     this.#dirty = true;
   }
@@ -59,11 +57,11 @@ export class HighWaterFile implements Disposable {
   async sync(): Promise<void> {
     if (!this.#dirty) return;
     this.#dirty = false;
-    await sync(this.#descriptor);
+    await this.#file.sync();
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.#descriptor);
+    this.#file.close();
   }
 }
 

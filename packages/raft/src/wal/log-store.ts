@@ -1,17 +1,13 @@
 /**
- * The durable log of one member: LevelDB under `log/`, the high-water mark beside it. One batch at a
+ * The durable log of one member: keys and values, the high-water mark beside them. One batch at a
  * time; each is atomic, carries the header and, when `sync` is set, is on the disk once it resolves.
  * After a failed write the store refuses every other: what the disk holds is then unknown.
  */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-
 import { assert, errorMessage, SwarmError } from '@swarmd/base';
 
 import type { Entry, EntryId, HardState } from '../core/types.ts';
 import {
   FORMAT,
-  isEmpty,
   KEY_CHECK_PLACE,
   KEY_CHECK_TEXT,
   readStoredLog,
@@ -19,7 +15,6 @@ import {
 } from './boot-check.ts';
 import type { RecordCipher } from './cipher.ts';
 import { damaged } from './damage.ts';
-import { openDatabase, type Database, type Operation } from './database.ts';
 import {
   encodeHeader,
   encodeJsonRecord,
@@ -33,15 +28,14 @@ import {
 import { HighWaterFile, readHighWater } from './high-water.ts';
 import { SNAPSHOTS_KEPT } from './limits.ts';
 import { encodeEntry, entryKey } from './record.ts';
+import type { KeyValueStore, Operation, Storage } from './storage.ts';
 
 export interface LogStoreOptions {
-  readonly directory: string;
+  readonly storage: Storage;
   readonly identity: LogIdentity;
   /** `create` makes an empty folder into a log; both accept a log of this very member. */
   readonly start: 'create' | 'restart';
   readonly cipher?: RecordCipher | undefined;
-  /** For tests with a disk that fails. */
-  readonly openDatabase?: (path: string) => Promise<Database>;
 }
 
 /** One atomic change. */
@@ -76,7 +70,7 @@ const FRESH: LogHeader = {
 };
 
 export class LogStore implements AsyncDisposable {
-  readonly #database: Database;
+  readonly #database: KeyValueStore;
   readonly #highWater: HighWaterFile;
   readonly #cipher: RecordCipher | undefined;
   readonly #directory: string;
@@ -89,13 +83,13 @@ export class LogStore implements AsyncDisposable {
   #clearing: Promise<void> = Promise.resolve();
 
   private constructor(
-    parts: { database: Database; highWater: HighWaterFile; options: LogStoreOptions },
+    parts: { database: KeyValueStore; highWater: HighWaterFile; options: LogStoreOptions },
     stored: StoredLog,
   ) {
     this.#database = parts.database;
     this.#highWater = parts.highWater;
     this.#cipher = parts.options.cipher;
-    this.#directory = parts.options.directory;
+    this.#directory = parts.options.storage.place;
     this.#header = stored.header;
     this.#crcs = [...stored.crcs];
     this.#snapshots = [...stored.snapshots];
@@ -106,13 +100,12 @@ export class LogStore implements AsyncDisposable {
    * in use, of another member, or encrypted with another key.
    */
   static async open(options: LogStoreOptions): Promise<OpenedLog> {
-    const { directory, cipher } = options;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const markPath = join(directory, 'high-water');
-    const mark = readHighWater(markPath);
-    const database = await (options.openDatabase ?? openDatabase)(join(directory, 'log'));
+    const { storage, cipher } = options;
+    const directory = storage.place;
+    const mark = readHighWater(storage);
+    const database = await storage.openDatabase();
     try {
-      const created = await isEmpty(database);
+      const created = await database.isEmpty();
       if (created) {
         if (options.start === 'restart' || mark.kind !== 'missing') {
           throw damaged(directory, 'it is empty although this member has had a log: it was wiped');
@@ -121,7 +114,7 @@ export class LogStore implements AsyncDisposable {
       }
       const stored = await readStoredLog({ directory, database, cipher }, options.identity, mark);
       const { batch, last } = stored.header;
-      const highWater = new HighWaterFile(markPath, { batch, last });
+      const highWater = new HighWaterFile(storage, { batch, last });
       await highWater.sync();
       const store = new LogStore({ database, highWater, options }, stored);
       store.#clearInBackground();
@@ -255,9 +248,9 @@ export class LogStore implements AsyncDisposable {
    * start at the header's first entry, and the next start finishes it.
    */
   #clearInBackground(): void {
-    const before = entryKey(this.#header.compacted.index + 1);
+    const end = entryKey(this.#header.compacted.index);
     this.#clearing = this.#clearing
-      .then(() => this.#database.clear({ gte: entryKey(0), lt: before }))
+      .then(() => this.#database.clear({ gte: entryKey(0), lte: end }))
       .catch((cause: unknown) => {
         this.#fail(cause);
       });
@@ -275,7 +268,7 @@ export class LogStore implements AsyncDisposable {
   }
 }
 
-async function create(database: Database, options: LogStoreOptions): Promise<void> {
+async function create(database: KeyValueStore, options: LogStoreOptions): Promise<void> {
   const keyCheck = options.cipher?.seal(Buffer.from(KEY_CHECK_TEXT), KEY_CHECK_PLACE);
   const identity = {
     format: FORMAT,

@@ -9,8 +9,6 @@
  * plain frames, each led by its length, and is what two members compare.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 
 import { assert, errorMessage, SwarmError } from '@swarmd/base';
@@ -18,6 +16,7 @@ import { assert, errorMessage, SwarmError } from '@swarmd/base';
 import type { RecordCipher } from './cipher.ts';
 import type { SnapshotDescriptor } from './header.ts';
 import { FRAME_MAX_BYTES } from './limits.ts';
+import type { Storage, StoredFile } from './storage.ts';
 
 const MAGIC = Buffer.from('SWARMSN1');
 const SEALED = 1;
@@ -29,26 +28,31 @@ export interface SnapshotDigest {
   readonly frames: number;
 }
 
-/** Writes frames to `PATH.tmp`; the file appears under `path` only when it is whole and synced. */
+/** A snapshot's file, to be read or made. */
+export interface SnapshotPlace {
+  readonly storage: Storage;
+  readonly name: string;
+  readonly cipher: RecordCipher | undefined;
+}
+
+/** Writes frames to `NAME.tmp`; the file has its name only when it is whole and synced. */
 export class SnapshotWriter implements AsyncDisposable {
-  readonly #path: string;
-  readonly #file: FileHandle;
-  readonly #cipher: RecordCipher | undefined;
+  readonly #place: SnapshotPlace;
+  readonly #file: StoredFile;
   readonly #hash: Hash = createHash('sha256');
   #frames = 0;
   #position = 0;
   #open = true;
 
-  private constructor(path: string, file: FileHandle, cipher: RecordCipher | undefined) {
-    this.#path = path;
+  private constructor(place: SnapshotPlace, file: StoredFile) {
+    this.#place = place;
     this.#file = file;
-    this.#cipher = cipher;
   }
 
-  static async create(path: string, cipher: RecordCipher | undefined): Promise<SnapshotWriter> {
-    const file = await open(temporary(path), 'w', 0o600);
-    const writer = new SnapshotWriter(path, file, cipher);
-    await writer.#write([MAGIC, Buffer.from([cipher === undefined ? 0 : SEALED])]);
+  static async create(place: SnapshotPlace): Promise<SnapshotWriter> {
+    const file = await place.storage.openFile(temporary(place.name), 'write');
+    const writer = new SnapshotWriter(place, file);
+    await writer.#write([MAGIC, Buffer.from([place.cipher === undefined ? 0 : SEALED])]);
     return writer;
   }
 
@@ -59,7 +63,8 @@ export class SnapshotWriter implements AsyncDisposable {
 
   async append(plain: Uint8Array): Promise<void> {
     const number = numberBytes(this.#frames);
-    const stored = this.#cipher === undefined ? plain : this.#cipher.seal(plain, number);
+    const { cipher } = this.#place;
+    const stored = cipher === undefined ? plain : cipher.seal(plain, number);
     assert(stored.length <= FRAME_MAX_BYTES, `snapshot frame of ${stored.length} bytes`);
     const head = Buffer.alloc(8);
     head.writeUInt32BE(stored.length, 0);
@@ -80,19 +85,14 @@ export class SnapshotWriter implements AsyncDisposable {
     await this.#file.sync();
     this.#open = false;
     await this.#file.close();
-    await rename(temporary(this.#path), this.#path);
-    await syncFolder(dirname(this.#path));
+    const { storage, name } = this.#place;
+    await storage.rename(temporary(name), name);
     return { sha256: sha256.toString('hex'), frames: this.#frames };
   }
 
-  /** A write that failed half-way is written over by the next one. */
   async #write(buffers: readonly Uint8Array[]): Promise<void> {
-    const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
-    const { bytesWritten } = await this.#file.writev([...buffers], this.#position);
-    if (bytesWritten !== bytes) {
-      throw new SwarmError('internal', `${this.#path}: ${bytesWritten} of ${bytes} bytes written`);
-    }
-    this.#position += bytes;
+    await this.#file.write(buffers, this.#position);
+    this.#position += buffers.reduce((sum, buffer) => sum + buffer.length, 0);
   }
 
   /** Removes what was written unless it was finished. */
@@ -100,7 +100,8 @@ export class SnapshotWriter implements AsyncDisposable {
     if (!this.#open) return;
     this.#open = false;
     await this.#file.close();
-    await rm(temporary(this.#path), { force: true });
+    const { storage, name } = this.#place;
+    await storage.remove(temporary(name));
   }
 }
 
@@ -110,13 +111,14 @@ export class SnapshotWriter implements AsyncDisposable {
  * @throws SwarmError `data-loss` naming the frame that is damaged.
  */
 export async function* readFrames(
-  path: string,
-  cipher: RecordCipher | undefined,
+  place: SnapshotPlace,
   from = 0,
 ): AsyncGenerator<Buffer, SnapshotDigest> {
-  const file = await openForReading(path);
+  const { cipher } = place;
+  const path = `${place.storage.place}/snapshots/${place.name}`;
+  const file = await openForReading(place, path);
   try {
-    const start = await readExactly(file, { position: 0, length: MAGIC.length + 1 });
+    const start = await file.read({ position: 0, length: MAGIC.length + 1 });
     if (start === undefined || !start.subarray(0, MAGIC.length).equals(MAGIC)) {
       throw broken(path, 'it does not start like a snapshot');
     }
@@ -125,7 +127,7 @@ export async function* readFrames(
     const hash = createHash('sha256');
     let position = start.length;
     for (let frame = 0; ; frame += 1) {
-      const head = await readExactly(file, { position, length: 8 });
+      const head = await file.read({ position, length: 8 });
       if (head === undefined) throw broken(path, `it ends before frame ${frame}`);
       const length = head.readUInt32BE(0);
       if (length === END) {
@@ -136,7 +138,7 @@ export async function* readFrames(
       const stored =
         length > FRAME_MAX_BYTES
           ? undefined
-          : await readExactly(file, { position: position - length, length });
+          : await file.read({ position: position - length, length });
       const number = numberBytes(frame);
       if (stored === undefined || crc32(stored, crc32(number)) !== head.readUInt32BE(4)) {
         throw broken(path, `frame ${frame} fails its checksum`);
@@ -161,10 +163,10 @@ export function decodeDescriptor(frame: Uint8Array): SnapshotDescriptor {
 }
 
 async function readTrailer(
-  file: FileHandle,
+  file: StoredFile,
   at: { path: string; position: number; frame: number; hash: Hash | null },
 ): Promise<SnapshotDigest> {
-  const bytes = await readExactly(file, { position: at.position + 4, length: 4 + TRAILER_BYTES });
+  const bytes = await file.read({ position: at.position + 4, length: 4 + TRAILER_BYTES });
   if (bytes === undefined || crc32(bytes.subarray(4)) !== bytes.readUInt32BE(0)) {
     throw broken(at.path, 'its end is damaged');
   }
@@ -189,35 +191,11 @@ function unseal(
   }
 }
 
-async function openForReading(path: string): Promise<FileHandle> {
+async function openForReading(place: SnapshotPlace, path: string): Promise<StoredFile> {
   try {
-    return await open(path, 'r');
+    return await place.storage.openFile(place.name, 'read');
   } catch (cause) {
     throw broken(path, errorMessage(cause), cause);
-  }
-}
-
-/** undefined when the file ends before. */
-async function readExactly(
-  file: FileHandle,
-  range: { position: number; length: number },
-): Promise<Buffer | undefined> {
-  const buffer = Buffer.alloc(range.length);
-  let done = 0;
-  while (done < range.length) {
-    const { bytesRead } = await file.read(buffer, done, range.length - done, range.position + done);
-    if (bytesRead === 0) return undefined;
-    done += bytesRead;
-  }
-  return buffer;
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 

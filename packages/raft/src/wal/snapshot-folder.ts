@@ -1,8 +1,4 @@
 /** The folder of snapshot files: names, and removal of what no record refers to. */
-import { mkdirSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-
 import { SwarmError } from '@swarmd/base';
 
 import type { EntryId } from '../core/types.ts';
@@ -13,21 +9,22 @@ import {
   readFrames,
   SnapshotWriter,
   type SnapshotDigest,
+  type SnapshotPlace,
 } from './snapshot-file.ts';
+import type { Storage } from './storage.ts';
 
 export class SnapshotFolder {
-  readonly #path: string;
+  readonly #storage: Storage;
   readonly #cipher: RecordCipher | undefined;
 
-  constructor(directory: string, cipher: RecordCipher | undefined) {
-    this.#path = join(directory, 'snapshots');
+  constructor(storage: Storage, cipher: RecordCipher | undefined) {
+    this.#storage = storage;
     this.#cipher = cipher;
-    mkdirSync(this.#path, { recursive: true, mode: 0o700 });
   }
 
   /** A file for the snapshot as of `id`, empty but for what the caller appends. */
   begin(id: EntryId): Promise<SnapshotWriter> {
-    return SnapshotWriter.create(join(this.#path, fileName(id)), this.#cipher);
+    return SnapshotWriter.create(this.#place(fileName(id)));
   }
 
   /** As `begin`, with the descriptor written as frame 0. */
@@ -43,18 +40,24 @@ export class SnapshotFolder {
 
   /** @throws SwarmError `data-loss`, see `readFrames`; also when it is another snapshot's file. */
   async *frames(record: SnapshotRecord, from = 0): AsyncGenerator<Buffer, SnapshotDigest> {
-    const path = join(this.#path, record.file);
-    const digest = yield* readFrames(path, this.#cipher, from);
+    const digest = yield* readFrames(this.#place(record.file), from);
     if (digest.sha256 === record.sha256) return digest;
-    throw new SwarmError('data-loss', `the snapshot ${path} is not the one that was written`);
+    throw new SwarmError(
+      'data-loss',
+      `the snapshot ${record.file} in ${this.#storage.place} is not the one that was written`,
+    );
   }
 
   /** Removes every file but those of `kept`; left-overs of a crash too. */
   async clean(kept: readonly SnapshotRecord[]): Promise<void> {
     const names = new Set(kept.map((record) => record.file));
-    for (const name of await readdir(this.#path)) {
-      if (!names.has(name)) await rm(join(this.#path, name), { force: true });
+    for (const name of await this.#storage.list()) {
+      if (!names.has(name)) await this.#storage.remove(name);
     }
+  }
+
+  #place(name: string): SnapshotPlace {
+    return { storage: this.#storage, name, cipher: this.#cipher };
   }
 }
 

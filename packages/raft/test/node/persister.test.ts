@@ -8,8 +8,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MemoryLog } from '../../src/core/memory-log.ts';
 import type { Entry, Ready } from '../../src/core/types.ts';
 import { Persister } from '../../src/node/persister.ts';
-import { openDatabase, type Database } from '../../src/wal/database.ts';
+import { DiskStorage } from '../../src/wal/disk-storage.ts';
 import { LogStore } from '../../src/wal/log-store.ts';
+import type { KeyValueStore } from '../../src/wal/storage.ts';
 import { until } from './cluster.ts';
 
 const IDENTITY = { clusterId: 'cluster', nodeId: 'node', raftId: 1 };
@@ -28,23 +29,25 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** LevelDB that counts batches, and fails from the `failAt`th on. */
-async function countingDatabase(path: string): Promise<Database> {
-  const database = await openDatabase(path);
-  const batch = database.batch.bind(database) as (...args: unknown[]) => Promise<void>;
-  const counted = (...args: unknown[]): Promise<void> => {
-    batches += 1;
-    return batches < failAt ? batch(...args) : Promise.reject(new Error('no space left on device'));
-  };
-  return Object.assign(database, { batch: counted });
+/** A disk that counts batches, and fails from the `failAt`th on. */
+class CountingStorage extends DiskStorage {
+  override async openDatabase(): Promise<KeyValueStore> {
+    const database = await super.openDatabase();
+    const batch = database.batch.bind(database);
+    const counted: KeyValueStore['batch'] = (operations, options) => {
+      batches += 1;
+      if (batches >= failAt) return Promise.reject(new Error('no space left on device'));
+      return batch(operations, options);
+    };
+    return Object.assign(database, { batch: counted });
+  }
 }
 
 async function openPersister() {
   const { store } = await LogStore.open({
-    directory,
+    storage: new CountingStorage(directory),
     identity: IDENTITY,
     start: 'create',
-    openDatabase: countingDatabase,
   });
   const log = new MemoryLog();
   const persisted: number[] = [];
@@ -98,7 +101,11 @@ test('what comes during a write goes into the next one, overwritten suffixes inc
   await persister.stop();
   await store[Symbol.asyncDispose]();
 
-  const again = await LogStore.open({ directory, identity: IDENTITY, start: 'restart' });
+  const again = await LogStore.open({
+    storage: new DiskStorage(directory),
+    identity: IDENTITY,
+    start: 'restart',
+  });
   await again.store[Symbol.asyncDispose]();
   const terms = again.stored.entries.map((entry) => entry.term);
   expect(terms).toEqual([1, 1, 1, 2, 2, 2]);

@@ -17,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Entry } from '../../src/core/types.ts';
 import { recordCipher } from '../../src/wal/cipher.ts';
 import type { SnapshotRecord } from '../../src/wal/header.ts';
+import { DiskStorage } from '../../src/wal/disk-storage.ts';
 import { LogStore, type LogStoreOptions, type OpenedLog } from '../../src/wal/log-store.ts';
 
 const IDENTITY = { clusterId: 'cluster', nodeId: 'node', raftId: 7 };
@@ -33,7 +34,8 @@ afterEach(() => {
 });
 
 function open(options: Partial<LogStoreOptions> = {}): Promise<OpenedLog> {
-  return LogStore.open({ directory, identity: IDENTITY, start: 'create', ...options });
+  const storage = new DiskStorage(directory);
+  return LogStore.open({ storage, identity: IDENTITY, start: 'create', ...options });
 }
 
 async function reopen(options: Partial<LogStoreOptions> = {}): Promise<OpenedLog> {
@@ -155,7 +157,7 @@ describe('60: damage is found', () => {
   /** As a killed process leaves it: a copy taken while the store is open. */
   async function crashedLog(): Promise<void> {
     const live = join(directory, 'live');
-    const { store } = await open({ directory: live });
+    const { store } = await open({ storage: new DiskStorage(live) });
     await store.write({ hard: hard(1, 0), append: entries(1, 20), sync: true });
     await store.write({ hard: hard(2, 9), append: entries(15, 30, 2), sync: true });
     await store.write({ hard: hard(2, 20), append: entries(31, 31, 2), sync: true });
@@ -191,7 +193,7 @@ describe('60: damage is found', () => {
 
   test('59: a torn tail that was never acknowledged is dropped', async () => {
     const live = join(directory, 'live');
-    const { store } = await open({ directory: live });
+    const { store } = await open({ storage: new DiskStorage(live) });
     await store.write({ hard: hard(1, 0), append: entries(1, 5), sync: true });
     cpSync(join(live, 'high-water'), join(directory, 'high-water'));
     await store.write({ hard: hard(1, 0), append: entries(6, 9), sync: true });

@@ -6,7 +6,8 @@ import { errorCode } from '@swarmd/base';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { recordCipher } from '../../src/wal/cipher.ts';
-import { readFrames, SnapshotWriter } from '../../src/wal/snapshot-file.ts';
+import { DiskStorage } from '../../src/wal/disk-storage.ts';
+import { readFrames, SnapshotWriter, type SnapshotPlace } from '../../src/wal/snapshot-file.ts';
 
 const FRAMES = ['descriptor', 'first', '', 'third'.repeat(50)].map((text) => Buffer.from(text));
 const KEY = recordCipher(new Uint8Array(32).fill(9));
@@ -16,21 +17,25 @@ let path = '';
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'raft-snapshot-'));
-  path = join(directory, 'a.snapshot');
+  path = join(directory, 'snapshots', 'a.snapshot');
 });
 
 afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+function place(cipher: typeof KEY | undefined): SnapshotPlace {
+  return { storage: new DiskStorage(directory), name: 'a.snapshot', cipher };
+}
+
 async function writeAll(cipher = undefined as typeof KEY | undefined): Promise<string> {
-  await using writer = await SnapshotWriter.create(path, cipher);
+  await using writer = await SnapshotWriter.create(place(cipher));
   for (const frame of FRAMES) await writer.append(frame);
   return (await writer.finish()).sha256;
 }
 
 async function readAll(from = 0, cipher = undefined as typeof KEY | undefined): Promise<Buffer[]> {
-  return await Array.fromAsync(readFrames(path, cipher, from));
+  return await Array.fromAsync(readFrames(place(cipher), from));
 }
 
 describe.each([
@@ -64,8 +69,8 @@ test('the digest does not depend on the key', async () => {
 
 test('42: a writer that is given up leaves nothing', async () => {
   {
-    await using writer = await SnapshotWriter.create(path, undefined);
+    await using writer = await SnapshotWriter.create(place(undefined));
     await writer.append(Buffer.from('half'));
   }
-  expect(readdirSync(directory)).toEqual([]);
+  expect(readdirSync(join(directory, 'snapshots'))).toEqual([]);
 });

@@ -8,14 +8,15 @@ import {
   type ServiceClientConstructor,
 } from '@grpc/grpc-js';
 
-import { errorMessage, SwarmError, type Logger } from '@swarmd/base';
+import { errorMessage, SwarmError, type ErrorCode, type Logger } from '@swarmd/base';
 
-import type { EntryId, Message } from '../../core/types.ts';
+import type { Message } from '../../core/types.ts';
 import type { MemberInfo } from '../../wal/header.ts';
 import { GRPC_MESSAGE_MAX_BYTES, KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS } from '../limits.ts';
 import type { RaftTls } from '../types.ts';
 import { peerIdentity, ServerTls } from './credentials.ts';
 import { decodeMessage } from './message-codec.ts';
+import type { SnapshotRequest, SnapshotSink } from './snapshot-server.ts';
 import type {
   WireDelivery,
   WireFetchRequest,
@@ -27,7 +28,7 @@ import type {
 /** Trailer of a refusal for ever: the caller's raft id was removed from the cluster. */
 export const REMOVED_TRAILER = 'swarm-raft-removed';
 
-export type SnapshotCall = ServerWritableStream<WireFetchRequest, WireSnapshotFrame>;
+type SnapshotCall = ServerWritableStream<WireFetchRequest, WireSnapshotFrame>;
 
 export interface ListenerContext {
   readonly service: ServiceClientConstructor;
@@ -40,7 +41,7 @@ export interface ListenerContext {
   onHello(peer: MemberInfo): void;
   onMessage(message: Message): void;
   /** Writes the frames of a snapshot and ends the call. */
-  serveSnapshot(call: SnapshotCall, request: { from: number; last: EntryId }): void;
+  serveSnapshot(sink: SnapshotSink, request: SnapshotRequest): void;
 }
 
 type Authenticated = Pick<SnapshotCall, 'getAuthContext'>;
@@ -207,8 +208,38 @@ export class Listener implements AsyncDisposable {
       call.emit('error', refusal ?? { code: status.INVALID_ARGUMENT, details: 'which snapshot?' });
       return;
     }
-    this.#context.serveSnapshot(call, { from: request.from, last: request.last });
+    const { from, last, firstFrame } = request;
+    this.#context.serveSnapshot(sinkOf(call), { from, last, firstFrame });
   }
+}
+
+const SINK_CODES: Partial<Record<ErrorCode, status>> = {
+  'not-found': status.NOT_FOUND,
+  'resource-exhausted': status.RESOURCE_EXHAUSTED,
+};
+
+function sinkOf(call: SnapshotCall): SnapshotSink {
+  const gone = (): Error => new Error('the follower went away');
+  return {
+    send: (frame) =>
+      new Promise((resolve, reject) => {
+        if (call.cancelled) {
+          reject(gone());
+          return;
+        }
+        const onCancelled = (): void => reject(gone());
+        call.once('cancelled', onCancelled);
+        call.write(frame, (error?: Error | null) => {
+          call.off('cancelled', onCancelled);
+          if (error) reject(error);
+          else resolve();
+        });
+      }),
+    end: () => void call.end(),
+    refuse: (code, details) => {
+      call.emit('error', { code: SINK_CODES[code] ?? status.ABORTED, details });
+    },
+  };
 }
 
 function memberOf(hello: WireHello): MemberInfo {

@@ -17,6 +17,7 @@ import {
   RECONNECT_FIRST_MS,
   RECONNECT_MAX_MS,
 } from '../limits.ts';
+import type { LinkReport } from '../network.ts';
 import { REMOVED_TRAILER } from './listener.ts';
 import { encodeMessage } from './message-codec.ts';
 import type { RaftClient } from './raft-client.ts';
@@ -50,14 +51,6 @@ interface Waiting {
 
 /** About what a message costs beside its entries. */
 const MESSAGE_OVERHEAD_BYTES = 64;
-
-export interface LinkReport {
-  readonly connection: 'open' | 'closed' | 'idle';
-  readonly connectionAgeMs: number | undefined;
-  readonly connectionError: string | undefined;
-  readonly queuedMessages: number;
-  readonly queuedBytes: number;
-}
 
 /** Of a peer that nothing was sent to yet. */
 export const NO_LINK: LinkReport = {

@@ -1,7 +1,8 @@
 /** The links to all peers, kept in step with the membership. */
 import type { Message } from '../../core/types.ts';
 import type { MemberInfo } from '../../wal/header.ts';
-import { NO_LINK, PeerLink, type LinkReport, type PeerLinkContext } from './peer-link.ts';
+import type { LinkReport } from '../network.ts';
+import { NO_LINK, PeerLink, type PeerLinkContext } from './peer-link.ts';
 
 /** Many more than a cluster has managers. */
 const GREETED_MAX = 64;

@@ -12,10 +12,15 @@ import type { RaftTls } from '../types.ts';
 import { clientCredentials } from './credentials.ts';
 import type { WireDelivery, WireFetchRequest, WireSnapshotFrame } from './wire.ts';
 
+/** Frames as they come; throws when the stream breaks. */
+export interface SnapshotStream extends AsyncIterable<WireSnapshotFrame> {
+  cancel(): void;
+}
+
 export interface RaftClient {
   /** `ended` is called once: with the failure, or with null when the peer ended the stream. */
   deliver(ended: (error: ServiceError | null) => void): ClientWritableStream<WireDelivery>;
-  fetchSnapshot(request: WireFetchRequest): ClientReadableStream<WireSnapshotFrame>;
+  fetchSnapshot(request: WireFetchRequest): SnapshotStream;
   close(): void;
 }
 
@@ -57,7 +62,12 @@ export function connectToPeer(
   const fetch = client['FetchSnapshot'] as Fetch;
   return {
     deliver: (ended) => deliver.call(client, ended),
-    fetchSnapshot: (request) => fetch.call(client, request),
+    fetchSnapshot: (request) => {
+      const stream = fetch.call(client, request);
+      // What goes wrong comes through the iteration; a cancelled stream reports it here once more.
+      stream.on('error', () => undefined);
+      return stream as SnapshotStream;
+    },
     close: () => client.close(),
   };
 }

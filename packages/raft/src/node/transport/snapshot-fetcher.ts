@@ -3,7 +3,6 @@
  * into a file, resumes after a broken connection, and compares the digest at the end. One at a
  * time: a message for another one replaces it.
  */
-import type { ClientReadableStream } from '@grpc/grpc-js';
 import { crc32 } from 'node:zlib';
 
 import {
@@ -21,7 +20,7 @@ import type { SnapshotRecord } from '../../wal/header.ts';
 import { decodeDescriptor, type SnapshotWriter } from '../../wal/snapshot-file.ts';
 import type { SnapshotFolder } from '../../wal/snapshot-folder.ts';
 import { RECONNECT_MAX_MS, SNAPSHOT_FETCH_ATTEMPTS, SNAPSHOT_IDLE_MS } from '../limits.ts';
-import type { RaftClient } from './raft-client.ts';
+import type { RaftClient, SnapshotStream } from './raft-client.ts';
 import type { WireSnapshotFrame } from './wire.ts';
 
 export interface SnapshotFetcherContext {
@@ -30,7 +29,7 @@ export interface SnapshotFetcherContext {
   readonly folder: SnapshotFolder;
   readonly self: { readonly clusterId: string; readonly raftId: number };
   /** undefined when the peer's address is unknown. */
-  connect(raftId: number): RaftClient | undefined;
+  connect(raftId: number): Pick<RaftClient, 'fetchSnapshot' | 'close'> | undefined;
   /** The file is there and checked: `message` may be stepped. */
   onFetched(message: SnapshotMessage, record: SnapshotRecord): void;
 }
@@ -138,13 +137,11 @@ export class SnapshotFetcher {
       last: { index: snapshot.index, term: snapshot.term },
       firstFrame: partial.writer.frames,
     });
-    // What goes wrong comes through the iteration; a cancelled stream reports it here once more.
-    stream.on('error', () => undefined);
     const onAbort = (): void => stream.cancel();
     fetch.abort.signal.addEventListener('abort', onAbort);
     using watchdog = new IdleWatchdog(clock, stream);
     try {
-      for await (const frame of stream as AsyncIterable<WireSnapshotFrame>) {
+      for await (const frame of stream) {
         watchdog.alive();
         const digest = await takeFrame(frame, partial);
         if (digest !== undefined) return digest;
@@ -178,10 +175,10 @@ function sameSnapshot(a: SnapshotMeta, b: SnapshotMeta): boolean {
 /** Cancels the stream when no frame comes for SNAPSHOT_IDLE_MS. */
 class IdleWatchdog implements Disposable {
   readonly #clock: Clock;
-  readonly #stream: ClientReadableStream<WireSnapshotFrame>;
+  readonly #stream: SnapshotStream;
   #timer: Timer;
 
-  constructor(clock: Clock, stream: ClientReadableStream<WireSnapshotFrame>) {
+  constructor(clock: Clock, stream: SnapshotStream) {
     this.#clock = clock;
     this.#stream = stream;
     this.#timer = this.#arm();

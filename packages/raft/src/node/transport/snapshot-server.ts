@@ -2,16 +2,14 @@
  * Serves snapshot files to followers that fetch them, and tells the core how each transfer ended. A
  * follower that never comes, or stops on the way, is reported as failed after SNAPSHOT_IDLE_MS.
  */
-import { status } from '@grpc/grpc-js';
 import { crc32 } from 'node:zlib';
 
-import { errorMessage, type Clock, type Logger } from '@swarmd/base';
+import { errorMessage, type Clock, type ErrorCode, type Logger } from '@swarmd/base';
 
 import type { EntryId } from '../../core/types.ts';
 import type { SnapshotRecord } from '../../wal/header.ts';
 import type { SnapshotFolder } from '../../wal/snapshot-folder.ts';
 import { SNAPSHOT_IDLE_MS, SNAPSHOT_SERVED_MAX } from '../limits.ts';
-import type { SnapshotCall } from './listener.ts';
 import type { WireSnapshotFrame } from './wire.ts';
 
 export interface SnapshotServerContext {
@@ -21,6 +19,21 @@ export interface SnapshotServerContext {
   /** Those on disk. */
   snapshots(): readonly SnapshotRecord[];
   onOutcome(peer: number, ok: boolean): void;
+}
+
+/** The fetching side, as its server sees it. */
+export interface SnapshotSink {
+  /** Resolves when there is room for the next frame; rejects when the follower went away. */
+  send(frame: WireSnapshotFrame): Promise<void>;
+  end(): void;
+  refuse(code: ErrorCode, details: string): void;
+}
+
+export interface SnapshotRequest {
+  readonly from: number;
+  /** Of the entry that the snapshot covers last. */
+  readonly last: EntryId;
+  readonly firstFrame: number;
 }
 
 interface Serving {
@@ -63,26 +76,23 @@ export class SnapshotServer {
     }
   }
 
-  serve(call: SnapshotCall, request: { from: number; last: EntryId }): void {
+  serve(sink: SnapshotSink, request: SnapshotRequest): void {
     const { from: peer, last } = request;
-    const refuse = (code: status, details: string): void => {
-      call.emit('error', { code, details });
-    };
     const record = this.#context
       .snapshots()
       .find(({ descriptor }) => descriptor.index === last.index && descriptor.term === last.term);
     if (record === undefined) {
       this.#finish(peer, false);
-      refuse(status.NOT_FOUND, `there is no snapshot of entry ${last.index} here`);
+      sink.refuse('not-found', `there is no snapshot of entry ${last.index} here`);
       return;
     }
     if (this.#serving.size >= SNAPSHOT_SERVED_MAX) {
-      refuse(status.RESOURCE_EXHAUSTED, 'too many snapshots are being fetched; try again');
+      sink.refuse('resource-exhausted', 'too many snapshots are being fetched; try again');
       return;
     }
     const serving = { peer, record };
     this.#serving.add(serving);
-    this.#stream(call, peer, record)
+    this.#stream(sink, request, record)
       .then(
         () => this.#finish(peer, true),
         (error: unknown) => {
@@ -91,7 +101,7 @@ export class SnapshotServer {
             { peer, error: errorMessage(error) },
             'snapshot fetch broke off',
           );
-          refuse(status.ABORTED, errorMessage(error));
+          sink.refuse('unavailable', errorMessage(error));
         },
       )
       .finally(() => this.#serving.delete(serving))
@@ -104,39 +114,26 @@ export class SnapshotServer {
     return [...this.#serving].some((serving) => serving.peer === peer);
   }
 
-  async #stream(call: SnapshotCall, peer: number, record: SnapshotRecord): Promise<void> {
-    let number = call.request.firstFrame;
+  async #stream(
+    sink: SnapshotSink,
+    request: SnapshotRequest,
+    record: SnapshotRecord,
+  ): Promise<void> {
+    let number = request.firstFrame;
     const frames = this.#context.folder.frames(record, number);
     for (let next = await frames.next(); ; next = await frames.next()) {
       if (next.done === true) break;
       const payload = next.value;
-      await send(call, { number, payload, crc: crc32(payload), sha256: NO_BYTES });
-      this.announced(peer);
+      await sink.send({ number, payload, crc: crc32(payload), sha256: NO_BYTES });
+      this.announced(request.from);
       number += 1;
     }
     const sha256 = Buffer.from(record.sha256, 'hex');
-    await send(call, { number, payload: NO_BYTES, crc: 0, sha256 });
-    call.end();
+    await sink.send({ number, payload: NO_BYTES, crc: 0, sha256 });
+    sink.end();
   }
 
   #finish(peer: number, ok: boolean): void {
     if (this.#expected.delete(peer)) this.#context.onOutcome(peer, ok);
   }
-}
-
-/** Resolves when there is room for the next frame. */
-function send(call: SnapshotCall, frame: WireSnapshotFrame): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (call.cancelled) {
-      reject(new Error('the follower went away'));
-      return;
-    }
-    const onCancelled = (): void => reject(new Error('the follower went away'));
-    call.once('cancelled', onCancelled);
-    call.write(frame, (error?: Error | null) => {
-      call.off('cancelled', onCancelled);
-      if (error) reject(error);
-      else resolve();
-    });
-  });
 }

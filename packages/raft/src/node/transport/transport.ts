@@ -1,53 +1,29 @@
 /** All of a member's network: listener, links to peers, snapshots in both directions. */
 import type { ServiceClientConstructor } from '@grpc/grpc-js';
 
-import type { Clock, Logger, Random } from '@swarmd/base';
-
-import type { Message, SnapshotMessage } from '../../core/types.ts';
+import type { Message } from '../../core/types.ts';
 import type { MemberInfo, SnapshotRecord } from '../../wal/header.ts';
-import type { SnapshotFolder } from '../../wal/snapshot-folder.ts';
-import type { RaftOptions, RaftTls } from '../types.ts';
+import type { LinkReport, Network, NetworkContext } from '../network.ts';
+import type { RaftTls } from '../types.ts';
 import { Listener } from './listener.ts';
-import type { LinkReport } from './peer-link.ts';
 import { Peers } from './peers.ts';
 import { connectToPeer, type RaftClient } from './raft-client.ts';
 import { SnapshotFetcher } from './snapshot-fetcher.ts';
 import { SnapshotServer } from './snapshot-server.ts';
 
-export interface TransportContext {
-  readonly options: RaftOptions;
-  readonly service: ServiceClientConstructor;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly folder: SnapshotFolder;
-  /** Those on disk. */
-  snapshots(): readonly SnapshotRecord[];
-  member(raftId: number): MemberInfo | undefined;
-  isRemoved(raftId: number): boolean;
-  /** Of the cluster, as the applied membership knows it. */
-  incarnation(): number;
-  /** Every message but those of snapshots that must be fetched first. */
-  onMessage(message: Message): void;
-  onSnapshotFetched(message: SnapshotMessage, record: SnapshotRecord): void;
-  onUnreachable(peer: number): void;
-  onSnapshotOutcome(peer: number, ok: boolean): void;
-  onRemoved(): void;
-  /** Snapshots up to here are of no use to this member. */
-  committed(): number;
-}
-
-export class Transport implements AsyncDisposable {
-  readonly #context: TransportContext;
+export class Transport implements Network {
+  readonly #context: NetworkContext;
+  readonly #service: ServiceClientConstructor;
   readonly #listener: Listener;
   readonly #peers: Peers;
   readonly #server: SnapshotServer;
   readonly #fetcher: SnapshotFetcher;
   #tls: RaftTls;
 
-  constructor(context: TransportContext) {
+  constructor(context: NetworkContext, service: ServiceClientConstructor) {
     this.#context = context;
-    const { options, service, clock, random, logger, folder } = context;
+    this.#service = service;
+    const { options, clock, random, logger, folder } = context;
     const { clusterId, raftId, nodeId, advertise } = options;
     this.#tls = options.tls;
     const self = { clusterId, raftId };
@@ -95,13 +71,12 @@ export class Transport implements AsyncDisposable {
         incarnation: () => context.incarnation(),
         onHello: (peer) => this.#peers.greet(peer),
         onMessage: (message) => this.#receive(message),
-        serveSnapshot: (call, request) => this.#server.serve(call, request),
+        serveSnapshot: (sink, request) => this.#server.serve(sink, request),
       },
       options.tls,
     );
   }
 
-  /** @throws SwarmError `failed-precondition` when the address cannot be listened on. */
   async listen(): Promise<void> {
     await this.#listener.listen(this.#context.options.listen);
   }
@@ -114,12 +89,10 @@ export class Transport implements AsyncDisposable {
     this.#peers.send(messages);
   }
 
-  /** The applied membership. */
   update(members: readonly MemberInfo[]): void {
     this.#peers.update(members);
   }
 
-  /** A member was removed for ever: its streams end with that reason. */
   remove(raftId: number): void {
     this.#peers.forget(raftId);
     this.#listener.dropRemoved(raftId);
@@ -134,17 +107,14 @@ export class Transport implements AsyncDisposable {
     this.#server.expire();
   }
 
-  /** The connection to a peer. */
   report(raftId: number): LinkReport {
     return this.#peers.report(raftId);
   }
 
-  /** Files that are being read must stay. */
   snapshotsInUse(): readonly SnapshotRecord[] {
     return this.#server.inUse();
   }
 
-  /** A snapshot file is being written under its final name's temporary. */
   get fetching(): boolean {
     return this.#fetcher.busy;
   }
@@ -169,7 +139,7 @@ export class Transport implements AsyncDisposable {
   }
 
   #connect(peer: MemberInfo): RaftClient {
-    const { service, options } = this.#context;
-    return connectToPeer(service, peer, { tls: this.#tls, clusterId: options.clusterId });
+    const { clusterId } = this.#context.options;
+    return connectToPeer(this.#service, peer, { tls: this.#tls, clusterId });
   }
 }
