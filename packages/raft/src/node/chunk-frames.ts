@@ -9,7 +9,10 @@ import { CHUNK_MAX_BYTES, FRAME_BYTES } from './limits.ts';
 const LENGTH_BYTES = 4;
 
 /** @throws SwarmError `resource-exhausted` for a chunk above CHUNK_MAX_BYTES. */
-export function* packChunks(chunks: Iterable<Uint8Array>): Generator<ArrayBuffer> {
+export function* packChunks(
+  chunks: Iterable<Uint8Array>,
+  frameBytes = FRAME_BYTES,
+): Generator<ArrayBuffer> {
   let waiting: Uint8Array[] = [];
   let bytes = 0;
   for (const chunk of chunks) {
@@ -21,7 +24,7 @@ export function* packChunks(chunks: Iterable<Uint8Array>): Generator<ArrayBuffer
     }
     waiting.push(chunk);
     bytes += LENGTH_BYTES + chunk.length;
-    if (bytes < FRAME_BYTES) continue;
+    if (bytes < frameBytes) continue;
     yield toFrame(waiting, bytes);
     waiting = [];
     bytes = 0;

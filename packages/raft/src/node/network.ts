@@ -15,6 +15,15 @@ export interface LinkReport {
   readonly queuedBytes: number;
 }
 
+/** Of a peer that nothing was sent to yet. */
+export const NO_LINK: LinkReport = {
+  connection: 'idle',
+  connectionAgeMs: undefined,
+  connectionError: undefined,
+  queuedMessages: 0,
+  queuedBytes: 0,
+};
+
 /** What the network asks of its replica. */
 export interface NetworkContext {
   readonly options: RaftOptions;

@@ -5,9 +5,10 @@
 import type { StateMachine } from './types.ts';
 import { unpackBatch } from './apply-batch.ts';
 import { packChunks, unpackChunks } from './chunk-frames.ts';
+import { FRAME_BYTES } from './limits.ts';
 import type { FromWorker, ToWorker } from './worker-protocol.ts';
 
-type FeedMessage = Extract<
+export type FeedMessage = Extract<
   FromWorker,
   {
     kind:
@@ -24,13 +25,19 @@ type FeedMessage = Extract<
 export class StateMachineFeed {
   readonly #machine: StateMachine;
   readonly #post: (message: ToWorker) => void;
+  readonly #frameBytes: number;
   #applied = 0;
   #picture: Iterator<ArrayBuffer> | undefined;
   #restoring: { readonly index: number; readonly frames: ArrayBuffer[] } | undefined;
 
-  constructor(machine: StateMachine, post: (message: ToWorker) => void) {
+  constructor(
+    machine: StateMachine,
+    post: (message: ToWorker) => void,
+    frameBytes = FRAME_BYTES,
+  ) {
     this.#machine = machine;
     this.#post = post;
+    this.#frameBytes = frameBytes;
   }
 
   /** Index of the last entry that the state machine has. */
@@ -49,7 +56,7 @@ export class StateMachineFeed {
         break;
       }
       case 'takeSnapshot':
-        this.#picture = packChunks(this.#machine.snapshot());
+        this.#picture = packChunks(this.#machine.snapshot(), this.#frameBytes);
         this.#post({ kind: 'snapshotBegin', index: this.#applied });
         break;
       case 'snapshotCredit':

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { MUTATIONS } from '../../src/testing/mutations/mutations.ts';
 
-const CORE = join(import.meta.dirname, '../../src/core');
+const SOURCE = join(import.meta.dirname, '../../src');
 
 test.each(MUTATIONS)('"$name" finds its place', ({ file, find, replace }) => {
-  const text = readFileSync(join(CORE, file), 'utf8');
+  const text = readFileSync(join(SOURCE, file), 'utf8');
   expect(text.split(find)).toHaveLength(2);
   expect(replace).not.toBe(find);
 });

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 
 import type { ProgressStatus, Status } from '../../src/core/types.ts';
 import { peerReports, type PeerContact } from '../../src/node/report.ts';
-import { NO_LINK } from '../../src/node/transport/peer-link.ts';
+import { NO_LINK } from '../../src/node/network.ts';
 import type { RaftReport } from '../../src/node/types.ts';
 import { deadline, TestCluster, TEST_MS, until } from './cluster.ts';
 

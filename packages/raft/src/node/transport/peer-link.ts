@@ -52,15 +52,6 @@ interface Waiting {
 /** About what a message costs beside its entries. */
 const MESSAGE_OVERHEAD_BYTES = 64;
 
-/** Of a peer that nothing was sent to yet. */
-export const NO_LINK: LinkReport = {
-  connection: 'idle',
-  connectionAgeMs: undefined,
-  connectionError: undefined,
-  queuedMessages: 0,
-  queuedBytes: 0,
-};
-
 export class PeerLink implements Disposable {
   readonly peer: Peer;
   readonly #context: PeerLinkContext;

@@ -1,8 +1,8 @@
 /** The links to all peers, kept in step with the membership. */
 import type { Message } from '../../core/types.ts';
 import type { MemberInfo } from '../../wal/header.ts';
-import type { LinkReport } from '../network.ts';
-import { NO_LINK, PeerLink, type PeerLinkContext } from './peer-link.ts';
+import { NO_LINK, type LinkReport } from '../network.ts';
+import { PeerLink, type PeerLinkContext } from './peer-link.ts';
 
 /** Many more than a cluster has managers. */
 const GREETED_MAX = 64;

@@ -7,9 +7,9 @@ import { runSeed } from '../simulator/run-seed.ts';
 const SCRIPTS = join(import.meta.dirname, '../../../testdata/scripts');
 
 /** The first thing that fails, undefined if nothing does. Tries at most `seeds` seeds. */
-export function caughtBy(seeds: number): string | undefined {
+export async function caughtBy(seeds: number): Promise<string | undefined> {
   for (let seed = 1; seed <= seeds; seed++) {
-    const { failure } = runSeed(seed);
+    const { failure } = await runSeed(seed);
     if (failure) return `seed ${seed}: ${failure.message.split('\n')[0]}`;
   }
   for (const name of readdirSync(SCRIPTS)) {

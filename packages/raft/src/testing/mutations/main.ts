@@ -12,7 +12,7 @@ assert(mutation, 'RAFT_MUTATION names a mutation');
 registerHooks({
   load(url, context, nextLoad) {
     const loaded = nextLoad(url, context);
-    if (!url.endsWith(`/raft/src/core/${mutation.file}`) || !loaded.source) return loaded;
+    if (!url.endsWith(`/raft/src/${mutation.file}`) || !loaded.source) return loaded;
     const parts = sourceText(loaded.source).split(mutation.find);
     assert(parts.length === 2, `"${mutation.name}" finds its place in ${mutation.file} once`);
     return { ...loaded, source: parts.join(mutation.replace) };
@@ -25,6 +25,6 @@ function sourceText(source: string | ArrayBuffer | NodeJS.TypedArray): string {
 
 // Only now: what is imported above is loaded before the hook is there.
 const { caughtBy } = await import('./judge.ts');
-const caught = caughtBy(Number(process.argv[2] ?? 200));
+const caught = await caughtBy(Number(process.argv[2] ?? 200));
 process.stdout.write(`${caught ?? 'NOT CAUGHT'}\n`);
 process.exitCode = caught === undefined ? 0 : 1;

@@ -1,5 +1,5 @@
 /**
- * Known ways to get Raft wrong, as edits of the core's source that are made while it is loaded: the
+ * Known ways to get Raft wrong, as edits of the source that are made while it is loaded: the
  * source itself has no switches. The suite must fail on every one.
  */
 
@@ -7,7 +7,7 @@ export interface Mutation {
   readonly name: string;
   /** The scenario of raft's checklist that it breaks, where there is one. */
   readonly scenario?: number;
-  /** In `core/`. */
+  /** In `src/`. */
   readonly file: string;
   /** Must occur exactly once. */
   readonly find: string;
@@ -18,7 +18,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'votes leave before they are durable',
     scenario: 4,
-    file: 'member.ts',
+    file: 'core/member.ts',
     find: 'if (PROMISES.has(message.kind)) {',
     replace:
       "if (PROMISES.has(message.kind) && (message.kind !== 'voteReply' || message.to === this.id)) {",
@@ -26,28 +26,28 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a vote is given although the leader is alive',
     scenario: 7,
-    file: 'election.ts',
+    file: 'core/election.ts',
     find: 'member.electionElapsed < member.config.electionTicks',
     replace: 'false',
   },
   {
     name: 'learners do not vote',
     scenario: 9,
-    file: 'election.ts',
+    file: 'core/election.ts',
     find: 'if (free && ',
     replace: 'if (!member.isLearner && free && ',
   },
   {
     name: 'one probe for every entry of a divergent tail',
     scenario: 14,
-    file: 'raft-log.ts',
+    file: 'core/raft-log.ts',
     find: 'if (own <= term) return { term: own, index: at };',
     replace: 'return { term: own, index: at - 1 };',
   },
   {
     name: 'entries of older terms are committed by counting',
     scenario: 23,
-    file: 'replication.ts',
+    file: 'core/replication.ts',
     find: 'member.log.tryCommit({ term: member.term, index: member.tracker.quorumIndex() })',
     replace:
       'member.log.tryCommit({ term: member.log.term(member.tracker.quorumIndex()) ?? 0, index: member.tracker.quorumIndex() })',
@@ -55,7 +55,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the leader's own entries count before they are durable",
     scenario: 25,
-    file: 'replication.ts',
+    file: 'core/replication.ts',
     find: 'acknowledge(member, member.id, last + entries.length);',
     replace:
       'member.tracker.progress(member.id)?.acknowledge(last + entries.length); commitByQuorum(member);',
@@ -63,103 +63,144 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a new leader takes membership changes at once',
     scenario: 31,
-    file: 'roles.ts',
+    file: 'core/roles.ts',
     find: 'member.pendingConfIndex = member.log.last();',
     replace: '',
   },
   {
     name: 'campaigns with an unapplied membership change',
     scenario: 32,
-    file: 'election.ts',
+    file: 'core/election.ts',
     find: 'if (hasUnappliedConfChange(member, member.log.applied)) return;',
     replace: '',
   },
   {
     name: 'a lost snapshot without report silences the peer',
     scenario: 44,
-    file: 'ticks.ts',
+    file: 'core/ticks.ts',
     find: 'progress.snapshotTicks++;',
     replace: '',
   },
   {
     name: 'reads before the first commit of the term',
     scenario: 51,
-    file: 'reads.ts',
+    file: 'core/reads.ts',
     find: 'if (!hasCommittedInTerm(member)) member.reads.addEarly(request);',
     replace: 'if (false as boolean) member.reads.addEarly(request);',
   },
   {
     name: 'late heartbeat answers confirm newer reads',
     scenario: 52,
-    file: 'leader.ts',
+    file: 'core/leader.ts',
     find: 'member.reads.acknowledge(reply.from, reply.readSeq);',
     replace: 'member.reads.acknowledge(reply.from, member.reads.heartbeatSeq());',
   },
   {
     name: 'appends are acknowledged before they are durable',
-    file: 'member.ts',
+    file: 'core/member.ts',
     find: 'if (PROMISES.has(message.kind)) {',
     replace:
       "if (PROMISES.has(message.kind) && (message.kind !== 'appendReply' || message.to === this.id)) {",
   },
   {
     name: 'votes for logs that are behind',
-    file: 'raft-log.ts',
+    file: 'core/raft-log.ts',
     find: 'return candidate.index >= own.index;',
     replace: 'return true;',
   },
   {
     name: 'a joint membership decides by one half',
-    file: 'quorum.ts',
+    file: 'core/quorum.ts',
     find: 'majorityIndex(voters.outgoing, reached)',
     replace: 'Infinity',
   },
   {
     name: 'elections in a joint membership are won in one half',
-    file: 'quorum.ts',
+    file: 'core/quorum.ts',
     find: 'const outgoing = majorityVote(voters.outgoing, votes);',
     replace: 'const outgoing = majorityVote(voters.incoming, votes);',
   },
   {
     name: 'heartbeats commit what the follower may not have',
-    file: 'replication.ts',
+    file: 'core/replication.ts',
     find: 'Math.min(progress.match, member.log.committed)',
     replace: 'member.log.committed',
   },
   {
     name: 'a completed write vouches for entries that replaced its own',
-    file: 'unstable-log.ts',
+    file: 'core/unstable-log.ts',
     find: 'if (id.index < this.#offset || this.term(id.index) !== id.term) return;',
     replace: 'if (id.index < this.#offset || this.term(id.index) === undefined) return;',
   },
   {
     name: 'a full window is never probed',
-    file: 'leader.ts',
+    file: 'core/leader.ts',
     find: 'progress.paused = false;\n  if (progress.match < member.log.last()',
     replace: 'if (progress.match < member.log.last()',
   },
   {
     name: 'pre-votes change the term',
-    file: 'dispatch.ts',
+    file: 'core/dispatch.ts',
     find: "if (kind === 'preVote' || (kind === 'preVoteReply' && !message.reject)) return true;",
     replace: "if (kind === 'preVoteReply' && !message.reject) return true;",
   },
   {
     name: 'two votes in a term',
-    file: 'election.ts',
+    file: 'core/election.ts',
     find: '(member.vote === NO_ID && member.leader === NO_ID) ||',
     replace: 'member.leader === NO_ID ||',
   },
   {
     name: 'conflicting entries are kept',
-    file: 'raft-log.ts',
+    file: 'core/raft-log.ts',
     find: 'entries.find((entry) => !this.matches(entry))',
     replace: 'entries.find((entry) => entry.index > this.last())',
   },
   {
     name: 'match moves back',
-    file: 'progress.ts',
+    file: 'core/progress.ts',
     find: 'if (index <= this.match) return false;',
     replace: 'if (index === this.match) return false;',
+  },
+  {
+    name: 'a damaged entry of the log is believed',
+    scenario: 60,
+    file: 'wal/record.ts',
+    find: "if (value.readUInt32BE(0) !== crc) return bad('fails its checksum');",
+    replace: '',
+  },
+  {
+    name: 'a log that ends too early is believed',
+    scenario: 60,
+    file: 'wal/boot-check.ts',
+    find: 'if (header.batch < batch) {',
+    replace: 'if (header.batch < 0) {',
+  },
+  {
+    name: 'batches are not synced',
+    file: 'wal/log-store.ts',
+    find: 'await this.#database.batch(operations, { sync: change.sync });',
+    replace: 'await this.#database.batch(operations, { sync: false });',
+  },
+  {
+    name: 'a failed write counts as written',
+    scenario: 61,
+    file: 'node/persister.ts',
+    find: '        this.#options.onFailure(error);\n',
+    replace: '        this.#stopped = false;\n        this.#complete(jobs);\n',
+  },
+  {
+    name: 'a snapshot frame that arrived damaged is kept',
+    scenario: 43,
+    file: 'node/transport/snapshot-fetcher.ts',
+    find: '|| crc32(frame.payload) !== frame.crc',
+    replace: '',
+  },
+  {
+    name: 'a snapshot has the newest membership instead of its own',
+    scenario: 47,
+    file: 'node/applier.ts',
+    find: 'if (entry.index <= this.#supersededTo) continue;',
+    replace: '',
   },
 ];

@@ -13,6 +13,7 @@ interface Asked {
 export class History {
   readonly #asked = new Map<number, Asked>();
   readonly #acknowledged = new Map<string, number>();
+  readonly #refused = new Set<string>();
   #known = 0;
   #nextId = 1;
   reads = 0;
@@ -36,6 +37,11 @@ export class History {
     this.#known = Math.max(this.#known, index);
   }
 
+  /** It was promised that the command has no effect, ever. */
+  writeRefused(id: number): void {
+    this.#refused.add(commandOf(id));
+  }
+
   readDone(id: number, applied: number): void {
     const known = this.#asked.get(id)?.known ?? 0;
     if (applied < known) {
@@ -45,10 +51,13 @@ export class History {
     this.#known = Math.max(this.#known, applied);
   }
 
-  /** At the end: everything acknowledged is there, once. */
+  /** At the end: everything acknowledged is there once, and nothing that was refused. */
   checkFinal(commands: readonly string[]): void {
     const counts = new Map<string, number>();
     for (const command of commands) counts.set(command, (counts.get(command) ?? 0) + 1);
+    for (const command of this.#refused) {
+      if (counts.has(command)) throw new Violation('refusal', `refused ${command} took effect`);
+    }
     for (const command of this.#acknowledged.keys()) {
       const count = counts.get(command) ?? 0;
       if (count !== 1) {

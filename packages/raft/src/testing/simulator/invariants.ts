@@ -2,15 +2,18 @@
  * What must hold after every step, whatever happens (Raft paper, figure 3, and the durability that
  * it takes for granted). Everything is checked incrementally: only what a step has changed.
  */
-import type { ConfState, Entry, Message, RaftId, Ready, Status } from '../../core/types.ts';
+import type { ConfState, Entry, Message, RaftId, Status } from '../../core/types.ts';
 import { jointVote } from '../../core/quorum.ts';
+import type { AppliedEntry } from '../../node/types.ts';
 import { Violation } from './violation.ts';
-import type { SimDisk } from './sim-disk.ts';
 
 interface KnownEntry {
   readonly previousTerm: number | undefined;
   readonly content: string;
 }
+
+/** What a disk holds for sure: the term of an entry there, or that a snapshot covers it. */
+export type DurableTerm = (id: RaftId, index: number) => number | 'covered' | undefined;
 
 export interface Observed {
   readonly id: RaftId;
@@ -26,16 +29,16 @@ export class Invariants {
   /** By index and term: an entry is the same everywhere, and so is what precedes it. */
   readonly #entries = new Map<string, KnownEntry>();
   /** By index. */
-  readonly #applied = new Map<number, { term: number; content: string }>();
+  readonly #applied = new Map<number, { term: number; digest: number }>();
   readonly #commits = new Map<RaftId, number>();
   /** By term (and so by leader) and peer. */
   readonly #matches = new Map<string, number>();
   #lastApplied = 0;
 
-  readonly #diskOf: (id: RaftId) => SimDisk | undefined;
+  readonly #durableTerm: DurableTerm;
 
-  constructor(diskOf: (id: RaftId) => SimDisk | undefined) {
-    this.#diskOf = diskOf;
+  constructor(durableTerm: DurableTerm) {
+    this.#durableTerm = durableTerm;
   }
 
   /** The highest index that any state machine has seen. */
@@ -70,9 +73,9 @@ export class Invariants {
   }
 
   /** Log matching, by induction over every entry that is ever written. */
-  written(id: RaftId, ready: Ready, termBefore: number | undefined): void {
+  written(id: RaftId, entries: readonly Entry[], termBefore: number | undefined): void {
     let previousTerm = termBefore;
-    for (const entry of ready.append) {
+    for (const entry of entries) {
       const key = `${entry.index}/${entry.term}`;
       const known = this.#entries.get(key);
       const content = contentOf(entry);
@@ -104,18 +107,22 @@ export class Invariants {
     this.#votes.set(key, vote);
   }
 
-  applied(id: RaftId, entry: Entry): void {
-    const known = this.#applied.get(entry.index);
-    const content = contentOf(entry);
-    if (known && (known.term !== entry.term || known.content !== content)) {
-      const other = `${known.term} and ${entry.term}`;
-      throw new Violation(
-        'state-machine-safety',
-        `entry ${entry.index} of terms ${other} on ${id}`,
-      );
+  /** `digest`: of all that was applied up to it. Equal digests mean equal state machines. */
+  applied(id: RaftId, entry: Pick<AppliedEntry, 'index' | 'term'>, digest: number): void {
+    const { index, term } = entry;
+    const known = this.#applied.get(index);
+    if (known && (known.term !== term || known.digest !== digest)) {
+      const other = `${known.term} and ${term}`;
+      throw new Violation('state-machine-safety', `entry ${index} of terms ${other} on ${id}`);
     }
-    this.#applied.set(entry.index, { term: entry.term, content });
-    this.#lastApplied = Math.max(this.#lastApplied, entry.index);
+    this.#applied.set(index, { term, digest });
+    this.#lastApplied = Math.max(this.#lastApplied, index);
+  }
+
+  restored(id: RaftId, index: number, digest: number): void {
+    const known = this.#applied.get(index);
+    if (known === undefined || known.digest === digest) return;
+    throw new Violation('state-machine-safety', `snapshot ${index} on ${id} has another content`);
   }
 
   #oneLeader({ id, status, termOf }: Observed): void {
@@ -164,7 +171,7 @@ export class Invariants {
     const term = termOf(status.commit);
     const holds = new Map<RaftId, boolean>();
     for (const voter of [...conf.voters, ...conf.votersOutgoing]) {
-      const stored = this.#diskOf(voter)?.termOf(status.commit);
+      const stored = this.#durableTerm(voter, status.commit);
       holds.set(voter, stored === 'covered' || (stored !== undefined && stored === term));
     }
     const voters = { incoming: new Set(conf.voters), outgoing: new Set(conf.votersOutgoing) };

@@ -35,7 +35,7 @@ function report(result: SeedResult): boolean {
   return false;
 }
 
-function main(args: readonly string[]): number {
+async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: OPTIONS });
   const { seed, seeds, minutes, trace, mutations } = values;
   const first = seed === undefined ? 1 : positive('seed', seed);
@@ -48,9 +48,10 @@ function main(args: readonly string[]): number {
       : systemClock.monotonic() + positive('minutes', minutes) * 60_000;
   const last = single ? first : minutes === undefined ? first + count - 1 : Infinity;
   const print = trace ? (line: string): void => void process.stdout.write(`${line}\n`) : undefined;
-  const totals = { seeds: 0, failed: 0, steps: 0, writes: 0, reads: 0 };
+  const totals = { seeds: 0, failed: 0, quorumLost: 0, steps: 0, writes: 0, reads: 0 };
   for (let at = first; at <= last && systemClock.monotonic() < end; at++) {
-    const result = runSeed(at, print);
+    const result = await runSeed(at, print);
+    if (result.quorumLost) totals.quorumLost++;
     totals.seeds++;
     totals.steps += result.steps;
     totals.writes += result.writes;
@@ -62,7 +63,7 @@ function main(args: readonly string[]): number {
 }
 
 try {
-  process.exitCode = main(process.argv.slice(2));
+  process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   process.stderr.write(`${errorMessage(error)}\n${USAGE}`);
   process.exitCode = 2;

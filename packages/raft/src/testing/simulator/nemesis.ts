@@ -1,10 +1,12 @@
-/** The trouble-maker: partitions, crashes, pauses, slow disks, and operators who change things. */
+/** The trouble-maker: partitions, crashes, pauses, bad disks, and operators who change things. */
 import type { ConfChange, ConfChangeStep, RaftId } from '../../core/types.ts';
-import type { SimNode } from './sim-node.ts';
+import type { SimMember } from './sim-member.ts';
 import { NOT_A_WRITE, type SimWorld } from './sim-world.ts';
 
 const MAX_MEMBERS = 7;
-const MAX_IDS = 12;
+const MAX_IDS = 14;
+/** Between two attempts to replace a member whose disk is lost. */
+const REPLACE_EVERY_MS = 400;
 
 export class Nemesis {
   readonly #world: SimWorld;
@@ -23,10 +25,15 @@ export class Nemesis {
     this.#active = false;
     const world = this.#world;
     world.network.heal();
-    world.network.rates = { drop: 0, duplicate: 0, maxDelayMs: 3 };
-    world.maxDiskMs = 2;
-    world.resumeAll();
-    for (const node of world.nodes) if (!node.running) world.restart(node);
+    world.network.rates = { drop: 0, duplicate: 0, maxDelayMs: 15 };
+    world.garble = 0;
+    world.maxDiskMs = 5;
+    world.healDisks();
+    for (const member of world.members) {
+      member.resume();
+      member.disk.repair();
+      world.restart(member);
+    }
   }
 
   #every(meanMs: number, act: () => void): void {
@@ -48,7 +55,10 @@ export class Nemesis {
       () => this.#oneWay(),
       () => this.#pause(),
       () => this.#pause(),
+      () => this.#blockMain(),
       () => this.#slowDisk(),
+      () => this.#badDisk(),
+      () => this.#badDisk(),
       () => this.#transfer(),
       () => this.#someone()?.step({ kind: 'forgetLeader' }),
       () => this.#someone()?.step({ kind: 'campaign' }),
@@ -56,32 +66,33 @@ export class Nemesis {
     this.#world.chance.pick(faults)?.();
   }
 
-  #someone(): SimNode | undefined {
-    return this.#world.chance.pick(this.#world.nodes.filter((node) => node.running));
+  #someone(): SimMember | undefined {
+    return this.#world.chance.pick(this.#world.members.filter((member) => member.running));
+  }
+
+  #leaderOrSomeone(p: number): SimMember | undefined {
+    return this.#world.chance.happens(p) ? this.#world.leader() : this.#someone();
   }
 
   #crash(): void {
-    const { chance } = this.#world;
-    const node = chance.happens(0.4) ? this.#world.leader() : this.#someone();
-    if (node) this.#crashFor(node, chance.between(1, 400));
+    const member = this.#leaderOrSomeone(0.4);
+    if (member) this.#crashFor(member, this.#world.chance.between(5, 2_000));
   }
 
   #crashAll(): void {
     if (this.#world.chance.happens(0.7)) return;
-    const same = this.#world.chance.between(1, 200);
-    for (const node of this.#world.nodes) if (node.running) this.#crashFor(node, same);
+    const same = this.#world.chance.between(5, 1_000);
+    for (const member of this.#world.members) if (member.running) this.#crashFor(member, same);
   }
 
-  #crashFor(node: SimNode, downMs: number): void {
-    this.#world.crash(node);
-    this.#world.after(downMs, () => {
-      if (!node.running) this.#world.restart(node);
-    });
+  #crashFor(member: SimMember, downMs: number): void {
+    this.#world.crash(member, this.#world.chance.happens(0.5) ? 'kill' : 'power');
+    this.#world.after(downMs, () => this.#world.restart(member));
   }
 
   #partition(): void {
-    const { chance, nodes } = this.#world;
-    const side = new Set(nodes.filter(() => chance.happens(0.5)).map((node) => node.id));
+    const { chance, members } = this.#world;
+    const side = new Set(members.filter(() => chance.happens(0.5)).map((member) => member.id));
     this.#cutBetween((from, to) => side.has(from) !== side.has(to));
   }
 
@@ -90,42 +101,108 @@ export class Nemesis {
     if (id !== undefined) this.#cutBetween((from, to) => from === id || to === id);
   }
 
-  /** Each direction of each link by itself: some nodes hear but are not heard. */
+  /** Each direction of each link by itself: some members hear but are not heard. */
   #oneWay(): void {
     this.#cutBetween(() => this.#world.chance.happens(0.3));
   }
 
   #cutBetween(isCut: (from: RaftId, to: RaftId) => boolean): void {
-    const ids = this.#world.nodes.map((node) => node.id);
+    const ids = this.#world.members.map((member) => member.id);
     this.#world.log(() => 'partition');
     for (const from of ids) {
       for (const to of ids) if (from !== to && isCut(from, to)) this.#world.network.cut(from, to);
     }
-    this.#world.after(this.#world.chance.between(50, 600), () => {
+    this.#world.after(this.#world.chance.between(250, 3_000), () => {
       this.#world.log(() => 'partition heals');
       this.#world.network.heal();
     });
   }
 
   #pause(): void {
-    const { chance } = this.#world;
-    const id = (chance.happens(0.6) ? this.#world.leader() : this.#someone())?.id;
-    if (id === undefined) return;
-    this.#world.pause(id);
-    this.#world.after(chance.between(20, 400), () => this.#world.resume(id));
+    const member = this.#leaderOrSomeone(0.6);
+    if (member === undefined) return;
+    this.#world.log(() => `pause of ${member.id}`);
+    member.pause();
+    this.#world.after(this.#world.chance.between(100, 2_000), () => member.resume());
+  }
+
+  #blockMain(): void {
+    const member = this.#leaderOrSomeone(0.7);
+    const ms = this.#world.chance.between(100, 7_000);
+    this.#world.log(() => `main thread of ${member?.id} is busy for ${ms} ms`);
+    member?.blockMain(ms);
   }
 
   #slowDisk(): void {
     const world = this.#world;
-    world.maxDiskMs = world.chance.between(20, 150);
-    world.after(world.chance.between(50, 400), () => {
+    world.maxDiskMs = world.chance.between(100, 750);
+    world.after(world.chance.between(250, 2_000), () => {
       if (this.#active) world.maxDiskMs = world.plan.maxDiskMs;
     });
   }
 
+  #badDisk(): void {
+    const { chance, plan } = this.#world;
+    const member = this.#leaderOrSomeone(0.4);
+    if (!plan.badDisks || member === undefined) return;
+    chance.pick([
+      () => this.#world.hangDisk(member.id, chance.between(500, 4_000)),
+      () => (member.disk.failing = true),
+      () => this.#fillUp(member),
+      () => this.#rot(member),
+      () => this.#rot(member),
+    ])?.();
+  }
+
+  #fillUp(member: SimMember): void {
+    member.disk.full = true;
+    this.#world.after(this.#world.chance.between(500, 3_000), () => {
+      member.disk.full = false;
+    });
+  }
+
+  /** Only when a quorum holds without it, and nobody else is lost: more than that is a loss. */
+  #rot(member: SimMember): void {
+    const conf = this.#world.leader()?.conf();
+    if (conf === undefined || conf.voters.length < 3 || conf.votersOutgoing.length > 0) return;
+    if (this.#world.members.some((other) => other.disk.damaged)) return;
+    if (conf.voters.some((id) => this.#world.member(id)?.gone !== false)) return;
+    this.#crashFor(member, this.#world.chance.between(5, 500));
+    const what = member.disk.rot();
+    this.#world.log(() => `disk of ${member.id}: ${what}`);
+    this.#replaceSoon(member);
+  }
+
+  /** What an operator does with a member that refuses its log: it is removed, another one joins. */
+  #replaceSoon(lost: SimMember): void {
+    this.#world.after(REPLACE_EVERY_MS, () => {
+      const leader = this.#world.leader();
+      const conf = leader?.conf();
+      const member = leader?.status()?.progress.some((peer) => peer.id === lost.id);
+      if (lost.running && !lost.gone) return;
+      if (lost.gone && leader && conf && member) {
+        this.#world.change(leader, { kind: 'remove', raftId: lost.id });
+      }
+      if (lost.gone && conf && member === false) this.#newcomer(leader);
+      else this.#replaceSoon(lost);
+    });
+  }
+
+  #newcomer(leader: SimMember | undefined): void {
+    if (leader === undefined || this.#nextId > MAX_IDS) return;
+    const raftId = this.#nextId++;
+    this.#world.addMember(raftId);
+    const member = { raftId, nodeId: `node${raftId}`, address: `member${raftId}` } as const;
+    this.#world.change(leader, { kind: 'add-learner', member: { ...member, role: 'learner' } });
+    this.#world.after(REPLACE_EVERY_MS, () => {
+      const now = this.#world.leader();
+      if (now) this.#world.change(now, { kind: 'promote', raftId });
+    });
+  }
+
   #transfer(): void {
-    const target = this.#world.chance.pick(this.#world.nodes);
-    const asked = this.#world.chance.happens(0.8) ? this.#world.leader() : this.#someone();
+    const target = this.#world.chance.pick(this.#world.members);
+    const asked = this.#leaderOrSomeone(0.8);
     if (target) asked?.step({ kind: 'transfer', to: target.id });
   }
 
@@ -137,7 +214,7 @@ export class Nemesis {
     leader.step({ kind: 'proposeConfChange', id: NOT_A_WRITE, change });
   }
 
-  #randomChange(leader: SimNode): ConfChange | undefined {
+  #randomChange(leader: SimMember): ConfChange | undefined {
     const { chance } = this.#world;
     const conf = leader.conf();
     if (!conf) return undefined;
@@ -164,7 +241,7 @@ export class Nemesis {
     if (kind === 'new') {
       if (members.length >= MAX_MEMBERS || this.#nextId > MAX_IDS) return undefined;
       const id = this.#nextId++;
-      this.#world.addNode(id);
+      this.#world.addMember(id);
       return { kind: chance.happens(0.7) ? 'addLearner' : 'addVoter', id };
     }
     const id = chance.pick(kind === 'addVoter' ? members : voters);

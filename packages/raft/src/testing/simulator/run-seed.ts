@@ -1,5 +1,7 @@
 /** Plays one seed: trouble first, then peace, in which the group must recover completely. */
 import { errorMessage } from '@swarmd/base';
+
+import { jointVote } from '../../core/quorum.ts';
 import { Chance } from './chance.ts';
 import { Nemesis } from './nemesis.ts';
 import { ELECTION_MS, planFor } from './plan.ts';
@@ -12,6 +14,8 @@ export interface SeedResult {
   readonly writes: number;
   readonly reads: number;
   readonly applied: number;
+  /** Membership changes and lost disks left no quorum: progress could not be asked for. */
+  readonly quorumLost: boolean;
   /** The rule that was broken, and how. */
   readonly failure?: { readonly rule: string; readonly message: string };
 }
@@ -19,16 +23,18 @@ export interface SeedResult {
 /** How long a healed group may take to be whole again: several elections and a snapshot. */
 const RECOVERY_MS = 60 * ELECTION_MS;
 
-export function runSeed(seed: number, trace?: Trace): SeedResult {
+export async function runSeed(seed: number, trace?: Trace): Promise<SeedResult> {
   const chance = new Chance(seed);
   const plan = planFor(chance);
   const world = new SimWorld({ chance, plan, ...(trace && { trace }) });
-  const failure = attempt(() => {
+  let endedWell = true;
+  const failure = await attempt(async () => {
+    await world.begin();
     const nemesis = new Nemesis(world);
     startClients(world);
-    world.runUntil(plan.faultyMs);
+    await world.runUntil(plan.faultyMs);
     nemesis.stop();
-    recover(world);
+    endedWell = await recover(world);
   });
   return {
     seed,
@@ -36,13 +42,14 @@ export function runSeed(seed: number, trace?: Trace): SeedResult {
     writes: world.history.writes,
     reads: world.history.reads,
     applied: world.invariants.lastApplied,
+    quorumLost: !endedWell,
     ...(failure && { failure }),
   };
 }
 
-function attempt(run: () => void): SeedResult['failure'] {
+async function attempt(run: () => Promise<void>): Promise<SeedResult['failure']> {
   try {
-    run();
+    await run();
     return undefined;
   } catch (error) {
     if (error instanceof Violation) return { rule: error.rule, message: error.message };
@@ -54,12 +61,12 @@ function attempt(run: () => void): SeedResult['failure'] {
 function startClients(world: SimWorld): void {
   const { chance, plan } = world;
   const target = (): void => {
-    const node = chance.happens(0.8) ? world.leader() : chance.pick(world.nodes);
-    if (node) world.write(node);
+    const member = chance.happens(0.8) ? world.leader() : chance.pick(world.members);
+    if (member) world.write(member);
   };
   const reader = (): void => {
-    const node = chance.pick(world.nodes);
-    if (node) world.read(node);
+    const member = chance.pick(world.members);
+    if (member) world.read(member);
   };
   const repeat = (everyMs: number, act: () => void): void => {
     world.after(chance.between(1, 2 * everyMs), () => {
@@ -73,25 +80,37 @@ function startClients(world: SimWorld): void {
 }
 
 /** Everybody up, nothing lost: one more write must get through, and all members must agree. */
-function recover(world: SimWorld): void {
+async function recover(world: SimWorld): Promise<boolean> {
   const end = world.events.now + RECOVERY_MS;
   const before = world.history.writes;
   while (world.history.writes === before) {
     if (world.events.now >= end) {
-      const states = world.nodes.map((node) => JSON.stringify(node.status())).join('\n');
-      throw new Violation('progress', `no write got through after healing\n${states}`);
+      if (!hasQuorum(world)) return false;
+      throw new Violation('progress', `no write got through after healing\n${states(world)}`);
     }
     const leader = world.leader();
     if (leader) world.write(leader);
-    world.runUntil(Math.min(end, world.events.now + 2 * ELECTION_MS));
+    await world.runUntil(Math.min(end, world.events.now + 2 * ELECTION_MS));
   }
-  world.runUntil(end, () => isWhole(world));
+  await world.runUntil(end, () => isWhole(world));
   const leader = world.leader();
   if (!leader || !isWhole(world)) {
-    const states = world.nodes.map((node) => JSON.stringify(node.status())).join('\n');
-    throw new Violation('progress', `not all members have caught up after healing\n${states}`);
+    if (!hasQuorum(world)) return false;
+    throw new Violation(
+      'progress',
+      `not all members have caught up after healing\n${states(world)}`,
+    );
   }
   world.history.checkFinal(leader.commands);
+  return true;
+}
+
+function states(world: SimWorld): string {
+  const lines = world.members.map((member) => {
+    const { id, running, ready, gone, appliedIndex } = member;
+    return JSON.stringify({ id, running, ready, gone, appliedIndex, ...member.status() });
+  });
+  return lines.join('\n');
 }
 
 function isWhole(world: SimWorld): boolean {
@@ -100,7 +119,19 @@ function isWhole(world: SimWorld): boolean {
   const commit = leader?.status()?.commit ?? 0;
   if (!leader || !conf || commit < world.invariants.lastApplied) return false;
   return [...conf.voters, ...conf.learners].every((id) => {
-    const node = world.node(id);
-    return node !== undefined && node.appliedIndex >= commit;
+    const member = world.member(id);
+    return member !== undefined && (member.gone || member.appliedIndex >= commit);
   });
+}
+
+/** Can the newest membership that anybody knows of decide anything? */
+function hasQuorum(world: SimWorld): boolean {
+  const newest = world.members
+    .filter((member) => member.running)
+    .sort((a, b) => (b.status()?.commit ?? 0) - (a.status()?.commit ?? 0))[0];
+  const conf = newest?.conf();
+  if (conf === undefined) return false;
+  const alive = new Map(world.members.map((member) => [member.id, member.running]));
+  const voters = { incoming: new Set(conf.voters), outgoing: new Set(conf.votersOutgoing) };
+  return jointVote(voters, alive) === 'won';
 }

@@ -1,112 +1,375 @@
 /**
- * A disk that takes its time and forgets what was not synced. Writes complete in order, each as a
- * whole; a crash keeps some prefix of what was not yet safe.
+ * A disk that takes its time, forgets what was not synced, tears what was under way, fails, hangs
+ * and rots. Its database behaves as LevelDB was measured to (docs of `high-water.ts`): batches are
+ * atomic and ordered, an unsynced suffix may be lost, and a damaged stretch of its journal
+ * disappears without a word.
  */
 import { assert } from '@swarmd/base';
-import type { ConfState, Entry, EntryId, HardState, SnapshotMeta } from '../../core/types.ts';
+
+import { decodeHeader, HEADER_KEY } from '../../wal/header.ts';
+import type {
+  KeyRange,
+  KeyValueStore,
+  MarkFile,
+  Operation,
+  Storage,
+  StoredFile,
+} from '../../wal/storage.ts';
 import type { Chance } from './chance.ts';
 
-/** A state machine's content: ids of all commands applied. */
-export interface StoredState {
-  readonly meta: SnapshotMeta;
-  readonly commands: readonly string[];
-}
+type Batch = readonly Operation[];
 
-export interface DiskContent {
-  hard: HardState;
-  /** Just before `entries`. */
-  base: EntryId;
-  entries: Entry[];
-  snapshot: StoredState;
-}
-
-export interface Write {
+interface Pending {
+  readonly operations: Batch;
   readonly sync: boolean;
-  readonly change: (content: DiskContent) => void;
-  readonly done: () => void;
+}
+
+interface FileContent {
+  bytes: Buffer;
+  synced: Buffer;
+}
+
+/** Batches that are still in the journal, where damage can make them disappear. */
+const JOURNAL_BATCHES = 40;
+
+export interface DiskWorld {
+  /** Runs `fn` after a delay of the disk's choice, unless the member has crashed meanwhile. */
+  later(fn: () => void): void;
 }
 
 export class SimDisk {
-  readonly #content: DiskContent;
-  /** Complete, but still in a cache. */
-  #unsynced: Write[] = [];
-  #pending: Write[] = [];
+  readonly chance: Chance;
+  /** Content by key (latin1), without what is in the journal. */
+  readonly #tables = new Map<string, Buffer>();
+  #journal: Batch[] = [];
+  #unsynced: Batch[] = [];
+  #pending: Pending[] = [];
+  #view = new Map<string, Buffer>();
+  #mark: FileContent | undefined;
+  readonly #files = new Map<string, FileContent>();
+  /** Somebody damaged it: what it once promised may be gone. */
+  damaged = false;
+  /** The number of the newest batch that was synced: no later start may know of less. */
+  promisedBatch = 0;
+  /** Every write fails until `repair`. */
+  failing = false;
+  /** Writes to files fail, as on a disk with little room left. */
+  full = false;
 
-  constructor(conf: ConfState, base: EntryId) {
-    this.#content = {
-      hard: { term: base.term, vote: 0, commit: base.index },
-      base,
-      entries: [],
-      snapshot: { meta: { ...base, confState: conf }, commands: [] },
+  constructor(chance: Chance) {
+    this.chance = chance;
+  }
+
+  /** For one life of the member. */
+  mount(world: DiskWorld): Storage {
+    return new MountedDisk(this, world);
+  }
+
+  /** A durable value; what a quorum's promise is checked against. */
+  durable(key: Buffer): Buffer | undefined {
+    const name = key.toString('latin1');
+    for (const batch of this.#journal.toReversed()) {
+      const operation = batch.findLast((one) => one.key.toString('latin1') === name);
+      if (operation !== undefined) return operation.type === 'put' ? operation.value : undefined;
+    }
+    return this.#tables.get(name);
+  }
+
+  repair(): void {
+    this.failing = false;
+    this.full = false;
+  }
+
+  /** `power`: what was not synced may be gone, in order; else only the process was killed. */
+  crash(kind: 'kill' | 'power'): void {
+    const atRisk = [...this.#unsynced, ...this.#pending.map(({ operations }) => operations)];
+    const sure = kind === 'kill' ? this.#unsynced.length : 0;
+    const kept = this.chance.between(sure, atRisk.length);
+    this.#pending = [];
+    this.#unsynced = [];
+    for (const batch of atRisk.slice(0, kept)) this.#toJournal(batch);
+    if (kind === 'power') {
+      if (this.#mark) this.#mark.bytes = this.#tornOf(this.#mark);
+      for (const file of this.#files.values()) file.bytes = this.#tornOf(file);
+    }
+    this.#refresh();
+  }
+
+  /** What it did, in words; undefined when there was nothing to damage. */
+  rot(): string | undefined {
+    const damage = this.chance.pick([
+      () => this.#loseJournal(),
+      () => this.#loseJournal(),
+      () => this.#flipValue(),
+      () => this.#flipFile(),
+      () => this.#flipMark(),
+      () => this.#wipe(),
+    ]);
+    const what = damage?.();
+    if (what !== undefined) this.damaged = true;
+    this.#refresh();
+    return what;
+  }
+
+  // What follows is for MountedDisk.
+
+  get(key: Buffer): Buffer | undefined {
+    return this.#view.get(key.toString('latin1'));
+  }
+
+  scan({ gte, lte }: KeyRange): [Buffer, Buffer][] {
+    const [from, to] = [gte.toString('latin1'), lte.toString('latin1')];
+    const keys = [...this.#view.keys()].filter((key) => key >= from && key <= to).sort();
+    return keys.map((key) => [
+      Buffer.from(key, 'latin1'),
+      Buffer.from(this.#view.get(key) ?? Buffer.alloc(0)),
+    ]);
+  }
+
+  isEmpty(): boolean {
+    return this.#view.size === 0;
+  }
+
+  begin(pending: Pending): void {
+    this.#pending.push(pending);
+  }
+
+  /** The oldest batch reaches the disk. @throws when the disk fails: nobody knows what is there. */
+  complete(pending: Pending): void {
+    if (this.failing) {
+      this.#pending = this.#pending.filter((other) => other !== pending);
+      if (this.chance.happens(0.5)) this.#unsynced.push(pending.operations);
+      throw new Error('input/output error');
+    }
+    assert(this.#pending.shift() === pending, 'batches complete in order');
+    this.#unsynced.push(pending.operations);
+    this.#applyTo(this.#view, pending.operations);
+    if (!pending.sync) return;
+    for (const batch of this.#unsynced) this.#toJournal(batch);
+    this.#unsynced = [];
+    this.promisedBatch = this.storedBatch() ?? this.promisedBatch;
+  }
+
+  /** What the log's header says now. */
+  storedBatch(): number | undefined {
+    const header = this.durable(HEADER_KEY);
+    return header && decodeHeader(header)?.batch;
+  }
+
+  clear(range: KeyRange): void {
+    const operations = this.scan(range).map(([key]) => ({ type: 'del' as const, key }));
+    // Some of it, in no order that matters: it is not atomic.
+    this.#unsynced.push(operations);
+    this.#applyTo(this.#view, operations);
+  }
+
+  get mark(): FileContent | undefined {
+    return this.#mark;
+  }
+
+  makeMark(): FileContent {
+    return (this.#mark ??= { bytes: Buffer.alloc(0), synced: Buffer.alloc(0) });
+  }
+
+  get files(): Map<string, FileContent> {
+    return this.#files;
+  }
+
+  /** @throws when writes fail now. */
+  checkWritable(kind: 'mark' | 'file'): void {
+    if (this.failing) throw new Error('input/output error');
+    if (kind === 'file' && this.full) throw new Error('no space left on device');
+  }
+
+  #toJournal(batch: Batch): void {
+    this.#journal.push(batch);
+    while (this.#journal.length > JOURNAL_BATCHES) {
+      this.#applyTo(this.#tables, this.#journal.shift() ?? []);
+    }
+  }
+
+  #applyTo(map: Map<string, Buffer>, batch: Batch): void {
+    for (const operation of batch) {
+      const key = operation.key.toString('latin1');
+      if (operation.type === 'put') map.set(key, operation.value);
+      else map.delete(key);
+    }
+  }
+
+  #refresh(): void {
+    this.#view = new Map(this.#tables);
+    for (const batch of this.#journal) this.#applyTo(this.#view, batch);
+  }
+
+  /** Some prefix of what was written after the last sync, over what was there before. */
+  #tornOf({ bytes, synced }: FileContent): Buffer {
+    if (bytes.equals(synced)) return bytes;
+    const cut = this.chance.between(0, bytes.length);
+    return Buffer.concat([bytes.subarray(0, cut), synced.subarray(cut)]);
+  }
+
+  #loseJournal(): string | undefined {
+    if (this.#journal.length === 0) return undefined;
+    const from = this.chance.between(0, this.#journal.length - 1);
+    const count = this.chance.between(1, this.#journal.length - from);
+    this.#journal.splice(from, count);
+    return `lost ${count} batches of its journal`;
+  }
+
+  #flipValue(): string | undefined {
+    const key = this.chance.pick([...this.#tables.keys()].sort());
+    const value = key === undefined ? undefined : this.#tables.get(key);
+    if (key === undefined || value === undefined || value.length === 0) return undefined;
+    this.#tables.set(key, this.#flipped(value));
+    return `flipped a bit of the value of ${Buffer.from(key, 'latin1').toString('hex')}`;
+  }
+
+  #flipFile(): string | undefined {
+    const name = this.chance.pick([...this.#files.keys()].sort());
+    const file = name === undefined ? undefined : this.#files.get(name);
+    if (name === undefined || file === undefined || file.bytes.length === 0) return undefined;
+    file.bytes = this.#flipped(file.bytes);
+    file.synced = file.bytes;
+    return `flipped a bit of ${name}`;
+  }
+
+  #flipMark(): string | undefined {
+    if (this.#mark === undefined || this.#mark.bytes.length === 0) return undefined;
+    this.#mark.bytes = this.#flipped(this.#mark.bytes);
+    this.#mark.synced = this.#mark.bytes;
+    return 'flipped a bit of the high-water mark';
+  }
+
+  #wipe(): string {
+    this.#tables.clear();
+    this.#journal = [];
+    const all = this.chance.happens(0.5);
+    if (all) {
+      this.#files.clear();
+      this.#mark = undefined;
+    }
+    return all ? 'wiped everything' : 'wiped the log';
+  }
+
+  #flipped(bytes: Buffer): Buffer {
+    const copy = Buffer.from(bytes);
+    const at = this.chance.between(0, copy.length - 1);
+    copy[at] = (copy[at] ?? 0) ^ (1 << this.chance.between(0, 7));
+    return copy;
+  }
+}
+
+/** The disk as one life of a member sees it: nothing answers after a crash. */
+class MountedDisk implements Storage {
+  readonly place = '(simulated)';
+  readonly #disk: SimDisk;
+  readonly #world: DiskWorld;
+
+  constructor(disk: SimDisk, world: DiskWorld) {
+    this.#disk = disk;
+    this.#world = world;
+  }
+
+  openDatabase(): Promise<KeyValueStore> {
+    const disk = this.#disk;
+    return Promise.resolve({
+      get: (key) => Promise.resolve(disk.get(key)),
+      isEmpty: () => Promise.resolve(disk.isEmpty()),
+      async *scan(range) {
+        await Promise.resolve();
+        yield disk.scan(range);
+      },
+      batch: (operations, { sync }) => {
+        const pending = { operations, sync };
+        disk.begin(pending);
+        return this.#after(() => disk.complete(pending));
+      },
+      clear: (range) => Promise.resolve(disk.clear(range)),
+      close: () => Promise.resolve(),
+    });
+  }
+
+  readMark(): Buffer | undefined {
+    return this.#disk.mark?.bytes;
+  }
+
+  openMark(): MarkFile {
+    const mark = this.#disk.makeMark();
+    return {
+      write: (bytes, position) => {
+        this.#disk.checkWritable('mark');
+        mark.bytes = patched(mark.bytes, bytes, position);
+      },
+      sync: () =>
+        this.#after(() => {
+          this.#disk.checkWritable('mark');
+          mark.synced = mark.bytes;
+        }),
+      close: () => undefined,
     };
   }
 
-  /** What a crash leaves for sure. */
-  get durable(): Readonly<DiskContent> {
-    return this.#content;
+  openFile(name: string, mode: 'read' | 'write'): Promise<StoredFile> {
+    const disk = this.#disk;
+    if (mode === 'write') disk.files.set(name, { bytes: Buffer.alloc(0), synced: Buffer.alloc(0) });
+    const file = disk.files.get(name);
+    if (file === undefined) return Promise.reject(new Error(`no such file: ${name}`));
+    return Promise.resolve({
+      read: ({ position, length }) => {
+        const end = position + length;
+        const bytes = end > file.bytes.length ? undefined : file.bytes.subarray(position, end);
+        return Promise.resolve(bytes);
+      },
+      write: (buffers, position) =>
+        this.#after(() => {
+          disk.checkWritable('file');
+          file.bytes = patched(file.bytes, Buffer.concat(buffers), position);
+        }),
+      sync: () =>
+        this.#after(() => {
+          disk.checkWritable('file');
+          file.synced = file.bytes;
+        }),
+      close: () => Promise.resolve(),
+    });
   }
 
-  get busy(): boolean {
-    return this.#pending.length > 0;
+  rename(from: string, to: string): Promise<void> {
+    return this.#after(() => {
+      const file = this.#disk.files.get(from);
+      assert(file !== undefined, `${from} is there to be renamed`);
+      this.#disk.files.delete(from);
+      this.#disk.files.set(to, file);
+    });
   }
 
-  write(write: Write): void {
-    this.#pending.push(write);
+  remove(name: string): Promise<void> {
+    this.#disk.files.delete(name);
+    return Promise.resolve();
   }
 
-  /** The oldest write completes. */
-  complete(): void {
-    const write = this.#pending.shift();
-    assert(write, 'a write is pending');
-    this.#unsynced.push(write);
-    if (write.sync) this.#flush();
-    write.done();
+  list(): Promise<readonly string[]> {
+    return Promise.resolve([...this.#disk.files.keys()].sort());
   }
 
-  crash(chance: Chance): void {
-    const atRisk = [...this.#unsynced, ...this.#pending];
-    const kept = chance.between(0, atRisk.length);
-    this.#unsynced = atRisk.slice(0, kept);
-    this.#pending = [];
-    this.#flush();
-  }
-
-  /** The term of a durable entry; undefined if it is not here. A snapshot covers everything below. */
-  termOf(index: number): number | 'covered' | undefined {
-    const { base, entries } = this.#content;
-    if (index < base.index) return 'covered';
-    if (index === base.index) return base.term;
-    return entries[index - base.index - 1]?.term;
-  }
-
-  #flush(): void {
-    for (const write of this.#unsynced) write.change(this.#content);
-    this.#unsynced = [];
+  #after(act: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#world.later(() => {
+        try {
+          act();
+          resolve();
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)));
+        }
+      });
+    });
   }
 }
 
-/** Drops everything from the first of `entries` on, then adds them. */
-export function appendTo(content: DiskContent, entries: readonly Entry[]): void {
-  const fresh = entries.filter((entry) => entry.index > content.base.index);
-  const [first] = fresh;
-  if (!first) return;
-  content.entries.length = first.index - content.base.index - 1;
-  content.entries.push(...fresh);
-}
-
-export function installOn(content: DiskContent, snapshot: StoredState): void {
-  content.snapshot = snapshot;
-  content.base = { term: snapshot.meta.term, index: snapshot.meta.index };
-  content.entries = [];
-}
-
-/** A snapshot of its own; keeps `keep` entries before it. */
-export function compactOn(content: DiskContent, snapshot: StoredState, keep: number): void {
-  content.snapshot = snapshot;
-  const upTo = Math.max(content.base.index, snapshot.meta.index - keep);
-  const count = upTo - content.base.index;
-  const last = content.entries[count - 1];
-  if (!last) return;
-  content.entries = content.entries.slice(count);
-  content.base = { term: last.term, index: last.index };
+function patched(old: Buffer, bytes: Buffer, position: number): Buffer {
+  const length = Math.max(old.length, position + bytes.length);
+  const whole = Buffer.alloc(length);
+  old.copy(whole);
+  bytes.copy(whole, position);
+  return whole;
 }

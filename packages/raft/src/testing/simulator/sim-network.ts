@@ -2,7 +2,6 @@
 import type { Message, RaftId } from '../../core/types.ts';
 import type { Chance } from './chance.ts';
 import type { EventQueue } from './event-queue.ts';
-import type { StoredState } from './sim-disk.ts';
 
 export interface NetworkRates {
   drop: number;
@@ -10,15 +9,9 @@ export interface NetworkRates {
   maxDelayMs: number;
 }
 
-/** Snapshots travel with their state. */
-export interface Parcel {
-  readonly message: Message;
-  readonly state?: StoredState;
-}
-
 export interface NetworkEvents {
-  arrive(parcel: Parcel): void;
-  lost(parcel: Parcel): void;
+  arrive(message: Message): void;
+  lost(message: Message): void;
 }
 
 export class SimNetwork {
@@ -39,21 +32,25 @@ export class SimNetwork {
     this.#handler = handler;
   }
 
-  send(parcel: Parcel): void {
+  send(message: Message): void {
     const copies = this.#chance.happens(this.rates.duplicate) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
-      const delay = this.#chance.between(1, this.rates.maxDelayMs);
-      this.#events.after(delay, () => this.#deliver(parcel));
+      this.carry(message, {
+        pass: () => this.#handler.arrive(message),
+        lost: () => this.#handler.lost(message),
+      });
     }
   }
 
-  #deliver(parcel: Parcel): void {
-    const { from, to } = parcel.message;
-    if (this.#cut.has(link(from, to)) || this.#chance.happens(this.rates.drop)) {
-      this.#handler.lost(parcel);
-    } else {
-      this.#handler.arrive(parcel);
-    }
+  carry(
+    { from, to }: { from: RaftId; to: RaftId },
+    outcome: { pass: () => void; lost: () => void },
+  ): void {
+    this.#events.after(this.#chance.between(1, this.rates.maxDelayMs), () => {
+      const dropped = this.#cut.has(link(from, to)) || this.#chance.happens(this.rates.drop);
+      if (dropped) outcome.lost();
+      else outcome.pass();
+    });
   }
 
   /** Nothing passes from `from` to `to` any more; the other way is another link. */

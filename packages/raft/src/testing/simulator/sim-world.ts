@@ -1,94 +1,101 @@
-/** One simulated group: nodes, network, disks, clients and the judge, on one queue of events. */
-import type { ConfState, Entry, HardState, Message, RaftId, Ready } from '../../core/types.ts';
+/** One simulated group: members, network, disks, clients and the judge, on one queue of events. */
+import { assert } from '@swarmd/base';
+
+import type { HardState, Message, RaftId, Ready } from '../../core/types.ts';
+import type { Booted } from '../../node/boot.ts';
+import type { AppliedEntry, MembershipChange } from '../../node/types.ts';
+import { decodeHeader, HEADER_KEY } from '../../wal/header.ts';
+import { entryKey } from '../../wal/record.ts';
 import type { Chance } from './chance.ts';
 import { EventQueue } from './event-queue.ts';
+import { found } from './founders.ts';
 import { History, commandOf } from './history.ts';
 import { Invariants } from './invariants.ts';
-import { TICK_MS, type Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
 import { SimDisk } from './sim-disk.ts';
-import { SimNetwork, type Parcel } from './sim-network.ts';
-import { SimNode, type NodeWorld } from './sim-node.ts';
-
-/** Where every group starts, so that later members get the first membership with a snapshot. */
-const START = { term: 1, index: 1 };
+import type { SimLink } from './sim-link.ts';
+import { SimMember, type MemberWorld } from './sim-member.ts';
+import { SimNetwork } from './sim-network.ts';
+import { Violation } from './violation.ts';
 
 /** The id of proposals that clients do not ask for. */
 export const NOT_A_WRITE = 0;
 
-const EMPTY: ConfState = {
-  voters: [],
-  votersOutgoing: [],
-  learners: [],
-  learnersNext: [],
-  autoLeave: false,
-};
-
 export type Trace = (line: string) => void;
 
-export class SimWorld implements NodeWorld {
+export class SimWorld implements MemberWorld {
   readonly chance: Chance;
   readonly plan: Plan;
   readonly events = new EventQueue();
   readonly history = new History();
   readonly invariants: Invariants;
   readonly network: SimNetwork;
-  readonly #nodes = new Map<RaftId, SimNode>();
-  readonly #paused = new Map<RaftId, (() => void)[]>();
+  readonly #members = new Map<RaftId, SimMember>();
   readonly #trace: Trace | undefined;
+  /** Disks that answer nothing before this time. */
+  readonly #hungUntil = new Map<RaftId, number>();
+  #violation: Error | undefined;
   steps = 0;
   maxDiskMs: number;
+  garble: number;
 
   constructor(options: { chance: Chance; plan: Plan; trace?: Trace }) {
     this.chance = options.chance;
     this.plan = options.plan;
     this.#trace = options.trace;
     this.maxDiskMs = this.plan.maxDiskMs;
-    this.invariants = new Invariants((id) => this.#nodes.get(id)?.disk);
+    this.garble = this.plan.garble;
+    this.invariants = new Invariants((id, index) => this.#durableTerm(id, index));
     this.network = new SimNetwork(
       this,
       { ...this.plan.network },
       {
-        arrive: (parcel) => this.#arrive(parcel),
-        lost: (parcel) => this.#lost(parcel),
+        arrive: (message) => this.#arrive(message),
+        lost: (message) => this.#lost(message),
       },
     );
-    for (const id of this.plan.voters) {
-      this.addNode(id, { ...EMPTY, voters: this.plan.voters });
+  }
+
+  /** Founders start with the first snapshot. */
+  async begin(): Promise<void> {
+    const { voters } = this.plan;
+    for (const id of voters) {
+      const disk = new SimDisk(this.chance);
+      let done = false;
+      const storage = disk.mount({ later: (fn) => this.after(0, fn) });
+      const founding = found(storage, id, voters).finally(() => (done = true));
+      for (await settled(); !done; await settled()) this.events.step(this.events.now);
+      await founding;
+      this.#add(id, disk).start('restart');
     }
   }
 
-  get nodes(): SimNode[] {
-    return [...this.#nodes.values()];
+  get members(): SimMember[] {
+    return [...this.#members.values()];
   }
 
-  node(id: RaftId): SimNode | undefined {
-    return this.#nodes.get(id);
+  member(id: RaftId): SimMember | undefined {
+    return this.#members.get(id);
   }
 
-  /** A founder starts with the first snapshot, a newcomer with nothing at all. */
-  addNode(id: RaftId, conf?: ConfState): SimNode {
-    const disk = new SimDisk(conf ?? EMPTY, conf ? START : { term: 0, index: 0 });
-    const node = new SimNode(id, this, {
-      disk,
-      config: (applied) => this.plan.config(id, applied),
-      snapshotEvery: this.plan.snapshotEvery,
-    });
-    this.#nodes.set(id, node);
-    node.start();
-    const drift = 1 + (this.chance.next() * 2 - 1) * this.plan.clockDrift;
-    this.#tickForever(node, TICK_MS * drift);
-    return node;
+  /** A newcomer with nothing at all. */
+  addMember(id: RaftId): void {
+    this.#add(id, new SimDisk(this.chance)).start('join');
   }
 
   /** The member that leads the highest term, as far as the members themselves know. */
-  leader(): SimNode | undefined {
-    let best: SimNode | undefined;
-    for (const node of this.nodes) {
-      const status = node.status();
+  leader(): SimMember | undefined {
+    let best: SimMember | undefined;
+    for (const member of this.members) {
+      const status = member.status();
       if (status?.role !== 'leader') continue;
-      if (status.term > (best?.status()?.term ?? 0)) best = node;
+      if (status.term > (best?.status()?.term ?? 0)) best = member;
     }
     return best;
+  }
+
+  now(): number {
+    return this.events.now;
   }
 
   after(delayMs: number, run: () => void): void {
@@ -99,133 +106,238 @@ export class SimWorld implements NodeWorld {
     this.#trace?.(`${this.events.now.toFixed(1).padStart(8)} ${what()}`);
   }
 
-  runUntil(endMs: number, done: () => boolean = () => false): void {
-    while (!done() && this.events.step(endMs)) this.steps++;
+  /** What promises have to do is done after each event. @throws what went wrong in one of them. */
+  async runUntil(endMs: number, done: () => boolean = () => false): Promise<void> {
+    while (!done() && this.events.step(endMs)) {
+      this.steps++;
+      await settled();
+      if (this.#violation) throw this.#violation;
+    }
   }
 
-  write(node: SimNode): void {
+  write(member: SimMember): void {
     const id = this.history.ask();
-    this.log(() => `client: ${commandOf(id)} to ${node.id}`);
-    node.step({ kind: 'propose', id, data: new TextEncoder().encode(commandOf(id)) });
+    this.log(() => `client: ${commandOf(id)} to ${member.id}`);
+    member.ask({ kind: 'propose', id, data: bufferOf(commandOf(id)) });
   }
 
-  read(node: SimNode): void {
-    node.step({ kind: 'readIndex', id: this.history.ask() });
+  read(member: SimMember): void {
+    member.ask({ kind: 'read', id: this.history.ask() });
   }
 
-  crash(node: SimNode): void {
-    this.log(() => `crash of ${node.id}`);
-    node.crash();
-    node.disk.crash(this.chance);
+  change(member: SimMember, change: MembershipChange): void {
+    this.log(() => `operator: ${JSON.stringify(change)} to ${member.id}`);
+    member.ask({ kind: 'change', id: this.history.ask(), change });
   }
 
-  restart(node: SimNode): void {
-    this.log(() => `restart of ${node.id}: ${JSON.stringify(node.disk.durable.hard)}`);
-    this.invariants.restarted(node.id);
-    node.start();
+  crash(member: SimMember, kind: 'kill' | 'power'): void {
+    this.log(() => `crash of ${member.id} (${kind})`);
+    member.crash();
+    member.disk.crash(kind);
   }
 
-  /** Nothing happens on the node until `resume`; what arrives meanwhile waits in its sockets. */
-  pause(id: RaftId): void {
-    this.log(() => `pause of ${id}`);
-    if (!this.#paused.has(id)) this.#paused.set(id, []);
+  restart(member: SimMember): void {
+    if (member.running || member.gone) return;
+    this.log(() => `restart of ${member.id}`);
+    this.invariants.restarted(member.id);
+    member.disk.repair();
+    member.start(member.everStarted ? 'restart' : 'join');
   }
 
-  resume(id: RaftId): void {
-    const waiting = this.#paused.get(id) ?? [];
-    this.#paused.delete(id);
-    for (const run of waiting) run();
+  hangDisk(id: RaftId, ms: number): void {
+    this.log(() => `disk of ${id} hangs for ${ms} ms`);
+    this.#hungUntil.set(id, this.events.now + ms);
   }
 
-  resumeAll(): void {
-    for (const id of this.#paused.keys()) this.resume(id);
+  healDisks(): void {
+    this.#hungUntil.clear();
   }
 
-  send(parcel: Parcel): void {
-    this.invariants.sent(parcel.message);
-    this.network.send(parcel);
+  // What members ask of their world.
+
+  send(message: Message): void {
+    this.#judge(() => this.invariants.sent(message));
+    this.network.send(message);
   }
 
-  stepped(node: SimNode): void {
-    const status = node.status();
-    const conf = node.conf();
+  carry(way: { from: RaftId; to: RaftId }, outcome: { pass: () => void; lost: () => void }): void {
+    this.network.carry(way, {
+      pass: () => this.#at(way.to, outcome.pass, outcome.lost),
+      lost: outcome.lost,
+    });
+  }
+
+  linkOf(id: RaftId): SimLink | undefined {
+    return this.#members.get(id)?.link;
+  }
+
+  garbles(): boolean {
+    return this.chance.happens(this.garble);
+  }
+
+  forgets(): boolean {
+    return this.chance.happens(0.2);
+  }
+
+  stepped(member: SimMember): void {
+    const status = member.status();
+    const conf = member.conf();
     if (!status || !conf) return;
     const termOf = (index: number): number | undefined =>
-      index > status.last ? undefined : node.termOf(index);
-    this.invariants.observe({ id: node.id, status, conf, termOf });
+      index > status.last ? undefined : member.termOf(index);
+    this.#judge(() => this.invariants.observe({ id: member.id, status, conf, termOf }));
   }
 
-  wrote(node: SimNode, ready: Ready): void {
+  wrote(member: SimMember, ready: Ready, termBefore: number | undefined): void {
     const { soft, hard, append } = ready;
     if (soft || hard) {
-      this.log(() => `${node.id}: ${JSON.stringify({ ...soft, ...hard, append: append.length })}`);
+      this.log(
+        () => `${member.id}: ${JSON.stringify({ ...soft, ...hard, append: append.length })}`,
+      );
     }
-    const first = append[0];
-    if (first) this.invariants.written(node.id, ready, node.termOf(first.index - 1));
+    this.#judge(() => this.invariants.written(member.id, append, termBefore));
   }
 
   /** Only now does a vote count: one that a crash takes back was never given. */
-  durable(node: SimNode, hard: HardState): void {
-    if (hard.vote !== 0) this.invariants.voted(node.id, hard.term, hard.vote);
+  durable(member: SimMember, hard: HardState): void {
+    if (hard.vote === 0) return;
+    this.#judge(() => this.invariants.voted(member.id, hard.term, hard.vote));
   }
 
-  applied(node: SimNode, entry: Entry): void {
-    this.invariants.applied(node.id, entry);
+  /** It has found its log good: then it must be all that was ever promised, and nothing else. */
+  booted(member: SimMember, { hard, log }: Booted): void {
+    const { promisedBatch } = member.disk;
+    const batch = member.disk.storedBatch() ?? 0;
+    this.log(() => `${member.id} starts with ${JSON.stringify({ ...hard, last: log.last() })}`);
+    this.#judge(() => {
+      if (batch < promisedBatch) {
+        const what = `batch ${batch} instead of ${promisedBatch}`;
+        throw new Violation('damage-noticed', `member ${member.id} takes part with ${what}`);
+      }
+      const entries = log.entries(log.first(), log.last() + 1, Infinity);
+      this.invariants.written(member.id, entries, log.term(log.first() - 1));
+    });
   }
 
-  acknowledged(id: number, index: number): void {
+  applied(member: SimMember, entry: AppliedEntry, digest: number): void {
+    this.#judge(() => this.invariants.applied(member.id, entry, digest));
+  }
+
+  restored(member: SimMember, index: number, digest: number): void {
+    this.log(() => `${member.id} stands at snapshot ${index}`);
+    this.#judge(() => this.invariants.restored(member.id, index, digest));
+  }
+
+  writeDone(id: number, index: number): void {
     if (id === NOT_A_WRITE) return;
     this.log(() => `client: ${commandOf(id)} is at ${index}`);
-    this.history.writeDone(id, index);
+    this.#judge(() => this.history.writeDone(id, index));
   }
 
-  readServed(id: number, applied: number): void {
-    this.history.readDone(id, applied);
+  writeRefused(id: number, certain: boolean): void {
+    if (certain) this.history.writeRefused(id);
   }
 
-  diskDelayMs(): number {
-    return this.chance.between(0, this.maxDiskMs);
+  readDone(id: number, applied: number): void {
+    this.#judge(() => this.history.readDone(id, applied));
   }
 
-  #tickForever(node: SimNode, periodMs: number): void {
-    this.after(periodMs, () => {
-      // After a pause at most one tick is made up for.
-      if (!this.#paused.has(node.id)) node.step({ kind: 'tick' });
-      this.#tickForever(node, periodMs);
-    });
-  }
-
-  #arrive(parcel: Parcel): void {
-    const { message } = parcel;
-    const node = this.#nodes.get(message.to);
-    if (!node?.running) {
-      this.#lost(parcel);
-      return;
-    }
-    const waiting = this.#paused.get(message.to);
-    if (waiting) {
-      waiting.push(() => this.#arrive(parcel));
-      return;
-    }
-    this.log(() => `${message.from}->${message.to} ${summary(message)}`);
-    node.receive(parcel);
-    if (message.kind === 'snapshot') this.#reportSnapshot(message, true);
-  }
-
-  #lost({ message }: Parcel): void {
-    if (message.kind === 'snapshot') this.#reportSnapshot(message, false);
-    else if (message.kind === 'append' && this.chance.happens(0.3)) {
-      this.#nodes.get(message.from)?.step({ kind: 'unreachable', peer: message.to });
+  /** For a reason that the nemesis gave it, or because an assertion failed. */
+  stopped(member: SimMember, error: { code: string; message: string }): void {
+    this.log(() => `${member.id} stops: ${error.message}`);
+    member.disk.crash('kill');
+    if (error.code === 'failed-precondition' && /was removed from cluster/.test(error.message)) {
+      member.gone = true;
+    } else if (error.code === 'data-loss' && member.disk.damaged) {
+      member.gone = true;
+    } else if (member.disk.failing) {
+      this.after(this.chance.between(50, 2_000), () => this.restart(member));
+    } else {
+      this.#violation ??= new Violation('assertion', `member ${member.id}: ${error.message}`);
     }
   }
 
-  /** The outcome of a transfer may get lost as well. */
-  #reportSnapshot(message: Message, ok: boolean): void {
-    if (this.chance.happens(0.2)) return;
-    this.after(this.chance.between(1, 20), () => {
-      this.#nodes.get(message.from)?.step({ kind: 'snapshotStatus', peer: message.to, ok });
-    });
+  diskDelayMs(id: RaftId): number {
+    const hungMs = Math.max(0, (this.#hungUntil.get(id) ?? 0) - this.events.now);
+    return hungMs + this.chance.next() * this.maxDiskMs;
   }
+
+  #add(id: RaftId, disk: SimDisk): SimMember {
+    const { timing, limits, snapshotEvery, clockDrift } = this.plan;
+    const drift = 1 + (this.chance.next() * 2 - 1) * clockDrift;
+    const random = this.chance;
+    const member = new SimMember(id, this, { disk, random, timing, limits, snapshotEvery, drift });
+    this.#members.set(id, member);
+    return member;
+  }
+
+  /** The first broken rule ends the simulation, whoever catches the error on the way. */
+  #judge(rule: () => void): void {
+    try {
+      rule();
+    } catch (error) {
+      assert(error instanceof Error, 'rules throw errors');
+      this.#violation ??= error;
+    }
+  }
+
+  #durableTerm(id: RaftId, index: number): number | 'covered' | undefined {
+    const disk = this.#members.get(id)?.disk;
+    if (disk === undefined) return undefined;
+    // It held the entry when it said so; what became of it later is no fault of Raft.
+    if (disk.damaged) return 'covered';
+    const stored = disk.durable(HEADER_KEY);
+    const header = stored && decodeHeader(stored);
+    if (header === undefined) return undefined;
+    if (index < header.compacted.index) return 'covered';
+    if (index === header.compacted.index) return header.compacted.term;
+    if (index > header.last) return undefined;
+    // `crc(4) | flags(1) | term(8) | ...`, see record.ts; nothing is encrypted here.
+    const value = disk.durable(entryKey(index));
+    return value && Number(value.readBigUInt64BE(5));
+  }
+
+  #at(id: RaftId, pass: () => void, lost: () => void): void {
+    const member = this.#members.get(id);
+    if (member === undefined) lost();
+    else member.deliver(pass, lost);
+  }
+
+  #arrive(message: Message): void {
+    const { from, to } = message;
+    this.#at(
+      to,
+      () => {
+        const link = this.linkOf(to);
+        if (link?.refuses(from)) this.#refuse(from, to);
+        else {
+          this.log(() => `${from}->${to} ${summary(message)}`);
+          link?.receive(message);
+        }
+      },
+      () => this.#lost(message),
+    );
+  }
+
+  /** The listener tells a removed member so, if its answer gets through. */
+  #refuse(from: RaftId, to: RaftId): void {
+    const nothing = (): void => undefined;
+    this.carry({ from: to, to: from }, { pass: () => this.linkOf(from)?.removed(), lost: nothing });
+  }
+
+  #lost({ from, to }: Message): void {
+    if (this.chance.happens(0.3)) this.linkOf(from)?.lost(to);
+  }
+}
+
+/** Everything that promises have to do by now is done. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
+
+function bufferOf(text: string): ArrayBuffer {
+  const bytes = new TextEncoder().encode(text);
+  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
 }
 
 function summary(message: Message): string {
