@@ -48,9 +48,11 @@ async function main(args: readonly string[]): Promise<number> {
       : systemClock.monotonic() + positive('minutes', minutes) * 60_000;
   const last = single ? first : minutes === undefined ? first + count - 1 : Infinity;
   const print = trace ? (line: string): void => void process.stdout.write(`${line}\n`) : undefined;
+  const counts: Record<string, number> = {};
   const totals = { seeds: 0, failed: 0, quorumLost: 0, steps: 0, writes: 0, reads: 0 };
   for (let at = first; at <= last && systemClock.monotonic() < end; at++) {
     const result = await runSeed(at, print);
+    for (const [what, count] of result.counts) counts[what] = (counts[what] ?? 0) + count;
     if (result.quorumLost) totals.quorumLost++;
     totals.seeds++;
     totals.steps += result.steps;
@@ -58,7 +60,7 @@ async function main(args: readonly string[]): Promise<number> {
     totals.reads += result.reads;
     if (!report(result)) totals.failed++;
   }
-  process.stdout.write(`${JSON.stringify(totals)}\n`);
+  process.stdout.write(`${JSON.stringify(totals)}\n${JSON.stringify(counts)}\n`);
   return totals.failed === 0 ? 0 : 1;
 }
 

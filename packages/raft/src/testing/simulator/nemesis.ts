@@ -59,6 +59,8 @@ export class Nemesis {
       () => this.#slowDisk(),
       () => this.#badDisk(),
       () => this.#badDisk(),
+      () => this.#badDisk(),
+      () => this.#badDisk(),
       () => this.#transfer(),
       () => this.#someone()?.step({ kind: 'forgetLeader' }),
       () => this.#someone()?.step({ kind: 'campaign' }),
@@ -109,6 +111,7 @@ export class Nemesis {
   #cutBetween(isCut: (from: RaftId, to: RaftId) => boolean): void {
     const ids = this.#world.members.map((member) => member.id);
     this.#world.log(() => 'partition');
+    this.#world.count('partition');
     for (const from of ids) {
       for (const to of ids) if (from !== to && isCut(from, to)) this.#world.network.cut(from, to);
     }
@@ -122,6 +125,7 @@ export class Nemesis {
     const member = this.#leaderOrSomeone(0.6);
     if (member === undefined) return;
     this.#world.log(() => `pause of ${member.id}`);
+    this.#world.count('pause');
     member.pause();
     this.#world.after(this.#world.chance.between(100, 2_000), () => member.resume());
   }
@@ -131,11 +135,13 @@ export class Nemesis {
     const ms = this.#world.chance.between(100, 7_000);
     this.#world.log(() => `main thread of ${member?.id} is busy for ${ms} ms`);
     member?.blockMain(ms);
+    this.#world.count('busy main thread');
   }
 
   #slowDisk(): void {
     const world = this.#world;
     world.maxDiskMs = world.chance.between(100, 750);
+    world.count('slow disk');
     world.after(world.chance.between(250, 2_000), () => {
       if (this.#active) world.maxDiskMs = world.plan.maxDiskMs;
     });
@@ -156,6 +162,7 @@ export class Nemesis {
 
   #fillUp(member: SimMember): void {
     member.disk.full = true;
+    this.#world.count('full disk');
     this.#world.after(this.#world.chance.between(500, 3_000), () => {
       member.disk.full = false;
     });
@@ -170,6 +177,7 @@ export class Nemesis {
     this.#crashFor(member, this.#world.chance.between(5, 500));
     const what = member.disk.rot();
     this.#world.log(() => `disk of ${member.id}: ${what}`);
+    this.#world.count('damage');
     this.#replaceSoon(member);
   }
 

@@ -54,7 +54,7 @@ export function planFor(chance: Chance): Plan {
     },
     garble: maybe(0.3, () => chance.next() * 0.05, 0),
     maxDiskMs: maybe(0.3, () => chance.between(20, 150), 5),
-    faultEveryMs: maybe(0.85, () => chance.between(500, 4000), Infinity),
+    faultEveryMs: maybe(0.85, () => chance.between(300, 2500), Infinity),
     badDisks: chance.happens(0.5),
     writeEveryMs: chance.between(15, 150),
     readEveryMs: chance.between(50, 300),

@@ -16,6 +16,8 @@ export interface SeedResult {
   readonly applied: number;
   /** Membership changes and lost disks left no quorum: progress could not be asked for. */
   readonly quorumLost: boolean;
+  /** How often what happened. */
+  readonly counts: ReadonlyMap<string, number>;
   /** The rule that was broken, and how. */
   readonly failure?: { readonly rule: string; readonly message: string };
 }
@@ -42,6 +44,7 @@ export async function runSeed(seed: number, trace?: Trace): Promise<SeedResult> 
     writes: world.history.writes,
     reads: world.history.reads,
     applied: world.invariants.lastApplied,
+    counts: world.counts,
     quorumLost: !endedWell,
     ...(failure && { failure }),
   };

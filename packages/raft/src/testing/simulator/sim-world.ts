@@ -36,6 +36,8 @@ export class SimWorld implements MemberWorld {
   readonly #hungUntil = new Map<RaftId, number>();
   #violation: Error | undefined;
   steps = 0;
+  /** How often what happened, for those who wonder whether a simulation means anything. */
+  readonly counts = new Map<string, number>();
   maxDiskMs: number;
   garble: number;
 
@@ -54,6 +56,10 @@ export class SimWorld implements MemberWorld {
         lost: (message) => this.#lost(message),
       },
     );
+  }
+
+  count(what: string): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
   }
 
   /** Founders start with the first snapshot. */
@@ -132,6 +138,7 @@ export class SimWorld implements MemberWorld {
 
   crash(member: SimMember, kind: 'kill' | 'power'): void {
     this.log(() => `crash of ${member.id} (${kind})`);
+    this.count(`crash (${kind})`);
     member.crash();
     member.disk.crash(kind);
   }
@@ -147,6 +154,7 @@ export class SimWorld implements MemberWorld {
   hangDisk(id: RaftId, ms: number): void {
     this.log(() => `disk of ${id} hangs for ${ms} ms`);
     this.#hungUntil.set(id, this.events.now + ms);
+    this.count('hanging disk');
   }
 
   healDisks(): void {
@@ -208,6 +216,7 @@ export class SimWorld implements MemberWorld {
   booted(member: SimMember, { hard, log }: Booted): void {
     const { promisedBatch } = member.disk;
     const batch = member.disk.storedBatch() ?? 0;
+    if (member.disk.damaged) this.count('damage was harmless');
     this.log(() => `${member.id} starts with ${JSON.stringify({ ...hard, last: log.last() })}`);
     this.#judge(() => {
       if (batch < promisedBatch) {
@@ -225,6 +234,7 @@ export class SimWorld implements MemberWorld {
 
   restored(member: SimMember, index: number, digest: number): void {
     this.log(() => `${member.id} stands at snapshot ${index}`);
+    if (member.ready) this.count('snapshot installed');
     this.#judge(() => this.invariants.restored(member.id, index, digest));
   }
 
@@ -247,10 +257,13 @@ export class SimWorld implements MemberWorld {
     this.log(() => `${member.id} stops: ${error.message}`);
     member.disk.crash('kill');
     if (error.code === 'failed-precondition' && /was removed from cluster/.test(error.message)) {
+      this.count('removed');
       member.gone = true;
     } else if (error.code === 'data-loss' && member.disk.damaged) {
+      this.count('damage found');
       member.gone = true;
     } else if (member.disk.failing) {
+      this.count('disk failed');
       this.after(this.chance.between(50, 2_000), () => this.restart(member));
     } else {
       this.#violation ??= new Violation('assertion', `member ${member.id}: ${error.message}`);
