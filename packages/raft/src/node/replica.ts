@@ -127,9 +127,16 @@ export class Replica implements AsyncDisposable {
     this.#network.update(this.#book.members());
     await this.#network.listen();
     const { raftId } = this.#options;
-    const { clock, logger, soon } = this.#ports;
+    const { clock, logger } = this.#ports;
     const { tickMs } = timingOf(this.#options);
-    this.#ticker = new Ticker({ clock, soon, tick: (lateMs) => this.#tick(lateMs) }, tickMs);
+    this.#ticker = new Ticker(
+      {
+        clock,
+        soon: (fn) => this.#ports.soon(fn),
+        tick: (latenessMs) => this.#tick(latenessMs),
+      },
+      tickMs,
+    );
     const { voters } = core.confState();
     if (voters.length === 1 && voters[0] === raftId) {
       this.#driver.step({ kind: 'campaign' });

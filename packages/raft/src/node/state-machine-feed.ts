@@ -30,11 +30,7 @@ export class StateMachineFeed {
   #picture: Iterator<ArrayBuffer> | undefined;
   #restoring: { readonly index: number; readonly frames: ArrayBuffer[] } | undefined;
 
-  constructor(
-    machine: StateMachine,
-    post: (message: ToWorker) => void,
-    frameBytes = FRAME_BYTES,
-  ) {
+  constructor(machine: StateMachine, post: (message: ToWorker) => void, frameBytes = FRAME_BYTES) {
     this.#machine = machine;
     this.#post = post;
     this.#frameBytes = frameBytes;

@@ -32,11 +32,11 @@ export class Ticker implements Disposable {
 
   #arm(): void {
     if (this.#stopped) return;
-    const { clock, soon } = this.#ports;
+    const { clock } = this.#ports;
     const now = clock.monotonic();
     // Keeps the rhythm as long as it can; after a stall the rhythm starts anew.
     this.#due = Math.max(this.#due + this.#tickMs, now);
-    this.#timer = clock.after(this.#due - now, () => soon(() => this.#fire()));
+    this.#timer = clock.after(this.#due - now, () => this.#ports.soon(() => this.#fire()));
   }
 
   #fire(): void {

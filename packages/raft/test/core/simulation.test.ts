@@ -1,9 +1,16 @@
-/** Whole groups under faults, from seeds. A failing seed is played again with `npm run sim:raft`. */
+/**
+ * Whole groups under faults, from seeds: real replicas with their real log, on simulated disks,
+ * network and clocks. A failing seed is played again with `npm run sim:raft -- --seed N --trace`.
+ */
 import { expect, test } from 'vitest';
+
 import { runSeed } from '../../src/testing/simulator/run-seed.ts';
+import { MOMENTS } from '../../src/testing/simulator/sim-member.ts';
 
 const SEEDS = 200;
 const CHUNK = 25;
+
+const counts = new Map<string, number>();
 
 test.each(Array.from({ length: SEEDS / CHUNK }, (_, chunk) => chunk * CHUNK + 1))(
   `seeds from %i on (${CHUNK}) keep every promise`,
@@ -13,10 +20,34 @@ test.each(Array.from({ length: SEEDS / CHUNK }, (_, chunk) => chunk * CHUNK + 1)
     expect(results.filter((result) => result.failure)).toEqual([]);
     // A simulation in which nothing happens would pass as well.
     expect(results.reduce((sum, result) => sum + result.writes, 0)).toBeGreaterThan(20 * CHUNK);
+    expect(results.filter((result) => result.quorumLost).length).toBeLessThan(CHUNK / 3);
+    for (const result of results) {
+      for (const [what, count] of result.counts) counts.set(what, (counts.get(what) ?? 0) + count);
+    }
   },
   // Generous: on a busy machine the work takes several times as long.
   120_000,
 );
+
+const TROUBLE = [
+  'partition',
+  'pause',
+  'crash (kill)',
+  'crash (power)',
+  'slow disk',
+  'hanging disk',
+  'full disk',
+  'disk failed',
+  'damage found',
+  'busy main thread',
+  'snapshot installed',
+  'removed',
+  ...MOMENTS.map((moment) => `crash at ${moment}`),
+];
+
+test.each(TROUBLE)('28/42/43/58/60-63/65-67: %s has happened in these seeds', (what) => {
+  expect(counts.get(what) ?? 0).toBeGreaterThan(0);
+});
 
 test('the same seed plays the same story', async () => {
   const story = async (): Promise<string[]> => {

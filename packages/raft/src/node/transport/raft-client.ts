@@ -66,7 +66,7 @@ export function connectToPeer(
       const stream = fetch.call(client, request);
       // What goes wrong comes through the iteration; a cancelled stream reports it here once more.
       stream.on('error', () => undefined);
-      return stream as SnapshotStream;
+      return stream;
     },
     close: () => client.close(),
   };

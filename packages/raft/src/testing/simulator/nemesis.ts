@@ -29,6 +29,7 @@ export class Nemesis {
     world.garble = 0;
     world.maxDiskMs = 5;
     world.healDisks();
+    world.clearTraps();
     for (const member of world.members) {
       member.resume();
       member.disk.repair();
@@ -49,6 +50,9 @@ export class Nemesis {
     const faults = [
       () => this.#crash(),
       () => this.#crash(),
+      () => this.#crashAtMoment(),
+      () => this.#crashAtMoment(),
+      () => this.#crashAtMoment(),
       () => this.#crashAll(),
       () => this.#partition(),
       () => this.#isolateLeader(),
@@ -79,6 +83,12 @@ export class Nemesis {
   #crash(): void {
     const member = this.#leaderOrSomeone(0.4);
     if (member) this.#crashFor(member, this.#world.chance.between(5, 2_000));
+  }
+
+  #crashAtMoment(): void {
+    const member = this.#leaderOrSomeone(0.4);
+    const moment = this.#world.chance.pick(this.#world.plan.moments);
+    if (member && moment) this.#world.trap(member, moment);
   }
 
   #crashAll(): void {

@@ -2,6 +2,7 @@
 import type { RaftConfig, RaftId } from '../../core/types.ts';
 import type { RaftTiming } from '../../node/types.ts';
 import type { Chance } from './chance.ts';
+import { MOMENTS, type Moment } from './sim-member.ts';
 import type { NetworkRates } from './sim-network.ts';
 
 const TICK_MS = 50;
@@ -19,6 +20,8 @@ export interface Plan {
   readonly faultEveryMs: number;
   /** Disks may fail and lose what they had: on few at a time, so that a quorum stays whole. */
   readonly badDisks: boolean;
+  /** Of awkward crashes. */
+  readonly moments: readonly Moment[];
   readonly writeEveryMs: number;
   readonly readEveryMs: number;
   /** 0: the membership stays as it is. */
@@ -56,6 +59,7 @@ export function planFor(chance: Chance): Plan {
     maxDiskMs: maybe(0.3, () => chance.between(20, 150), 5),
     faultEveryMs: maybe(0.85, () => chance.between(300, 2500), Infinity),
     badDisks: chance.happens(0.5),
+    moments: MOMENTS,
     writeEveryMs: chance.between(15, 150),
     readEveryMs: chance.between(50, 300),
     changeEveryMs: maybe(0.5, () => chance.between(500, 3000), 0),

@@ -35,7 +35,11 @@ const JOURNAL_BATCHES = 40;
 export interface DiskWorld {
   /** Runs `fn` after a delay of the disk's choice, unless the member has crashed meanwhile. */
   later(fn: () => void): void;
+  /** Something is about to happen to the disk. */
+  moment(what: DiskMoment): void;
 }
+
+export type DiskMoment = 'compaction' | 'truncation' | 'snapshot write' | 'snapshot rename';
 
 export class SimDisk {
   readonly chance: Chance;
@@ -281,10 +285,14 @@ class MountedDisk implements Storage {
       },
       batch: (operations, { sync }) => {
         const pending = { operations, sync };
+        if (operations.some((one) => one.type === 'del')) this.#world.moment('truncation');
         disk.begin(pending);
         return this.#after(() => disk.complete(pending));
       },
-      clear: (range) => Promise.resolve(disk.clear(range)),
+      clear: (range) => {
+        this.#world.moment('compaction');
+        return Promise.resolve(disk.clear(range));
+      },
       close: () => Promise.resolve(),
     });
   }
@@ -320,11 +328,13 @@ class MountedDisk implements Storage {
         const bytes = end > file.bytes.length ? undefined : file.bytes.subarray(position, end);
         return Promise.resolve(bytes);
       },
-      write: (buffers, position) =>
-        this.#after(() => {
+      write: (buffers, position) => {
+        this.#world.moment('snapshot write');
+        return this.#after(() => {
           disk.checkWritable('file');
           file.bytes = patched(file.bytes, Buffer.concat(buffers), position);
-        }),
+        });
+      },
       sync: () =>
         this.#after(() => {
           disk.checkWritable('file');
@@ -335,6 +345,7 @@ class MountedDisk implements Storage {
   }
 
   rename(from: string, to: string): Promise<void> {
+    this.#world.moment('snapshot rename');
     return this.#after(() => {
       const file = this.#disk.files.get(from);
       assert(file !== undefined, `${from} is there to be renamed`);

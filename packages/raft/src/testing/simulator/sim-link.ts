@@ -17,6 +17,8 @@ export interface LinkWorld {
   linkOf(raftId: number): SimLink | undefined;
   /** True for a frame that is to arrive with another content. */
   garbles(): boolean;
+  /** A frame of a snapshot has arrived. */
+  framePassed(from: number, to: number): void;
   /** True for an outcome of a transfer that is to be lost. */
   forgets(): boolean;
 }
@@ -150,6 +152,7 @@ export class SimLink implements Network {
         new Promise((resolve, reject) => {
           world.carry(back, {
             pass: () => {
+              world.framePassed(back.from, back.to);
               if (stream.push(frame.payload.length > 0 && world.garbles() ? garbled(frame) : frame))
                 resolve();
               else reject(new Error('the follower went away'));

@@ -1,5 +1,5 @@
 /** One simulated member: a real replica with its log, and the main thread's half beside it. */
-import { errorCode, errorMessage, silentLogger, type Random } from '@swarmd/base';
+import { errorCode, errorMessage, silentLogger, unreachable, type Random } from '@swarmd/base';
 
 import type {
   ConfState,
@@ -18,10 +18,26 @@ import type { FromWorker, ToWorker } from '../../node/worker-protocol.ts';
 import { CommandMachine } from './command-machine.ts';
 import { ObservedCore } from './observed-core.ts';
 import { SimClock } from './sim-clock.ts';
-import type { SimDisk } from './sim-disk.ts';
+import type { DiskMoment, SimDisk } from './sim-disk.ts';
 import { SimLink, type LinkWorld } from './sim-link.ts';
 
 export const CLUSTER_ID = 'simulated';
+
+/** When a crash is most awkward. */
+export const MOMENTS = [
+  'write',
+  'synced',
+  'send',
+  'apply',
+  'restore',
+  'compaction',
+  'truncation',
+  'snapshot write',
+  'snapshot rename',
+  'snapshot frame',
+] as const;
+
+export type Moment = (typeof MOMENTS)[number] | DiskMoment;
 
 export interface MemberWorld extends LinkWorld {
   now(): number;
@@ -36,6 +52,7 @@ export interface MemberWorld extends LinkWorld {
   /** `certain`: it was promised that nothing happened. */
   writeRefused(id: number, certain: boolean): void;
   readDone(id: number, applied: number): void;
+  moment(member: SimMember, what: Moment): void;
   /** It has stopped itself, or would not start. */
   stopped(member: SimMember, error: { code: string; message: string }): void;
   /** Milliseconds that the disk takes for one thing now. */
@@ -184,6 +201,7 @@ export class SimMember {
       later: (fn) => {
         this.#world.after(this.#world.diskDelayMs(this.id), () => this.#guard(life, fn));
       },
+      moment: (what) => this.#world.moment(this, what),
     });
     const booted = await boot({ options, storage, random, limits });
     if (!life.alive) return;
@@ -298,8 +316,17 @@ export class SimMember {
       case 'failed':
       case 'stopped':
         break;
-      default:
+      case 'apply':
+      case 'takeSnapshot':
+      case 'snapshotCredit':
+      case 'dropSnapshot':
+      case 'restoreBegin':
+      case 'restoreFrame':
+      case 'restoreEnd':
         this.#feed(message, feed);
+        break;
+      default:
+        unreachable(message);
     }
   }
 

@@ -14,7 +14,7 @@ import { Invariants } from './invariants.ts';
 import type { Plan } from './plan.ts';
 import { SimDisk } from './sim-disk.ts';
 import type { SimLink } from './sim-link.ts';
-import { SimMember, type MemberWorld } from './sim-member.ts';
+import { SimMember, type MemberWorld, type Moment } from './sim-member.ts';
 import { SimNetwork } from './sim-network.ts';
 import { Violation } from './violation.ts';
 
@@ -32,6 +32,8 @@ export class SimWorld implements MemberWorld {
   readonly network: SimNetwork;
   readonly #members = new Map<RaftId, SimMember>();
   readonly #trace: Trace | undefined;
+  /** By member: when it is to crash next. */
+  readonly #traps = new Map<RaftId, Moment>();
   /** Disks that answer nothing before this time. */
   readonly #hungUntil = new Map<RaftId, number>();
   #violation: Error | undefined;
@@ -67,10 +69,13 @@ export class SimWorld implements MemberWorld {
     const { voters } = this.plan;
     for (const id of voters) {
       const disk = new SimDisk(this.chance);
-      let done = false;
-      const storage = disk.mount({ later: (fn) => this.after(0, fn) });
-      const founding = found(storage, id, voters).finally(() => (done = true));
-      for (await settled(); !done; await settled()) this.events.step(this.events.now);
+      const storage = disk.mount({
+        later: (fn) => this.after(0, fn),
+        moment: () => undefined,
+      });
+      const progress = { done: false };
+      const founding = found(storage, id, voters).finally(() => (progress.done = true));
+      for (await settled(); !progress.done; await settled()) this.events.step(this.events.now);
       await founding;
       this.#add(id, disk).start('restart');
     }
@@ -151,6 +156,25 @@ export class SimWorld implements MemberWorld {
     member.start(member.everStarted ? 'restart' : 'join');
   }
 
+  /** A crash at the next such moment, or just after it. */
+  trap(member: SimMember, moment: Moment): void {
+    this.#traps.set(member.id, moment);
+  }
+
+  clearTraps(): void {
+    this.#traps.clear();
+  }
+
+  moment(member: SimMember, what: Moment): void {
+    if (this.#traps.get(member.id) !== what) return;
+    this.#traps.delete(member.id);
+    this.count(`crash at ${what}`);
+    this.after(this.chance.happens(0.3) ? 0 : this.chance.next() * 5, () => {
+      if (member.running) this.crash(member, this.chance.happens(0.5) ? 'kill' : 'power');
+      this.after(this.chance.between(5, 1_500), () => this.restart(member));
+    });
+  }
+
   hangDisk(id: RaftId, ms: number): void {
     this.log(() => `disk of ${id} hangs for ${ms} ms`);
     this.#hungUntil.set(id, this.events.now + ms);
@@ -165,6 +189,8 @@ export class SimWorld implements MemberWorld {
 
   send(message: Message): void {
     this.#judge(() => this.invariants.sent(message));
+    const sender = this.#members.get(message.from);
+    if (sender && message.kind !== 'heartbeat') this.moment(sender, 'send');
     this.network.send(message);
   }
 
@@ -181,6 +207,13 @@ export class SimWorld implements MemberWorld {
 
   garbles(): boolean {
     return this.chance.happens(this.garble);
+  }
+
+  framePassed(from: RaftId, to: RaftId): void {
+    for (const id of [from, to]) {
+      const member = this.#members.get(id);
+      if (member) this.moment(member, 'snapshot frame');
+    }
   }
 
   forgets(): boolean {
@@ -204,10 +237,12 @@ export class SimWorld implements MemberWorld {
       );
     }
     this.#judge(() => this.invariants.written(member.id, append, termBefore));
+    if (hard || append.length > 0) this.moment(member, 'write');
   }
 
   /** Only now does a vote count: one that a crash takes back was never given. */
   durable(member: SimMember, hard: HardState): void {
+    this.moment(member, 'synced');
     if (hard.vote === 0) return;
     this.#judge(() => this.invariants.voted(member.id, hard.term, hard.vote));
   }
@@ -230,12 +265,14 @@ export class SimWorld implements MemberWorld {
 
   applied(member: SimMember, entry: AppliedEntry, digest: number): void {
     this.#judge(() => this.invariants.applied(member.id, entry, digest));
+    this.moment(member, 'apply');
   }
 
   restored(member: SimMember, index: number, digest: number): void {
     this.log(() => `${member.id} stands at snapshot ${index}`);
     if (member.ready) this.count('snapshot installed');
     this.#judge(() => this.invariants.restored(member.id, index, digest));
+    this.moment(member, 'restore');
   }
 
   writeDone(id: number, index: number): void {
