@@ -2,31 +2,48 @@
 import { parseArgs } from 'node:util';
 
 import { comparePeer } from './peer.ts';
+import { benchRaft, RAFT_PARTS } from './raft.ts';
 import { benchStartup } from './startup.ts';
 
 const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--keep] [--peer FOLDER]
+       npm run bench -- raft [--runs 5] [--slow-runs 3] [--part NAME]... [--minutes 10] [--tasks 100000] [--keep]
 
   startup   create, scale, replace, lose a worker, lose the leader; memory (a lab of 3 managers and 2 workers)
   --peer    folder of a harness (peer.sh) that runs a real Docker Swarm beside us, for ratios in one run
+  raft      consensus beside etcd on the same hosts: writes, failover, big-state (a lab of 3 managers)
+  --part    only these of: ${RAFT_PARTS.join(', ')}
+  --minutes how long the leader is watched under full scheduling load; not at all unless given
 `;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    runs: { type: 'string', default: '15' },
+    runs: { type: 'string' },
     'slow-runs': { type: 'string', default: '3' },
     keep: { type: 'boolean', default: false },
     peer: { type: 'string' },
+    part: { type: 'string', multiple: true, default: RAFT_PARTS },
+    minutes: { type: 'string', default: '0' },
+    tasks: { type: 'string', default: '100000' },
   },
 });
 
 if (positionals[0] === 'startup') {
   const medians = await benchStartup({
-    runs: Number(values.runs),
+    runs: Number(values.runs ?? 15),
     slowRuns: Number(values['slow-runs']),
     keep: values.keep,
   });
   if (values.peer !== undefined) await comparePeer(values.peer, 'abdef', medians);
+} else if (positionals[0] === 'raft') {
+  await benchRaft({
+    runs: Number(values.runs ?? 5),
+    slowRuns: Number(values['slow-runs']),
+    minutes: Number(values.minutes),
+    tasks: Number(values.tasks),
+    keep: values.keep,
+    parts: values.part,
+  });
 } else {
   process.stderr.write(USAGE);
   process.exitCode = 2;

@@ -183,6 +183,17 @@ export class Host {
     return stdout.trim() === '' ? undefined : Number(stdout);
   }
 
+  /** kill -9 of a service and of the processes it started itself, all at once. Containers live on. */
+  async killService(name: string): Promise<void> {
+    const pid = await this.servicePid(name);
+    if (pid === undefined) return;
+    const line = `pids="${pid} $(cat /proc/${pid}/task/*/children)"; kill -9 $pids; for p in $pids; do while kill -0 $p; do sleep 0.02; done; done`;
+    await this.exec(['sh', '-c', `{ ${line}; } 2>/dev/null`], {
+      okCodes: [0, 1],
+      timeoutMs: BOOT_TIMEOUT_MS,
+    });
+  }
+
   /** Sends a signal to a service and waits until it is gone. Containers live on. */
   async stopService(name: string, signal: 'TERM' | 'KILL'): Promise<void> {
     const pid = await this.servicePid(name);

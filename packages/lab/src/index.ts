@@ -1,6 +1,6 @@
 export { Cluster, type NodeRow } from './cluster.ts';
 export { waitUntil } from './condition.ts';
-export { removeCache } from './debian.ts';
+export { removeCache, unpackPackages } from './debian.ts';
 export { Host } from './host.ts';
 export { Lab } from './lab.ts';
-export { Layout, type HostPlace, type LabOptions } from './layout.ts';
+export { CACHE_DIR, Layout, type HostPlace, type LabOptions } from './layout.ts';

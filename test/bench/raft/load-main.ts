@@ -1,0 +1,46 @@
+/** A process of clients: writes as fast as it is answered, then says how long that took. */
+import { quantile } from '../statistics.ts';
+import type { LoadOrder, LoadResult, TraceLine } from './load.ts';
+import { openWriter } from './writers.ts';
+
+const order = JSON.parse(process.argv[2] ?? '') as LoadOrder;
+const value = Buffer.alloc(order.valueBytes, 'v');
+const begin = performance.now() + order.warmupMs;
+const end = begin + order.measureMs;
+const latencies: number[] = [];
+let errors = 0;
+
+async function client(number: number): Promise<void> {
+  const writer = openWriter(order.target);
+  for (let n = 0; ; n += 1) {
+    const start = performance.now();
+    if (start >= end) return;
+    const began = Date.now();
+    let ok = true;
+    try {
+      await writer.write(`${order.prefix}-${number}-${n}`, value, order.timeoutMs);
+    } catch {
+      ok = false; // counted below: after a lost leader nothing else is to be expected
+    }
+    const stop = performance.now();
+    if (order.trace) print({ began, ended: Date.now(), ok });
+    if (start < begin) continue;
+    if (ok) latencies.push(stop - start);
+    else errors += 1;
+  }
+}
+
+function print(line: TraceLine | LoadResult): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+await Promise.all(Array.from({ length: order.clients }, (_, number) => client(number)));
+print({
+  writes: latencies.length,
+  errors,
+  seconds: order.measureMs / 1000,
+  p50: quantile(latencies, 0.5),
+  p99: quantile(latencies, 0.99),
+  max: Math.max(0, ...latencies.slice(0, 100_000)),
+});
+process.exit(0);
