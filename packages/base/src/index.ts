@@ -19,4 +19,4 @@ export {
 } from './ports.ts';
 export { BoundedQueue } from './queue.ts';
 export { Scope } from './scope.ts';
-export { abortReason, sleep, withDeadline } from './wait.ts';
+export { abortReason, eitherSignal, sleep, withDeadline } from './wait.ts';

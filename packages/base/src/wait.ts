@@ -30,6 +30,30 @@ export function abortReason(signal: AbortSignal): Error {
 }
 
 /**
+ * A signal that aborts with either of two, until it is disposed. As `AbortSignal.any`, at a fraction of its
+ * cost for calls that come by the thousand.
+ */
+export function eitherSignal(
+  a: AbortSignal,
+  b: AbortSignal,
+): Disposable & { readonly signal: AbortSignal } {
+  const controller = new AbortController();
+  const onA = (): void => controller.abort(a.reason);
+  const onB = (): void => controller.abort(b.reason);
+  if (a.aborted) onA();
+  else if (b.aborted) onB();
+  a.addEventListener('abort', onA, { once: true });
+  b.addEventListener('abort', onB, { once: true });
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => {
+      a.removeEventListener('abort', onA);
+      b.removeEventListener('abort', onB);
+    },
+  };
+}
+
+/**
  * Runs `fn` with a signal that aborts after `timeoutMs` or with `signal`.
  * It does not wait for an `fn` that ignores its signal.
  * @throws SwarmError `deadline-exceeded` naming `what` when the time is up; the signal's reason.

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import {
+  eitherSignal,
   abortReason,
   AssertionError,
   Backoff,
@@ -254,5 +255,32 @@ describe('a scope', () => {
     scope.spawn('work', () => Promise.reject(new Error('broken')));
     await settled();
     expect(ended).toEqual(['other', 'scope']);
+  });
+});
+
+describe('either of two signals', () => {
+  it('aborts with the first, and its reason', () => {
+    const [a, b] = [new AbortController(), new AbortController()];
+    using either = eitherSignal(a.signal, b.signal);
+    expect(either.signal.aborted).toBe(false);
+    b.abort(new Error('b'));
+    a.abort(new Error('a'));
+    expect(either.signal.reason).toEqual(new Error('b'));
+  });
+
+  it('is aborted from the start when one was', () => {
+    using either = eitherSignal(
+      AbortSignal.abort(new Error('before')),
+      new AbortController().signal,
+    );
+    expect(either.signal.reason).toEqual(new Error('before'));
+  });
+
+  it('follows neither once disposed', () => {
+    const a = new AbortController();
+    const either = eitherSignal(a.signal, new AbortController().signal);
+    either[Symbol.dispose]();
+    a.abort();
+    expect(either.signal.aborted).toBe(false);
   });
 });

@@ -2,7 +2,7 @@
 import { errorMessage, Scope } from '@swarmd/base';
 import { clusterSpec, type NodeId } from '@swarmd/model';
 import type { Raft } from '@swarmd/raft';
-import type { Store } from '@swarmd/store';
+import type { Gather, Store } from '@swarmd/store';
 
 import { parseSpec } from './control/validate.ts';
 import { SessionDispatcher } from './dispatcher/dispatcher.ts';
@@ -29,6 +29,8 @@ export interface Core {
 /** What a manager reaches others through. A simulation has its own. */
 export interface Outside {
   readonly startRaft: RaftStarter;
+  /** When transactions that wait are looked at: by default at once. */
+  readonly gather?: Gather;
   readonly managerAt: (address: string) => ManagerClients;
 }
 
@@ -46,6 +48,7 @@ export async function assembleCore(
     stack,
     start: outside.startRaft,
     decidingTerm: () => led.leadership?.decidingTerm,
+    gather: outside.gather,
   });
   const scope = stack.use(
     new Scope((name, error) => logger.error({ name, error: errorMessage(error) }, 'work failed')),

@@ -41,6 +41,8 @@ async function assemble(options: ManagerOptions, stack: AsyncDisposableStack): P
   const peers = stack.use(new Peers({ tls: () => identity, clusterId }));
   const outside = {
     startRaft: raftOnDisk(options),
+    // After the sockets were read: under load each entry then carries many requests.
+    gather: setImmediate,
     managerAt: (address: string) => peers.manager(address),
   };
   const core = await assembleCore(options, outside, stack);

@@ -41,14 +41,27 @@ interface Batch {
   readonly changes: Change[];
 }
 
+/**
+ * Runs `collect` a moment later, so that what comes in the same turn leaves together. How long a turn is
+ * is the caller's to say; a microtask unless said otherwise.
+ */
+export type Gather = (collect: () => void) => void;
+
 export class GroupCommit {
   readonly #tables: Tables;
   readonly #proposer: Proposer;
   readonly #clock: Clock;
+  readonly #gather: Gather;
   #queue: Waiting[] = [];
   #busy = false;
 
-  constructor(options: { tables: Tables; proposer: Proposer; clock: Clock }) {
+  constructor(options: {
+    tables: Tables;
+    proposer: Proposer;
+    clock: Clock;
+    gather?: Gather | undefined;
+  }) {
+    this.#gather = options.gather ?? queueMicrotask;
     this.#tables = options.tables;
     this.#proposer = options.proposer;
     this.#clock = options.clock;
@@ -101,8 +114,7 @@ export class GroupCommit {
     this.#queue.push(entry);
     if (this.#busy) return;
     this.#busy = true;
-    // A microtask later, so that what is submitted in the same turn leaves together.
-    queueMicrotask(() => void this.#drain());
+    this.#gather(() => void this.#drain());
   }
 
   /** Never rejects: every failure goes to the transactions it concerns. */
@@ -111,6 +123,7 @@ export class GroupCommit {
       const batch = this.#collect();
       if (batch.changes.length > 0) await this.#commit(batch);
       else for (const one of batch.ran) settle(one);
+      if (this.#queue.length > 0) await new Promise<void>((resolve) => this.#gather(resolve));
     }
     this.#busy = false;
   }

@@ -1,4 +1,5 @@
 export type { AppliedRequest } from './applied-requests.ts';
+export type { Gather } from './group-commit.ts';
 export { createStore } from './store.ts';
 export { writeChanges } from './write-changes.ts';
 export type { ChangedObject, Commit, Proposer, ReadView, Store, Transaction } from './types.ts';

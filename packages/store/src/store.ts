@@ -3,12 +3,19 @@ import type { Clock } from '@swarmd/base';
 import { TABLE_NAMES, type Change, type ObjectOf, type TableName } from '@swarmd/model';
 
 import type { AppliedRequest } from './applied-requests.ts';
-import { GroupCommit } from './group-commit.ts';
+import { GroupCommit, type Gather } from './group-commit.ts';
 import { Tables, TableView } from './tables.ts';
 import type { ChangedObject, Commit, Proposer, ReadView, Store, Transaction } from './types.ts';
 
-/** `proposer` replicates batches and calls `apply`; `clock` stamps writes made through this store. */
-export function createStore(options: { proposer: Proposer; clock: Clock }): Store {
+export interface StoreOptions {
+  /** Replicates batches and calls `apply`. */
+  readonly proposer: Proposer;
+  /** Stamps writes made through this store. */
+  readonly clock: Clock;
+  readonly gather?: Gather;
+}
+
+export function createStore(options: StoreOptions): Store {
   return new MemoryStore(options);
 }
 
@@ -18,7 +25,7 @@ class MemoryStore implements Store {
   readonly #group: GroupCommit;
   readonly #listeners = new Set<(commit: Commit) => void>();
 
-  constructor(options: { proposer: Proposer; clock: Clock }) {
+  constructor(options: StoreOptions) {
     this.view = new TableView(this.#tables);
     this.#group = new GroupCommit({ tables: this.#tables, ...options });
   }

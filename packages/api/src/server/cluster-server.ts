@@ -4,7 +4,13 @@
  * that it can ask for a certificate without insisting; gRPC gets the connections that pass.
  */
 import type { AddressInfo } from 'node:net';
-import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
+import {
+  createServer,
+  type DetailedPeerCertificate,
+  type SecureContextOptions,
+  type Server,
+  type TLSSocket,
+} from 'node:tls';
 
 import { errorMessage, silentLogger, SwarmError, type Logger } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
@@ -95,6 +101,7 @@ class TlsHost extends GrpcHost implements ClusterServer {
     const guest = socket.getPeerX509Certificate() === undefined;
     const reason = guest ? this.#refuseGuest(socket) : refuseMember(socket);
     if (reason === undefined) {
+      rememberCertificate(socket);
       this.accept(socket, { guest });
       return;
     }
@@ -114,6 +121,12 @@ class TlsHost extends GrpcHost implements ClusterServer {
     });
     return undefined;
   }
+}
+
+/** gRPC asks with every call, and each answer is made anew; TLS 1.3 never changes it in a connection. */
+function rememberCertificate(socket: TLSSocket): void {
+  const certificate = socket.getPeerCertificate();
+  socket.getPeerCertificate = () => certificate as DetailedPeerCertificate;
 }
 
 /** A certificate that is presented must be good. */

@@ -8,6 +8,7 @@ import { startManager, type Manager } from '@swarmd/manager';
 
 import { SHUTDOWN_MAX_MS } from '../limits.ts';
 import { createLogger } from '../logger.ts';
+import { tuneHeap } from './heap.ts';
 import type { FromManager, ManagerStart, ToManager } from './protocol.ts';
 
 /** Runs until it is told to stop. @returns the process's exit code. */
@@ -19,6 +20,7 @@ export async function runManagerChild(): Promise<number> {
   process.on('SIGINT', () => undefined);
   const start = await firstMessage(stop.signal);
   const logger = createLogger(start.logLevel).child({ process: 'manager' });
+  using _heap = tuneHeap(systemClock);
   try {
     await using manager = await startManager({
       ...managerOptions(start),

@@ -3,7 +3,14 @@
  * waits a bounded time when there is no leader. A request is repeated only when it is known to have
  * had no effect (`unavailable`).
  */
-import { errorCode, errorMessage, SwarmError, withDeadline, type Clock } from '@swarmd/base';
+import {
+  eitherSignal,
+  errorCode,
+  errorMessage,
+  SwarmError,
+  withDeadline,
+  type Clock,
+} from '@swarmd/base';
 import type { Call, Origin } from '@swarmd/api';
 import { asId, type NodeId } from '@swarmd/model';
 import type { Raft } from '@swarmd/raft';
@@ -162,8 +169,9 @@ function forwardedCall(call: Call): Call {
 }
 
 async function runHere<T>(call: Call, reign: Reign<Duties>, here: Paths<T>['here']): Promise<T> {
+  using either = eitherSignal(call.signal, reign.signal);
   try {
-    return await here(reign.duties, AbortSignal.any([call.signal, reign.signal]));
+    return await here(reign.duties, either.signal);
   } catch (error) {
     // Cancelled by the end of the reign, before it was proposed: nothing happened.
     const ended = reign.signal.aborted && !call.signal.aborted;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import type { Clock } from '@swarmd/base';
 import { startRaft, type Raft, type StateMachine } from '@swarmd/raft';
-import { createStore, type Store } from '@swarmd/store';
+import { createStore, type Gather, type Store } from '@swarmd/store';
 
 import type { ManagerOptions } from '../options.ts';
 import { leadsNoMore, Replication } from './replication.ts';
@@ -18,10 +18,12 @@ export async function startReplication(options: {
   stack: AsyncDisposableStack;
   start: RaftStarter;
   decidingTerm: () => number | undefined;
+  gather?: Gather | undefined;
 }): Promise<{ store: Store; raft: Raft }> {
   let started: Raft | undefined;
   const store: Store = createStore({
     clock: options.clock,
+    ...(options.gather === undefined ? {} : { gather: options.gather }),
     proposer: {
       propose: async (changes, signal, requests) => {
         const term = options.decidingTerm();
