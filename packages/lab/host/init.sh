@@ -1,7 +1,8 @@
 #!/bin/bash
 # PID 1 of one lab host, already inside its own network, mount, pid, uts and ipc namespaces.
 #   init.sh NAME ADDRESS HOST_DIR HOSTS_FILE
-# Makes the machine's mounts its own: /run is empty as after a boot, /var/lib/swarmd is this host's,
+# Makes the machine's mounts its own: /run is empty as after a boot, /var/lib/swarmd is this host's (a
+# folder, or the file system in its disk.img),
 # /sys shows this network namespace, cgroups appear in a layout that the OCI runtime accepts.
 set -eu
 name=$1 address=$2 dir=$3 hosts=$4
@@ -25,6 +26,7 @@ fi
 
 mount -t tmpfs -o mode=755,size=512m tmpfs /run
 mkdir -p /run/netns /run/lock
+if [ -f "$dir/disk.img" ]; then mount -o loop "$dir/disk.img" "$dir/state"; fi
 mount --bind "$dir/state" /var/lib/swarmd
 printf 'nameserver 10.77.0.1\n' > "$dir/resolv.conf" # nobody listens there: answers "refused" at once
 mount --bind "$dir/resolv.conf" "$(readlink -f /etc/resolv.conf)"

@@ -11,6 +11,7 @@ import { run, systemClock, type RunOptions, type RunResult } from '@swarmd/base/
 
 import { removeCgroups } from './cgroup.ts';
 import { waitUntil } from './condition.ts';
+import { cutDisk, ensureDisk, hasDisk } from './disk.ts';
 import type { HostPlace, Layout } from './layout.ts';
 import { recall, remember, startTime } from './process-identity.ts';
 import { programPath } from './program.ts';
@@ -35,6 +36,10 @@ export class Host {
     return this.place.name;
   }
 
+  get runsSwarmd(): boolean {
+    return this.place.role === 'manager' || this.place.role === 'worker';
+  }
+
   get dir(): string {
     return this.#layout.hostDir(this.name);
   }
@@ -53,6 +58,8 @@ export class Host {
   async powerOn(): Promise<void> {
     if (this.initPid !== undefined) return;
     mkdirSync(this.dir, { recursive: true });
+    const { diskMiB } = this.#layout.options;
+    if (diskMiB !== undefined && this.runsSwarmd) await ensureDisk(this, diskMiB);
     await plug(this.#layout, this.place);
     const log = openSync(`${this.dir}/init.log`, 'a');
     const child = spawn(
@@ -89,10 +96,14 @@ export class Host {
     this.#logger.debug({ host: this.name, pid: init }, 'host is on');
   }
 
-  /** Power loss: everything on the host dies at once, memory and kernel state are gone, the disk stays. */
+  /**
+   * Power loss: everything on the host dies at once, memory and kernel state are gone. A disk of its own
+   * keeps what was synced; a folder of this machine keeps all.
+   */
   async powerOff(): Promise<void> {
     const pid = this.initPid;
     if (pid !== undefined) {
+      if (hasDisk(this)) await cutDisk(this);
       process.kill(pid, 'SIGKILL');
       await waitUntil({ what: `host ${this.name} to die`, timeoutMs: BOOT_TIMEOUT_MS }, () =>
         startTime(pid) === undefined ? true : undefined,
@@ -185,13 +196,19 @@ export class Host {
 
   /** kill -9 of a service and of the processes it started itself, all at once. Containers live on. */
   async killService(name: string): Promise<void> {
+    await this.signalService(name, 'KILL');
+    await waitUntil(
+      { what: `${name} on ${this.name} to die`, timeoutMs: BOOT_TIMEOUT_MS },
+      async () => ((await this.servicePid(name)) === undefined ? true : undefined),
+    );
+  }
+
+  /** A signal to a service and to the processes it started itself. Nothing when it does not run. */
+  async signalService(name: string, signal: 'KILL' | 'STOP' | 'CONT'): Promise<void> {
     const pid = await this.servicePid(name);
     if (pid === undefined) return;
-    const line = `pids="${pid} $(cat /proc/${pid}/task/*/children)"; kill -9 $pids; for p in $pids; do while kill -0 $p; do sleep 0.02; done; done`;
-    await this.exec(['sh', '-c', `{ ${line}; } 2>/dev/null`], {
-      okCodes: [0, 1],
-      timeoutMs: BOOT_TIMEOUT_MS,
-    });
+    const line = `kill -${signal} ${pid} $(cat /proc/${pid}/task/*/children 2>/dev/null)`;
+    await this.exec(['sh', '-c', line], { okCodes: [0, 1] });
   }
 
   /** Sends a signal to a service and waits until it is gone. Containers live on. */

@@ -16,8 +16,10 @@ import { removeCgroups } from './cgroup.ts';
 import { Cluster } from './cluster.ts';
 import { allEnded } from './condition.ts';
 import { Host } from './host.ts';
+import { fillDisk, hangDisk, hasDisk, healDisk, slowDisk, thawDisk } from './disk.ts';
 import { buildImages } from './images.ts';
 import { checkOptions, Layout, STATE_ROOT, type LabOptions } from './layout.ts';
+import { linkFaults, setLinkFaults, type LinkFault } from './links.ts';
 import { installProgram, uninstallProgram } from './program.ts';
 import { ensureRegistry } from './registry.ts';
 import { ensureSwitch, labNamespaces } from './switch.ts';
@@ -99,7 +101,9 @@ export class Lab {
   async down(): Promise<void> {
     for (const host of this.hosts) {
       const pid = host.initPid;
-      if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      if (pid === undefined) continue;
+      if (hasDisk(host)) await thawDisk(host);
+      process.kill(pid, 'SIGKILL');
     }
     for (const host of this.hosts) await host.powerOff();
     for (const netns of await labNamespaces(this.layout)) {
@@ -127,12 +131,55 @@ export class Lab {
     await this.host(name).cutCable();
   }
 
-  /** Undoes kill, pause and cut: power on, thaw, plug in, and start swarmd if it does not run. */
+  /** Freezes the daemon with its manager, as a stalled virtual machine would be; containers run on. */
+  async stop(name: string): Promise<void> {
+    await this.host(name).signalService('swarmd', 'STOP');
+  }
+
+  /** kill -9 of the daemon with its manager. */
+  async crash(name: string): Promise<void> {
+    await this.host(name).killService('swarmd');
+  }
+
+  /** Breaks links, beside what is broken already. */
+  async breakLinks(faults: readonly LinkFault[]): Promise<void> {
+    for (const name of faults.flatMap(({ from, to }) => [from, to]))
+      if (name !== '*') this.host(name);
+    const kept = linkFaults(this.layout).filter(
+      (old) => !faults.some((fault) => fault.from === old.from && fault.to === old.to),
+    );
+    await setLinkFaults(this.layout, [...kept, ...faults]);
+  }
+
+  /** Mends all links, or those of some hosts. */
+  async mendLinks(of?: readonly string[]): Promise<void> {
+    const faults = linkFaults(this.layout);
+    const kept =
+      of === undefined
+        ? []
+        : faults.filter(({ from, to }) => !of.includes(from) && !of.includes(to));
+    if (kept.length < faults.length) await setLinkFaults(this.layout, kept);
+  }
+
+  /** The host's disk is full, hangs, or is slow. @throws SwarmError `failed-precondition` without disks. */
+  async spoilDisk(name: string, how: 'fill' | 'hang' | 'slow'): Promise<void> {
+    const host = this.host(name);
+    if (!hasDisk(host))
+      throw new SwarmError(
+        'failed-precondition',
+        `${name} has no disk of its own; make the lab with: scripts/lab up --disk 256`,
+      );
+    await { fill: fillDisk, hang: hangDisk, slow: slowDisk }[how](host);
+  }
+
+  /** Undoes everything above: power on, thaw, mend, plug in, and start swarmd if it does not run. */
   async heal(name: string): Promise<void> {
     const host = this.host(name);
+    await this.mendLinks([name]);
     if (host.initPid === undefined) {
       await host.powerOn();
     } else {
+      if (hasDisk(host)) await healDisk(host);
       await host.signalAll('CONT');
       await host.healCable();
     }

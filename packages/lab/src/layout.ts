@@ -8,6 +8,8 @@ export interface LabOptions {
   readonly name: string;
   readonly managers: number;
   readonly workers: number;
+  /** Size of a file system of its own for each host's state; without, it is a folder of this machine. */
+  readonly diskMiB?: number;
 }
 
 export interface HostPlace {
@@ -29,6 +31,8 @@ export const ROUTER_OUTSIDE_ADDRESS = `${OUTSIDE}.1`;
 export const REGISTRY_PORT = 5000;
 const MANAGERS_MAX = 7;
 const WORKERS_MAX = 100;
+/** ext4 with its journal, a log and some images. */
+const DISK_MIN_MIB = 32;
 
 export const STATE_ROOT = '/var/lib/swarmd-lab';
 export const CACHE_DIR = '/var/cache/swarmd-lab';
@@ -108,5 +112,7 @@ export function checkOptions(options: LabOptions): string | undefined {
     return `--managers takes 1 to ${MANAGERS_MAX}`;
   if (options.workers < 0 || options.workers > WORKERS_MAX)
     return `--workers takes 0 to ${WORKERS_MAX}`;
+  if (options.diskMiB !== undefined && options.diskMiB < DISK_MIN_MIB)
+    return `--disk takes a size in MiB, at least ${DISK_MIN_MIB}`;
   return undefined;
 }

@@ -4,17 +4,27 @@ import { parseArgs } from 'node:util';
 
 import { removeCache } from './debian.ts';
 import { Lab } from './lab.ts';
+import { between, lossy, oneWay, type LinkFault } from './links.ts';
 
 const USAGE = `Usage: scripts/lab COMMAND [--name NAME]
 
-  up [--managers 3] [--workers 2]   bring hosts and cluster up; does what is missing, keeps what is there
+  up [--managers 3] [--workers 2] [--disk MIB]
+                                    bring hosts and cluster up; does what is missing, keeps what is there
+                                    (--disk: each host's state on a file system of its own)
   down [--cache]                    remove everything of the lab (--cache: downloads and images too)
   status                            hosts, and what runs on them
   exec HOST -- COMMAND [ARG...]     run a command on a host
   kill HOST...                      power loss: everything on the host dies
   pause HOST...                     freeze all processes of the host
   cut HOST...                       pull the network cable
-  heal HOST...                      undo kill, pause and cut
+  crash HOST...                     kill -9 of the daemon and its manager
+  stop HOST...                      freeze the daemon and its manager
+  partition GROUP GROUP...          no packets between groups of hosts: m1,m2 m3,m4,m5
+  block FROM TO                     no packets from hosts to hosts, but back: m1 m2,m3
+  lose PERCENT HOST...              so many packets to and from hosts are lost by chance
+  mend                              undo partition, block and lose, everywhere
+  fill | hang | slow HOST...        the disk is full, hangs, is slow (a lab made with --disk)
+  heal HOST...                      undo everything above for a host, and start its daemon if need be
 
 Hosts: m1 m2 m3 ... (managers), w1 w2 ... (workers), registry, c1 (a client outside)`;
 
@@ -46,6 +56,7 @@ async function main(argv: readonly string[]): Promise<number> {
       name: { type: 'string', default: 'lab' },
       managers: { type: 'string', default: '3' },
       workers: { type: 'string', default: '2' },
+      disk: { type: 'string' },
       cache: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -60,6 +71,7 @@ async function main(argv: readonly string[]): Promise<number> {
       const counts = {
         managers: wholeNumber(values.managers, 'managers'),
         workers: wholeNumber(values.workers, 'workers'),
+        ...(values.disk === undefined ? {} : { diskMiB: wholeNumber(values.disk, 'disk') }),
       };
       await new Lab({ name: values.name, ...counts }, logger).up();
       return 0;
@@ -82,16 +94,47 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'kill':
     case 'pause':
     case 'cut':
+    case 'crash':
+    case 'stop':
     case 'heal': {
-      if (rest.length === 0)
-        throw new SwarmError('invalid-argument', `${command} needs the name of a host`);
       const lab = existing(values.name);
-      for (const host of rest) await lab[command](host);
+      for (const host of words(command, rest)) await lab[command](host);
       return 0;
     }
+    case 'fill':
+    case 'hang':
+    case 'slow':
+      for (const host of words(command, rest)) await existing(values.name).spoilDisk(host, command);
+      return 0;
+    case 'partition':
+    case 'block':
+    case 'lose':
+      await existing(values.name).breakLinks(faultsOf(command, words(command, rest)));
+      return 0;
+    case 'mend':
+      await existing(values.name).mendLinks();
+      return 0;
     default:
       throw new SwarmError('invalid-argument', `unknown command "${command}"\n\n${USAGE}`);
   }
+}
+
+function words(command: string, rest: readonly string[]): readonly string[] {
+  if (rest.length === 0)
+    throw new SwarmError('invalid-argument', `${command} needs the name of a host`);
+  return rest;
+}
+
+function faultsOf(
+  command: 'partition' | 'block' | 'lose',
+  rest: readonly string[],
+): readonly LinkFault[] {
+  const [first = '', ...others] = rest;
+  if (others.length === 0)
+    throw new SwarmError('invalid-argument', `${command} needs more than "${first}"\n\n${USAGE}`);
+  if (command === 'partition') return between(rest.map((group) => group.split(',')));
+  if (command === 'block') return oneWay(first.split(','), (others[0] ?? '').split(','));
+  return lossy(others, wholeNumber(first, 'lose'));
 }
 
 function existing(name: string): Lab {
