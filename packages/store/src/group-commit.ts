@@ -43,7 +43,7 @@ interface Batch {
 
 /**
  * Runs `collect` a moment later, so that what comes in the same turn leaves together. How long a turn is
- * is the caller's to say; a microtask unless said otherwise.
+ * is the caller's to say; until the end of the running microtask unless said otherwise.
  */
 export type Gather = (collect: () => void) => void;
 
@@ -51,7 +51,7 @@ export class GroupCommit {
   readonly #tables: Tables;
   readonly #proposer: Proposer;
   readonly #clock: Clock;
-  readonly #gather: Gather;
+  readonly #gather: Gather | undefined;
   #queue: Waiting[] = [];
   #busy = false;
 
@@ -61,7 +61,7 @@ export class GroupCommit {
     clock: Clock;
     gather?: Gather | undefined;
   }) {
-    this.#gather = options.gather ?? queueMicrotask;
+    this.#gather = options.gather;
     this.#tables = options.tables;
     this.#proposer = options.proposer;
     this.#clock = options.clock;
@@ -114,7 +114,9 @@ export class GroupCommit {
     this.#queue.push(entry);
     if (this.#busy) return;
     this.#busy = true;
-    this.#gather(() => void this.#drain());
+    const drain = (): void => void this.#drain();
+    if (this.#gather === undefined) queueMicrotask(drain);
+    else this.#gather(drain);
   }
 
   /** Never rejects: every failure goes to the transactions it concerns. */
@@ -123,7 +125,9 @@ export class GroupCommit {
       const batch = this.#collect();
       if (batch.changes.length > 0) await this.#commit(batch);
       else for (const one of batch.ran) settle(one);
-      if (this.#queue.length > 0) await new Promise<void>((resolve) => this.#gather(resolve));
+      const gather = this.#gather;
+      if (this.#queue.length > 0 && gather !== undefined)
+        await new Promise<void>((resolve) => gather(resolve));
     }
     this.#busy = false;
   }
