@@ -1,7 +1,8 @@
 /** What this machine is, as the managers and their planner see it. */
+import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 
-import type { GenericResource, NodeDescription } from '@swarmd/model';
+import { formatIpv4, type GenericResource, type NodeDescription } from '@swarmd/model';
 
 const NANO = 1_000_000_000;
 
@@ -20,10 +21,53 @@ export function describeNode(options: {
     },
     engineVersion: options.engineVersion,
     labels: options.labels,
+    networks: hostNetworks(),
   };
 }
 
 /** Names as OCI images use them. */
 function architecture(): string {
   return process.arch === 'x64' ? 'amd64' : process.arch;
+}
+
+const ROUTES = '/proc/net/route';
+/** The host's ends of our own networks. */
+const OWN_LINKS = /^(swg|ing0)/;
+const LINK_LOCAL = '169.254.';
+
+/** Where this machine can go without its default route; nothing on systems that do not say. */
+function hostNetworks(): string[] {
+  let text: string;
+  try {
+    text = readFileSync(ROUTES, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+  return networksOfRoutes(text);
+}
+
+/** Networks in the words of `/proc/net/route`, sorted, each once. */
+export function networksOfRoutes(text: string): string[] {
+  const networks = text
+    .split('\n')
+    .slice(1)
+    .map((line) => line.split(/\s+/))
+    .filter(
+      ([link = '*', , , , , , , mask = '']) =>
+        link !== '*' && mask !== '00000000' && !OWN_LINKS.test(link),
+    )
+    .filter((fields) => fields.length >= 8)
+    .map(([, destination = '', , , , , , mask = '']) => {
+      const bits = hostOrder(mask).toString(2).replaceAll('0', '').length;
+      return `${formatIpv4(hostOrder(destination))}/${bits}`;
+    })
+    .filter((network) => !network.startsWith(LINK_LOCAL));
+  return [...new Set(networks)].toSorted();
+}
+
+/** The kernel prints the bytes of an address as one number of this machine: little-endian. */
+function hostOrder(hex: string): number {
+  const bytes = hex.match(/../g) ?? [];
+  return bytes.reduceRight((value, byte) => value * 256 + Number.parseInt(byte, 16), 0);
 }

@@ -153,6 +153,7 @@ function start(): void {
           platform: { os: 'linux', architecture: 'amd64' },
           resources: { nanoCpus: 1, memoryBytes: 1, generic: [] },
           engineVersion: '0',
+          networks: [],
           labels: {},
         },
         address: '10.0.0.1',

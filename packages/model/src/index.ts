@@ -33,6 +33,7 @@ export {
   ipv4Contains,
   ipv4Overlap,
   ipv4Part,
+  ipv4Within,
   parseIpv4,
   parseIpv4Network,
   type Ipv4Network,

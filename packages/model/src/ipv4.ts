@@ -57,3 +57,8 @@ export function ipv4Overlap(a: Ipv4Network, b: Ipv4Network): boolean {
 export function ipv4Contains(network: Ipv4Network, address: number): boolean {
   return address >= network.base && address < network.base + network.size;
 }
+
+/** @returns true when the first network has no address outside of the second. */
+export function ipv4Within(inner: Ipv4Network, outer: Ipv4Network): boolean {
+  return inner.base >= outer.base && inner.base + inner.size <= outer.base + outer.size;
+}

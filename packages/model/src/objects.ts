@@ -65,6 +65,8 @@ export interface NodeDescription {
   readonly resources: Resources;
   readonly engineVersion: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Networks that the machine has routes to, e.g. "192.168.1.0/24"; neither ours nor the default. */
+  readonly networks: readonly string[];
 }
 
 export type NodeState = 'unknown' | 'ready' | 'down';

@@ -18,6 +18,7 @@ const node: Node = {
     platform: { os: 'linux', architecture: 'x86_64' },
     resources: { nanoCpus: 1, memoryBytes: 1, generic: [] },
     engineVersion: '1',
+    networks: [],
     labels: { runtime: 'crun' },
   },
   status: { state: 'ready', message: '', address: '10.1.2.3', agentAddress: '', since: 0 },

@@ -135,6 +135,7 @@ export class Containers {
         await unmake(note);
         await runSteps(steps);
       });
+      await local.complete(index);
       local.madeWith(program, index);
       await notes.write(note);
       await onMade(note);

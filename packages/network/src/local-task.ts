@@ -1,5 +1,5 @@
 /** A container of this host and the program in its namespace. */
-import { addressesOf, type AttachmentNote } from './desired/attachment.ts';
+import { addressesOf, subnetRoutes, type AttachmentNote } from './desired/attachment.ts';
 import { firstHost } from './desired/addresses.ts';
 import { CONTAINER_NAMESERVER, taskNetns } from './desired/names.ts';
 import { diffProgram, replaceProgram, type NftProgram } from './desired/nft-program.ts';
@@ -18,6 +18,8 @@ export class LocalTask {
   made: Promise<void> = Promise.resolve();
   /** What its table holds and the state that was made from; undefined when that is not known. */
   #programmed: { readonly program: NftProgram; readonly index: StateIndex } | undefined;
+  /** Routes to further subnets that are there; those of an earlier life are replaced by the same. */
+  readonly #routes = new Set<string>();
   /** Arguments of conntrack that are still to be run here. */
   readonly #forgettable: string[] = [];
   readonly #wanted: () => StateIndex | undefined;
@@ -49,6 +51,11 @@ export class LocalTask {
     this.#programmed = { program, index };
   }
 
+  /** The last of what makes a new namespace complete. */
+  async complete(index: StateIndex): Promise<void> {
+    await this.#programRoutes(index);
+  }
+
   /** Brings the namespace's table to the newest state; at once when it is there already. */
   sync(): Promise<void> {
     return this.#sync.request();
@@ -66,7 +73,16 @@ export class LocalTask {
     // Not known while it is under way: after a failure the whole table is replaced.
     this.#programmed = undefined;
     if (text !== '') await this.#unlessGone([{ kind: 'nft', netns, text }]);
+    await this.#programRoutes(index);
     this.#programmed = { program, index };
+  }
+
+  async #programRoutes(index: StateIndex): Promise<void> {
+    const wanted = subnetRoutes(this.note, index);
+    const lines = wanted.filter((line) => !this.#routes.has(line));
+    if (lines.length === 0) return;
+    await this.#unlessGone([{ kind: 'ip', netns: taskNetns(this.note.taskId), lines }]);
+    for (const line of lines) this.#routes.add(line);
   }
 
   /** Ends connections to backends that are gone, so that their clients hear of it at once. */

@@ -10,7 +10,7 @@ import {
   type Placed,
 } from './lab/cluster.ts';
 import type { Lab } from './lab/lab.ts';
-import { base, client, front, placed, Scenario, snapshot, web } from './lab/scenario.ts';
+import { back, base, client, front, placed, Scenario, snapshot, web } from './lab/scenario.ts';
 import { ask, eventually, tally } from './lab/traffic.ts';
 
 let s: Scenario;
@@ -154,6 +154,31 @@ describe('changes', () => {
     await s.hosts[0].detach('late1');
     await s.hosts[0].detach('late1');
   });
+
+  test('a network gets one more subnet: old and new containers reach each other', async () => {
+    const spec = { ...front.spec, moreSubnets: ['10.0.201.0/24'] };
+    const cluster: Cluster = { ...base, networks: [{ ...front, spec }, back] };
+    const far: Placed = { ...client, id: 'far3', node: 3, service: 'far', host: 77 };
+    const address = '10.0.201.5';
+    const [endpoint] = stateOf({ ...base, tasks: [far] }, 3).endpoints;
+    await Promise.all(
+      s.hosts.map((host, i) => {
+        const state = stateOf(cluster, i + 1);
+        return host.apply({
+          ...state,
+          endpoints: [...state.endpoints, { ...endpoint!, address }],
+        });
+      }),
+    );
+    const made = task(far);
+    const networks = made.networks.map((one) => ({ ...one, address: `${address}/24` }));
+    await s.hosts[2].attach({ ...made, networks });
+    await s.hosts[2].serve('far3');
+    expect((await s.from(client, ask('tcp', address))).out).toBe('far3 10.0.1.20\n');
+    expect((await s.from(far, ask('tcp', '10.0.1.12'))).out).toBe(`web2 ${address}\n`);
+    await s.hosts[2].detach('far3');
+    await s.apply(base);
+  }, 60_000);
 
   test('somebody flushes all rules: they come back', async () => {
     await s.apply({ ...base, tasks: placed.filter(({ id }) => id !== 'web3') });

@@ -1,5 +1,6 @@
 export { allocateEndpoint } from './allocate/endpoint.ts';
-export { allocateNetwork } from './allocate/network.ts';
+export { allocateNetwork, changedNetwork } from './allocate/network.ts';
+export { subnetsOf } from './allocate/subnet.ts';
 export { allocateNode, nodeAddresses } from './allocate/node.ts';
 export type { Allocated } from './allocate/result.ts';
 export { planService } from './service/plan-service.ts';

@@ -40,7 +40,7 @@ describe('assign', () => {
       index: 1,
       address: '192.168.0.1',
       ingressAddress: '10.255.0.1',
-      gatewaySubnet: '100.64.1.0/24',
+      gatewaySubnet: '100.64.2.0/23',
     });
     expect(state.peers.map((peer) => peer.nodeId)).toEqual(['n2']);
     expect(state.networks.map((network) => network.id)).toEqual(['back']);
@@ -55,7 +55,7 @@ describe('assign', () => {
       },
     ]);
     expect(state.ports.map((port) => [port.publishedPort, port.backends])).toEqual([
-      [8080, ['100.64.1.2', '100.64.2.2']],
+      [8080, ['100.64.2.2', '100.64.4.2']],
     ]);
   });
 
@@ -78,7 +78,7 @@ describe('assign', () => {
     change(world, world.find('web.1'));
     const state = networkOf(world, 'n2');
     expect(served(state)).toEqual(['web.1 10.0.1.3 false', 'web.2 10.0.1.4 true']);
-    expect(state.ports[0]?.backends).toEqual(['100.64.2.2']);
+    expect(state.ports[0]?.backends).toEqual(['100.64.4.2']);
   });
 
   it('tells a node to stop a task only when it was let go of, or when nobody could reach it', () => {

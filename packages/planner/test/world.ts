@@ -156,6 +156,7 @@ export class World {
           generic: options.generic ?? old?.generic ?? [],
         },
         engineVersion: 'test',
+        networks: [],
         labels: options.engineLabels ?? before?.description?.labels ?? {},
       },
       status: {

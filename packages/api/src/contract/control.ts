@@ -77,6 +77,11 @@ export interface Control {
   ): Promise<Network>;
   getNetwork(request: { id: NetworkId }, call: Call): Promise<Network>;
   listNetworks(request: { filter: ListFilter }, call: Call): Promise<Network[]>;
+  /** Only labels and further subnets can change. */
+  updateNetwork(
+    request: { id: NetworkId; version: number; spec: NetworkSpec },
+    call: Call,
+  ): Promise<Network>;
   removeNetwork(request: { id: NetworkId }, call: Call): Promise<void>;
 
   createSecret(request: { spec: SecretSpecInput }, call: Call): Promise<Secret>;

@@ -39,6 +39,7 @@ export const controlService: Service<Control> = {
     createNetwork: write('network'),
     getNetwork: read('network'),
     listNetworks: read('networks'),
+    updateNetwork: write('network'),
     removeNetwork: write(),
     createSecret: write('secret'),
     getSecret: read('secret'),

@@ -68,6 +68,7 @@ export const descriptions: fc.Arbitrary<NodeDescription> = fc.record({
   platform: fc.record({ os: text, architecture: text }),
   resources: fc.record({ nanoCpus: uint, memoryBytes: uint, generic: generics }),
   engineVersion: text,
+  networks: texts,
   labels,
 });
 

@@ -160,6 +160,10 @@ export const networkSpecs: fc.Arbitrary<NetworkSpec> = fc.record({
   attachable: fc.boolean(),
   subnet: fc.oneof(fc.constant(''), cidr),
   mtu: fc.nat(9_000),
+  gateway: fc.constantFrom('', '10.1.0.254'),
+  ipRange: fc.oneof(fc.constant(''), cidr),
+  reserved: fc.constantFrom({}, { router: '10.1.0.3' }),
+  moreSubnets: fc.array(cidr, { maxLength: 2 }),
 });
 
 const fileSpecs = fc.record({

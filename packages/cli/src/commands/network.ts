@@ -1,19 +1,23 @@
 /** swarmctl network ... */
+import { errorCode, SwarmError } from '@swarmd/base';
 import { resolve } from '@swarmd/client';
-import type { Network } from '@swarmd/model';
+import type { Network, NetworkAttachmentSpec } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
-import { collect, oneOf, parseCount, parseLabel } from '../flags.ts';
+import { collect, oneOf, parseCount, parseLabel, parseText } from '../flags.ts';
 import { json, list, parseFormat, type Column, type Format } from '../output.ts';
 import { forEach } from '../several.ts';
-import { networkKind } from './kinds.ts';
+import { findService, networkKind } from './kinds.ts';
 
 const COLUMNS: readonly Column<Network>[] = [
   { title: 'ID', value: (network) => network.id.slice(0, 12) },
   { title: 'NAME', value: (network) => network.spec.name },
   { title: 'DRIVER', value: (network) => network.spec.driver },
-  { title: 'SUBNET', value: (network) => network.subnet },
+  {
+    title: 'SUBNET',
+    value: (network) => [network.subnet, ...network.spec.moreSubnets].join(','),
+  },
   { title: 'VNI', value: (network) => String(network.vni) },
 ];
 
@@ -21,13 +25,24 @@ interface CreateFlags {
   driver: 'overlay';
   subnet?: string;
   internal: boolean;
+  attachable: boolean;
+  gateway?: string;
+  ipRange?: string;
+  auxAddress?: [string, string][];
   mtu?: number;
   label?: [string, string][];
 }
 
 export function addNetworkCommands(program: Command, context: Context): void {
   const group = program.command('network').description('overlay networks between containers');
+  addCreate(group, context);
+  addReads(group, context);
+  addUpdate(group, context);
+  addConnections(group, context);
+  addRemovals(group, context);
+}
 
+function addCreate(group: Command, context: Context): void {
   group
     .command('create')
     .description('create an overlay network')
@@ -37,21 +52,32 @@ export function addNetworkCommands(program: Command, context: Context): void {
       '--subnet <cidr>',
       'addresses, e.g. 10.1.0.0/24 (default: from the pool of the cluster)',
     )
+    .option('--gateway <address>', 'address that no task gets (default: the first)')
+    .option('--ip-range <cidr>', 'part of the subnet that addresses are given out of')
+    .option(
+      '--aux-address <name=address>',
+      'address that somebody else has: given to nobody',
+      collect(parseLabel),
+    )
     .option('--internal', 'no way out of the network', false)
+    .option('--attachable', 'containers that are no tasks may join', false)
     .option('--mtu <bytes>', 'largest packet', parseCount)
     .option('--label <key=value>', 'label', collect(parseLabel))
     .action(async (name: string, flags: CreateFlags) => {
       const { control } = await context.cluster();
-      const { label, ...rest } = flags;
+      const { label, auxAddress, ...rest } = flags;
       const spec = {
         name,
         ...rest,
+        ...(auxAddress === undefined ? {} : { reserved: Object.fromEntries(auxAddress) }),
         ...(label === undefined ? {} : { labels: Object.fromEntries(label) }),
       };
       const network = await control.createNetwork({ spec }, context.call);
       context.terminal.out(`${network.id}\n`);
     });
+}
 
+function addReads(group: Command, context: Context): void {
   group
     .command('ls')
     .description('list networks')
@@ -78,6 +104,107 @@ export function addNetworkCommands(program: Command, context: Context): void {
         references.map((reference) => resolve(kind, reference, context.call)),
       );
       context.terminal.out(json(networks, 2));
+    });
+}
+
+interface UpdateFlags {
+  labelAdd?: [string, string][];
+  labelRm?: string[];
+  subnetAdd?: string[];
+}
+
+function addUpdate(group: Command, context: Context): void {
+  group
+    .command('update')
+    .description('change the labels of a network, or give it more addresses')
+    .argument('<network>', 'name, id or id prefix')
+    .option('--label-add <key=value>', 'add or change a label', collect(parseLabel))
+    .option('--label-rm <key>', 'remove a label', collect(parseText))
+    .option(
+      '--subnet-add <cidr>',
+      'one more subnet, used when the others are full',
+      collect(parseText),
+    )
+    .action(async (reference: string, flags: UpdateFlags) => {
+      const { labelAdd = [], labelRm = [], subnetAdd = [] } = flags;
+      if (labelAdd.length + labelRm.length + subnetAdd.length === 0) {
+        throw new SwarmError(
+          'invalid-argument',
+          'nothing to change: give --label-add, --label-rm or --subnet-add',
+        );
+      }
+      const { control } = await context.cluster();
+      const { id, meta, spec } = await resolve(await networkKind(context), reference, context.call);
+      const kept = Object.entries(spec.labels).filter(([key]) => !labelRm.includes(key));
+      const changed = {
+        ...spec,
+        labels: Object.fromEntries([...kept, ...labelAdd]),
+        moreSubnets: [...new Set([...spec.moreSubnets, ...subnetAdd])],
+      };
+      await control.updateNetwork({ id, version: meta.version, spec: changed }, context.call);
+      context.terminal.out(`${spec.name}\n`);
+    });
+}
+
+/** What `service update --network-add` and `--network-rm` do, in the words of others. */
+function addConnections(group: Command, context: Context): void {
+  const change = async (
+    references: { network: string; service: string },
+    networksOf: (present: readonly NetworkAttachmentSpec[], id: string) => NetworkAttachmentSpec[],
+  ): Promise<void> => {
+    const { control } = await context.cluster();
+    const network = await resolve(await networkKind(context), references.network, context.call);
+    const { id, meta, spec } = await findService(context, references.service);
+    const networks = networksOf(spec.task.networks, network.id);
+    if (networks.length === spec.task.networks.length) {
+      context.terminal.err(`nothing to change: service ${spec.name} is so already\n`);
+      return;
+    }
+    const changed = { ...spec, task: { ...spec.task, networks } };
+    const request = { id, version: meta.version, spec: changed, rollback: false };
+    await control.updateService(request, context.call);
+    context.terminal.out(`${spec.name}\n`);
+  };
+  group
+    .command('connect')
+    .description('attach a service to a network; its tasks are replaced')
+    .argument('<network>', 'name, id or id prefix')
+    .argument('<service>', 'name, id or id prefix')
+    .option('--alias <name>', 'one more name on the network', collect(parseText))
+    .action(async (network: string, service: string, flags: { alias?: string[] }) =>
+      change({ network, service }, (present, target) =>
+        present.some((one) => one.target === target)
+          ? [...present]
+          : [...present, { target, aliases: flags.alias ?? [] }],
+      ),
+    );
+  group
+    .command('disconnect')
+    .description('detach a service from a network; its tasks are replaced')
+    .argument('<network>', 'name, id or id prefix')
+    .argument('<service>', 'name, id or id prefix')
+    .action(async (network: string, service: string) =>
+      change({ network, service }, (present, target) =>
+        present.filter((one) => one.target !== target),
+      ),
+    );
+}
+
+function addRemovals(group: Command, context: Context): void {
+  group
+    .command('prune')
+    .description('remove all networks that nothing uses')
+    .action(async () => {
+      const { control } = await context.cluster();
+      for (const network of await control.listNetworks({ filter: {} }, context.call)) {
+        try {
+          await control.removeNetwork({ id: network.id }, context.call);
+          context.terminal.out(`${network.spec.name}\n`);
+        } catch (error) {
+          // In use, or removed by somebody else meanwhile.
+          if (!['failed-precondition', 'not-found'].includes(errorCode(error))) throw error;
+        }
+      }
     });
 
   group

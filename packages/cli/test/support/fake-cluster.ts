@@ -296,6 +296,12 @@ export class FakeCluster {
         if (old === undefined) throw new Error('the world has a network');
         return { ...old, id: asId('network', `new${spec.name}`), spec: networkSpec.parse(spec) };
       },
+      updateNetwork: async (request) => {
+        this.#sent('updateNetwork', request);
+        const [old] = world.networks;
+        if (old === undefined) throw new Error('the world has a network');
+        return { ...old, spec: request.spec };
+      },
       removeNetwork: async () => {
         throw new SwarmError('failed-precondition', 'network demo is used by service web');
       },

@@ -53,6 +53,7 @@ function node(
       platform: { os: 'linux', architecture: 'amd64' },
       resources: { nanoCpus: 2e9, memoryBytes: 2 ** 31, generic: [] },
       engineVersion: '0.1.0',
+      networks: [],
       labels: {},
     },
     status: {

@@ -2,8 +2,8 @@
 import type { Control } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
 import { asId, networkSpec, type Network, type NetworkId } from '@swarmd/model';
-import { allocateNetwork } from '@swarmd/planner';
-import type { ReadView } from '@swarmd/store';
+import { allocateNetwork, changedNetwork } from '@swarmd/planner';
+import type { ReadView, Transaction } from '@swarmd/store';
 
 import type { ControlContext } from './context.ts';
 import { matches } from './filter.ts';
@@ -12,7 +12,7 @@ import { notFound, parseSpec } from './validate.ts';
 
 type NetworkControl = Pick<
   Control,
-  'createNetwork' | 'getNetwork' | 'listNetworks' | 'removeNetwork'
+  'createNetwork' | 'getNetwork' | 'listNetworks' | 'updateNetwork' | 'removeNetwork'
 >;
 
 export function networkControl(context: ControlContext): NetworkControl {
@@ -36,6 +36,23 @@ export function networkControl(context: ControlContext): NetworkControl {
       [...(await context.read(call)).list('network')].filter((network) =>
         matches(filter, { id: network.id, ...network.spec }),
       ),
+    updateNetwork: (request, call) => {
+      const { id, version } = request;
+      const spec = parseSpec('network', networkSpec, request.spec);
+      return context.onLeader(
+        call,
+        async (signal) => {
+          const write = (tx: Transaction): void => {
+            const stored = required(tx, id);
+            if (stored.meta.version !== version) throw outOfDate(stored, version);
+            tx.put('network', granted(changedNetwork(tx, stored, spec)));
+          };
+          if (!context.isFinished(call)) await context.finish(call, write, signal);
+          return required(context.view, id);
+        },
+        (leader, on) => leader.updateNetwork(request, on),
+      );
+    },
     removeNetwork: ({ id }, call) =>
       context.write(
         call,
@@ -52,6 +69,14 @@ function required(view: ReadView, id: NetworkId): Network {
   const network = view.get('network', id);
   if (network === undefined) throw notFound('network', id);
   return network;
+}
+
+function outOfDate(stored: Network, version: number): SwarmError {
+  return new SwarmError(
+    'out-of-date',
+    `network ${stored.spec.name} was changed meanwhile: version ${version} was read, ` +
+      `${stored.meta.version} is stored; read it again and repeat the change`,
+  );
 }
 
 function refuseTakenName(view: ReadView, name: string): void {

@@ -128,6 +128,7 @@ export class FakeAgent implements AsyncDisposable {
         platform: { os: 'linux', architecture: 'amd64' },
         resources: { nanoCpus: 4e9, memoryBytes: 8 * 1024 ** 3, generic: [] },
         engineVersion: 'fake',
+        networks: [],
         labels: {},
       },
       address: '127.0.0.1',

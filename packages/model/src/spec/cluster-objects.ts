@@ -16,6 +16,13 @@ const cidr = z
   .string()
   .regex(/^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/, 'must be an IPv4 network such as 10.1.0.0/24');
 
+const ipv4 = z
+  .string()
+  .regex(/^\d{1,3}(\.\d{1,3}){3}$/, 'must be an IPv4 address such as 10.1.0.1');
+
+/** Enough to make a network of /24s as large as a /20. */
+const MORE_SUBNETS_MAX = 15;
+
 export const networkSpec = z.strictObject({
   name: dnsName,
   labels,
@@ -25,6 +32,14 @@ export const networkSpec = z.strictObject({
   attachable: z.boolean().default(false),
   /** Empty: the managers take one from the cluster's pool. */
   subnet: z.union([z.literal(''), cidr]).default(''),
+  /** The address that no task gets; empty: the first of the subnet. Needs a subnet. */
+  gateway: z.union([z.literal(''), ipv4]).default(''),
+  /** Tasks and services get addresses of this part of the subnet only; empty: of all. */
+  ipRange: z.union([z.literal(''), cidr]).default(''),
+  /** Addresses that others have, by a name of one's own: given to nobody. */
+  reserved: z.record(z.string().min(1), ipv4).default({}),
+  /** On the same wire, used when the first subnet is full. */
+  moreSubnets: z.array(cidr).max(MORE_SUBNETS_MAX).default([]),
   /** Bytes; 0: underlay MTU minus the VXLAN header. */
   mtu: z.int().min(0).max(9_000).default(0),
 });
@@ -69,7 +84,7 @@ export const clusterSpec = z.strictObject({
   nodeCertificateExpiryMs: durationMs.min(3_600_000).default(90 * 24 * 3_600_000),
   /** Networks without a subnet of their own get a /24 of this. */
   overlayPool: cidr.default('10.0.0.0/8'),
-  /** Each node owns a /24 of this for its containers' way out and the routing mesh. */
+  /** Each node owns a /23 of this for its containers' way out and the routing mesh. */
   gatewayPool: cidr.default('100.64.0.0/10'),
   /** Each node has one address of this on the ingress VXLAN. */
   ingressPool: cidr.default('10.255.0.0/16'),

@@ -44,3 +44,11 @@ export function bridgeMac(vni: number): string {
 function colons(hex: string): string {
   return (hex.match(/../g) ?? []).join(':');
 }
+
+/** "10.0.1.5" is in "10.0.1.0/24". */
+export function isInSubnet(address: string, subnet: string): boolean {
+  const [base = '', length = '32'] = subnet.split('/');
+  const size = 2 ** (32 - Number(length));
+  const offset = toNumber(address) - toNumber(base);
+  return offset >= 0 && offset < size;
+}

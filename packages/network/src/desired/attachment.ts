@@ -1,7 +1,7 @@
 /** A container's namespace: what is in it, and the steps that make and remove it. */
 import type { NetworkId, Task, TaskId } from '@swarmd/model';
 
-import { bareAddress, firstHost, macOf } from './addresses.ts';
+import { bareAddress, firstHost, isInSubnet, macOf } from './addresses.ts';
 import {
   bridgeLink,
   CONTAINER_GATEWAY_LINK,
@@ -22,6 +22,17 @@ export interface AttachmentNote {
   readonly gatewayAddress: string;
   /** In the order of eth0, eth1, ... */
   readonly networks: readonly AttachedNetwork[];
+}
+
+/** How a container reaches the subnets of its networks that its own addresses are not in. */
+export function subnetRoutes(note: AttachmentNote, index: StateIndex): string[] {
+  return note.networks.flatMap(({ networkId, address }, i) => {
+    const network = index.networks.get(networkId);
+    if (network === undefined || network.spec.moreSubnets.length === 0) return [];
+    return [network.subnet, ...network.spec.moreSubnets]
+      .filter((subnet) => !isInSubnet(bareAddress(address), subnet))
+      .map((subnet) => `route replace ${subnet} dev eth${i} src ${bareAddress(address)}`);
+  });
 }
 
 interface AttachedNetwork extends OverlayLink {

@@ -1,25 +1,23 @@
 /**
- * Addresses of one subnet, on top of what tasks hold already. The next one is the one after the
+ * Addresses of one or more ranges, on top of what tasks hold already. The next one is the one after the
  * newest that was given out, so that an address that has just become free rests before it is used
  * again; addresses of ended tasks that are still remembered are used only when there is no other.
  */
-import { formatIpv4, parseIpv4, parseIpv4Network, type Ipv4Network } from '@swarmd/model';
+import { formatIpv4, parseIpv4 } from '@swarmd/model';
 
 import type { AddressBook } from '../place/held-index.ts';
-
-/** Network address and first host address (the gateway) in front, broadcast address behind. */
-const FIRST_OFFSET = 2;
-const RESERVED_BEHIND = 1;
+import type { AddressRange } from './subnet.ts';
 
 export class AddressPool {
-  readonly #subnet: Ipv4Network | undefined;
+  readonly #ranges: readonly AddressRange[];
   readonly #book: AddressBook | undefined;
   readonly #taken = new Set<string>();
   readonly #freed = new Set<string>();
   #newest: string | undefined;
 
-  constructor(subnet: string, book?: AddressBook) {
-    this.#subnet = parseIpv4Network(subnet);
+  /** A range is used when those before it are full. */
+  constructor(ranges: readonly AddressRange[], book?: AddressBook) {
+    this.#ranges = ranges;
     this.#book = book;
     this.#newest = book?.newest?.address;
   }
@@ -62,13 +60,19 @@ export class AddressPool {
   }
 
   #find(suits: (address: string) => boolean): string | undefined {
-    const subnet = this.#subnet;
-    if (subnet === undefined) return undefined;
-    const hosts = subnet.size - FIRST_OFFSET - RESERVED_BEHIND;
+    for (const range of this.#ranges) {
+      const address = this.#findIn(range, suits);
+      if (address !== undefined) return address;
+    }
+    return undefined;
+  }
+
+  #findIn({ first, last }: AddressRange, suits: (address: string) => boolean): string | undefined {
+    const hosts = last - first + 1;
     if (hosts <= 0) return undefined;
-    const first = subnet.base + FIRST_OFFSET;
     const newest = this.#newest === undefined ? undefined : parseIpv4(this.#newest);
-    const start = newest === undefined ? 0 : (((newest - first + 1) % hosts) + hosts) % hosts;
+    const isHere = newest !== undefined && newest >= first && newest <= last;
+    const start = isHere ? (newest - first + 1) % hosts : 0;
     // Every step but the last meets an address with a past, so the walk ends within their number.
     const used = (this.#book?.held.size ?? 0) + (this.#book?.resting.size ?? 0) + this.#taken.size;
     const steps = Math.min(hosts, used + this.#freed.size + 1);

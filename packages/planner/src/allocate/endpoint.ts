@@ -11,7 +11,7 @@ import {
 import { DYNAMIC_PORT_MAX, DYNAMIC_PORT_MIN } from '../limits.ts';
 import { Usage } from '../place/usage.ts';
 import type { PlanView } from '../types.ts';
-import { clusterOf } from './network.ts';
+import { clusterOf, subnetsOf } from './subnet.ts';
 import { allocated, refused, type Allocated } from './result.ts';
 
 /**
@@ -50,7 +50,7 @@ function allocateVirtualIps(
     if (address === undefined) {
       return refused(
         'resource-exhausted',
-        `network "${network.spec.name}" (${network.subnet}) has no free address for the service`,
+        `network "${network.spec.name}" (${subnetsOf(network).join(', ')}) has no free address for the service; add one with network update --subnet-add`,
       );
     }
     virtualIps.push({ networkId: network.id, address });

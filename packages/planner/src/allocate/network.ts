@@ -1,42 +1,82 @@
-/** A new network's VNI and subnet. */
+/** A new network's VNI and subnet, and what may change of one that exists. */
 import {
   formatIpv4,
   formatIpv4Network,
-  ipv4Contains,
-  ipv4Overlap,
-  ipv4Part,
-  parseIpv4,
-  parseIpv4Network,
-  type Cluster,
   type Ipv4Network,
   type Network,
   type NetworkSpec,
 } from '@swarmd/model';
 
-import { SUBNET_PREFIX_LENGTH, VNI_MAX, VNI_MIN } from '../limits.ts';
+import { VNI_MAX, VNI_MIN } from '../limits.ts';
+import { sameSpec } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { allocated, refused, type Allocated } from './result.ts';
-
-/** A subnet must hold its own two ends, the gateway, a virtual IP and a task. */
-const PREFIX_LENGTH_MAX = 29;
-const PREFIX_LENGTH_MIN = 8;
+import { freeSubnet, givenSubnet, unfitAddresses } from './subnet.ts';
 
 /** Everything of a new network that the managers choose. */
 export function allocateNetwork(
   view: PlanView,
   spec: NetworkSpec,
 ): Allocated<Pick<Network, 'vni' | 'subnet' | 'gateway'>> {
-  const networks = [...view.list('network')];
-  const vni = freeVni(networks);
+  const vni = freeVni([...view.list('network')]);
   if (vni === undefined) return refused('resource-exhausted', 'all VXLAN identifiers are in use');
-  const subnet =
-    spec.subnet === '' ? freeSubnet(view, networks) : givenSubnet(view, spec, networks);
+  const needsSubnet = spec.gateway !== '' || spec.ipRange !== '' || sizeOf(spec.reserved) > 0;
+  if (spec.subnet === '' && needsSubnet) {
+    return refused(
+      'invalid-argument',
+      'a gateway, a range and reserved addresses belong to a subnet: give it, too',
+    );
+  }
+  const subnet = spec.subnet === '' ? freeSubnet(view) : givenSubnet(view, spec.subnet);
   if (subnet.kind === 'refused') return subnet;
-  return allocated({
-    vni,
-    subnet: formatIpv4Network(subnet.value),
-    gateway: formatIpv4(subnet.value.base + 1),
-  });
+  const unfit = unfitAddresses(spec, subnet.value);
+  if (unfit !== undefined) return refused('invalid-argument', unfit);
+  const text = formatIpv4Network(subnet.value);
+  const more = givenSubnets(view, spec.moreSubnets, [text]);
+  if (more.kind === 'refused') return more;
+  const gateway = spec.gateway === '' ? formatIpv4(subnet.value.base + 1) : spec.gateway;
+  return allocated({ vni, subnet: text, gateway });
+}
+
+/** The network with another spec: labels may change, and subnets may be added. */
+export function changedNetwork(
+  view: PlanView,
+  network: Network,
+  spec: NetworkSpec,
+): Allocated<Network> {
+  const { labels, moreSubnets } = network.spec;
+  if (!sameSpec({ ...spec, labels, moreSubnets }, network.spec)) {
+    return refused(
+      'invalid-argument',
+      `of network "${network.spec.name}" only labels can change and subnets be added; make another network for the rest`,
+    );
+  }
+  const missing = moreSubnets.find((subnet) => !spec.moreSubnets.includes(subnet));
+  if (missing !== undefined) {
+    return refused('failed-precondition', `subnet ${missing} may be in use and cannot be removed`);
+  }
+  const added = spec.moreSubnets.filter((subnet) => !moreSubnets.includes(subnet));
+  const more = givenSubnets(view, added, []);
+  return more.kind === 'refused' ? more : allocated({ ...network, spec });
+}
+
+function givenSubnets(
+  view: PlanView,
+  texts: readonly string[],
+  before: readonly string[],
+): Allocated<readonly Ipv4Network[]> {
+  const subnets: Ipv4Network[] = [];
+  for (const text of texts) {
+    const others = [...before, ...subnets.map(formatIpv4Network)];
+    const subnet = givenSubnet(view, text, others);
+    if (subnet.kind === 'refused') return subnet;
+    subnets.push(subnet.value);
+  }
+  return allocated(subnets);
+}
+
+function sizeOf(record: Readonly<Record<string, unknown>>): number {
+  return Object.keys(record).length;
 }
 
 /** The one after the highest, so that the identifier of a removed network rests for long. */
@@ -45,97 +85,5 @@ function freeVni(networks: readonly Network[]): number | undefined {
   const next = Math.max(VNI_MIN - 1, ...used) + 1;
   if (next <= VNI_MAX) return next;
   for (let vni = VNI_MIN; vni <= VNI_MAX; vni += 1) if (!used.has(vni)) return vni;
-  return undefined;
-}
-
-function freeSubnet(view: PlanView, networks: readonly Network[]): Allocated<Ipv4Network> {
-  const cluster = clusterOf(view);
-  const pool = cluster === undefined ? undefined : parseIpv4Network(cluster.spec.overlayPool);
-  if (cluster === undefined || pool === undefined) {
-    return refused('failed-precondition', 'the cluster has no pool of overlay networks');
-  }
-  const taken = [...networks.map((network) => network.subnet), ...ownPools(cluster)]
-    .map((text) => parseIpv4Network(text))
-    .filter((network) => network !== undefined);
-  const hosts = underlayAddresses(view);
-  for (const part of parts(pool)) {
-    const free =
-      !taken.some((other) => ipv4Overlap(part, other)) &&
-      !hosts.some((host) => ipv4Contains(part, host));
-    if (free) return allocated(part);
-  }
-  return refused(
-    'resource-exhausted',
-    `no /${SUBNET_PREFIX_LENGTH} is left in the cluster's pool ${cluster.spec.overlayPool}; remove a network or give a subnet`,
-  );
-}
-
-/** The first comes last: that of 10.0.0.0/8 is the most common network of homes and offices. */
-function* parts(pool: Ipv4Network): Iterable<Ipv4Network> {
-  for (let n = 1; ; n += 1) {
-    const part = ipv4Part(pool, SUBNET_PREFIX_LENGTH, n);
-    if (part === undefined) break;
-    yield part;
-  }
-  const first = ipv4Part(pool, SUBNET_PREFIX_LENGTH, 0);
-  if (first !== undefined) yield first;
-}
-
-function givenSubnet(
-  view: PlanView,
-  spec: NetworkSpec,
-  networks: readonly Network[],
-): Allocated<Ipv4Network> {
-  const wanted = parseIpv4Network(spec.subnet);
-  const isSane =
-    wanted !== undefined &&
-    wanted.prefixLength >= PREFIX_LENGTH_MIN &&
-    wanted.prefixLength <= PREFIX_LENGTH_MAX;
-  if (!isSane) {
-    return refused(
-      'invalid-argument',
-      `subnet ${spec.subnet} is not an IPv4 network of /${PREFIX_LENGTH_MIN} to /${PREFIX_LENGTH_MAX} with the bits behind its prefix zero`,
-    );
-  }
-  const overlaps = (text: string): boolean => {
-    const other = parseIpv4Network(text);
-    return other !== undefined && ipv4Overlap(wanted, other);
-  };
-  const rival = networks.find((network) => overlaps(network.subnet));
-  if (rival !== undefined) {
-    return refused(
-      'failed-precondition',
-      `subnet ${spec.subnet} overlaps ${rival.subnet} of network "${rival.spec.name}"`,
-    );
-  }
-  const pool = ownPools(clusterOf(view)).find(overlaps);
-  if (pool !== undefined) {
-    return refused(
-      'failed-precondition',
-      `subnet ${spec.subnet} overlaps ${pool}, which the cluster uses itself`,
-    );
-  }
-  const host = underlayAddresses(view).find((address) => ipv4Contains(wanted, address));
-  if (host !== undefined) {
-    return refused(
-      'failed-precondition',
-      `subnet ${spec.subnet} contains the node address ${formatIpv4(host)}`,
-    );
-  }
-  return allocated(wanted);
-}
-
-function ownPools(cluster: Cluster | undefined): string[] {
-  return cluster === undefined ? [] : [cluster.spec.gatewayPool, cluster.spec.ingressPool];
-}
-
-function underlayAddresses(view: PlanView): number[] {
-  return [...view.list('node')]
-    .map((node) => parseIpv4(node.status.address))
-    .filter((address) => address !== undefined);
-}
-
-export function clusterOf(view: PlanView): Cluster | undefined {
-  for (const cluster of view.list('cluster')) return cluster;
   return undefined;
 }

@@ -9,10 +9,11 @@ import {
 } from '@swarmd/model';
 
 import type { PlanView } from '../types.ts';
-import { clusterOf } from './network.ts';
+import { clusterOf } from './subnet.ts';
 import { allocated, refused, type Allocated } from './result.ts';
 
-const GATEWAY_PREFIX_LENGTH = 24;
+/** Room for 509 containers on a node, and in the default pool for 8,191 nodes. */
+const GATEWAY_PREFIX_LENGTH = 23;
 
 /** The lowest free index, with the gateway subnet and the ingress address of that number. */
 export function allocateNode(

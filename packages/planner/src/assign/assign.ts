@@ -13,7 +13,7 @@ import {
   type Task,
 } from '@swarmd/model';
 
-import { clusterOf } from '../allocate/network.ts';
+import { clusterOf } from '../allocate/subnet.ts';
 import { isOver } from '../task-view.ts';
 import type { AssignView } from '../types.ts';
 import { mayServe, peerOf, pictureOf, publishedPort, type Picture } from './picture.ts';

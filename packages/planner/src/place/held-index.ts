@@ -12,7 +12,7 @@ import {
   type TaskId,
 } from '@swarmd/model';
 
-import { clusterOf } from '../allocate/network.ts';
+import { clusterOf } from '../allocate/subnet.ts';
 import { isOver, isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { genericKeys } from './generic.ts';

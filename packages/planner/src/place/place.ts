@@ -13,6 +13,7 @@ import {
   type TaskNetwork,
 } from '@swarmd/model';
 
+import { subnetOf, subnetsOf } from '../allocate/subnet.ts';
 import type { Draft } from '../draft.ts';
 import { PLAN_TASKS_MAX } from '../limits.ts';
 import type { ReasonCode } from '../reasons.ts';
@@ -158,7 +159,7 @@ function takeAddresses(task: Task, networks: readonly Network[], usage: Usage): 
     const address = usage.network(network).take();
     if (address === undefined) {
       for (const one of taken) usage.network(one.network).giveBack(one.address);
-      const error = `no free address on network ${network.spec.name} (${network.subnet})`;
+      const error = `no free address on network ${network.spec.name} (${subnetsOf(network).join(', ')})`;
       return { kind: 'none', error };
     }
     taken.push({ network, address });
@@ -167,7 +168,7 @@ function takeAddresses(task: Task, networks: readonly Network[], usage: Usage): 
     kind: 'taken',
     networks: taken.map(({ network, address }, index) => ({
       networkId: network.id,
-      address: withPrefix(address, network.subnet),
+      address: withPrefix(address, subnetOf(network, address)),
       aliases: task.spec.networks[index]?.aliases ?? [],
     })),
   };

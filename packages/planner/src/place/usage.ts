@@ -10,6 +10,7 @@ import {
 } from '@swarmd/model';
 
 import { AddressPool } from '../allocate/address-pool.ts';
+import { rangesOf, usable } from '../allocate/subnet.ts';
 import { isOver } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import {
@@ -72,8 +73,10 @@ export class Usage {
   network(network: Network): AddressPool {
     let pool = this.#networks.get(network.id);
     if (pool !== undefined) return pool;
-    pool = new AddressPool(network.subnet, this.#index.networks.get(network.id));
-    pool.reserve(network.gateway);
+    pool = new AddressPool(rangesOf(network), this.#index.networks.get(network.id));
+    for (const address of [network.gateway, ...Object.values(network.spec.reserved)]) {
+      pool.reserve(address);
+    }
     for (const service of this.#view.list('service')) reserveVips(pool, service, network);
     if (this.#service !== undefined) reserveVips(pool, this.#service, network);
     for (const task of this.#ended) {
@@ -88,7 +91,7 @@ export class Usage {
   gateway(node: Node): AddressPool {
     let pool = this.#gateways.get(node.id);
     if (pool !== undefined) return pool;
-    pool = new AddressPool(node.gatewaySubnet, this.#index.gateways.get(node.id));
+    pool = new AddressPool([usable(node.gatewaySubnet, 2)], this.#index.gateways.get(node.id));
     for (const task of this.#ended) {
       if (task.nodeId === node.id && task.gatewayAddress !== undefined) {
         pool.free(task.gatewayAddress);

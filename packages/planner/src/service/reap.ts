@@ -4,7 +4,7 @@
  */
 import type { Service, Task } from '@swarmd/model';
 
-import { clusterOf } from '../allocate/network.ts';
+import { clusterOf } from '../allocate/subnet.ts';
 import type { Draft } from '../draft.ts';
 import { byAge, isOver, isWanted } from '../task-view.ts';
 

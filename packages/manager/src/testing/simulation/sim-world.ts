@@ -204,6 +204,7 @@ export class SimWorld implements AsyncDisposable {
         platform: { os: 'linux', architecture: 'amd64' },
         resources: { nanoCpus: 4e9, memoryBytes: 1_000 * 1024 ** 2, generic: [] },
         engineVersion: 'simulation',
+        networks: [],
         labels: {},
       },
     });
