@@ -53,6 +53,13 @@ export interface ServiceFlags {
   restartMaxAttempts?: number;
   restartWindow?: number;
   replicasMaxPerNode?: number;
+  standby?: number;
+  rebalanceBudget?: number;
+  rebalanceInterval?: number;
+  priority?: number;
+  preempt?: boolean;
+  updateProgressDeadline?: number;
+  rollbackProgressDeadline?: number;
   placementStrategy?: 'spread' | 'binpack';
   platform?: { os: string; architecture: string }[];
   endpointMode?: 'vip' | 'dnsrr';
@@ -183,6 +190,15 @@ function addPolicyFlags(command: Command): Command {
             'the node with the fewest tasks, or the fullest (spread)',
             oneOf('spread', 'binpack'),
           )
+          .option('--priority <n>', 'importance among tasks that want the same place', parseCount)
+          .option('--preempt', 'tasks of lower priority make room')
+          .option('--standby <n>', 'prepared tasks that take over at once', parseCount)
+          .option('--rebalance-budget <n>', 'tasks that may move at once, 0 for none', parseCount)
+          .option(
+            '--rebalance-interval <duration>',
+            'least time between moves (10s)',
+            parseDuration,
+          )
           .option('--platform <os/arch>', 'what the image runs on', collect(parsePlatform)),
         { verb: 'update', failureActions: ['pause', 'continue', 'rollback'] },
       ),
@@ -209,6 +225,11 @@ function addRolloutFlags(
       `--${verb}-failure-action <${failureActions.join('|')}>`,
       `${verb}: after too many failures`,
       oneOf(...failureActions),
+    )
+    .option(
+      `--${verb}-progress-deadline <duration>`,
+      `${verb}: longest a new task may take to run, 0 for no limit (10m)`,
+      parseDuration,
     )
     .option(`--${verb}-max-failure-ratio <0..1>`, `${verb}: failures to put up with`, parseRatio)
     .option(
@@ -270,6 +291,7 @@ export function addUpdateFlags(command: Command): Command {
     .option('--no-tty', 'allocate no terminal')
     .option('--no-init', 'run no init process')
     .option('--no-read-only', 'writable root file system')
+    .option('--no-preempt', 'nobody makes room')
     .option('--image <reference>', 'another image')
     .option('--args <command>', 'another command for the image', splitWords)
     .option('--env-add <NAME=value>', `${add} variable`, collect(parseEnv))

@@ -191,6 +191,7 @@ function withFlags(spec: ServiceSpecInput, flags: ServiceFlags): ServiceSpecInpu
       failureAction: flags.updateFailureAction,
       maxFailureRatio: flags.updateMaxFailureRatio,
       order: flags.updateOrder,
+      progressDeadlineMs: flags.updateProgressDeadline,
     }),
     ...section('rollback', spec.rollback, {
       parallelism: flags.rollbackParallelism,
@@ -199,8 +200,14 @@ function withFlags(spec: ServiceSpecInput, flags: ServiceFlags): ServiceSpecInpu
       failureAction: flags.rollbackFailureAction,
       maxFailureRatio: flags.rollbackMaxFailureRatio,
       order: flags.rollbackOrder,
+      progressDeadlineMs: flags.rollbackProgressDeadline,
     }),
     ...section('endpoint', spec.endpoint, { mode: flags.endpointMode }),
+    ...given({ standby: flags.standby }),
+    ...section('rebalance', spec.rebalance, {
+      budget: flags.rebalanceBudget,
+      intervalMs: flags.rebalanceInterval,
+    }),
   };
 }
 
@@ -260,6 +267,8 @@ function taskWith(task: TaskInput, flags: ServiceFlags): TaskInput {
     ...section('placement', task.placement, {
       maxReplicasPerNode: flags.replicasMaxPerNode,
       strategy: flags.placementStrategy,
+      priority: flags.priority,
+      preempts: flags.preempt,
       platforms: flags.platform,
     }),
   };

@@ -96,6 +96,7 @@ export {
   type ServiceMode,
   type ServiceSpec,
   type ServiceSpecInput,
+  type RebalancePolicy,
   type UpdateConfig,
 } from './spec/service.ts';
 export {
@@ -120,6 +121,7 @@ export {
   expandContainer,
   fileTemplateError,
   namesServiceLabels,
+  namesSlot,
   taskTemplateScope,
   type TemplateNode,
 } from './task-template.ts';

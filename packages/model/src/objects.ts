@@ -177,7 +177,10 @@ export interface Task {
   readonly serviceName: string;
   /** Set when its templates need to know more than the task: labels of the service when it was made. */
   readonly templating?: { readonly serviceLabels: Readonly<Record<string, string>> };
-  /** 1, 2, ... for replicated services and jobs; for global ones the `index` of the task's node. */
+  /**
+   * 1, 2, ... for replicated services and jobs; for global ones the `index` of the task's node; 0 for
+   * standbys.
+   */
   readonly slot: number;
   readonly spec: TaskSpec;
   /** The service's `specVersion` this task was made from. */
@@ -185,6 +188,12 @@ export interface Task {
   /** Of jobs: the run it belongs to. */
   readonly jobIteration?: number;
   readonly nodeId?: NodeId;
+  /** While it has no node: which one is making room for it, and by which tasks. */
+  readonly nominated?: { readonly nodeId: NodeId; readonly victims: readonly TaskId[] };
+  /** A more important task of another service that needs its place on its node. */
+  readonly preemptedBy?: TaskId;
+  /** When it came to its slot, if it was a standby (slot 0) before. */
+  readonly promotedAt?: number;
   readonly desiredState: DesiredState;
   /** While desired is "ready": when it should become "running" (restart delay, rolling update). */
   readonly startNotBefore?: number;

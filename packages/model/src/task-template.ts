@@ -77,6 +77,11 @@ export function namesServiceLabels(container: ContainerSpec): boolean {
   return templated || templatesOf(container).some(([, text]) => text.includes('.Service.Labels'));
 }
 
+/** True when templates of the spec name what a standby does not know yet. */
+export function namesSlot(container: ContainerSpec): boolean {
+  return templatesOf(container).some(([, text]) => /\.Task\.(Slot|Name)\b/.test(text));
+}
+
 /** The places where templates are expanded, with what is there. */
 function templatesOf(container: ContainerSpec): [place: string, text: string][] {
   const places: [string, string][] = [['hostname', container.hostname]];

@@ -1,7 +1,7 @@
 /** A plan in the making: the tasks of a service as they will be, and why. */
 import type { Change, Reason, Service, Task, TaskId } from '@swarmd/model';
 
-import { BECAUSE_MAX } from './limits.ts';
+import { BECAUSE_MAX, STANDBY_SLOT } from './limits.ts';
 import { reason, type ReasonCode, type ReasonData } from './reasons.ts';
 import { isOver, isWanted, NodeLookup } from './task-view.ts';
 import type { Plan, PlanContext, PlanView } from './types.ts';
@@ -13,6 +13,7 @@ export class Draft {
   readonly #context: PlanContext;
   readonly #before = new Map<TaskId, Task>();
   readonly #tasks = new Map<TaskId, Task>();
+  readonly #others = new Map<TaskId, Task>();
   readonly #because: Reason[] = [];
   #service: Service | undefined;
   readonly #serviceBefore: Service | undefined;
@@ -44,10 +45,11 @@ export class Draft {
     return this.#tasks.get(id);
   }
 
-  /** Tasks by slot, without those that are to be forgotten and have stopped. */
+  /** Tasks by slot, without standbys and without those that are to be forgotten and have stopped. */
   slots(): Map<number, Task[]> {
     const slots = new Map<number, Task[]>();
     for (const task of this.#tasks.values()) {
+      if (task.slot === STANDBY_SLOT) continue;
       if (task.desiredState === 'remove' && isOver(task)) continue;
       const slot = slots.get(task.slot);
       if (slot === undefined) slots.set(task.slot, [task]);
@@ -85,6 +87,15 @@ export class Draft {
     this.#tasks.set(task.id, after);
     if (why !== undefined) this.#because.push(why);
     return after;
+  }
+
+  /** Writes a task of another service, which is that service's to act on. */
+  changeOther(task: Task, fields: Pick<Task, 'preemptedBy'>): void {
+    this.#others.set(task.id, { ...task, ...fields });
+  }
+
+  isOtherChanged(id: TaskId): boolean {
+    return this.#others.has(id);
   }
 
   /** Asks a task to stop. */
@@ -127,6 +138,9 @@ export class Draft {
     for (const { before, after } of this.changes()) {
       if (after !== undefined) ops.push({ kind: 'put', table: 'task', object: after });
       else if (before !== undefined) ops.push({ kind: 'delete', table: 'task', id: before.id });
+    }
+    for (const other of this.#others.values()) {
+      ops.push({ kind: 'put', table: 'task', object: other });
     }
     if (this.#service !== undefined && this.#service !== this.#serviceBefore) {
       ops.push({ kind: 'put', table: 'service', object: this.#service });

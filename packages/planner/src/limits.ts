@@ -19,6 +19,12 @@ export const NODE_LOST_AFTER_MS = 24 * 3_600_000;
 export const NODE_FAILURES_MAX = 5;
 export const NODE_FAILURES_WINDOW_MS = 5 * 60_000;
 
+/** Slot of tasks that are prepared besides the replicas. */
+export const STANDBY_SLOT = 0;
+
+/** Nodes that could make room for a task, of which the cheapest is taken. */
+export const PREEMPTION_NODES_MAX = 100;
+
 /** 4096 is the ingress plane; VXLAN identifiers have 24 bits. */
 export const VNI_MIN = 4_097;
 export const VNI_MAX = 2 ** 24 - 1;

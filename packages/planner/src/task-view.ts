@@ -47,10 +47,15 @@ export function taskName(task: Task): string {
 export function byAge(a: Task, b: Task): number {
   return (
     Number(isNew(a)) - Number(isNew(b)) ||
-    a.meta.createdAt - b.meta.createdAt ||
+    cameToSlotAt(a) - cameToSlotAt(b) ||
     a.specVersion - b.specVersion ||
     (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
   );
+}
+
+/** A standby is the successor of what it takes over from, however long it has stood by. */
+function cameToSlotAt(task: Task): number {
+  return task.promotedAt ?? task.meta.createdAt;
 }
 
 function isNew(task: Task): boolean {
@@ -63,7 +68,8 @@ export type Loss =
   | 'node-removed'
   | 'node-lost'
   | 'node-unsuitable'
-  | 'node-overcommitted';
+  | 'node-overcommitted'
+  | 'preempted';
 
 /** Reads nodes for the tasks on them. */
 export class NodeLookup {

@@ -15,6 +15,7 @@ import type {
   Service,
   ServiceId,
   Task,
+  TaskId,
 } from '@swarmd/model';
 
 /** The reads that planning needs; the store's views fit by structure. */
@@ -22,6 +23,7 @@ export interface PlanView {
   get(table: 'service', id: ServiceId): Service | undefined;
   get(table: 'node', id: NodeId): Node | undefined;
   get(table: 'network', id: NetworkId): Network | undefined;
+  get(table: 'task', id: TaskId): Task | undefined;
   list(table: 'service'): Iterable<Service>;
   list(table: 'node'): Iterable<Node>;
   list(table: 'network'): Iterable<Network>;
@@ -37,6 +39,7 @@ export interface AssignView extends PlanView {
   get(table: 'service', id: ServiceId): Service | undefined;
   get(table: 'node', id: NodeId): Node | undefined;
   get(table: 'network', id: NetworkId): Network | undefined;
+  get(table: 'task', id: TaskId): Task | undefined;
   get(table: 'secret', id: SecretId): Secret | undefined;
   get(table: 'config', id: ConfigId): Config | undefined;
 }

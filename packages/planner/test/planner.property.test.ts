@@ -37,6 +37,10 @@ interface Choices {
   maxAttempts: number;
   delayMs: number;
   hostPort: boolean;
+  standby: number;
+  priority: number;
+  moves: number;
+  zones: boolean;
 }
 
 const choices: fc.Arbitrary<Choices> = fc.record({
@@ -50,6 +54,10 @@ const choices: fc.Arbitrary<Choices> = fc.record({
   maxAttempts: fc.constantFrom(0, 0, 2),
   delayMs: fc.constantFrom(0, 1_000, 5_000),
   hostPort: fc.constantFrom(false, false, true),
+  standby: fc.constantFrom(0, 0, 1),
+  priority: fc.constantFrom(0, 0, 1, 2),
+  moves: fc.constantFrom(0, 0, 2),
+  zones: fc.boolean(),
 });
 
 const service = fc.constantFrom(...SERVICES);
@@ -103,8 +111,15 @@ function specOf(name: string, chosen: Choices): ServiceSpecInput {
         delayMs: chosen.delayMs,
       },
       networks: [{ target: 'net' }],
+      placement: {
+        priority: chosen.priority,
+        preempts: chosen.priority > 0,
+        preferences: chosen.zones ? [{ spread: 'node.labels.zone' }] : [],
+      },
     },
     ...(name === 'j' ? {} : { update: updateOf(chosen) }),
+    standby: name === 'a' || name === 'b' ? chosen.standby : 0,
+    rebalance: { budget: chosen.moves },
     endpoint: {
       ports: chosen.hostPort ? [{ targetPort: 80, publishedPort: port, publishMode: 'host' }] : [],
     },
@@ -186,7 +201,9 @@ function act(world: World, step: Action): void {
 
 function start(): World {
   const world = new World();
-  for (const name of NODES.slice(0, 3)) world.node(name, { memoryBytes: 1_000 * MIB });
+  for (const [at, name] of NODES.slice(0, 3).entries()) {
+    world.node(name, { memoryBytes: 1_000 * MIB, labels: { zone: at < 2 ? 'a' : 'b' } });
+  }
   // So small that addresses are used again.
   world.network('net', '10.9.0.0/27');
   return world;
@@ -196,9 +213,14 @@ function checkConverged(world: World, name: string, replicas: number): void {
   const isJob = name === 'j';
   const count = name === 'g' ? world.tables.node.size : replicas;
   const service = world.service(name);
-  const alive = world
+  const wanted = world
     .tasks()
     .filter((task) => task.serviceId === service.id && isWantedState(task.desiredState));
+  const standbys = wanted.filter((task) => task.slot === 0);
+  expect(standbys.map((task) => task.status.state)).toEqual(
+    Array.from({ length: service.spec.standby }, () => 'ready'),
+  );
+  const alive = wanted.filter((task) => task.slot > 0);
   const expected = isJob ? 'job complete' : 'fine running';
   expect(alive.map((task) => `${task.spec.container.image} ${task.status.state}`)).toEqual(
     Array.from({ length: count }, () => expected),
@@ -251,6 +273,10 @@ describe('planService, whatever happens', () => {
           maxAttempts: 0,
           delayMs: 1_000,
           hostPort: false,
+          standby: 1,
+          priority: 0,
+          moves: 1,
+          zones: true,
         };
         for (const name of SERVICES) {
           const spec = specOf(name, name === 'j' ? { ...wanted, image: 'job' } : wanted);

@@ -221,6 +221,7 @@ function specOf(name: string, options: Options): ServiceSpecInput {
     ...plain(`${prefix}.failureAction`),
     ...plain(`${prefix}.maxFailureRatio`),
     ...plain(`${prefix}.order`),
+    ...duration(`${prefix}.progressDeadline`),
   });
   return {
     name,
@@ -250,12 +251,16 @@ function specOf(name: string, options: Options): ServiceSpecInput {
           return { os, architecture };
         }),
         affinities: list(options, 'affinity'),
+        priority: Number(options.get('priority') ?? 0),
+        preempts: options.get('preempts') === 'true',
         ...(options.get('strategy') === 'binpack' ? { strategy: 'binpack' as const } : {}),
         maxReplicasPerNode: Number(options.get('max-per-node') ?? 0),
       },
       networks: list(options, 'networks').map((target) => ({ target })),
       forceUpdate: Number(options.get('force') ?? 0),
     },
+    standby: Number(options.get('standby') ?? 0),
+    rebalance: { ...plain('rebalance.budget'), ...duration('rebalance.interval') },
     update: config('update'),
     rollback: config('rollback'),
     endpoint: {

@@ -33,6 +33,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
   NodeSpec: { availability: 'active' },
   Placement: { strategy: 'spread' },
   PortConfig: { protocol: 'tcp', publishMode: 'ingress' },
+  RebalancePolicy: { intervalMs: 10_000 },
   ReplicatedJobMode: { maxConcurrent: 1, totalCompletions: 1 },
   RestartPolicy: { condition: 'any', delayMs: 5_000 },
   SecretSpec: { templating: 'none' },
@@ -42,6 +43,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
     monitorMs: 5_000,
     failureAction: 'pause',
     order: 'stop-first',
+    progressDeadlineMs: 600_000,
   },
 };
 

@@ -14,6 +14,7 @@ import {
   type Task,
   type TaskState,
   type TaskStatus,
+  type TaskId,
 } from '@swarmd/model';
 import * as fc from 'fast-check';
 
@@ -153,6 +154,9 @@ export const tasks = partly<Task>(
     jobIteration: uint,
     templating: fc.record({ serviceLabels: labels }),
     claimed: fc.record({ generic: generics }),
+    nominated: fc.record({ nodeId: id(), victims: fc.array(id<TaskId>(), { maxLength: 2 }) }),
+    promotedAt: uint,
+    preemptedBy: id<TaskId>(),
     nodeId: id(),
     desiredState: fc.constantFrom('ready', 'running', 'complete', 'shutdown', 'remove'),
     startNotBefore: uint,
@@ -171,6 +175,9 @@ export const tasks = partly<Task>(
     'jobIteration',
     'templating',
     'claimed',
+    'nominated',
+    'promotedAt',
+    'preemptedBy',
     'startNotBefore',
     'startedAt',
     'releasedAt',

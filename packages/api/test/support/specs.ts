@@ -104,6 +104,8 @@ export const taskSpecs: fc.Arbitrary<TaskSpec> = fc.record({
     platforms: fc.array(fc.record({ os: text, architecture: text }), { maxLength: 2 }),
     strategy: fc.constantFrom('spread', 'binpack'),
     affinities: texts,
+    priority: fc.nat(1_000_000),
+    preempts: fc.boolean(),
   }),
   networks: fc.array(fc.record({ target: name, aliases: texts }), { maxLength: 2 }),
   forceUpdate: uint,
@@ -116,6 +118,7 @@ const updateConfig = fc.record({
   failureAction: fc.constantFrom('pause', 'continue', 'rollback'),
   maxFailureRatio: fc.constantFrom(0, 0.25, 1),
   order: fc.constantFrom('stop-first', 'start-first'),
+  progressDeadlineMs: uint,
 });
 
 export const ports = fc.array(
@@ -144,6 +147,8 @@ export const serviceSpecs: fc.Arbitrary<ServiceSpec> = fc.record({
   update: updateConfig,
   rollback: updateConfig,
   endpoint: fc.record({ mode: fc.constantFrom('vip', 'dnsrr'), ports }),
+  standby: fc.nat(1_000),
+  rebalance: fc.record({ budget: uint, intervalMs: uint }),
 });
 
 export const nodeSpecs: fc.Arbitrary<NodeSpec> = fc.record({

@@ -10,7 +10,9 @@ import { ago, capitalize, json, list, parseFormat, type Column, type Format } fr
 const ID_SHORT_CHARS = 12;
 const ERROR_SHORT_CHARS = 60;
 
-export const taskName = (task: Task): string => `${task.serviceName}.${task.slot}`;
+/** "web.2"; "web.standby" before it has a slot. */
+export const taskName = (task: Task): string =>
+  `${task.serviceName}.${task.slot === 0 ? 'standby' : task.slot}`;
 
 function hostnames(nodes: readonly Node[]): (id: NodeId | undefined) => string {
   const names = new Map(nodes.map((node) => [node.id, node.description?.hostname ?? node.id]));

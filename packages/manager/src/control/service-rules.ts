@@ -13,6 +13,7 @@ import {
   containerTemplateError,
   parseAffinity,
   attributeError,
+  namesSlot,
 } from '@swarmd/model';
 import type { ReadView } from '@swarmd/store';
 
@@ -79,6 +80,16 @@ function checkMode(spec: ServiceSpec): void {
   if (isGlobal(mode) && task.placement.maxReplicasPerNode > 0) {
     throw invalid(
       `service ${name}: a ${mode.kind} service has one task on each node; leave out the most replicas per node`,
+    );
+  }
+  if (spec.standby > 0 && mode.kind !== 'replicated') {
+    throw invalid(
+      `service ${name}: standbys are for replicated services; this one is ${mode.kind}`,
+    );
+  }
+  if (spec.standby > 0 && namesSlot(task.container)) {
+    throw invalid(
+      `service ${name}: standbys are prepared before they have a slot; leave .Task.Slot and .Task.Name out of templates`,
     );
   }
   if (isJob(mode) && !(sameValue(update, NO_ROLLOUT) && sameValue(rollback, NO_ROLLOUT))) {

@@ -13,7 +13,15 @@ import {
   type Logger,
   type Random,
 } from '@swarmd/base';
-import { asId, isGlobal, isTerminal, isWantedState, type NodeId, type Task } from '@swarmd/model';
+import {
+  asId,
+  isGlobal,
+  isTerminal,
+  isWantedState,
+  type NodeId,
+  type Task,
+  type Service,
+} from '@swarmd/model';
 import { planService } from '@swarmd/planner';
 import { writeChanges, type ChangedObject, type Commit, type Store } from '@swarmd/store';
 
@@ -37,7 +45,7 @@ export class ServiceLoop implements AsyncDisposable {
   /** Of these, the services that wait for a task of another service to come to a node. */
   readonly #lonely = new Set<string>();
   /** Services that every node concerns: a cache as well. */
-  readonly #global = new Set<string>();
+  readonly #following = new Set<string>();
 
   constructor(options: LoopOptions) {
     this.#options = options;
@@ -84,8 +92,8 @@ export class ServiceLoop implements AsyncDisposable {
 
   #noteWaiting(key: string): void {
     const service = this.#options.store.view.get('service', asId('service', key));
-    if (service !== undefined && isGlobal(service.spec.mode)) this.#global.add(key);
-    else this.#global.delete(key);
+    if (service !== undefined && followsNodes(service)) this.#following.add(key);
+    else this.#following.delete(key);
     for (const task of this.#options.store.view.tasksByService(asId('service', key))) {
       if (!waitsForNode(task)) continue;
       this.#waiting.add(key);
@@ -133,7 +141,7 @@ export class ServiceLoop implements AsyncDisposable {
     for (const task of this.#options.store.view.tasksByNode(id)) {
       this.#loop.enqueue(task.serviceId);
     }
-    for (const key of this.#global) this.#loop.enqueue(key);
+    for (const key of this.#following) this.#loop.enqueue(key);
     this.#wakeWaiting();
   }
 
@@ -146,6 +154,11 @@ function waitsForNode(task: Task): boolean {
   return (
     task.nodeId === undefined && !isTerminal(task.status.state) && isWantedState(task.desiredState)
   );
+}
+
+/** Global services cover new nodes, rebalanced ones move to them. */
+function followsNodes({ spec }: Service): boolean {
+  return isGlobal(spec.mode) || spec.rebalance.budget > 0;
 }
 
 function isPlaced({ before, after }: ChangedObject<'task'>): boolean {

@@ -30,8 +30,19 @@ export const updateConfig = z.strictObject({
   failureAction: z.enum(['pause', 'continue', 'rollback']).default('pause'),
   maxFailureRatio: z.number().min(0).max(1).default(0),
   order: z.enum(['stop-first', 'start-first']).default('stop-first'),
+  /** A new task that neither runs nor fails for so long counts as a failure; 0: it is waited for. */
+  progressDeadlineMs: durationMs.default(600_000),
 });
 export type UpdateConfig = z.infer<typeof updateConfig>;
+
+/** Moving tasks to where there is more room, once nodes have come or returned. */
+export const rebalancePolicy = z.strictObject({
+  /** Tasks on the move at the same time, never more than the update's parallelism; 0: none moves. */
+  budget: z.int().min(0).default(0),
+  /** Least time between the starts of two moves. */
+  intervalMs: durationMs.default(10_000),
+});
+export type RebalancePolicy = z.infer<typeof rebalancePolicy>;
 
 export const portConfig = z.strictObject({
   protocol: z.enum(['tcp', 'udp']).default('tcp'),
@@ -57,6 +68,9 @@ export const serviceSpec = z.strictObject({
   update: updateConfig.prefault({}),
   rollback: updateConfig.prefault({}),
   endpoint: endpointSpec.prefault({}),
+  /** Tasks that are prepared besides, to take over at once from one that fails. Replicated only. */
+  standby: z.int().min(0).max(1_000).default(0),
+  rebalance: rebalancePolicy.prefault({}),
 });
 export type ServiceSpec = z.infer<typeof serviceSpec>;
 /** A service spec as a user may write it: defaults left out. */

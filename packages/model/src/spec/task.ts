@@ -61,6 +61,10 @@ export const placement = z.strictObject({
     .default([]),
   /** Which of several nodes that suit: the one with the fewest tasks, or the fullest. */
   strategy: z.enum(['spread', 'binpack']).default('spread'),
+  /** Of tasks that want the same place; more is more important. */
+  priority: z.int().min(0).max(1_000_000).default(0),
+  /** Tasks of other services with a lower priority make room for tasks without a node. */
+  preempts: z.boolean().default(false),
   /** "service==name" and the like, see `parseAffinity`; all must hold. */
   affinities: z.array(z.string()).default([]),
   /** 0: without limit. */

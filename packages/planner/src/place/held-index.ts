@@ -81,7 +81,8 @@ export function countUsage(usage: NodeUsage, task: Task, sign: 1 | -1): void {
   usage.nanoCpus += sign * task.spec.reservations.nanoCpus;
   usage.memoryBytes += sign * task.spec.reservations.memoryBytes;
   usage.holders += sign;
-  if (isWanted(task)) {
+  if (task.nodeId === undefined) countReserved(usage, task, sign);
+  else if (isWanted(task)) {
     usage.tasks += sign;
     count(usage.services, task.serviceName, sign);
     for (const name of repelledBy(task)) count(usage.repelled, name, sign);
@@ -91,6 +92,13 @@ export function countUsage(usage: NodeUsage, task: Task, sign: 1 | -1): void {
   }
   if (task.ports.length === 0) return;
   for (const port of hostPorts(task)) count(usage.hostPorts, portKey(port), sign);
+}
+
+/** Of a task that is only nominated, which has no names of generic resources yet. */
+function countReserved(usage: NodeUsage, { spec }: Task, sign: 1 | -1): void {
+  for (const resource of spec.reservations.generic) {
+    count(usage.generic, resource.kind, sign * resource.count);
+  }
 }
 
 function repelledBy({ spec }: Task): string[] {
@@ -135,7 +143,11 @@ export class HeldIndex {
 
   #count(task: Task, sign: 1 | -1): void {
     const { nodeId } = task;
-    if (nodeId === undefined) return;
+    if (nodeId === undefined) {
+      if (task.nominated === undefined || isOver(task)) return;
+      countUsage(entry(this.nodes, task.nominated.nodeId, noUsage), task, sign);
+      return;
+    }
     const over = isOver(task);
     if (!over) countUsage(entry(this.nodes, nodeId, noUsage), task, sign);
     for (const { networkId, address } of task.networks) {

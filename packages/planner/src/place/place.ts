@@ -4,30 +4,34 @@
  * placed says why in `status.error`.
  */
 import {
-  asId,
   isGlobal,
   type Network,
   type Node,
   type Refusal,
   type Task,
-  type TaskNetwork,
+  type TaskId,
 } from '@swarmd/model';
 
-import { subnetOf, subnetsOf } from '../allocate/subnet.ts';
 import type { Draft } from '../draft.ts';
-import { PLAN_TASKS_MAX } from '../limits.ts';
+import { PLAN_TASKS_MAX, STANDBY_SLOT } from '../limits.ts';
 import type { ReasonCode } from '../reasons.ts';
-import { isOver, isWanted, sameSpec } from '../task-view.ts';
-import { demandOf, explain } from './filters.ts';
-import { claimGeneric } from './generic.ts';
+import { isOver, isWanted, sameSpec, taskName } from '../task-view.ts';
+import { demandOf, explain, refusal } from './filters.ts';
+import { nominate } from './preempt.ts';
 import { Ranking } from './ranking.ts';
-import { Usage, withPrefix } from './usage.ts';
+import { networksOf, putOn } from './settle.ts';
+import { Usage } from './usage.ts';
 
 export function placeTasks(draft: Draft): void {
   const waiting = draft
     .tasks()
     .filter(isWaiting)
-    .toSorted((a, b) => a.meta.createdAt - b.meta.createdAt || a.slot - b.slot);
+    .toSorted(
+      (a, b) =>
+        Number(a.slot === STANDBY_SLOT) - Number(b.slot === STANDBY_SLOT) ||
+        a.meta.createdAt - b.meta.createdAt ||
+        a.slot - b.slot,
+    );
   if (waiting.length === 0) return;
   const usage = new Usage(draft.view, draft.changes(), draft.service);
   const budget = { left: PLAN_TASKS_MAX };
@@ -79,11 +83,12 @@ function rankingFor(
   });
 }
 
-function placeGroup(
-  draft: Draft,
-  group: readonly Task[],
-  context: { usage: Usage; budget: { left: number } },
-): void {
+interface PlacingContext {
+  readonly usage: Usage;
+  readonly budget: { left: number };
+}
+
+function placeGroup(draft: Draft, group: readonly Task[], context: PlacingContext): void {
   const { usage, budget } = context;
   const [first] = group;
   if (first === undefined) return;
@@ -95,27 +100,82 @@ function placeGroup(
     }
     return;
   }
+  const { networks } = found;
+  const free = group.filter((task) => placeNominated(draft, task, { networks, usage }) === 'free');
   const ranking = rankingFor(draft, { usage, task: first, tasks: draft.tasks() });
   let full: Choice | undefined;
-  for (const task of group) {
+  for (const task of free) {
     if (budget.left === 0) return;
     const choice: Choice = full ?? chooseNode(draft, ranking, task);
     if (choice.kind === 'none') {
-      if (!isPinned(draft)) full = choice;
-      const { refusals } = choice;
-      const error = explain(refusals);
-      if (wait(draft, task, { code: 'no-suitable-node', error, refusals })) budget.left -= 1;
+      if (full === undefined && makeRoom(draft, task, usage)) budget.left -= 1;
+      else {
+        if (!isPinned(draft)) full = choice;
+        const { refusals } = choice;
+        const error = explain(refusals);
+        if (wait(draft, task, { code: 'no-suitable-node', error, refusals })) budget.left -= 1;
+      }
       continue;
     }
-    const addresses = takeAddresses(task, found.networks, usage);
-    if (addresses.kind === 'none') {
-      if (wait(draft, task, { code: 'no-address', error: addresses.error })) budget.left -= 1;
+    const outcome = putOn(draft, task, { node: choice.node, networks, usage });
+    if (outcome.kind === 'none') {
+      if (wait(draft, task, { code: 'no-address', error: outcome.error })) budget.left -= 1;
       continue;
     }
-    usage.hold(settle(draft, task, { node: choice.node, networks: addresses.networks, usage }));
     if (!isPinned(draft)) ranking.took();
     budget.left -= 1;
   }
+}
+
+/**
+ * A task for which a node makes room: it goes there once it fits, and nowhere else as long as somebody
+ * has still to leave. "free": there is no such node (any more).
+ */
+function placeNominated(
+  draft: Draft,
+  task: Task,
+  context: { networks: readonly Network[]; usage: Usage },
+): 'placed' | 'waits' | 'free' {
+  if (task.nominated === undefined) return 'free';
+  const { usage, networks } = context;
+  const { nodeId, victims } = task.nominated;
+  const node = draft.view.get('node', nodeId);
+  usage.release(task);
+  const ofService = draft.tasks().filter((one) => isWanted(one) && one.nodeId === nodeId).length;
+  if (node !== undefined && refusal({ node, usage, ofService }, demandOf(task)) === undefined) {
+    if (putOn(draft, task, { node, networks, usage }).kind === 'placed') return 'placed';
+  }
+  const onTheirWay = node?.status.state === 'ready' && victims.some((id) => isThere(draft, id));
+  if (onTheirWay) {
+    usage.hold(task);
+    return 'waits';
+  }
+  const { nominated: _moot, ...rest } = task;
+  draft.change(rest, {});
+  return 'free';
+}
+
+function isThere(draft: Draft, id: TaskId): boolean {
+  const task = draft.view.get('task', id);
+  return task !== undefined && !isOver(task);
+}
+
+/** Nominates a node where less important tasks can make room. @returns false when there is none. */
+function makeRoom(draft: Draft, task: Task, usage: Usage): boolean {
+  const pinned = isPinned(draft) ? draft.nodes.numbered(task.slot) : undefined;
+  const nodes = pinned === undefined ? draft.view.list('node') : [pinned];
+  const nomination = nominate(draft, task, { demand: demandOf(task), nodes });
+  if (nomination === undefined) return false;
+  const { node, victims } = nomination;
+  for (const victim of victims) draft.changeOther(victim, { preemptedBy: task.id });
+  const names = victims.map(taskName).join(', ');
+  const error = `waits for room on ${node.description?.hostname ?? node.id}: ${names} must leave`;
+  const fields = {
+    nominated: { nodeId: node.id, victims: victims.map(({ id }) => id) },
+    status: { ...task.status, timestamp: draft.now, message: 'waiting for a node', error },
+  };
+  usage.hold(draft.change(task, fields, draft.reason('nominated', error)));
+  return true;
 }
 
 type Choice =
@@ -133,76 +193,31 @@ function isPinned(draft: Draft): boolean {
   return draft.service !== undefined && isGlobal(draft.service.spec.mode);
 }
 
-type Found =
-  | { readonly kind: 'found'; readonly networks: readonly Network[] }
-  | { readonly kind: 'missing'; readonly message: string };
+/** Where one more task like the sample would go, and how to put one there. */
+export class Placement {
+  readonly #draft: Draft;
+  readonly #usage: Usage;
+  readonly #ranking: Ranking;
 
-function networksOf(draft: Draft, task: Task): Found {
-  const networks: Network[] = [];
-  for (const { target } of task.spec.networks) {
-    const network = draft.view.get('network', asId('network', target));
-    if (network === undefined) {
-      return { kind: 'missing', message: `network ${target} does not exist` };
-    }
-    networks.push(network);
+  constructor(draft: Draft, sample: Task) {
+    this.#draft = draft;
+    this.#usage = new Usage(draft.view, draft.changes(), draft.service);
+    const options = { usage: this.#usage, task: sample, tasks: draft.tasks() };
+    this.#ranking = rankingFor(draft, options);
   }
-  return { kind: 'found', networks };
-}
 
-type Addresses =
-  | { readonly kind: 'taken'; readonly networks: readonly TaskNetwork[] }
-  | { readonly kind: 'none'; readonly error: string };
-
-function takeAddresses(task: Task, networks: readonly Network[], usage: Usage): Addresses {
-  const taken: { network: Network; address: string }[] = [];
-  for (const network of networks) {
-    const address = usage.network(network).take();
-    if (address === undefined) {
-      for (const one of taken) usage.network(one.network).giveBack(one.address);
-      const error = `no free address on network ${network.spec.name} (${subnetsOf(network).join(', ')})`;
-      return { kind: 'none', error };
-    }
-    taken.push({ network, address });
+  /** The best node of each branch of the spread preferences. */
+  bestOfEachBranch(): Node[] {
+    return this.#ranking.bestOfEachBranch();
   }
-  return {
-    kind: 'taken',
-    networks: taken.map(({ network, address }, index) => ({
-      networkId: network.id,
-      address: withPrefix(address, subnetOf(network, address)),
-      aliases: task.spec.networks[index]?.aliases ?? [],
-    })),
-  };
-}
 
-function settle(
-  draft: Draft,
-  task: Task,
-  target: { node: Node; networks: readonly TaskNetwork[]; usage: Usage },
-): Task {
-  const { node, networks, usage } = target;
-  const gatewayAddress = usage.gateway(node).take();
-  const hostname = node.description?.hostname ?? node.id;
-  const { generic } = task.spec.reservations;
-  return draft.change(
-    task,
-    {
-      nodeId: node.id,
-      networks,
-      // The filter lets no node pass that has none left.
-      ...(gatewayAddress === undefined ? {} : { gatewayAddress }),
-      ...(generic.length === 0
-        ? {}
-        : { claimed: { generic: claimGeneric(node, usage.of(node.id), generic) } }),
-      status: {
-        ...task.status,
-        state: 'assigned',
-        timestamp: draft.now,
-        message: `assigned to ${hostname}`,
-        error: '',
-      },
-    },
-    draft.reason('placed', `placed on ${hostname}`),
-  );
+  /** @returns false when there is no address for it, and nothing was done. */
+  put(task: Task, node: Node): boolean {
+    const found = networksOf(this.#draft, task);
+    if (found.kind === 'missing') return false;
+    const target = { node, networks: found.networks, usage: this.#usage };
+    return putOn(this.#draft, task, target).kind === 'placed';
+  }
 }
 
 /** Leaves the task waiting. @returns false when it says so already. */

@@ -75,6 +75,12 @@ export class Ranking {
     return this.#best?.node;
   }
 
+  /** The best node of each branch of the spread preferences. */
+  bestOfEachBranch(): Node[] {
+    this.#tree ??= this.#grow();
+    return this.#tree.bestOfEachLeaf().map(({ node }) => node);
+  }
+
   /** A task was placed on the node that `best` named, and is counted in the usage already. */
   took(): void {
     if (this.#best === undefined) return;

@@ -40,6 +40,13 @@ export class SpreadTree<C> {
     return found?.candidate;
   }
 
+  /** The first candidate of every branch of the lowest level. */
+  bestOfEachLeaf(): C[] {
+    const leaves = (branch: Branch<C>): (C | undefined)[] =>
+      branch.leaf === undefined ? branch.children.flatMap(leaves) : [this.#top(branch.leaf)];
+    return leaves(this.#root).filter((candidate) => candidate !== undefined);
+  }
+
   /** A task was placed where `best` said. */
   took(): void {
     for (const branch of this.#path) branch.count += 1;

@@ -34,6 +34,8 @@ export class Usage {
   readonly #service: Service | undefined;
   /** Tasks, as they were, that the plan ends or deletes. */
   readonly #ended: readonly Task[];
+  /** Tasks that the plan has placed already: the index does not know their addresses. */
+  readonly #placed: readonly Task[];
   /** Nodes whose usage differs from the index. */
   readonly #nodes = new Map<NodeId, NodeUsage>();
   readonly #networks = new Map<NetworkId, AddressPool>();
@@ -49,6 +51,9 @@ export class Usage {
       const ends = before !== undefined && !isOver(before);
       return ends && (after === undefined || isOver(after)) ? [before] : [];
     });
+    this.#placed = changes.flatMap(({ before, after }) =>
+      before?.nodeId === undefined && after?.nodeId !== undefined ? [after] : [],
+    );
     for (const { before, after } of changes) {
       if (before !== undefined && !isOver(before)) this.#count(before, -1);
       if (after !== undefined && !isOver(after)) this.#count(after, 1);
@@ -83,6 +88,10 @@ export class Usage {
       const had = task.networks.find((one) => one.networkId === network.id)?.address;
       if (had !== undefined) pool.free(bare(had));
     }
+    for (const task of this.#placed) {
+      const has = task.networks.find((one) => one.networkId === network.id)?.address;
+      if (has !== undefined) pool.reserve(bare(has));
+    }
     this.#networks.set(network.id, pool);
     return pool;
   }
@@ -97,16 +106,22 @@ export class Usage {
         pool.free(task.gatewayAddress);
       }
     }
+    for (const task of this.#placed) {
+      if (task.nodeId === node.id && task.gatewayAddress !== undefined) {
+        pool.reserve(task.gatewayAddress);
+      }
+    }
     this.#gateways.set(node.id, pool);
     return pool;
   }
 
   #count(task: Task, sign: 1 | -1): void {
-    if (task.nodeId === undefined) return;
-    let usage = this.#nodes.get(task.nodeId);
+    const nodeId = task.nodeId ?? task.nominated?.nodeId;
+    if (nodeId === undefined) return;
+    let usage = this.#nodes.get(nodeId);
     if (usage === undefined) {
-      usage = copyUsage(this.#index.nodes.get(task.nodeId) ?? NOTHING);
-      this.#nodes.set(task.nodeId, usage);
+      usage = copyUsage(this.#index.nodes.get(nodeId) ?? NOTHING);
+      this.#nodes.set(nodeId, usage);
     }
     countUsage(usage, task, sign);
   }

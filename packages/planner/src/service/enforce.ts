@@ -7,7 +7,7 @@ import type { Node, NodeId, Task, TaskId } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 import { missingGeneric } from '../place/generic.ts';
-import { countUsage, heldIndex, noUsage, type NodeUsage } from '../place/held-index.ts';
+import { countUsage, noUsage, type NodeUsage } from '../place/held-index.ts';
 import { compliance, isOver, isWanted, type Loss } from '../task-view.ts';
 
 export class Enforcer {
@@ -24,6 +24,7 @@ export class Enforcer {
     const node = this.#draft.nodes.of(task);
     if (node?.status.state !== 'ready' || node.spec.availability !== 'active') return undefined;
     if (!this.#complies(task, node)) return 'node-unsuitable';
+    if (!reserves(task)) return undefined;
     return this.#surplusOn(node).has(task.id) ? 'node-overcommitted' : undefined;
   }
 
@@ -37,16 +38,16 @@ export class Enforcer {
   #surplusOn(node: Node): ReadonlySet<TaskId> {
     let surplus = this.#surplus.get(node.id);
     if (surplus === undefined) {
-      surplus = this.#isOvercommitted(node) ? surplusTasks(this.#draft, node) : new Set();
+      surplus = surplusTasks(this.#draft, node);
       this.#surplus.set(node.id, surplus);
     }
     return surplus;
   }
+}
 
-  #isOvercommitted(node: Node): boolean {
-    const usage = heldIndex(this.#draft.view).nodes.get(node.id);
-    return usage !== undefined && exceeds(node, usage);
-  }
+function reserves({ spec }: Task): boolean {
+  const { nanoCpus, memoryBytes, generic } = spec.reservations;
+  return nanoCpus > 0 || memoryBytes > 0 || generic.length > 0;
 }
 
 function exceeds(node: Node, usage: NodeUsage): boolean {
@@ -63,13 +64,18 @@ function exceeds(node: Node, usage: NodeUsage): boolean {
 
 const NONE: ReadonlyMap<string, number> = new Map();
 
-/** The oldest stay as long as there is room; every service's plan comes to the same result. */
+/** The most important stay, of equals the oldest, as long as there is room; every service's plan comes to the same result. */
 function surplusTasks(draft: Draft, node: Node): Set<TaskId> {
   const surplus = new Set<TaskId>();
   const usage = noUsage();
   const tasks = [...draft.view.tasksByNode(node.id)]
-    .filter((task) => isWanted(task) && !isOver(task))
-    .toSorted((a, b) => a.meta.createdAt - b.meta.createdAt || (a.id < b.id ? -1 : 1));
+    .filter((task) => isWanted(task) && !isOver(task) && reserves(task))
+    .toSorted(
+      (a, b) =>
+        b.spec.placement.priority - a.spec.placement.priority ||
+        a.meta.createdAt - b.meta.createdAt ||
+        (a.id < b.id ? -1 : 1),
+    );
   for (const task of tasks) {
     countUsage(usage, task, 1);
     if (!exceeds(node, usage)) continue;

@@ -9,9 +9,10 @@ import type { Draft } from '../draft.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { byAge, isCurrent, isOver, isWanted, taskName, type Loss } from '../task-view.ts';
 import { addTask } from './new-task.ts';
-import { Enforcer } from './enforce.ts';
+import type { Enforcer } from './enforce.ts';
 import { judgeRestart } from './restart-policy.ts';
 import { slotPolicy } from './slot-policy.ts';
+import { promote, standbyFor } from './standby.ts';
 
 /** Tasks nobody will ever hear of again: their node is gone, or down for a day. */
 export function orphanTasks(draft: Draft): void {
@@ -46,12 +47,17 @@ const LOSS_TEXT = {
   'node-lost': 'its node has been down for a day',
   'node-unsuitable': 'its node no longer meets the constraints',
   'node-overcommitted': 'its node has less than its tasks reserve',
+  preempted: 'a more important task needs its place',
 } as const satisfies Partial<Record<ReasonCode, string>>;
 
 /** `halted`: an update is paused, so nothing of the new spec is started that failed before. */
-export function replaceBroken(draft: Draft, service: Service, halted: boolean): void {
+export function replaceBroken(
+  draft: Draft,
+  service: Service,
+  options: { halted: boolean; enforcer: Enforcer },
+): void {
+  const { halted, enforcer } = options;
   const policy = slotPolicy(draft, service);
-  const enforcer = new Enforcer(draft);
   for (const [number, slot] of draft.slots()) {
     // Nothing could be started in its place: it is decided on when that changes.
     if (!policy.mayStart(number)) continue;
@@ -80,7 +86,9 @@ function fateOf(draft: Draft, enforcer: Enforcer, task: Task): Fate | undefined 
   }
   if (task.status.state === 'complete' && task.desiredState === 'complete') return undefined;
   if (isTerminal(task.status.state)) return { kind: 'ended' };
-  const loss = draft.nodes.lossOf(task) ?? enforcer.lossOf(task);
+  const isPreempted = task.preemptedBy !== undefined && isWanted(task);
+  const loss =
+    draft.nodes.lossOf(task) ?? enforcer.lossOf(task) ?? (isPreempted ? 'preempted' : undefined);
   return loss === undefined ? undefined : { kind: 'lost', loss };
 }
 
@@ -106,11 +114,9 @@ function replace(
   if (fate.kind === 'lost') {
     retire(draft, task, fate.loss);
     const waitFor = draft.nodes.isUnreachable(task) ? others : slot;
-    succeed(draft, service, {
-      task,
-      code: fate.loss,
-      startAt: mustWait(draft, waitFor) ? draft.now : undefined,
-    });
+    const waits = mustWait(draft, waitFor);
+    const startAt = waits ? draft.now : undefined;
+    succeed(draft, service, { task, code: fate.loss, startAt, mustWait: waits });
     return;
   }
   if (task.desiredState === 'ready' && (task.startNotBefore ?? 0) > draft.now) {
@@ -126,8 +132,9 @@ function replace(
   }
   retire(draft, task, 'task-ended');
   const { delayMs } = task.spec.restart;
-  const startAt = delayMs > 0 || mustWait(draft, others) ? draft.now + delayMs : undefined;
-  succeed(draft, service, { task, code: 'task-ended', startAt });
+  const waits = mustWait(draft, others);
+  const startAt = delayMs > 0 || waits ? draft.now + delayMs : undefined;
+  succeed(draft, service, { task, code: 'task-ended', startAt, mustWait: waits });
 }
 
 function mustWait(draft: Draft, others: readonly Task[]): boolean {
@@ -147,9 +154,14 @@ function explain(task: Task, code: ReasonCode): string {
 function succeed(
   draft: Draft,
   service: Service,
-  plan: { task: Task; code: ReasonCode; startAt: number | undefined },
+  plan: { task: Task; code: ReasonCode; startAt: number | undefined; mustWait: boolean },
 ): void {
-  const { task, code, startAt } = plan;
+  const { task, code, startAt, mustWait } = plan;
+  const standby = standbyFor(draft, service, task);
+  if (standby !== undefined) {
+    promote(draft, service, { standby, task, mustWait });
+    return;
+  }
   const because = draft.reason(
     code,
     `replaces ${taskName(task)}: ${explain(task, code)}`,

@@ -16,6 +16,8 @@ export interface TaskPlan {
   readonly because: Reason;
   /** When it may start; undefined: as soon as it is ready. */
   readonly startNotBefore?: number;
+  /** It is only prepared. */
+  readonly isStandby?: boolean;
   /** A restart repeats what it replaces; everything else follows the service. */
   readonly from?: Pick<Task, 'spec' | 'specVersion' | 'ports'>;
 }
@@ -27,7 +29,8 @@ export function goalOf(service: Service): DesiredState {
 
 /** Adds a task without a node to the plan. */
 export function addTask(draft: Draft, service: Service, plan: TaskPlan): Task {
-  const { slot, because, startNotBefore } = plan;
+  const { slot, because, startNotBefore, isStandby = false } = plan;
+  const isHeld = isStandby || startNotBefore !== undefined;
   const { ports } = service.endpoint;
   const from = plan.from ?? { spec: service.spec.task, specVersion: service.specVersion, ports };
   const task: Task = {
@@ -40,7 +43,7 @@ export function addTask(draft: Draft, service: Service, plan: TaskPlan): Task {
     spec: from.spec,
     specVersion: from.specVersion,
     ...(service.jobStatus === undefined ? {} : { jobIteration: service.jobStatus.iteration }),
-    desiredState: startNotBefore === undefined ? goalOf(service) : 'ready',
+    desiredState: isHeld ? 'ready' : goalOf(service),
     ...(startNotBefore === undefined ? {} : { startNotBefore }),
     status: { state: 'pending', timestamp: draft.now, message: 'created', error: '' },
     networks: [],

@@ -10,6 +10,9 @@ import { placeTasks } from '../place/place.ts';
 import { isOver, sameSpec } from '../task-view.ts';
 import type { Plan, PlanContext, PlanView } from '../types.ts';
 import { withIngressPorts } from './new-task.ts';
+import { Enforcer } from './enforce.ts';
+import { keepStandbys } from './standby.ts';
+import { rebalance } from './rebalance.ts';
 import { coverNodes, leaveNodes } from './global.ts';
 import { removeEarlierRuns, startJobTasks } from './job.ts';
 import { orphanTasks, replaceBroken } from './fates.ts';
@@ -36,10 +39,13 @@ function planLasting(draft: Draft, stored: Service): void {
   const service = judgeUpdate(draft, stored);
   refreshPorts(draft, service);
   dropOvertaken(draft, service);
-  replaceBroken(draft, service, isHalted(service));
+  const enforcer = new Enforcer(draft);
+  replaceBroken(draft, service, { halted: isHalted(service), enforcer });
   if (isGlobal(service.spec.mode)) coverNodes(draft, service);
   else scale(draft, service);
   advanceUpdate(draft, service);
+  keepStandbys(draft, draft.service ?? service, enforcer);
+  rebalance(draft, draft.service ?? service);
   placeTasks(draft);
   takeOver(draft, draft.service ?? service);
 }
@@ -49,7 +55,7 @@ function planJob(draft: Draft, service: Service): void {
   removeEarlierRuns(draft, service);
   if (isGlobal(service.spec.mode)) leaveNodes(draft, service);
   refreshPorts(draft, service);
-  replaceBroken(draft, service, false);
+  replaceBroken(draft, service, { halted: false, enforcer: new Enforcer(draft) });
   if (isGlobal(service.spec.mode)) coverNodes(draft, service);
   else startJobTasks(draft, service);
   placeTasks(draft);

@@ -9,6 +9,7 @@ import type { Draft } from '../draft.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { byAge, isOver, isWanted, taskName } from '../task-view.ts';
 import { addTask } from './new-task.ts';
+import { stuckSlot } from './progress-deadline.ts';
 import {
   failedEarly,
   progressOf,
@@ -45,9 +46,13 @@ export function judgeUpdate(draft: Draft, service: Service): Service {
     return task === undefined ? [] : [task];
   });
   const last = failed.toSorted((a, b) => a.status.timestamp - b.status.timestamp).at(-1);
-  if (last === undefined || failed.length / slots.length <= maxFailureRatio) return service;
+  if (last === undefined || failed.length / slots.length <= maxFailureRatio) {
+    const stuck = stuckSlot(draft, service, slots);
+    return stuck === undefined ? service : react(draft, service, { cause: stuck, isStuck: true });
+  }
   const detail = last.status.error === '' ? last.status.state : last.status.error;
-  return react(draft, service, `task ${taskName(last)} failed or ended early: ${detail}`);
+  const cause = `task ${taskName(last)} failed or ended early: ${detail}`;
+  return react(draft, service, { cause, isStuck: false });
 }
 
 function needsTask(slot: SlotProgress): boolean {
@@ -81,10 +86,15 @@ function enter(
   return draft.service ?? service;
 }
 
-function react(draft: Draft, service: Service, cause: string): Service {
+/** One that is stuck cannot go on, whatever is said of failures. */
+function react(
+  draft: Draft,
+  service: Service,
+  { cause, isStuck }: { cause: string; isStuck: boolean },
+): Service {
   if (service.updateStatus?.state === 'rollback-started') {
     // A rollback is never rolled back: it pauses, and stays so until the user writes a new spec.
-    if (service.spec.rollback.failureAction === 'continue') return service;
+    if (service.spec.rollback.failureAction === 'continue' && !isStuck) return service;
     return enter(draft, service, {
       state: 'rollback-paused',
       code: 'update-paused',
@@ -92,7 +102,7 @@ function react(draft: Draft, service: Service, cause: string): Service {
     });
   }
   const action = service.spec.update.failureAction;
-  if (action === 'continue') return service;
+  if (action === 'continue' && !isStuck) return service;
   const rolledBack = action === 'rollback' ? rollBack(draft, service, cause) : undefined;
   return (
     rolledBack ??
@@ -209,7 +219,9 @@ function finishWhenOver(draft: Draft, service: Service, slots: readonly SlotProg
 
 /** Slots whose new task failed before it could take over: the old one is still there. */
 function remainder(slots: readonly SlotProgress[]): string {
-  const kept = slots.filter((slot) => slot.outdated.some(isWanted)).length;
+  const kept = slots.filter((slot) =>
+    slot.outdated.some((task) => isWanted(task) && task.status.state === 'running'),
+  ).length;
   return kept === 0
     ? ''
     : `; ${kept} of ${slots.length} slots keep their old task, as the new one failed`;

@@ -1,0 +1,97 @@
+/** Puts a task on a node: its addresses on its networks and in the node's gateway subnet, what it claims. */
+import { asId, type Network, type Node, type Task, type TaskNetwork } from '@swarmd/model';
+
+import { subnetOf, subnetsOf } from '../allocate/subnet.ts';
+import type { Draft } from '../draft.ts';
+import { claimGeneric } from './generic.ts';
+import { withPrefix, type Usage } from './usage.ts';
+
+export type Found =
+  | { readonly kind: 'found'; readonly networks: readonly Network[] }
+  | { readonly kind: 'missing'; readonly message: string };
+
+export function networksOf(draft: Draft, task: Task): Found {
+  const networks: Network[] = [];
+  for (const { target } of task.spec.networks) {
+    const network = draft.view.get('network', asId('network', target));
+    if (network === undefined) {
+      return { kind: 'missing', message: `network ${target} does not exist` };
+    }
+    networks.push(network);
+  }
+  return { kind: 'found', networks };
+}
+
+type Addresses =
+  | { readonly kind: 'taken'; readonly networks: readonly TaskNetwork[] }
+  | { readonly kind: 'none'; readonly error: string };
+
+function takeAddresses(task: Task, networks: readonly Network[], usage: Usage): Addresses {
+  const taken: { network: Network; address: string }[] = [];
+  for (const network of networks) {
+    const address = usage.network(network).take();
+    if (address === undefined) {
+      for (const one of taken) usage.network(one.network).giveBack(one.address);
+      const error = `no free address on network ${network.spec.name} (${subnetsOf(network).join(', ')})`;
+      return { kind: 'none', error };
+    }
+    taken.push({ network, address });
+  }
+  return {
+    kind: 'taken',
+    networks: taken.map(({ network, address }, index) => ({
+      networkId: network.id,
+      address: withPrefix(address, subnetOf(network, address)),
+      aliases: task.spec.networks[index]?.aliases ?? [],
+    })),
+  };
+}
+
+/** What came of it: placed and counted in the usage, or why not. */
+export type Outcome =
+  { readonly kind: 'placed' } | { readonly kind: 'none'; readonly error: string };
+
+/** All or nothing: a task that gets no address holds nothing. */
+export function putOn(
+  draft: Draft,
+  task: Task,
+  target: { node: Node; networks: readonly Network[]; usage: Usage },
+): Outcome {
+  const { node, networks, usage } = target;
+  const addresses = takeAddresses(task, networks, usage);
+  if (addresses.kind === 'none') return addresses;
+  usage.hold(settle(draft, task, { node, networks: addresses.networks, usage }));
+  return { kind: 'placed' };
+}
+
+function settle(
+  draft: Draft,
+  task: Task,
+  target: { node: Node; networks: readonly TaskNetwork[]; usage: Usage },
+): Task {
+  const { node, networks, usage } = target;
+  const { nominated: _moot, ...rest } = task;
+  const gatewayAddress = usage.gateway(node).take();
+  const hostname = node.description?.hostname ?? node.id;
+  const { generic } = task.spec.reservations;
+  return draft.change(
+    rest,
+    {
+      nodeId: node.id,
+      networks,
+      // The filter lets no node pass that has none left.
+      ...(gatewayAddress === undefined ? {} : { gatewayAddress }),
+      ...(generic.length === 0
+        ? {}
+        : { claimed: { generic: claimGeneric(node, usage.of(node.id), generic) } }),
+      status: {
+        ...task.status,
+        state: 'assigned',
+        timestamp: draft.now,
+        message: `assigned to ${hostname}`,
+        error: '',
+      },
+    },
+    draft.reason('placed', `placed on ${hostname}`),
+  );
+}
