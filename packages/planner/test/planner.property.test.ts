@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { isWantedState, type ServiceId, type ServiceSpecInput } from '@swarmd/model';
+import { isWantedState, type ServiceId, type ServiceSpecInput, isTerminal } from '@swarmd/model';
 import { describe, expect, it } from 'vitest';
 
 import { countTasks, planService } from '../src/index.ts';
@@ -154,6 +154,15 @@ function planAndCheck(world: World, id: ServiceId): void {
   checkSlots(world, id);
 }
 
+/** As the control API does: tasks there are orphaned in the same transaction. */
+function removeNode(world: World, name: string): void {
+  world.tables.node.delete(name);
+  for (const task of world.tasks()) {
+    if (task.nodeId !== name || isTerminal(task.status.state)) continue;
+    world.put('task', { ...task, status: { ...task.status, state: 'orphaned' } });
+  }
+}
+
 function act(world: World, step: Action): void {
   switch (step.kind) {
     case 'write': {
@@ -175,7 +184,7 @@ function act(world: World, step: Action): void {
       world.node(step.node, { availability: step.availability, memoryBytes: 1_000 * MIB });
       break;
     case 'remove-node':
-      world.tables.node.delete(step.node);
+      removeNode(world, step.node);
       break;
     case 'agents':
       world.agents((task) => (step.salt * 7 + Number(task.id.slice(1))) % 3 > 0);
