@@ -1,6 +1,7 @@
 /** npm run bench -- NAME [options]: prints JSON lines. Timings depend on the machine; compare within one run. */
 import { parseArgs } from 'node:util';
 
+import { benchNetwork } from './network.ts';
 import { comparePeer } from './peer.ts';
 import { benchRaft, RAFT_PARTS } from './raft.ts';
 import { benchStartup } from './startup.ts';
@@ -8,9 +9,12 @@ import { benchStartup } from './startup.ts';
 const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--keep] [--peer FOLDER]
        npm run bench -- raft [--runs 5] [--slow-runs 3] [--part NAME]... [--minutes 10] [--tasks 100000] [--keep]
 
+       npm run bench -- network [--runs 20]
+
   startup   create, scale, replace, lose a worker, lose the leader; memory (a lab of 3 managers and 2 workers)
   --peer    folder of a harness (peer.sh) that runs a real Docker Swarm beside us, for ratios in one run
   raft      consensus beside etcd on the same hosts: writes, failover, big-state (a lab of 3 managers)
+  network   the data plane of two hosts: attach, endpoints, backends, DNS, overlay beside host to host
   --part    only these of: ${RAFT_PARTS.join(', ')}
   --minutes how long the leader is watched under full scheduling load; not at all unless given
 `;
@@ -44,6 +48,8 @@ if (positionals[0] === 'startup') {
     keep: values.keep,
     parts: values.part,
   });
+} else if (positionals[0] === 'network') {
+  await benchNetwork({ runs: Number(values.runs ?? 20) });
 } else {
   process.stderr.write(USAGE);
   process.exitCode = 2;

@@ -2,6 +2,7 @@
  * One host of the test lab: a network plane behind lines of JSON. Runs in a network and mount
  * namespace of its own with a private /run.
  */
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 import { errorMessage, silentLogger, type Clock } from '@swarmd/base';
@@ -53,6 +54,7 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
   destroy: () => the().destroy(),
   guard: () => Promise.resolve(guard?.()),
   pid: () => Promise.resolve(process.pid),
+  cpuMs: () => Promise.resolve(cpuMs()),
   run: async ({ argv, input, ok }: { argv: string[]; input?: string; ok?: number[] }) => {
     const [program = '', ...args] = argv;
     const codes = ok ?? Array.from({ length: 256 }, (_, code) => code);
@@ -64,6 +66,13 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
     return { code: result.code, out: result.stdout, err: result.stderr };
   },
 };
+
+/** Of this process and of its children that have ended; the kernel counts hundredths of a second. */
+function cpuMs(): number {
+  const [, fields = ''] = readFileSync('/proc/self/stat', 'utf8').split(') ');
+  const ticks = fields.split(' ').slice(11, 15).map(Number);
+  return ticks.reduce((sum, count) => sum + count * 10, 0);
+}
 
 function the(): NetworkPlane {
   if (plane === undefined) throw new Error('the plane is not open');

@@ -97,6 +97,10 @@ export class Host {
   guard(): Promise<void> {
     return this.#remote.call('guard', undefined);
   }
+  /** Milliseconds of CPU that its plane and the programs it ran have used. */
+  cpuMs(): Promise<number> {
+    return this.#remote.call('cpuMs', undefined);
+  }
   /** Its process id within the lab. */
   pid(): Promise<string> {
     return this.#remote.call('pid', undefined);
