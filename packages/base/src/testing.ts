@@ -1,6 +1,15 @@
 /** Deterministic time, chance and ids for tests and simulations. */
 import type { Clock, Ids, Random, Timer } from './ports.ts';
 
+export {
+  checkLinearizable,
+  register,
+  type Operation,
+  type RegisterOperation,
+  type SequentialModel,
+  type Verdict,
+} from './linearizability.ts';
+
 interface Pending {
   readonly at: number;
   readonly order: number;
