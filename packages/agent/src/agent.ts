@@ -9,6 +9,7 @@ import type { AssignmentSet, NodeId, NodeRole, GenericResource } from '@swarmd/m
 import { describeNode } from './describe.ts';
 import { AgentState } from './disk/agent-state.ts';
 import { logService } from './log-service.ts';
+import { GOODBYE_MAX_MS } from './limits.ts';
 import { NetworkLoop } from './network-loop.ts';
 import type { Executor, NetworkPlane } from './ports.ts';
 import { runSessions, type ManagerConnection, type SessionDeps } from './session.ts';
@@ -43,6 +44,11 @@ export interface Agent extends AsyncDisposable {
   readonly service: AgentService;
   /** Managers it knows, host:port. */
   managers(): readonly string[];
+  /**
+   * Tells the managers that this node restarts on purpose and will be back; it takes no more part in
+   * the cluster then. Resolves when they know, or after a second.
+   */
+  goodbye(): Promise<void>;
   /** Ends every container of this node and forgets the assignment: the node leaves its cluster. */
   drain(signal: AbortSignal): Promise<void>;
 }
@@ -78,6 +84,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     network.set(next.network, version);
     scope.spawn('assign', () => worker.assign(next));
   };
+  const leaving = new AbortController();
+  const sessions = Promise.withResolvers<void>();
   scope.spawn('session', (signal) =>
     runSessions(
       {
@@ -85,6 +93,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         managers: () => managers,
         hello: () => helloOf(options),
         reporter,
+        leaving: leaving.signal,
         onRole: options.onRole,
         onManagers: (addresses) => {
           if (addresses.length > 0) managers = unique(addresses);
@@ -97,7 +106,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         logger,
       },
       signal,
-    ),
+    ).finally(() => sessions.resolve()),
   );
   const owned = starting.move();
   return {
@@ -111,6 +120,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       },
     }),
     managers: () => managers,
+    goodbye: async () => {
+      leaving.abort();
+      await orAfter(clock, GOODBYE_MAX_MS, sessions.promise);
+    },
     drain: (signal) => worker.drain(signal),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -119,6 +132,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 function helloOf(options: AgentOptions): ReturnType<SessionDeps['hello']> {
   const { address, agentAddress } = options;
   return { kind: 'hello', description: describeNode(options), address, agentAddress };
+}
+
+async function orAfter(clock: Clock, ms: number, work: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = clock.after(ms, () => late.resolve());
+  await Promise.race([work, late.promise]);
+  timer.cancel();
 }
 
 function unique(addresses: readonly string[]): readonly string[] {

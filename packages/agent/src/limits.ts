@@ -53,3 +53,6 @@ export const LOG_BATCH_LINES_MAX = 128;
 
 /** Output of a health check kept for its error message. */
 export const HEALTH_OUTPUT_MAX_CHARS = 512;
+
+/** A stopping daemon waits so long for the managers to take note: a supervisor kills after ten seconds. */
+export const GOODBYE_MAX_MS = 1_000;

@@ -41,6 +41,8 @@ export interface SessionDeps {
   readonly managers: () => readonly string[];
   readonly hello: () => Extract<AgentMessage, { kind: 'hello' }>;
   readonly reporter: StatusReporter;
+  /** Aborts when this daemon restarts on purpose: the manager is told, and no other one is tried. */
+  readonly leaving: AbortSignal;
   readonly onManagers: (addresses: readonly string[]) => void;
   readonly onRole: (role: NodeRole) => void;
   /** In order; the first of a session is complete. */
@@ -57,11 +59,12 @@ export async function runSessions(deps: SessionDeps, signal: AbortSignal): Promi
   const { clock, random, logger } = deps;
   const backoff = new Backoff({ firstMs: RECONNECT_FIRST_MS, maxMs: RECONNECT_MAX_MS }, random);
   let last: string | undefined;
-  while (!signal.aborted) {
+  const stopped = AbortSignal.any([signal, deps.leaving]);
+  while (!stopped.aborted) {
     for (const address of orderToTry(deps.managers(), random, last)) {
       const session = new Session(deps, address);
       const reason = await session.run(signal);
-      if (signal.aborted) return;
+      if (stopped.aborted) return;
       logger.warn({ manager: address, reason }, 'session with the manager ended');
       last = address;
       if (session.welcomed) {
@@ -69,10 +72,10 @@ export async function runSessions(deps: SessionDeps, signal: AbortSignal): Promi
         backoff.reset();
         if (deps.managers().some((other) => other !== address)) break;
       }
-      await sleep(clock, backoff.nextMs(), signal).catch(() => undefined); // The loop ends.
-      if (session.welcomed || signal.aborted) break;
+      await sleep(clock, backoff.nextMs(), stopped).catch(() => undefined); // The loop ends.
+      if (session.welcomed || stopped.aborted) break;
     }
-    if (deps.managers().length === 0) await sleep(clock, RECONNECT_MAX_MS, signal);
+    if (deps.managers().length === 0) await sleep(clock, RECONNECT_MAX_MS, stopped);
   }
 }
 
@@ -101,6 +104,8 @@ class Session {
     const both = AbortSignal.any([signal, this.#end.signal]);
     await using connection = connect(this.#address);
     using _due = reporter.onDue(() => this.#statusesSoon());
+    const goodbye = (): void => this.#send({ kind: 'goodbye' });
+    this.#deps.leaving.addEventListener('abort', goodbye, { once: true });
     using _applied = this.#deps.onApplied((version) => {
       if (this.welcomed) this.#send({ kind: 'applied', version });
     });
@@ -115,6 +120,7 @@ class Session {
     } catch (error) {
       return errorMessage(this.#end.signal.aborted ? this.#end.signal.reason : error);
     } finally {
+      this.#deps.leaving.removeEventListener('abort', goodbye);
       for (const timer of this.#timers.values()) timer.cancel();
       this.#end.abort();
       this.#outbox.close();

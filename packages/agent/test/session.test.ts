@@ -114,6 +114,7 @@ let roles: NodeRole[];
 let deltas: AssignmentDelta[];
 let applied: (version: number) => void;
 let stop: AbortController;
+let leaving: AbortController;
 let running: Promise<void>;
 
 beforeEach(async () => {
@@ -125,6 +126,7 @@ beforeEach(async () => {
   roles = [];
   deltas = [];
   stop = new AbortController();
+  leaving = new AbortController();
   running = Promise.resolve();
 });
 
@@ -160,6 +162,7 @@ function start(): void {
         agentAddress: '10.0.0.1:4244',
       }),
       reporter,
+      leaving: leaving.signal,
       onRole: (role) => roles.push(role),
       onManagers: (addresses) => (known = [...addresses]),
       onAssignments: (delta) => deltas.push(delta),
@@ -258,3 +261,16 @@ test('tries managers in a random order, the one that failed last', () => {
 function manager({ path }: TestManager) {
   return { nodeId: asId('node', path), address: path };
 }
+
+test('says goodbye when it leaves, and tries no other manager', async () => {
+  known = [first.path, second.path];
+  start();
+  await until('a session', () => first.sessions + second.sessions === 1);
+  const manager = first.sessions === 1 ? first : second;
+  await until('hello', () => manager.heard.some(({ kind }) => kind === 'heartbeat'));
+  leaving.abort();
+  await until('goodbye', () => manager.heard.some(({ kind }) => kind === 'goodbye'));
+  manager.hangUp();
+  await running;
+  expect(first.sessions + second.sessions).toBe(1);
+});

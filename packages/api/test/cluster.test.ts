@@ -90,7 +90,7 @@ const CALLS = {
   session: (tls: ClientTls, call: Call) =>
     Array.fromAsync(createDispatcherClient(channelAs(tls)).session(hello(), call)),
   reportSessions: (tls: ClientTls, call: Call) =>
-    createLeaderClient(channelAs(tls)).reportSessions({ live: [], lost: [] }, call),
+    createLeaderClient(channelAs(tls)).reportSessions({ live: [], lost: [], away: [] }, call),
   removeNode: (tls: ClientTls, call: Call) =>
     createControlClient(channelAs(tls)).removeNode({ id: asId('node', 'n'), force: true }, call),
   leave: (tls: ClientTls, call: Call) =>
@@ -252,7 +252,7 @@ describe('certificates', () => {
     expect((await session.next()).value).toEqual({ kind: 'heartbeat' });
     tls = cluster.member('w1', 'manager');
     const leader = createLeaderClient(channel);
-    await leader.reportSessions({ live: [], lost: [] }, call);
+    await leader.reportSessions({ live: [], lost: [], away: [] }, call);
     more();
     expect((await session.next()).value).toEqual({ kind: 'heartbeat' });
     expect((await session.next()).done).toBe(true);
@@ -324,9 +324,11 @@ describe('the port', () => {
   it('is free again after its server is gone, and clients come back to a new one', async () => {
     const { port } = server;
     const leader = createLeaderClient(channelAs(secondManager));
-    await leader.reportSessions({ live: [], lost: [] }, call);
+    await leader.reportSessions({ live: [], lost: [], away: [] }, call);
     await server[Symbol.asyncDispose]();
-    await expect(leader.reportSessions({ live: [], lost: [] }, call)).rejects.toMatchObject({
+    await expect(
+      leader.reportSessions({ live: [], lost: [], away: [] }, call),
+    ).rejects.toMatchObject({
       code: 'unavailable',
     });
     const next = stack.use(
@@ -342,7 +344,7 @@ describe('the port', () => {
     let back = false;
     void (async () => {
       while (!back) {
-        back = await leader.reportSessions({ live: [], lost: [] }, call).then(
+        back = await leader.reportSessions({ live: [], lost: [], away: [] }, call).then(
           () => true,
           () => false,
         );

@@ -82,6 +82,11 @@ export class Member implements AsyncDisposable {
     return this.#agent?.managers() ?? this.#identity.membership.managers;
   }
 
+  /** Tells the managers that this machine's daemon restarts on purpose. */
+  async goodbye(): Promise<void> {
+    await this.#agent?.goodbye();
+  }
+
   /** Ends this machine's containers. */
   async drain(signal: AbortSignal): Promise<void> {
     await this.#agent?.drain(signal);

@@ -28,7 +28,7 @@ import { ManagerProcess, type ManagerProcessDeps } from './manager/manager-proce
 import type { ManagerStart } from './manager/protocol.ts';
 import { managerStart, Member } from './member.ts';
 import { hasServed, RoleKeeper } from './role-keeper.ts';
-import { chooseAddresses } from './swarm/addresses.ts';
+import { chooseAddresses, followAdvertise } from './swarm/addresses.ts';
 import { noManagerState, refuseQuorum, withAddresses } from './swarm/force-new-cluster.ts';
 import { newCluster } from './swarm/init.ts';
 import { joinCluster, leaveManagers } from './swarm/join.ts';
@@ -211,15 +211,16 @@ export class NodeDaemon implements AsyncDisposable {
     });
   }
 
-  /** Containers survive. */
+  /** Containers survive, and the managers know that it will be back. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#scope[Symbol.asyncDispose]();
     await this.#changed.catch(() => undefined); // Its caller has heard.
+    await this.#active?.member.goodbye();
     await this.#deactivate();
   }
 
   async #resumeOnce(): Promise<void> {
-    const identity = await this.#deps.identities.load();
+    const identity = await this.#load();
     this.#stored = identity;
     if (identity === undefined) {
       await this.#removeState(); // What an interrupted init or join may have left.
@@ -236,6 +237,18 @@ export class NodeDaemon implements AsyncDisposable {
       }
     }
     this.#error = '';
+  }
+
+  /** As it was saved, at the address that swarmd is told now. */
+  async #load(): Promise<Identity | undefined> {
+    const { identities, settings, logger } = this.#deps;
+    const saved = await identities.load();
+    if (saved === undefined) return undefined;
+    const membership = followAdvertise(saved.membership, settings);
+    if (membership === saved.membership) return saved;
+    logger.info({ from: saved.membership.advertise, to: membership.advertise }, 'address changed');
+    await identities.saveMembership(membership);
+    return { ...saved, membership };
   }
 
   #state(): LocalInfo['state'] {

@@ -97,7 +97,7 @@ function reportSessions(core: Core): void {
     report: (request, signal) =>
       route.report(signal, {
         here: (duties, until) => duties.liveness.report(request.live, options.nodeId, until),
-        there: (manager, call) => manager.leader.reportSessions(request, call),
+        there: (manager, call) => manager.leader.reportSessions({ ...request, away: [] }, call),
       }),
   });
   core.scope.spawn('session reports', (signal) => reporter.run(signal));

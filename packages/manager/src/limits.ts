@@ -56,6 +56,9 @@ export const OVERDUE_HEARTBEATS = 5;
 export const GRACE_FACTOR = 2;
 /** Connections to agents kept for the next log request. */
 export const AGENT_CONNECTIONS_MAX = 256;
+/** Pauses before a manager that moved tells its new address again. */
+export const MOVE_RETRY_FIRST_MS = 200;
+export const MOVE_RETRY_MAX_MS = 5_000;
 /** A stopping leader lets another one take over first, if that goes quickly. */
 export const HAND_OVER_MS = 2_000;
 /** A lone voter elects itself within an election timeout; the rest is disk. */

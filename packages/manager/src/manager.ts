@@ -9,6 +9,7 @@ import type { RaftStatus } from '@swarmd/raft';
 import { assembleCore, type Core } from './core.ts';
 import { BOOTSTRAP_MS, HAND_OVER_MS } from './limits.ts';
 import { Peers } from './net/peers.ts';
+import { tellOwnAddress } from './membership/own-address.ts';
 import type { ManagerIdentity, ManagerOptions } from './options.ts';
 import { raftOnDisk } from './replication/start-replication.ts';
 import { serve } from './serve.ts';
@@ -50,6 +51,7 @@ async function assemble(options: ManagerOptions, stack: AsyncDisposableStack): P
   stack.use(raft.onStatus(() => membersChanged(core, peers)));
   const served = await serve(core, { peers, identity: () => identity, stack });
   stack.defer(() => handOver(core));
+  core.scope.spawn('own address', (signal) => tellOwnAddress(core, outside.managerAt, signal));
   if (options.start === 'bootstrap') await clusterMade(core);
   return {
     controlSocket: served.controlSocket,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { asId } from '@swarmd/model';
 
-import { downNode, Leases, type LeaseTerms } from '../src/leadership/liveness.ts';
+import { awayNode, downNode, Leases, type LeaseTerms } from '../src/leadership/liveness.ts';
 import { aNode } from './support/objects.ts';
 
 const id = asId('node', 'n');
@@ -9,6 +9,7 @@ const manager = asId('node', 'm');
 const node = aNode('n');
 const at = (nowMs: number, lost: readonly string[] = []): LeaseTerms => ({
   nowMs,
+  now: nowMs,
   graceMs: 6_000,
   isLost: (reporter) => lost.includes(reporter),
 });
@@ -45,6 +46,20 @@ describe('leases of nodes', () => {
     expect(leases.expired([node], at(5_000, ['m']))).toEqual([]);
     expect(leases.expired([node], at(10_999, ['m']))).toEqual([]);
     expect(leases.expired([node], at(11_000, ['m']))).toEqual([node]);
+  });
+
+  it('a node that restarts on purpose has until then, also when another manager takes over', () => {
+    const away = awayNode(node, 31_000);
+    expect(away.status).toMatchObject({ state: 'ready', awayUntil: 31_000 });
+    const leases = new Leases();
+    expect(leases.expired([away], at(1_000))).toEqual([]);
+    expect(leases.expired([away], at(30_999))).toEqual([]);
+    expect(leases.expired([away], at(31_000))).toEqual([away]);
+    const down = downNode(away, { now: 31_000, silentMs: 3_000 });
+    expect(down.status).not.toHaveProperty('awayUntil');
+    expect(down.status.message).toContain('did not come back');
+    leases.reset(id, 40_000, manager);
+    expect(leases.isLive(id, 40_000)).toBe(false);
   });
 
   it('only ready nodes go down', () => {

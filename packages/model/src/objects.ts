@@ -92,6 +92,8 @@ export interface Node {
     readonly agentAddress: string;
     /** When `state` last changed. */
     readonly since: number;
+    /** Set while it restarts on purpose: it counts as ready until then. */
+    readonly awayUntil?: number;
   };
   readonly manager?: {
     /** 53-bit Raft id; never used again once removed. */

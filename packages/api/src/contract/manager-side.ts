@@ -33,6 +33,8 @@ export interface Membership {
     request: { apiAddress: string; raftAddress: string },
     call: Call,
   ): Promise<{ raftId: number; clusterId: string; members: RaftMemberInfo[] }>;
+  /** The caller is reached elsewhere from now on. */
+  move(request: { apiAddress: string; raftAddress: string }, call: Call): Promise<void>;
   /** Removes the caller from the managers, if quorum stays. */
   leave(request: Record<string, never>, call: Call): Promise<void>;
   /** Raft as this manager sees it, for `swarm raft status`. */
@@ -106,9 +108,12 @@ export interface Leader {
     request: { nodeId: NodeId; updates: readonly TaskStatusUpdate[] },
     call: Call,
   ): Promise<void>;
-  /** `lost`: nodes whose session ended without a goodbye or whose heartbeat is overdue. */
+  /**
+   * `lost`: nodes whose session ended without a goodbye or whose heartbeat is overdue. `away`: nodes
+   * that restart on purpose; answered once that is committed.
+   */
   reportSessions(
-    request: { live: readonly LiveNode[]; lost: readonly NodeId[] },
+    request: { live: readonly LiveNode[]; lost: readonly NodeId[]; away: readonly NodeId[] },
     call: Call,
   ): Promise<void>;
   /** While tasks wait to be let go of. A new leader is told everything again. */

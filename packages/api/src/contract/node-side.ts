@@ -33,6 +33,8 @@ export type AgentMessage =
       readonly agentAddress: string;
     }
   | { readonly kind: 'heartbeat' }
+  /** The node restarts on purpose; the manager ends the session once the others know. */
+  | { readonly kind: 'goodbye' }
   /** Newest status of each named task; sent again until acknowledged. */
   | {
       readonly kind: 'statuses';

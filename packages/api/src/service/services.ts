@@ -66,7 +66,7 @@ export const logsService: Service<Logs> = {
 
 export const membershipService: Service<Membership> = {
   name: 'Membership',
-  methods: { join: write('message'), leave: write(), status: read('message') },
+  methods: { join: write('message'), move: write(), leave: write(), status: read('message') },
 };
 
 export const leaderService: Service<Leader> = {

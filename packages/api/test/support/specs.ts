@@ -190,6 +190,7 @@ export const clusterSpecs: fc.Arbitrary<ClusterSpec> = fc.record({
   gatewayPool: cidr,
   ingressPool: cidr,
   vxlanPort: fc.integer({ min: 1_024, max: 49_151 }),
+  nodeRestartGraceMs: fc.nat(),
 });
 
 export { labels };

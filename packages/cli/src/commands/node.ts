@@ -189,6 +189,10 @@ function addNodeRemoval(group: Command, context: Context): void {
     });
 }
 
+function status({ status: { state, awayUntil } }: Node): string {
+  return awayUntil === undefined ? capitalize(state) : 'Restarting';
+}
+
 async function listNodes(context: Context, format: Format): Promise<void> {
   const { control, membership } = await context.cluster();
   const [nodes, raft, info] = await Promise.all([
@@ -210,11 +214,12 @@ async function listNodes(context: Context, format: Format): Promise<void> {
   const columns: Column<Node>[] = [
     { title: 'ID', value: (node) => `${node.id}${node.id === info.nodeId ? ' *' : ''}` },
     { title: 'HOSTNAME', value: (node) => node.description?.hostname ?? '' },
-    { title: 'STATUS', value: (node) => capitalize(node.status.state) },
+    { title: 'STATUS', value: status },
     { title: 'AVAILABILITY', value: (node) => capitalize(node.spec.availability) },
     { title: 'MANAGER STATUS', value: managerStatus },
     { title: 'ADDRESS', value: (node) => node.status.address },
     { title: 'VERSION', value: (node) => node.description?.engineVersion ?? '' },
+    { title: 'MESSAGE', value: (node) => node.status.message },
   ];
   const sorted = nodes.toSorted((a, b) =>
     (a.description?.hostname ?? a.id).localeCompare(b.description?.hostname ?? b.id),

@@ -1,10 +1,11 @@
 /** swarmctl swarm ..., info: this machine and its cluster. */
 import type { LocalInfo } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
+import type { ClusterSpec } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
-import { oneOf } from '../flags.ts';
+import { oneOf, parseCount, parseDuration } from '../flags.ts';
 import { parseFormat, type Format } from '../output.ts';
 import { addRaftStatus } from './raft-status.ts';
 
@@ -24,6 +25,7 @@ export function addSwarmCommands(program: Command, context: Context): void {
   addInit(group, context);
   addJoin(group, context);
   addLeave(group, context);
+  addUpdate(group, context);
   addJoinToken(group, context);
   addRaftStatus(group, context);
 }
@@ -114,6 +116,60 @@ function addLeave(group: Command, context: Context): void {
       await context.daemon().local.leave({ force: flags.force }, context.call);
       context.terminal.out('This machine left the cluster.\n');
     });
+}
+
+function addUpdate(group: Command, context: Context): void {
+  group
+    .command('update')
+    .description('change settings of the cluster')
+    .option('--heartbeat <duration>', 'between two signs of life of a node', parseDuration)
+    .option('--node-down-after <duration>', 'silence after which a node is down', parseDuration)
+    .option(
+      '--restart-grace <duration>',
+      'time for a daemon that restarts on purpose before its tasks are replaced',
+      parseDuration,
+    )
+    .option('--cert-expiry <duration>', 'life of node certificates', parseDuration)
+    .option('--task-history-limit <count>', 'ended tasks kept for each slot', parseCount)
+    .action(async (flags: UpdateFlags) => {
+      const given = Object.entries(changesOf(flags)).filter(([, value]) => value !== undefined);
+      if (given.length === 0) {
+        throw new SwarmError(
+          'invalid-argument',
+          'nothing to change: see swarmctl swarm update --help',
+        );
+      }
+      const { control } = await context.cluster();
+      const { meta, spec } = await control.getCluster({}, context.call);
+      await control.updateCluster(
+        {
+          version: meta.version,
+          spec: { ...spec, ...Object.fromEntries(given) },
+          rotateWorkerToken: false,
+          rotateManagerToken: false,
+        },
+        context.call,
+      );
+      context.terminal.out('The settings of the cluster are changed.\n');
+    });
+}
+
+interface UpdateFlags {
+  readonly heartbeat?: number;
+  readonly nodeDownAfter?: number;
+  readonly restartGrace?: number;
+  readonly certExpiry?: number;
+  readonly taskHistoryLimit?: number;
+}
+
+function changesOf(flags: UpdateFlags): Partial<Record<keyof ClusterSpec, number | undefined>> {
+  return {
+    heartbeatPeriodMs: flags.heartbeat,
+    nodeDownAfterMs: flags.nodeDownAfter,
+    nodeRestartGraceMs: flags.restartGrace,
+    nodeCertificateExpiryMs: flags.certExpiry,
+    taskHistoryLimit: flags.taskHistoryLimit,
+  };
 }
 
 function addJoinToken(group: Command, context: Context): void {

@@ -23,6 +23,8 @@ export interface Membership {
   readonly role: NodeRole;
   /** host:port of its cluster API, as others reach it. */
   readonly advertise: string;
+  /** What swarmd was told to advertise when `advertise` was chosen; a change of it is followed. */
+  readonly configuredAdvertise?: string;
   /** host:port it listens on. */
   readonly listen: string;
   /** Managers only. */

@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os';
 
 import { SwarmError } from '@swarmd/base';
 
+import type { Membership } from '../identity/identity.ts';
 import { checkAdvertise, parseHostPort, type Settings } from '../config/settings.ts';
 
 export interface Addresses {
@@ -10,6 +11,8 @@ export interface Addresses {
   readonly advertise: string;
   /** host:port to listen on. */
   readonly listen: string;
+  /** As swarmd was told, if it was. */
+  readonly configuredAdvertise?: string;
 }
 
 /** @throws SwarmError `invalid-argument` when an address is malformed or has to be chosen by the user. */
@@ -34,7 +37,25 @@ export function chooseAddresses(
   return {
     advertise: `${advertise.host}:${advertise.port}`,
     listen: `${listen.host}:${listen.port}`,
+    ...(settings.advertiseAddr === undefined
+      ? {}
+      : { configuredAdvertise: settings.advertiseAddr }),
   };
+}
+
+/** The membership at the address that swarmd is told now, when that is another than before. */
+export function followAdvertise(membership: Membership, settings: Settings): Membership {
+  const { advertiseAddr } = settings;
+  if (advertiseAddr === undefined || advertiseAddr === membership.configuredAdvertise) {
+    return membership;
+  }
+  const { port } = parseHostPort(membership.advertise, {
+    what: 'address',
+    defaultPort: settings.listen.port,
+  });
+  const wanted = parseHostPort(advertiseAddr, { what: 'advertised address', defaultPort: port });
+  const advertise = `${wanted.host}:${wanted.port}`;
+  return { ...membership, advertise, configuredAdvertise: advertiseAddr };
 }
 
 function only(own: readonly string[]): string {

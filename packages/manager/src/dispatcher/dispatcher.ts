@@ -77,6 +77,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
         signal,
         onNews: () => this.#notify(),
         onApplied: () => this.#tellApplied(),
+        onGoodbye: (until) => this.#reportAway(session.nodeId, until),
       });
     } finally {
       this.#close(session);
@@ -109,6 +110,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     const heard: Session[] = [];
     for (const session of this.#sessions.values()) {
       const silentMs = now - session.heardAt;
+      if (session.isLeaving) continue;
       if (session.heardAt > session.toldAt) heard.push(session);
       else if (silentMs > heartbeatPeriodMs * OVERDUE_HEARTBEATS) session.end(overdue(silentMs));
     }
@@ -168,11 +170,19 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     });
   }
 
+  #reportAway(nodeId: NodeId, signal: AbortSignal): Promise<void> {
+    const away = [nodeId];
+    return this.#options.route.report(signal, {
+      here: (duties, until) => duties.liveness.goodbye(away, until),
+      there: (manager, call) => manager.leader.reportSessions({ live: [], lost: [], away }, call),
+    });
+  }
+
   #close(session: Session): void {
     const { nodeId } = session;
     if (this.#sessions.get(nodeId) !== session) return;
     this.#sessions.delete(nodeId);
-    this.#lost.add(nodeId);
+    if (!session.isLeaving) this.#lost.add(nodeId);
     this.#options.logger.info({ nodeId }, 'session ends');
     this.#notify();
   }

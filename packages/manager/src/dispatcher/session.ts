@@ -10,6 +10,15 @@ import type { StatusRelay } from './status-relay.ts';
 
 export type Hello = Extract<AgentMessage, { kind: 'hello' }>;
 
+export interface SessionEvents {
+  /** Its description changed. */
+  readonly onNews: () => void;
+  /** Its network has come further. */
+  readonly onApplied: () => void;
+  /** The node restarts on purpose. Resolves when the leader has taken note. */
+  readonly onGoodbye: (signal: AbortSignal) => Promise<void>;
+}
+
 export class Session {
   readonly nodeId: NodeId;
   readonly outbox: Outbox;
@@ -24,6 +33,7 @@ export class Session {
   readonly #relay: StatusRelay;
   readonly #ended = new AbortController();
   #hello: Hello;
+  #isLeaving = false;
 
   constructor(options: {
     nodeId: NodeId;
@@ -38,6 +48,11 @@ export class Session {
     this.#hello = options.hello;
     this.#relay = options.relay;
     this.heardAt = this.#clock.monotonic();
+  }
+
+  /** It has said goodbye: it is not to be reported as heard any more. */
+  get isLeaving(): boolean {
+    return this.#isLeaving;
   }
 
   /** As the leader should hear of it. */
@@ -58,7 +73,7 @@ export class Session {
   /** Runs the session over its stream until either side ends it. */
   async *run(
     messages: AsyncIterator<AgentMessage>,
-    options: { signal: AbortSignal; onNews: () => void; onApplied: () => void },
+    options: SessionEvents & { signal: AbortSignal },
   ): AsyncIterable<ManagerMessage> {
     const scope = new Scope((_name, error) =>
       this.end(error instanceof Error ? error : new SwarmError('internal', String(error))),
@@ -82,7 +97,7 @@ export class Session {
   async #read(
     messages: AsyncIterator<AgentMessage>,
     signal: AbortSignal,
-    options: { onNews: () => void; onApplied: () => void },
+    options: SessionEvents,
   ): Promise<void> {
     for (;;) {
       const next = await messages.next();
@@ -98,6 +113,11 @@ export class Session {
           this.descriptionIsNews = true;
           options.onNews();
           break;
+        case 'goodbye':
+          this.#isLeaving = true;
+          await options.onGoodbye(signal);
+          this.end(new SwarmError('cancelled', 'the agent said goodbye'));
+          return;
         case 'heartbeat':
           this.outbox.answerHeartbeat();
           break;

@@ -21,10 +21,11 @@ export function createLeaderService(options: {
   return {
     reportStatuses: (request, call) =>
       store.update((tx) => writeStatuses(tx, request, clock.now()), lead(call).signal),
-    reportSessions: async ({ live }, call) => {
+    reportSessions: async ({ live, away }, call) => {
       const { duties, signal } = lead(call);
       if (call.peer === undefined) throw new SwarmError('unauthenticated', 'only managers report');
       await duties.liveness.report(live, call.peer.nodeId, signal);
+      if (away.length > 0) await duties.liveness.goodbye(away, signal);
     },
     reportApplied: ({ nodes }, call) => {
       lead(call).duties.release.report(nodes);

@@ -12,9 +12,11 @@ interface Lease {
   readonly reporter: NodeId | undefined;
 }
 
-/** Times are monotonic milliseconds. */
+/** Times are monotonic milliseconds unless said otherwise. */
 export interface LeaseTerms {
   readonly nowMs: number;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
   /** For ready nodes that have no lease yet, and for those whose manager is lost. */
   readonly graceMs: number;
   readonly isLost: (manager: NodeId) => boolean;
@@ -26,6 +28,11 @@ export class Leases {
   extend(id: NodeId, untilMs: number, reporter?: NodeId): void {
     const known = this.#leases.get(id);
     this.#leases.set(id, { untilMs: Math.max(untilMs, known?.untilMs ?? 0), reporter });
+  }
+
+  /** It is back: what it was given for its absence counts no more. */
+  reset(id: NodeId, untilMs: number, reporter: NodeId): void {
+    this.#leases.set(id, { untilMs, reporter });
   }
 
   isLive(id: NodeId, nowMs: number): boolean {
@@ -41,13 +48,14 @@ export class Leases {
 
   /** Ready nodes whose lease ran out. */
   expired(nodes: Iterable<Node>, terms: LeaseTerms): Node[] {
-    const { nowMs, graceMs, isLost } = terms;
+    const { nowMs, now, graceMs, isLost } = terms;
     const down: Node[] = [];
     for (const node of nodes) {
       if (node.status.state !== 'ready') continue;
       const lease = this.#leases.get(node.id);
       if (lease === undefined) {
-        this.extend(node.id, nowMs + graceMs);
+        const awayMs = (node.status.awayUntil ?? 0) - now;
+        this.extend(node.id, nowMs + Math.max(graceMs, awayMs));
       } else if (lease.untilMs <= nowMs) {
         const orphan = lease.reporter !== undefined && isLost(lease.reporter);
         if (orphan) this.extend(node.id, nowMs + graceMs);
@@ -60,13 +68,22 @@ export class Leases {
 
 /** The node as it is once its lease ran out. */
 export function downNode(node: Node, options: { now: number; silentMs: number }): Node {
+  const { awayUntil, ...status } = node.status;
+  const message =
+    awayUntil === undefined
+      ? `no manager heard of it for ${options.silentMs} ms`
+      : 'it said that it would restart, and did not come back in time';
+  return { ...node, status: { ...status, state: 'down', message, since: options.now } };
+}
+
+/** The node while it restarts on purpose: ready, until then. */
+export function awayNode(node: Node, awayUntil: number): Node {
   return {
     ...node,
     status: {
       ...node.status,
-      state: 'down',
-      message: `no manager heard of it for ${options.silentMs} ms`,
-      since: options.now,
+      message: `its daemon restarts; its tasks are replaced unless it is back by ${new Date(awayUntil).toISOString()}`,
+      awayUntil,
     },
   };
 }

@@ -12,7 +12,7 @@ import type { Store, Transaction } from '@swarmd/store';
 import { theCluster } from '../control/cluster.ts';
 import { GRACE_FACTOR } from '../limits.ts';
 import { sameValue } from '../same-value.ts';
-import { downNode, Leases } from './liveness.ts';
+import { awayNode, downNode, Leases } from './liveness.ts';
 
 /** Leases are looked at so many times a heartbeat period. */
 const CHECKS_PER_HEARTBEAT = 4;
@@ -54,11 +54,27 @@ export class NodeLiveness implements Disposable {
     for (const session of live) {
       const node = view.get('node', session.nodeId);
       if (node === undefined) continue;
-      this.#leases.extend(session.nodeId, until, reporter);
+      const isAway = node.status.awayUntil !== undefined;
+      if (isAway && isBack(session)) this.#leases.reset(session.nodeId, until, reporter);
+      else this.#leases.extend(session.nodeId, until, reporter);
       if (refreshed(node, session, 0) !== node) news.push(session);
     }
     if (news.length === 0) return;
     await this.#store.update((tx) => writeNews(tx, news, this.#clock.now()), signal);
+  }
+
+  /** They restart on purpose. Resolves when that is committed. */
+  async goodbye(ids: readonly NodeId[], signal: AbortSignal): Promise<void> {
+    const { nodeRestartGraceMs } = theCluster(this.#store.view).spec;
+    await this.#store.update((tx) => {
+      for (const id of ids) {
+        const node = tx.get('node', id);
+        if (node?.status.state !== 'ready') continue;
+        tx.put('node', awayNode(node, this.#clock.now() + nodeRestartGraceMs));
+      }
+    }, signal);
+    const until = this.#clock.monotonic() + nodeRestartGraceMs;
+    for (const id of ids) this.#leases.extend(id, until);
   }
 
   #check(): void {
@@ -70,6 +86,7 @@ export class NodeLiveness implements Disposable {
     if (lateMs > periodMs * STALL_PERIODS) this.#leases.extendAll(lateMs);
     const down = this.#leases.expired(this.#store.view.list('node'), {
       nowMs: now,
+      now: this.#clock.now(),
       graceMs: nodeDownAfterMs * GRACE_FACTOR,
       isLost: (manager) => this.#isLost(manager),
     });
@@ -119,12 +136,20 @@ function writeNews(tx: Transaction, news: readonly LiveNode[], now: number): voi
   }
 }
 
+/** The first report of a session, which describes the node. */
+function isBack(session: LiveNode): boolean {
+  return session.description !== undefined;
+}
+
 /** The node as its session shows it: the same object when nothing is new. */
 function refreshed(node: Node, session: LiveNode, now: number): Node {
   const { status } = node;
   const description = session.description ?? node.description;
+  // A report that was under way when it said goodbye does not bring it back.
+  if (status.awayUntil !== undefined && !isBack(session)) return node;
   const known =
     status.state === 'ready' &&
+    status.awayUntil === undefined &&
     status.address === session.address &&
     status.agentAddress === session.agentAddress &&
     sameValue(description, node.description);

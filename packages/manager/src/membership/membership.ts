@@ -43,6 +43,15 @@ export function createMembership(options: MembershipOptions): Membership {
         there: (manager, forwarded) => manager.membership.join(request, forwarded),
       });
     },
+    move: (request, call) => {
+      const nodeId = callingManager(call);
+      checkAddress('apiAddress', request.apiAddress);
+      checkAddress('raftAddress', request.raftAddress);
+      return route.run<void>(call, {
+        here: (_duties, signal) => relocate(options, { ...request, nodeId }, signal),
+        there: (manager, forwarded) => manager.membership.move(request, forwarded),
+      });
+    },
     leave: (request, call) => {
       const nodeId = callingManager(call);
       return route.run<void>(call, {
@@ -64,7 +73,7 @@ function callingManager(call: Call): NodeId {
 }
 
 function checkAddress(field: string, address: string): void {
-  if (!ADDRESS.test(address)) throw invalid(`join: ${field} "${address}" is not host:port`);
+  if (!ADDRESS.test(address)) throw invalid(`${field} "${address}" is not host:port`);
 }
 
 /** Repeating a join that was interrupted gives the same answer as long as it is a learner. */
@@ -112,6 +121,28 @@ async function admit(
     clusterId: options.clusterId,
     members: raft.status().members.map(memberInfo),
   };
+}
+
+/** Leader only: a member is reached elsewhere. */
+export async function relocate(
+  { raft, store }: Pick<MembershipOptions, 'raft' | 'store'>,
+  moved: JoinRequest & { nodeId: NodeId },
+  signal: AbortSignal,
+): Promise<void> {
+  const { nodeId, apiAddress, raftAddress } = moved;
+  const member = raft.status().members.find((candidate) => candidate.nodeId === nodeId);
+  if (member === undefined) {
+    throw new SwarmError('failed-precondition', `node ${nodeId} is not one of the managers`);
+  }
+  const { raftId } = member;
+  if (member.address !== raftAddress) {
+    await raft.changeMembership({ kind: 'set-address', raftId, address: raftAddress }, signal);
+  }
+  await store.update((tx) => {
+    const node = tx.get('node', nodeId);
+    if (node === undefined) return;
+    tx.put('node', { ...node, manager: { raftId, apiAddress, raftAddress } });
+  }, signal);
 }
 
 function freshRaftId(random: Random, members: readonly RaftMember[]): number {

@@ -81,6 +81,8 @@ export const clusterSpec = z.strictObject({
   heartbeatPeriodMs: durationMs.min(100).default(1_000),
   /** A node that was not heard of for so long is DOWN. */
   nodeDownAfterMs: durationMs.min(500).default(3_000),
+  /** A node that restarts on purpose has so long to be back before its tasks are replaced. */
+  nodeRestartGraceMs: durationMs.default(30_000),
   nodeCertificateExpiryMs: durationMs.min(3_600_000).default(90 * 24 * 3_600_000),
   /** Networks without a subnet of their own get a /24 of this. */
   overlayPool: cidr.default('10.0.0.0/8'),
