@@ -12,7 +12,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
     taskHistoryLimit: 5,
     heartbeatPeriodMs: 1_000,
     nodeDownAfterMs: 3_000,
-  nodeRestartGraceMs: 30_000,
+    nodeRestartGraceMs: 30_000,
     nodeCertificateExpiryMs: 90 * 24 * 3_600_000,
     overlayPool: '10.0.0.0/8',
     gatewayPool: '100.64.0.0/10',
