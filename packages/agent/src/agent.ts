@@ -110,15 +110,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   );
   const owned = starting.move();
   return {
-    service: logService({
-      nodeId: options.nodeId,
-      executor,
-      task: (id) => {
-        const runner = worker.runner(id);
-        if (runner === undefined) return undefined;
-        return { task: runner.life.task, container: (signal) => runner.container(signal) };
-      },
-    }),
+    service: logsOf(options, worker),
     managers: () => managers,
     goodbye: async () => {
       leaving.abort();
@@ -127,6 +119,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     drain: (signal) => worker.drain(signal),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+function logsOf({ nodeId, executor }: AgentOptions, worker: Worker): AgentService {
+  return logService({
+    nodeId,
+    executor,
+    task: (id) => {
+      const runner = worker.runner(id);
+      if (runner === undefined) return undefined;
+      return { task: runner.life.task, container: (signal) => runner.container(signal) };
+    },
+  });
 }
 
 function helloOf(options: AgentOptions): ReturnType<SessionDeps['hello']> {

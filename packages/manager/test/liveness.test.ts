@@ -49,7 +49,7 @@ describe('leases of nodes', () => {
   });
 
   it('a node that restarts on purpose has until then, also when another manager takes over', () => {
-    const away = awayNode(node, 31_000);
+    const away = awayNode(node, { now: 1_000, graceMs: 30_000 });
     expect(away.status).toMatchObject({ state: 'ready', awayUntil: 31_000 });
     const leases = new Leases();
     expect(leases.expired([away], at(1_000))).toEqual([]);

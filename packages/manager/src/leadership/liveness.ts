@@ -77,13 +77,14 @@ export function downNode(node: Node, options: { now: number; silentMs: number })
 }
 
 /** The node while it restarts on purpose: ready, until then. */
-export function awayNode(node: Node, awayUntil: number): Node {
+export function awayNode(node: Node, { now, graceMs }: { now: number; graceMs: number }): Node {
+  const message = `its daemon restarts; its tasks are replaced unless it is back within ${graceMs} ms`;
   return {
     ...node,
     status: {
       ...node.status,
-      message: `its daemon restarts; its tasks are replaced unless it is back by ${new Date(awayUntil).toISOString()}`,
-      awayUntil,
+      message,
+      awayUntil: now + graceMs,
     },
   };
 }

@@ -70,7 +70,7 @@ export class NodeLiveness implements Disposable {
       for (const id of ids) {
         const node = tx.get('node', id);
         if (node?.status.state !== 'ready') continue;
-        tx.put('node', awayNode(node, this.#clock.now() + nodeRestartGraceMs));
+        tx.put('node', awayNode(node, { now: this.#clock.now(), graceMs: nodeRestartGraceMs }));
       }
     }, signal);
     const until = this.#clock.monotonic() + nodeRestartGraceMs;
