@@ -42,7 +42,8 @@ export interface NetworkContext {
   onSnapshotFetched(message: SnapshotMessage, record: SnapshotRecord): void;
   onUnreachable(peer: number): void;
   onSnapshotOutcome(peer: number, ok: boolean): void;
-  onRemoved(): void;
+  /** `peer` refuses this member, because it was removed from the cluster. */
+  onRemoved(peer: number): void;
   /** Snapshots up to here are of no use to this member. */
   committed(): number;
 }

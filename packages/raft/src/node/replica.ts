@@ -9,6 +9,7 @@ import {
   type Clock,
   type Logger,
   type Random,
+  type Timer,
 } from '@swarmd/base';
 
 import type { ConfChange, Ready, SnapshotMessage, SnapshotMeta, Status } from '../core/types.ts';
@@ -18,7 +19,7 @@ import { Applier } from './applier.ts';
 import { timingOf, type Booted } from './boot.ts';
 import { Driver } from './driver.ts';
 import { Installer } from './installer.ts';
-import { HIGH_WATER_SYNC_MS, SNAPSHOT_EVERY, STOP_HANDOVER_MS } from './limits.ts';
+import { HIGH_WATER_SYNC_MS, LEAVE_MAX_MS, SNAPSHOT_EVERY, STOP_HANDOVER_MS } from './limits.ts';
 import { MemberBook } from './membership.ts';
 import type { Network, NetworkContext } from './network.ts';
 import { Persister } from './persister.ts';
@@ -62,6 +63,7 @@ export class Replica implements AsyncDisposable {
   #book: MemberBook;
   #ticker: Ticker | undefined;
   #highWaterSyncedAt = 0;
+  #leaveTimer: Timer | undefined;
   #onProgress: () => void = () => undefined;
   #stopped = false;
 
@@ -201,6 +203,7 @@ export class Replica implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     this.#ticker?.[Symbol.dispose]();
+    this.#leaveTimer?.cancel();
     this.#driver.stop();
     this.#feeder.stop();
     this.#installer.stop();
@@ -252,7 +255,7 @@ export class Replica implements AsyncDisposable {
     this.#driver.turn();
     const isMember = !removed.includes(this.#options.raftId);
     this.#requests.changeApplied(index, { isMember });
-    if (!isMember) this.#leaveSoon();
+    if (!isMember) this.#leaveAfterAll();
   }
 
   #onSnapshotFetched(message: SnapshotMessage, record: SnapshotRecord): void {
@@ -298,12 +301,23 @@ export class Replica implements AsyncDisposable {
     );
   }
 
-  /** Removed from the cluster: what is under way to the others still leaves. */
-  #leaveSoon(): void {
-    this.#ports.clock.after(LEAVE_DELAY_MS, () => this.#onRemoved());
+  /**
+   * A voter that knows of the removal can tell the other voters. A learner cannot: then this member
+   * may be the only one that is asked for its vote and knows what was committed.
+   */
+  #onRemovedBy(peer: number): void {
+    const { voters, votersOutgoing } = this.#booted.core.confState();
+    if (voters.includes(peer) || votersOutgoing.includes(peer)) this.#leave();
+    else this.#leaveAfterAll();
   }
 
-  #onRemoved(): void {
+  #leaveAfterAll(): void {
+    this.#leaveTimer ??= this.#ports.clock.after(LEAVE_MAX_MS, () => this.#leave(), {
+      unref: true,
+    });
+  }
+
+  #leave(): void {
     const { raftId, clusterId } = this.#options;
     this.#fail(
       new SwarmError(
@@ -435,11 +449,8 @@ export class Replica implements AsyncDisposable {
       onSnapshotFetched: (message, record) => this.#onSnapshotFetched(message, record),
       onUnreachable: (peer) => this.#driver.step({ kind: 'unreachable', peer }),
       onSnapshotOutcome: (peer, ok) => this.#driver.step({ kind: 'snapshotStatus', peer, ok }),
-      onRemoved: () => this.#onRemoved(),
+      onRemoved: (peer) => this.#onRemovedBy(peer),
       committed: () => core.status().commit,
     });
   }
 }
-
-/** Long enough for the last heartbeats and acknowledgements. */
-const LEAVE_DELAY_MS = 500;

@@ -35,7 +35,7 @@ export interface PeerLinkContext {
   hello(to: number): WireHello;
   onUnreachable(raftId: number): void;
   /** The peer says that this member was removed from the cluster. */
-  onRemoved(): void;
+  onRemoved(peer: number): void;
 }
 
 interface Connection {
@@ -169,7 +169,7 @@ export class PeerLink implements Disposable {
     );
     this.#retryTimer = clock.after(delayMs, () => (this.#retryTimer = undefined), { unref: true });
     this.#context.onUnreachable(this.peer.raftId);
-    if (removedTrailer(error)) this.#context.onRemoved();
+    if (removedTrailer(error)) this.#context.onRemoved(this.peer.raftId);
   }
 
   #drop(): void {

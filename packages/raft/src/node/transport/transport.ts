@@ -59,7 +59,7 @@ export class Transport implements Network {
         this.#server.unreachable(peer);
         context.onUnreachable(peer);
       },
-      onRemoved: () => context.onRemoved(),
+      onRemoved: (peer) => context.onRemoved(peer),
     });
     this.#listener = new Listener(
       {

@@ -2,7 +2,7 @@
  * What must hold after every step, whatever happens (Raft paper, figure 3, and the durability that
  * it takes for granted). Everything is checked incrementally: only what a step has changed.
  */
-import type { ConfState, Entry, Message, RaftId, Status } from '../../core/types.ts';
+import type { ConfState, Entry, HardState, Message, RaftId, Status } from '../../core/types.ts';
 import { jointVote } from '../../core/quorum.ts';
 import type { AppliedEntry } from '../../node/types.ts';
 import { Violation } from './violation.ts';
@@ -12,8 +12,13 @@ interface KnownEntry {
   readonly content: string;
 }
 
-/** What a disk holds for sure: the term of an entry there, or that a snapshot covers it. */
-export type DurableTerm = (id: RaftId, index: number) => number | 'covered' | undefined;
+/** What disks hold for sure. */
+export interface Durable {
+  /** The term of an entry there, or that a snapshot covers it. */
+  termOf(id: RaftId, index: number): number | 'covered' | undefined;
+  /** Undefined when nobody can tell any more. */
+  hardOf(id: RaftId): HardState | undefined;
+}
 
 export interface Observed {
   readonly id: RaftId;
@@ -35,10 +40,10 @@ export class Invariants {
   readonly #matches = new Map<string, number>();
   #lastApplied = 0;
 
-  readonly #durableTerm: DurableTerm;
+  readonly #durable: Durable;
 
-  constructor(durableTerm: DurableTerm) {
-    this.#durableTerm = durableTerm;
+  constructor(durable: Durable) {
+    this.#durable = durable;
   }
 
   /** The highest index that any state machine has seen. */
@@ -90,9 +95,18 @@ export class Invariants {
     }
   }
 
+  /** What a message promises must be on the disk before it leaves. */
   sent(message: Message): void {
+    const { from, to, term } = message;
+    if (message.kind === 'appendReply' && !message.reject && message.index > 0) {
+      if (this.#durable.termOf(from, message.index) !== undefined) return;
+      throw new Violation('promise', `${from} acknowledges entry ${message.index} too early`);
+    }
     if (message.kind !== 'voteReply' || message.reject) return;
-    this.voted(message.from, message.term, message.to);
+    this.voted(from, term, to);
+    const hard = this.#durable.hardOf(from);
+    if (hard === undefined || hard.term > term || (hard.term === term && hard.vote === to)) return;
+    throw new Violation('promise', `${from} votes for ${to} in term ${term} too early`);
   }
 
   voted(id: RaftId, term: number, vote: RaftId): void {
@@ -171,7 +185,7 @@ export class Invariants {
     const term = termOf(status.commit);
     const holds = new Map<RaftId, boolean>();
     for (const voter of [...conf.voters, ...conf.votersOutgoing]) {
-      const stored = this.#durableTerm(voter, status.commit);
+      const stored = this.#durable.termOf(voter, status.commit);
       holds.set(voter, stored === 'covered' || (stored !== undefined && stored === term));
     }
     const voters = { incoming: new Set(conf.voters), outgoing: new Set(conf.votersOutgoing) };

@@ -17,6 +17,8 @@ export interface LinkWorld {
   linkOf(raftId: number): SimLink | undefined;
   /** True for a frame that is to arrive with another content. */
   garbles(): boolean;
+  /** `by` ends what it has open with `removed`, and says why. */
+  refuse(removed: number, by: number): void;
   /** A frame of a snapshot has arrived. */
   framePassed(from: number, to: number): void;
   /** True for an outcome of a transfer that is to be lost. */
@@ -86,9 +88,9 @@ export class SimLink implements Network {
     return this.#context.isRemoved(raftId);
   }
 
-  /** A peer says that this member was removed. */
-  removed(): void {
-    this.#context.onRemoved();
+  /** `peer` says that this member was removed. */
+  removed(peer: number): void {
+    this.#context.onRemoved(peer);
   }
 
   lost(peer: number): void {
@@ -100,8 +102,9 @@ export class SimLink implements Network {
     // Everybody can be reached by number.
   }
 
-  remove(): void {
-    // `refuses` asks for it.
+  /** Its streams end, and with that it hears the reason. */
+  remove(raftId: number): void {
+    this.#world.refuse(raftId, this.#id);
   }
 
   replaceTls(): void {

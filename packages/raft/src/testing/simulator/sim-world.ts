@@ -4,7 +4,7 @@ import { assert } from '@swarmd/base';
 import type { HardState, Message, RaftId, Ready } from '../../core/types.ts';
 import type { Booted } from '../../node/boot.ts';
 import type { AppliedEntry, MembershipChange } from '../../node/types.ts';
-import { decodeHeader, HEADER_KEY } from '../../wal/header.ts';
+import { decodeHeader, HEADER_KEY, type LogHeader } from '../../wal/header.ts';
 import { entryKey } from '../../wal/record.ts';
 import type { Chance } from './chance.ts';
 import { EventQueue } from './event-queue.ts';
@@ -49,7 +49,10 @@ export class SimWorld implements MemberWorld {
     this.#trace = options.trace;
     this.maxDiskMs = this.plan.maxDiskMs;
     this.garble = this.plan.garble;
-    this.invariants = new Invariants((id, index) => this.#durableTerm(id, index));
+    this.invariants = new Invariants({
+      termOf: (id, index) => this.#durableTerm(id, index),
+      hardOf: (id) => this.#durableHeader(id)?.hard,
+    });
     this.network = new SimNetwork(
       this,
       { ...this.plan.network },
@@ -209,6 +212,13 @@ export class SimWorld implements MemberWorld {
     return this.chance.happens(this.garble);
   }
 
+  /** If the answer gets through. */
+  refuse(removed: RaftId, by: RaftId): void {
+    const nothing = (): void => undefined;
+    const pass = (): void => this.linkOf(removed)?.removed(by);
+    this.carry({ from: by, to: removed }, { pass, lost: nothing });
+  }
+
   framePassed(from: RaftId, to: RaftId): void {
     for (const id of [from, to]) {
       const member = this.#members.get(id);
@@ -331,13 +341,18 @@ export class SimWorld implements MemberWorld {
     }
   }
 
+  #durableHeader(id: RaftId): LogHeader | undefined {
+    const disk = this.#members.get(id)?.disk;
+    const stored = disk?.damaged === false ? disk.durable(HEADER_KEY) : undefined;
+    return stored && decodeHeader(stored);
+  }
+
   #durableTerm(id: RaftId, index: number): number | 'covered' | undefined {
     const disk = this.#members.get(id)?.disk;
     if (disk === undefined) return undefined;
     // It held the entry when it said so; what became of it later is no fault of Raft.
     if (disk.damaged) return 'covered';
-    const stored = disk.durable(HEADER_KEY);
-    const header = stored && decodeHeader(stored);
+    const header = this.#durableHeader(id);
     if (header === undefined) return undefined;
     if (index < header.compacted.index) return 'covered';
     if (index === header.compacted.index) return header.compacted.term;
@@ -359,7 +374,7 @@ export class SimWorld implements MemberWorld {
       to,
       () => {
         const link = this.linkOf(to);
-        if (link?.refuses(from)) this.#refuse(from, to);
+        if (link?.refuses(from)) this.refuse(from, to);
         else {
           this.log(() => `${from}->${to} ${summary(message)}`);
           link?.receive(message);
@@ -367,12 +382,6 @@ export class SimWorld implements MemberWorld {
       },
       () => this.#lost(message),
     );
-  }
-
-  /** The listener tells a removed member so, if its answer gets through. */
-  #refuse(from: RaftId, to: RaftId): void {
-    const nothing = (): void => undefined;
-    this.carry({ from: to, to: from }, { pass: () => this.linkOf(from)?.removed(), lost: nothing });
   }
 
   #lost({ from, to }: Message): void {
