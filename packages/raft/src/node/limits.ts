@@ -67,6 +67,8 @@ export const HIGH_WATER_SYNC_MS = 1_000;
 export const PROMOTION_GAP_ENTRIES = 1_000;
 /** A removed member that no voter has told so goes on answering for so long: it may be needed. */
 export const LEAVE_MAX_MS = 60_000;
+/** Between two attempts of it to hear that. */
+export const LEAVE_ASK_MS = 500;
 /** A stopping worker that does not answer within this time is terminated. */
 export const STOP_DEADLINE_MS = 5_000;
 /** A leader that stops waits this long for its successor. */

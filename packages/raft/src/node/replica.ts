@@ -9,7 +9,6 @@ import {
   type Clock,
   type Logger,
   type Random,
-  type Timer,
 } from '@swarmd/base';
 
 import type { ConfChange, Ready, SnapshotMessage, SnapshotMeta, Status } from '../core/types.ts';
@@ -17,9 +16,10 @@ import type { SnapshotDescriptor, SnapshotRecord } from '../wal/header.ts';
 import { Activity } from './activity.ts';
 import { Applier } from './applier.ts';
 import { timingOf, type Booted } from './boot.ts';
+import { Departure } from './departure.ts';
 import { Driver } from './driver.ts';
 import { Installer } from './installer.ts';
-import { HIGH_WATER_SYNC_MS, LEAVE_MAX_MS, SNAPSHOT_EVERY, STOP_HANDOVER_MS } from './limits.ts';
+import { HIGH_WATER_SYNC_MS, SNAPSHOT_EVERY, STOP_HANDOVER_MS } from './limits.ts';
 import { MemberBook } from './membership.ts';
 import type { Network, NetworkContext } from './network.ts';
 import { Persister } from './persister.ts';
@@ -60,10 +60,10 @@ export class Replica implements AsyncDisposable {
   readonly #activity: Activity;
   readonly #installer: Installer;
   readonly #board: StatusBoard;
+  readonly #departure: Departure;
   #book: MemberBook;
   #ticker: Ticker | undefined;
   #highWaterSyncedAt = 0;
-  #leaveTimer: Timer | undefined;
   #onProgress: () => void = () => undefined;
   #stopped = false;
 
@@ -115,6 +115,7 @@ export class Replica implements AsyncDisposable {
     });
     this.#network = this.#makeNetwork();
     this.#board = this.#makeBoard();
+    this.#departure = this.#makeDeparture();
   }
 
   /**
@@ -203,7 +204,6 @@ export class Replica implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     this.#ticker?.[Symbol.dispose]();
-    this.#leaveTimer?.cancel();
     this.#driver.stop();
     this.#feeder.stop();
     this.#installer.stop();
@@ -255,7 +255,7 @@ export class Replica implements AsyncDisposable {
     this.#driver.turn();
     const isMember = !removed.includes(this.#options.raftId);
     this.#requests.changeApplied(index, { isMember });
-    if (!isMember) this.#leaveAfterAll();
+    if (!isMember) this.#departure.begin();
   }
 
   #onSnapshotFetched(message: SnapshotMessage, record: SnapshotRecord): void {
@@ -283,6 +283,7 @@ export class Replica implements AsyncDisposable {
     this.#persister.flushCommit();
     this.#requests.tick();
     this.#network.tick();
+    this.#departure.tick();
     const leads = this.#driver.role === 'leader';
     this.#watchdog.check({ leads, writeAgeMs: this.#persister.writeAgeMs });
     this.#board.post();
@@ -299,22 +300,6 @@ export class Replica implements AsyncDisposable {
       { raftId: this.#options.raftId, expelled, incarnation: this.#book.incarnation },
       'founded a new cluster with this member as its only voter; the former members are refused',
     );
-  }
-
-  /**
-   * A voter that knows of the removal can tell the other voters. A learner cannot: then this member
-   * may be the only one that is asked for its vote and knows what was committed.
-   */
-  #onRemovedBy(peer: number): void {
-    const { voters, votersOutgoing } = this.#booted.core.confState();
-    if (voters.includes(peer) || votersOutgoing.includes(peer)) this.#leave();
-    else this.#leaveAfterAll();
-  }
-
-  #leaveAfterAll(): void {
-    this.#leaveTimer ??= this.#ports.clock.after(LEAVE_MAX_MS, () => this.#leave(), {
-      unref: true,
-    });
   }
 
   #leave(): void {
@@ -347,6 +332,20 @@ export class Replica implements AsyncDisposable {
       onPersisted: (readys) => this.#driver.persisted(readys),
       onSnapshotKept: () => this.#cleanSnapshots(),
       onFailure: (error) => this.#fail(error),
+    });
+  }
+
+  #makeDeparture(): Departure {
+    const { core, log } = this.#booted;
+    return new Departure({
+      clock: this.#ports.clock,
+      status: () => core.status(),
+      committed: () => {
+        const index = Math.min(core.status().commit, log.last());
+        return { index, term: log.term(index) ?? 0 };
+      },
+      send: (messages) => this.#network.send(messages),
+      leave: () => this.#leave(),
     });
   }
 
@@ -449,7 +448,7 @@ export class Replica implements AsyncDisposable {
       onSnapshotFetched: (message, record) => this.#onSnapshotFetched(message, record),
       onUnreachable: (peer) => this.#driver.step({ kind: 'unreachable', peer }),
       onSnapshotOutcome: (peer, ok) => this.#driver.step({ kind: 'snapshotStatus', peer, ok }),
-      onRemoved: (peer) => this.#onRemovedBy(peer),
+      onRemoved: (peer) => this.#departure.refusedBy(peer),
       committed: () => core.status().commit,
     });
   }

@@ -97,8 +97,8 @@ export class Nemesis {
     for (const member of this.#world.members) if (member.running) this.#crashFor(member, same);
   }
 
-  #crashFor(member: SimMember, downMs: number): void {
-    this.#world.crash(member, this.#world.chance.happens(0.5) ? 'kill' : 'power');
+  #crashFor(member: SimMember, downMs: number, kind?: 'kill'): void {
+    this.#world.crash(member, kind ?? (this.#world.chance.happens(0.5) ? 'kill' : 'power'));
     this.#world.after(downMs, () => this.#world.restart(member));
   }
 
@@ -184,7 +184,8 @@ export class Nemesis {
     if (conf === undefined || conf.voters.length < 3 || conf.votersOutgoing.length > 0) return;
     if (this.#world.members.some((other) => other.disk.damaged)) return;
     if (conf.voters.some((id) => this.#world.member(id)?.gone !== false)) return;
-    this.#crashFor(member, this.#world.chance.between(5, 500));
+    // Not with a power cut: what the mark loses by one is the last second, as its file says.
+    this.#crashFor(member, this.#world.chance.between(5, 500), 'kill');
     const what = member.disk.rot();
     this.#world.log(() => `disk of ${member.id}: ${what}`);
     this.#world.count('damage');
