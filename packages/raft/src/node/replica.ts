@@ -2,30 +2,21 @@
  * One member, whole: log, core, driver, transport and the half of the state machine that lives on
  * this side of the thread border. It wires; the rules are in the parts.
  */
-import {
-  assert,
-  errorMessage,
-  SwarmError,
-  type Clock,
-  type Logger,
-  type Random,
-} from '@swarmd/base';
+import { errorMessage, SwarmError, type Clock, type Logger, type Random } from '@swarmd/base';
 
 import type { ConfChange, Ready, SnapshotMessage, SnapshotMeta, Status } from '../core/types.ts';
-import type { SnapshotDescriptor, SnapshotRecord } from '../wal/header.ts';
+import type { SnapshotRecord } from '../wal/header.ts';
 import { Activity } from './activity.ts';
 import { Applier } from './applier.ts';
 import { timingOf, type Booted } from './boot.ts';
 import { Departure } from './departure.ts';
 import { Driver } from './driver.ts';
-import { Installer } from './installer.ts';
 import { HIGH_WATER_SYNC_MS, SNAPSHOT_EVERY, STOP_HANDOVER_MS } from './limits.ts';
 import { MemberBook } from './membership.ts';
 import type { Network, NetworkContext } from './network.ts';
 import { Persister } from './persister.ts';
 import { Requests } from './requests.ts';
-import { SnapshotFeeder } from './snapshot-feeder.ts';
-import { SnapshotTaker } from './snapshot-taker.ts';
+import { Snapshots } from './snapshots.ts';
 import { bestSuccessor } from './status.ts';
 import { StatusBoard } from './status-board.ts';
 import { Ticker } from './ticker.ts';
@@ -54,11 +45,9 @@ export class Replica implements AsyncDisposable {
   readonly #applier: Applier;
   readonly #network: Network;
   readonly #requests: Requests;
-  readonly #taker: SnapshotTaker;
-  readonly #feeder: SnapshotFeeder;
+  readonly #snapshots: Snapshots;
   readonly #watchdog: Watchdog;
   readonly #activity: Activity;
-  readonly #installer: Installer;
   readonly #board: StatusBoard;
   readonly #departure: Departure;
   #book: MemberBook;
@@ -80,14 +69,12 @@ export class Replica implements AsyncDisposable {
     this.#driver = new Driver(booted.core, booted.hard, {
       send: (messages) => this.#network.send(messages),
       onReady: (ready) => this.#onReady(ready),
-      onInstalled: (meta) => {
-        if (this.#installer.installed(meta)) this.#taker.installed(meta.index);
-      },
+      onInstalled: (meta) => this.#snapshots.installed(meta),
       onTurn: () => this.#board.postNews(this.#driver.term),
       soon: (fn) => ports.soon(fn),
       onFailure: (error) => this.#fail(error),
     });
-    this.#installer = this.#makeInstaller();
+    this.#snapshots = this.#makeSnapshots();
     this.#persister = this.#makePersister();
     this.#driver.attach(this.#persister);
     this.#applier = this.#makeApplier(snapshotIndex);
@@ -99,13 +86,6 @@ export class Replica implements AsyncDisposable {
       book: () => this.#book,
       postStatus: () => this.#board.post(),
       post: (message) => ports.post(message),
-    });
-    this.#taker = this.#makeTaker(snapshotIndex);
-    this.#feeder = new SnapshotFeeder({
-      folder: booted.folder,
-      begin: (index) => ports.post({ kind: 'restoreBegin', index }),
-      frame: (frame) => ports.post({ kind: 'restoreFrame', frame }),
-      end: () => ports.post({ kind: 'restoreEnd' }),
     });
     this.#watchdog = new Watchdog({
       clock,
@@ -123,8 +103,8 @@ export class Replica implements AsyncDisposable {
    * voter also commits what it had not known to be committed: there is nobody else to tell.
    */
   async run(): Promise<void> {
-    const { snapshot, hard, core, log } = this.#booted;
-    if (snapshot !== undefined) await this.#feeder.feed(snapshot);
+    const { hard, core, log } = this.#booted;
+    await this.#snapshots.restore();
     await this.#untilApplied(hard.commit);
     if (this.#stopped) return;
     this.#network.update(this.#book.members());
@@ -171,19 +151,11 @@ export class Replica implements AsyncDisposable {
         this.#applier.acknowledged(message.index);
         break;
       case 'restored':
-        this.#feeder.restored();
-        break;
       case 'restoreCredit':
-        this.#feeder.credit();
-        break;
       case 'snapshotBegin':
-        this.#taker.begin(message.index);
-        break;
       case 'snapshotFrame':
-        this.#taker.frame(message.frame);
-        break;
       case 'snapshotEnd':
-        this.#taker.end();
+        this.#snapshots.receive(message);
         break;
       case 'pong':
         this.#watchdog.pong();
@@ -205,11 +177,10 @@ export class Replica implements AsyncDisposable {
     this.#stopped = true;
     this.#ticker?.[Symbol.dispose]();
     this.#driver.stop();
-    this.#feeder.stop();
-    this.#installer.stop();
+    this.#snapshots.halt();
     this.#onProgress();
     await this.#network[Symbol.asyncDispose]();
-    await this.#taker.stop();
+    await this.#snapshots.stop();
     await this.#persister.stop();
     await this.#booted.store[Symbol.asyncDispose]();
   }
@@ -227,7 +198,7 @@ export class Replica implements AsyncDisposable {
     this.#requests.onReady(ready, leader);
     if (ready.snapshot !== undefined) this.#onSnapshotAccepted(ready.snapshot);
     this.#applier.push(ready.committed);
-    if (ready.snapshotFrom !== undefined) this.#taker.want(ready.snapshotFrom);
+    if (ready.snapshotFrom !== undefined) this.#snapshots.want(ready.snapshotFrom);
     if (ready.soft === undefined) return;
     this.#requests.onRole(this.#options.raftId, { role, leader });
     this.#ports.logger.info({ role, leader, term }, 'Raft role');
@@ -235,7 +206,7 @@ export class Replica implements AsyncDisposable {
 
   /** The core has switched to the snapshot's membership; so does everything beside it. */
   #onSnapshotAccepted(meta: SnapshotMeta): void {
-    const descriptor = this.#installer.accepted(meta);
+    const descriptor = this.#snapshots.installer.accepted(meta);
     this.#board.news();
     this.#applier.supersede(meta.index);
     this.#book = new MemberBook(descriptor);
@@ -260,11 +231,11 @@ export class Replica implements AsyncDisposable {
 
   #onSnapshotFetched(message: SnapshotMessage, record: SnapshotRecord): void {
     const { index } = message.snapshot;
-    this.#installer.fetched(index, record);
+    this.#snapshots.installer.fetched(index, record);
     this.#driver.step({ kind: 'message', message });
     // At once: what the main thread acknowledges from now on may be older than the snapshot.
     this.#driver.turn();
-    if (!this.#applier.restoring) this.#installer.forget(index);
+    if (!this.#applier.restoring) this.#snapshots.installer.forget(index);
   }
 
   #status(): Status {
@@ -328,9 +299,9 @@ export class Replica implements AsyncDisposable {
       log,
       hard,
       clock: this.#ports.clock,
-      received: (meta) => this.#installer.recordOf(meta),
+      received: (meta) => this.#snapshots.installer.recordOf(meta),
       onPersisted: (readys) => this.#driver.persisted(readys),
-      onSnapshotKept: () => this.#cleanSnapshots(),
+      onSnapshotKept: () => this.#snapshots.clean(),
       onFailure: (error) => this.#fail(error),
     });
   }
@@ -349,11 +320,18 @@ export class Replica implements AsyncDisposable {
     });
   }
 
-  #makeInstaller(): Installer {
-    return new Installer({
-      logger: this.#ports.logger,
-      kept: () => this.#booted.store.snapshots,
-      feed: (record) => this.#feeder.feed(record),
+  #makeSnapshots(): Snapshots {
+    const { clock, logger } = this.#ports;
+    return new Snapshots(this.#booted, {
+      clock,
+      logger,
+      every: this.#options.snapshotEvery ?? SNAPSHOT_EVERY,
+      post: (message) => this.#ports.post(message),
+      keep: (taken) => this.#persister.addTaken(taken),
+      book: () => this.#book.content(),
+      applied: () => this.#applier.applied,
+      restoring: () => this.#applier.restoring,
+      network: () => this.#network,
       onRestored: (index) => this.#applier.restored(index),
       onFailure: (error) => this.#fail(error),
     });
@@ -387,44 +365,8 @@ export class Replica implements AsyncDisposable {
       onApplied: (index) => {
         this.#driver.step({ kind: 'applied', index });
         this.#onProgress();
-        if (!this.#applier.restoring) this.#taker.consider(index);
+        if (!this.#applier.restoring) this.#snapshots.consider(index);
       },
-    });
-  }
-
-  #makeTaker(snapshotIndex: number): SnapshotTaker {
-    const { folder, log } = this.#booted;
-    return new SnapshotTaker(snapshotIndex, {
-      folder,
-      clock: this.#ports.clock,
-      logger: this.#ports.logger,
-      every: this.#options.snapshotEvery ?? SNAPSHOT_EVERY,
-      ask: () => this.#ports.post({ kind: 'takeSnapshot' }),
-      credit: () => this.#ports.post({ kind: 'snapshotCredit' }),
-      drop: () => this.#ports.post({ kind: 'dropSnapshot' }),
-      describe: (index) => this.#describe(index),
-      compactionPoint: (wanted) => {
-        const index = Math.max(wanted, log.first() - 1);
-        return { index, term: log.term(index) ?? 0 };
-      },
-      keep: (taken) => this.#persister.addTaken(taken),
-    });
-  }
-
-  #describe(index: number): SnapshotDescriptor | undefined {
-    if (this.#applier.restoring) return undefined;
-    const { core, log } = this.#booted;
-    const term = log.term(index);
-    assert(term !== undefined && index === this.#applier.applied, `snapshot of entry ${index}`);
-    return { index, term, confState: core.confState(), ...this.#book.content() };
-  }
-
-  #cleanSnapshots(): void {
-    if (this.#network.fetching || this.#taker.writing) return;
-    const kept = [...this.#booted.store.snapshots, ...this.#network.snapshotsInUse()];
-    kept.push(...this.#installer.waiting());
-    this.#booted.folder.clean(kept).catch((error: unknown) => {
-      this.#ports.logger.warn({ error: errorMessage(error) }, 'old snapshots were not removed');
     });
   }
 
