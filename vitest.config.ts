@@ -22,6 +22,7 @@ export default defineConfig({
       lab: ['test/lab/**/*.test.ts'],
     }[suite],
     exclude: suite === 'unit' ? ['**/*.root.test.ts'] : [],
+    setupFiles: suite === 'unit' ? ['test/setup/properties.ts'] : [],
     globalSetup: suite === 'lab' ? ['test/lab/global-setup.ts'] : [],
     pool: 'forks',
     testTimeout: suite === 'lab' ? 120_000 : 30_000,
