@@ -1,0 +1,149 @@
+/** What makes a service spec be refused, with SwarmKit's names for these checks. */
+import { serviceSpec, type ServiceSpecInput } from '@swarmd/model';
+import { describe, expect, it } from 'vitest';
+
+import { checkServiceSpec } from '../src/control/service-rules.ts';
+import { parseSpec } from '../src/control/validate.ts';
+
+type Part = Partial<ServiceSpecInput> & {
+  container?: object;
+  placement?: object;
+  reservations?: object;
+  limits?: object;
+  restart?: object;
+};
+
+function refusal(part: Part): string {
+  const { container, placement, reservations, limits, restart, ...rest } = part;
+  const task = { container: { image: 'a', ...container } };
+  const sections = { placement, reservations, limits, restart };
+  try {
+    const spec = { name: 'web', task: { ...task, ...sections }, ...rest };
+    checkServiceSpec(parseSpec('service', serviceSpec, spec));
+    return 'accepted';
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const job = { kind: 'replicated-job' } as const;
+
+describe('a service is refused', () => {
+  it.each<[string, Part, string]>([
+    ['ValidateContainerSpec: image', { container: { image: '' } }, 'an image is required'],
+    [
+      'ValidateContainerSpec: two mounts',
+      {
+        container: {
+          mounts: [
+            { kind: 'tmpfs', target: '/a' },
+            { kind: 'tmpfs', target: '/a' },
+          ],
+        },
+      },
+      'more than one mount at /a',
+    ],
+    [
+      'ValidateContainerSpec: health check',
+      { container: { healthcheck: { test: ['CMD', 'x'], intervalMs: 0 } } },
+      'intervalMs',
+    ],
+    ['ValidateContainerSpec: template', { container: { env: ['A={{.Nope}}'] } }, 'no .Nope'],
+    ['ValidateResources: CPU', { reservations: { nanoCpus: 1 } }, 'at least 0.001'],
+    ['ValidateResources: memory', { limits: { memoryBytes: 1_000 } }, 'at least 4 MiB'],
+    [
+      'ValidateResources: more than the limit',
+      { reservations: { memoryBytes: 2 ** 24 }, limits: { memoryBytes: 2 ** 23 } },
+      'reserves more memory',
+    ],
+    [
+      'ValidateResources: generic, none of them',
+      { reservations: { generic: [{ kind: 'gpu', count: 0 }] } },
+      'generic.0.count',
+    ],
+    [
+      'ValidateResources: generic, twice',
+      {
+        reservations: {
+          generic: [
+            { kind: 'gpu', count: 1 },
+            { kind: 'gpu', count: 2 },
+          ],
+        },
+      },
+      'reserved more than once: generic resource gpu',
+    ],
+    ['ValidateRestartPolicy: delay', { restart: { delayMs: -1 } }, 'restart.delayMs'],
+    ['ValidateRestartPolicy: window', { restart: { windowMs: -1 } }, 'restart.windowMs'],
+    ['ValidateUpdate: ratio', { update: { maxFailureRatio: 1.5 } }, 'update.maxFailureRatio'],
+    ['ValidateUpdate: delay', { update: { delayMs: -1 } }, 'update.delayMs'],
+    ['ValidateUpdate: monitor', { rollback: { monitorMs: -1 } }, 'rollback.monitorMs'],
+    ['ValidateMode: replicas', { mode: { kind: 'replicated', replicas: -1 } }, 'mode.replicas'],
+    ['ServiceValidateJob: concurrency', { mode: { ...job, maxConcurrent: 0 } }, 'maxConcurrent'],
+    [
+      'ServiceValidateJob: completions',
+      { mode: { ...job, totalCompletions: -1 } },
+      'totalCompletions',
+    ],
+    [
+      'ServiceValidateJob: update',
+      { mode: job, update: { parallelism: 2 } },
+      'a job is not updated but run again',
+    ],
+    ['ServiceValidateJob: standbys', { mode: job, standby: 1 }, 'this one is replicated-job'],
+    [
+      'ValidateMode: most replicas per node of a global service',
+      { mode: { kind: 'global' }, placement: { maxReplicasPerNode: 1 } },
+      'has one task on each node',
+    ],
+    [
+      'ValidateEndpointSpec: dnsrr and ingress',
+      { endpoint: { mode: 'dnsrr', ports: [{ targetPort: 80, publishedPort: 80 }] } },
+      'need endpoint mode vip',
+    ],
+    [
+      'ValidateEndpointSpec: one port twice',
+      {
+        endpoint: {
+          ports: [
+            { targetPort: 80, publishedPort: 80 },
+            { targetPort: 81, publishedPort: 80 },
+          ],
+        },
+      },
+      'published more than once: port 80/tcp',
+    ],
+    [
+      'ValidateTaskSpec: constraint',
+      { placement: { constraints: ['node.rack==1'] } },
+      'unknown key "node.rack"',
+    ],
+    [
+      'ValidateTaskSpec: preference',
+      { placement: { preferences: [{ spread: 'rack' }] } },
+      'unknown key "rack"',
+    ],
+    [
+      'ValidateTaskSpec: affinity',
+      { placement: { affinities: ['cache'] } },
+      'affinity "cache" is not of the form',
+    ],
+    [
+      'standbys do not know their slot',
+      { standby: 1, container: { hostname: 'web-{{.Task.Slot}}' } },
+      'leave .Task.Slot and .Task.Name out',
+    ],
+    ['ValidateServiceSpec: name', { name: 'not a name' }, 'must be a DNS label'],
+  ])('%s', (_what, part, message) => {
+    expect(refusal(part)).toContain(message);
+  });
+
+  it.each<[string, Part]>([
+    ['a job as it is', { mode: job }],
+    ['a global job', { mode: { kind: 'global-job' } }],
+    ['standbys that know their service', { standby: 1, container: { env: ['A={{.Service.ID}}'] } }],
+    ['an update of a global service', { mode: { kind: 'global' }, update: { parallelism: 3 } }],
+  ])('but not %s', (_what, part) => {
+    expect(refusal(part)).toBe('accepted');
+  });
+});
