@@ -112,6 +112,7 @@ export {
   isTerminal,
   isWantedState,
   rank,
+  STANDBY_SLOT,
   TASK_STATES,
   type DesiredState,
   type TaskState,

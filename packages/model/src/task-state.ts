@@ -25,6 +25,9 @@ export type TaskState = keyof typeof TASK_STATES;
 /** What managers may want of a task. */
 export type DesiredState = 'ready' | 'running' | 'complete' | 'shutdown' | 'remove';
 
+/** Slot of tasks that are prepared besides the replicas, until they take over a slot. */
+export const STANDBY_SLOT = 0;
+
 /** The order of states in time. */
 export function rank(state: TaskState): number {
   return TASK_STATES[state];

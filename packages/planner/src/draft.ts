@@ -1,7 +1,14 @@
 /** A plan in the making: the tasks of a service as they will be, and why. */
-import type { Change, Reason, Service, Task, TaskId } from '@swarmd/model';
+import {
+  type Change,
+  type Reason,
+  type Service,
+  type Task,
+  type TaskId,
+  STANDBY_SLOT,
+} from '@swarmd/model';
 
-import { BECAUSE_MAX, STANDBY_SLOT } from './limits.ts';
+import { BECAUSE_MAX } from './limits.ts';
 import { reason, type ReasonCode, type ReasonData } from './reasons.ts';
 import { isOver, isWanted, NodeLookup } from './task-view.ts';
 import type { Plan, PlanContext, PlanView } from './types.ts';

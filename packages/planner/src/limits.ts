@@ -19,9 +19,6 @@ export const NODE_LOST_AFTER_MS = 24 * 3_600_000;
 export const NODE_FAILURES_MAX = 5;
 export const NODE_FAILURES_WINDOW_MS = 5 * 60_000;
 
-/** Slot of tasks that are prepared besides the replicas. */
-export const STANDBY_SLOT = 0;
-
 /** Nodes that could make room for a task, of which the cheapest is taken. */
 export const PREEMPTION_NODES_MAX = 100;
 

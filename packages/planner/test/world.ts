@@ -21,6 +21,7 @@ import {
   type Task,
   type TaskState,
   type GenericResource,
+  STANDBY_SLOT,
 } from '@swarmd/model';
 
 import {
@@ -328,4 +329,6 @@ function assertForward(before: Task, after: Task): void {
   assert(rank(after.status.state) >= rank(before.status.state), `${after.id}: status goes back`);
   assert(rank(after.desiredState) >= rank(before.desiredState), `${after.id}: desire goes back`);
   assert(before.nodeId === undefined || before.nodeId === after.nodeId, `${after.id}: moves`);
+  const staysInSlot = before.slot === after.slot || before.slot === STANDBY_SLOT;
+  assert(staysInSlot, `${after.id}: changes its slot`);
 }

@@ -11,6 +11,7 @@ import {
   type ObjectOf,
   type TableName,
   type Task,
+  STANDBY_SLOT,
 } from '@swarmd/model';
 
 import { TRANSACTION_BYTES_MAX } from './limits.ts';
@@ -166,7 +167,8 @@ function assertForward(before: Task, after: Task): void {
     `${name}: never changes node (${before.nodeId} to ${after.nodeId})`,
   );
   assert(
-    before.serviceId === after.serviceId && before.slot === after.slot,
-    `${name}: stays in its slot of its service`,
+    before.serviceId === after.serviceId &&
+      (before.slot === after.slot || before.slot === STANDBY_SLOT),
+    `${name}: stays in its slot of its service, once it has one`,
   );
 }

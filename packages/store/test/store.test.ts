@@ -189,6 +189,16 @@ describe('transactions', () => {
     ).rejects.toThrow('invariant broken');
   });
 
+  it('lets a standby come to a slot, once', async () => {
+    const store = createMemoryStore();
+    const id = asId('task', 't');
+    await store.update((tx) => tx.put('task', task('t', { slot: 0 })), never);
+    const slot = (number: number) =>
+      store.update((tx) => tx.put('task', { ...tx.get('task', id)!, slot: number }), never);
+    await slot(2);
+    await expect(slot(3)).rejects.toThrow('stays in its slot');
+  });
+
   it('cannot be asynchronous or used afterwards', async () => {
     const store = createMemoryStore();
     // @ts-expect-error an async callback is refused by the type

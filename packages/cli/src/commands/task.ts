@@ -1,7 +1,7 @@
 /** swarmctl task ..., and the table of tasks that `service ps` and `node ps` share. */
 import type { TaskFilter } from '@swarmd/api';
 import { resolve, type Kind } from '@swarmd/client';
-import type { Node, NodeId, Task } from '@swarmd/model';
+import { type Node, type NodeId, type Task, STANDBY_SLOT } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
@@ -12,7 +12,7 @@ const ERROR_SHORT_CHARS = 60;
 
 /** "web.2"; "web.standby" before it has a slot. */
 export const taskName = (task: Task): string =>
-  `${task.serviceName}.${task.slot === 0 ? 'standby' : task.slot}`;
+  `${task.serviceName}.${task.slot === STANDBY_SLOT ? 'standby' : task.slot}`;
 
 function hostnames(nodes: readonly Node[]): (id: NodeId | undefined) => string {
   const names = new Map(nodes.map((node) => [node.id, node.description?.hostname ?? node.id]));

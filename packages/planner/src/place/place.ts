@@ -10,10 +10,11 @@ import {
   type Refusal,
   type Task,
   type TaskId,
+  STANDBY_SLOT,
 } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
-import { PLAN_TASKS_MAX, STANDBY_SLOT } from '../limits.ts';
+import { PLAN_TASKS_MAX } from '../limits.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { isOver, isWanted, sameSpec, taskName } from '../task-view.ts';
 import { demandOf, explain, refusal } from './filters.ts';

@@ -4,7 +4,7 @@
  * crashes right after its start is a matter of the restart delay, not of standbys: they would be used
  * up as fast as they are made.
  */
-import { rank, type Service, type Task } from '@swarmd/model';
+import { rank, type Service, type Task, STANDBY_SLOT } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 import {
@@ -16,7 +16,6 @@ import {
   statusTime,
   taskName,
 } from '../task-view.ts';
-import { STANDBY_SLOT } from '../limits.ts';
 import type { Enforcer } from './enforce.ts';
 import { addTask, goalOf } from './new-task.ts';
 
