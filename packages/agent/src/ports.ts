@@ -98,6 +98,14 @@ export interface NetworkAttachment {
   readonly nameservers: readonly string[];
 }
 
+/** One thing that was looked at. */
+export interface NetworkFinding {
+  /** e.g. "rules of web.1", "web.1 reaches web.2 (10.0.1.5)". */
+  readonly subject: string;
+  /** What is wrong with it, a line each; nothing when all is well. */
+  readonly details: readonly string[];
+}
+
 /** The network plane of this machine. */
 export interface NetworkPlane {
   /** Brings the kernel to `state`. Calls while one is under way coalesce to the newest state. */
@@ -106,6 +114,8 @@ export interface NetworkPlane {
   attach(task: Task, signal: AbortSignal): Promise<NetworkAttachment>;
   /** Removes the task's namespace and all that belongs to it. */
   detach(taskId: TaskId, signal: AbortSignal): Promise<void>;
+  /** Compares the kernel with what it should be, and tries ways to other nodes; repairs if asked. */
+  check(options: { repair: boolean; signal: AbortSignal }): Promise<readonly NetworkFinding[]>;
   /** Task ids that have a namespace on this machine, from an earlier life. */
   attached(signal: AbortSignal): Promise<readonly TaskId[]>;
 }

@@ -25,6 +25,7 @@ export type {
   Ca,
   Leader,
   AppliedNetwork,
+  NetworkFinding,
   LiveNode,
   Local,
   LocalInfo,

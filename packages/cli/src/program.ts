@@ -3,6 +3,7 @@ import type { ReplicaState } from '@swarmd/api';
 import { errorMessage, SwarmError } from '@swarmd/base';
 import { Command, CommanderError } from 'commander';
 
+import { addDoctorCommands } from './commands/doctor.ts';
 import { addConfigCommands, addSecretCommands } from './commands/files.ts';
 import { addNetworkCommands } from './commands/network.ts';
 import { addNodeCommands } from './commands/node.ts';
@@ -35,6 +36,7 @@ export function buildProgram(context: Context): Command {
   addNetworkCommands(program, context);
   addSecretCommands(program, context);
   addConfigCommands(program, context);
+  addDoctorCommands(program, context);
   forEachCommand(program, (command) => {
     if (READS.has(command.name())) addStale(command);
     command

@@ -9,5 +9,6 @@ export function localService(daemon: NodeDaemon): Local {
     init: (request, call) => daemon.init(request, call.signal),
     join: (request, call) => daemon.join(request, call.signal),
     leave: (request, call) => daemon.leave(request, call.signal),
+    checkNetwork: ({ repair }, { signal }) => daemon.checkNetwork({ repair, signal }),
   };
 }

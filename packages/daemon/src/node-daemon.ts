@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 
 import type { Executor, NetworkPlane } from '@swarmd/agent';
-import type { LocalInfo } from '@swarmd/api';
+import type { LocalInfo, NetworkFinding } from '@swarmd/api';
 import {
   Backoff,
   errorMessage,
@@ -108,6 +108,18 @@ export class NodeDaemon implements AsyncDisposable {
   /** As it is now; its credentials and its role change while it is in the cluster. */
   get #identity(): Identity | undefined {
     return this.#active?.member.identity ?? this.#stored;
+  }
+
+  /** @throws SwarmError `failed-precondition` in no cluster. */
+  async checkNetwork(options: { repair: boolean; signal: AbortSignal }): Promise<NetworkFinding[]> {
+    const active = this.#active;
+    if (active === undefined) {
+      throw new SwarmError(
+        'failed-precondition',
+        'this machine is in no cluster: it has no network to look at',
+      );
+    }
+    return [...(await active.machine.plane.check(options))];
   }
 
   info(): LocalInfo {

@@ -48,15 +48,20 @@ export class HostFirewall {
     await this.sync();
   }
 
-  async #program(): Promise<void> {
-    const index = this.#options.wanted();
-    if (index === undefined) return;
+  programFor(index: StateIndex): NftProgram {
     const { self, peers, vxlanPort, ports } = index.state;
     const internal = [...this.#options.tasks()]
       .filter(isInternal)
       .map((note) => note.gatewayAddress);
     const controlPorts = this.#options.controlPorts ?? CONTROL_PORTS;
-    const program = hostProgram({ self, peers, vxlanPort, ports, internal, controlPorts });
+    return hostProgram({ self, peers, vxlanPort, ports, internal, controlPorts });
+  }
+
+  async #program(): Promise<void> {
+    const index = this.#options.wanted();
+    if (index === undefined) return;
+    const { ports } = index.state;
+    const program = this.programFor(index);
     const before = this.#programmed;
     const text =
       before === undefined ? replaceProgram(program) : diffProgram(before.program, program);

@@ -43,3 +43,10 @@ export const RESOLV_CONF_MAX_AGE_MS = 30_000;
 /** UDP answers: without EDNS (RFC 1035, 4.2.1), and the most we send with it (no fragments). */
 export const DNS_UDP_BYTES = 512;
 export const DNS_EDNS_BYTES = 1_232;
+
+/** Checks of the doctor at one time: each is a program or two. */
+export const CHECKS_AT_ONCE = 8;
+
+/** Probes of one check of a node, and seconds until one has no answer. */
+export const PROBES_MAX = 32;
+export const PROBE_SECONDS = 2;

@@ -46,6 +46,12 @@ export class LocalTask {
     });
   }
 
+  /** The next sync replaces the whole table, and the routes. */
+  distrust(): void {
+    this.#programmed = undefined;
+    this.#routes.clear();
+  }
+
   /** Notes that the namespace was made with this program. */
   madeWith(program: NftProgram, index: StateIndex): void {
     this.#programmed = { program, index };

@@ -9,6 +9,7 @@ import { abortReason, errorMessage, SwarmError, withDeadline, type Timer } from 
 import type { NetworkId, NetworkState, Task, TaskId } from '@swarmd/model';
 
 import { clearHost, prepareHost } from './apply/base.ts';
+import { checkHost } from './check.ts';
 import { Coalescer } from './apply/coalescer.ts';
 import { passForeignFirewall } from './apply/firewall.ts';
 import { runSteps } from './apply/kernel.ts';
@@ -31,7 +32,12 @@ import {
 } from './limits.ts';
 import { NameService } from './name-service.ts';
 import { forEachTask } from './namespaces.ts';
-import type { NetworkAttachment, NetworkPlane, NetworkPlaneOptions } from './types.ts';
+import type {
+  NetworkAttachment,
+  NetworkFinding,
+  NetworkPlane,
+  NetworkPlaneOptions,
+} from './types.ts';
 
 /** Re-adopts the namespaces of an earlier life; the kernel is not touched before the first state. */
 export async function createNetworkPlane(options: NetworkPlaneOptions): Promise<NetworkPlane> {
@@ -113,6 +119,37 @@ class HostPlane implements NetworkPlane {
   attached(signal: AbortSignal): Promise<readonly TaskId[]> {
     if (signal.aborted) return Promise.reject(abortReason(signal));
     return Promise.resolve(this.#containers.notes.map(({ taskId }) => taskId));
+  }
+
+  async check(options: {
+    repair: boolean;
+    signal: AbortSignal;
+  }): Promise<readonly NetworkFinding[]> {
+    this.#assertOpen();
+    const findings = await this.#check(options.signal);
+    if (!options.repair || findings.every(({ details }) => details.length === 0)) return findings;
+    this.#objects = undefined;
+    this.#firewall.distrust();
+    for (const task of this.#containers.tasks) task.distrust();
+    await this.#reconciler.request();
+    return this.#check(options.signal);
+  }
+
+  async #check(signal: AbortSignal): Promise<readonly NetworkFinding[]> {
+    await this.#reconciler.idle();
+    const index = this.#wanted;
+    if (index === undefined) {
+      return [{ subject: 'managers', details: ['they have not told this node its network yet'] }];
+    }
+    const underlayMtu = await this.#underlayMtu(index.state.self.address);
+    const lingering = this.#lingering(index);
+    return checkHost({
+      index,
+      objects: desiredObjects({ state: index.state, underlayMtu, lingering }),
+      firewall: this.#firewall.programFor(index),
+      tasks: this.#containers.tasks,
+      signal,
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -13,6 +13,14 @@ export interface NetworkAttachment {
   readonly nameservers: readonly string[];
 }
 
+/** One thing that was looked at. */
+export interface NetworkFinding {
+  /** e.g. "rules of web.1", "web.1 reaches web.2 (10.0.1.5)". */
+  readonly subject: string;
+  /** What is wrong with it, a line each; nothing when all is well. */
+  readonly details: readonly string[];
+}
+
 /**
  * The network plane of this machine. Disposing it stops our own work (DNS, timers) and leaves the
  * kernel's state alone, so that containers keep their network while the daemon restarts.
@@ -26,6 +34,8 @@ export interface NetworkPlane extends AsyncDisposable {
   detach(taskId: TaskId, signal: AbortSignal): Promise<void>;
   /** Task ids that have a namespace on this machine, from an earlier life too. */
   attached(signal: AbortSignal): Promise<readonly TaskId[]>;
+  /** Compares the kernel with what it should be, and tries ways to other nodes; repairs if asked. */
+  check(options: { repair: boolean; signal: AbortSignal }): Promise<readonly NetworkFinding[]>;
   /** Removes everything of ours from the kernel, for a node that leaves. Ends the plane. */
   destroy(): Promise<void>;
 }

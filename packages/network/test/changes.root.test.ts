@@ -155,6 +155,44 @@ describe('changes', () => {
     await s.hosts[0].detach('late1');
   });
 
+  test('the doctor says what is wrong and at which hop, and repairs what can be', async () => {
+    const far: Placed = { ...client, id: 'far3', node: 3, service: 'far', host: 77 };
+    await s.apply({ ...base, tasks: [web[0], client, far] });
+    await s.hosts[2].attach(task(far));
+    const wrong = async (repair = false): Promise<Record<string, string>> => {
+      const findings = await s.hosts[0].check(repair);
+      expect(findings.length).toBeGreaterThanOrEqual(6);
+      const bad = findings.filter(({ details }) => details.length > 0);
+      return Object.fromEntries(bad.map(({ subject, details }) => [subject, details.join('|')]));
+    };
+    expect(await wrong()).toEqual({});
+    await s.hosts[0].sh(`
+      ip -n swarm-ovl neigh del 10.0.1.77 dev br4097
+      bridge -n swarm-ovl fdb add 02:42:0a:00:01:63 dev vx4097 dst 10.99.0.3 self static
+      nft delete element ip swarmd nodes { 10.99.0.3 }
+      nsenter --net=/run/netns/swt-cli1 nft flush chain ip swarmd vip_10_0_1_2`);
+    expect(await wrong()).toEqual({
+      'devices, entries and routes': expect.stringMatching(
+        /missing: .*10\.0\.1\.77.*unexpected: .*02:42:0a:00:01:63/,
+      ),
+      'rules of the host': 'missing: set nodes: 10.99.0.3',
+      'rules of cli.1': expect.stringMatching(/^missing: chain vip_10_0_1_2: dnat to 10\.0\.1\.11/),
+      'cli.1 reaches far.1 (10.0.1.77)': expect.stringMatching(
+        /^container to container: .*UDP 4789/,
+      ),
+      'web.1 reaches far.1 (10.0.1.77)': expect.stringMatching(/^container to container/),
+    });
+    expect(await wrong(true)).toEqual({});
+    await s.lab.run('sw', 'ip', 'link', 'set', 'p3', 'down');
+    expect(Object.values(await wrong())).toEqual([
+      expect.stringMatching(/^node to node: TCP 4244 of 10\.99\.0\.3 does not answer/),
+      expect.stringMatching(/^node to node/),
+    ]);
+    await s.lab.run('sw', 'ip', 'link', 'set', 'p3', 'up');
+    await eventually('the way is back', async () => Object.keys(await wrong()).length === 0);
+    await s.hosts[2].detach('far3');
+  }, 90_000);
+
   test('a network gets one more subnet: old and new containers reach each other', async () => {
     const spec = { ...front.spec, moreSubnets: ['10.0.201.0/24'] };
     const cluster: Cluster = { ...base, networks: [{ ...front, spec }, back] };

@@ -121,6 +121,10 @@ export class TestPlane implements NetworkPlane {
     this.namespaces.delete(taskId);
   }
 
+  check(): Promise<readonly []> {
+    return Promise.resolve([]);
+  }
+
   attached(): Promise<readonly TaskId[]> {
     return Promise.resolve([...this.namespaces]);
   }

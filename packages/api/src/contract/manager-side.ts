@@ -155,6 +155,13 @@ export interface Local {
     call: Call,
   ): Promise<LocalInfo>;
   leave(request: { force: boolean }, call: Call): Promise<void>;
+  /** `details` says what is wrong with a subject, and is empty when all is well. */
+  checkNetwork(request: { repair: boolean }, call: Call): Promise<NetworkFinding[]>;
+}
+
+export interface NetworkFinding {
+  readonly subject: string;
+  readonly details: readonly string[];
 }
 
 export interface LocalInfo {

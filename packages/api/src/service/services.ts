@@ -97,5 +97,6 @@ export const localService: Service<Local> = {
     init: writes('nobody')('info'),
     join: writes('nobody')('info'),
     leave: writes('nobody')(),
+    checkNetwork: reads('nobody')('findings'),
   },
 };

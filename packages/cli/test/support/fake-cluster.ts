@@ -48,6 +48,10 @@ export class FakeCluster {
           return said('join', request);
         },
         leave: async (request) => void said('leave', request),
+        checkNetwork: async ({ repair }) => [
+          { subject: 'devices, entries and routes', details: [] },
+          { subject: 'rules of web.1', details: repair ? [] : ['missing: set vips: 10.0.1.2'] },
+        ],
       },
     };
   }

@@ -51,6 +51,7 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
   attach: (task: Task) => the().attach(task, signal),
   detach: (taskId: TaskId) => the().detach(taskId, signal),
   attached: () => the().attached(signal),
+  check: (repair: boolean) => the().check({ repair, signal }),
   destroy: () => the().destroy(),
   guard: () => Promise.resolve(guard?.()),
   pid: () => Promise.resolve(process.pid),

@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 
 import type { NetworkState, Task } from '@swarmd/model';
 
-import type { NetworkAttachment } from '../../src/index.ts';
+import type { NetworkAttachment, NetworkFinding } from '../../src/index.ts';
 import { eventually } from './traffic.ts';
 
 export interface Output {
@@ -82,6 +82,9 @@ export class Host {
   }
   attached(): Promise<string[]> {
     return this.#remote.call('attached', undefined);
+  }
+  check(repair = false): Promise<NetworkFinding[]> {
+    return this.#remote.call('check', repair);
   }
   destroy(): Promise<void> {
     return this.#remote.call('destroy', undefined);

@@ -1,0 +1,175 @@
+/**
+ * Looks whether the kernel has what it should have, and whether containers here reach those of other
+ * nodes. Changes nothing.
+ */
+import { errorMessage } from '@swarmd/base';
+import { run } from '@swarmd/base/system';
+import type { NetworkEndpoint } from '@swarmd/model';
+
+import { observe } from './apply/observe.ts';
+import { listingDifferences, objectDifferences } from './desired/differences.ts';
+import type { KernelObjects } from './desired/kernel-object.ts';
+import { NFT_TABLE, taskNetns } from './desired/names.ts';
+import { loadProgram, type NftProgram } from './desired/nft-program.ts';
+import type { StateIndex } from './desired/state-index.ts';
+import { CHECKS_AT_ONCE, PROBE_SECONDS, PROBES_MAX } from './limits.ts';
+import type { LocalTask } from './local-task.ts';
+import type { NetworkFinding } from './types.ts';
+
+export interface CheckInput {
+  readonly index: StateIndex;
+  readonly objects: KernelObjects;
+  readonly firewall: NftProgram;
+  readonly tasks: readonly LocalTask[];
+  readonly signal: AbortSignal;
+}
+
+export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
+  const { index, objects, firewall, tasks, signal } = input;
+  const nameOf = namesOf(index);
+  const scratch = new Map<string, Promise<string>>();
+  /** How the kernel lists a program: the only judge of whether two are the same. */
+  const listed = (program: NftProgram): Promise<string> => {
+    const text = loadProgram(program);
+    const known = scratch.get(text) ?? listInScratch(text, signal);
+    scratch.set(text, known);
+    return known;
+  };
+  const rules = async (subject: string, program: NftProgram, netns?: string) =>
+    finding(subject, async () =>
+      listingDifferences(await listTable(netns, signal), await listed(program)),
+    );
+  const checks = [
+    () =>
+      finding('devices, entries and routes', async () =>
+        objectDifferences(await observe(), objects),
+      ),
+    () => rules('rules of the host', firewall),
+    ...tasks.map((task) => () => {
+      const { taskId } = task.note;
+      return rules(`rules of ${nameOf(taskId)}`, task.programFor(index), taskNetns(taskId));
+    }),
+    ...probesOf(index, tasks).map(({ from, to }) => () => {
+      const subject = `${nameOf(from)} reaches ${nameOf(to.taskId)} (${to.address})`;
+      return finding(subject, () => probe({ from, to, index, signal }));
+    }),
+  ];
+  return inTurns(checks);
+}
+
+async function inTurns(checks: (() => Promise<NetworkFinding>)[]): Promise<NetworkFinding[]> {
+  const findings: NetworkFinding[] = [];
+  for (let at = 0; at < checks.length; at += CHECKS_AT_ONCE) {
+    findings.push(
+      ...(await Promise.all(checks.slice(at, at + CHECKS_AT_ONCE).map((one) => one()))),
+    );
+  }
+  return findings;
+}
+
+/** A check that cannot be made is a finding, too. */
+async function finding(subject: string, check: () => Promise<string[]>): Promise<NetworkFinding> {
+  try {
+    return { subject, details: await check() };
+  } catch (error) {
+    return { subject, details: [`cannot look: ${errorMessage(error)}`] };
+  }
+}
+
+function namesOf(index: StateIndex): (taskId: string) => string {
+  const names = new Map(
+    index.state.endpoints.map((one) => [one.taskId as string, `${one.serviceName}.${one.slot}`]),
+  );
+  return (taskId) => names.get(taskId) ?? `task ${taskId}`;
+}
+
+async function listTable(netns: string | undefined, signal: AbortSignal): Promise<string> {
+  const list = ['nft', '-s', 'list', 'table', 'ip', NFT_TABLE];
+  const enter = netns === undefined ? [] : ['nsenter', `--net=/run/netns/${netns}`];
+  const [program = '', ...args] = [...enter, ...list];
+  const { code, stdout, stderr } = await run(program, args, { signal, okCodes: [0, 1] });
+  // No table at all: everything is missing.
+  if (code !== 0 && !/No such file or directory/.test(stderr)) throw new Error(stderr.trim());
+  return stdout;
+}
+
+async function listInScratch(program: string, signal: AbortSignal): Promise<string> {
+  const script = `nft -f - && nft -s list table ip ${NFT_TABLE}`;
+  const { stdout } = await run('unshare', ['--net', 'sh', '-c', script], {
+    input: program,
+    signal,
+  });
+  return stdout;
+}
+
+interface Probe {
+  readonly from: LocalTask['note']['taskId'];
+  readonly to: NetworkEndpoint;
+}
+
+/** From every container to one serving task of each other node on each of its networks. */
+function probesOf(index: StateIndex, tasks: readonly LocalTask[]): Probe[] {
+  const probes: Probe[] = [];
+  for (const { note } of tasks) {
+    for (const { networkId } of note.networks) {
+      const nodes = new Set<string>([index.state.self.nodeId]);
+      for (const to of index.endpoints.get(networkId) ?? []) {
+        if (!to.serving || nodes.has(to.nodeId)) continue;
+        nodes.add(to.nodeId);
+        probes.push({ from: note.taskId, to });
+      }
+    }
+  }
+  return probes.slice(0, PROBES_MAX);
+}
+
+/** @returns what is wrong, with the first hop at which it shows. */
+async function probe({
+  from,
+  to,
+  index,
+  signal,
+}: Probe & { index: StateIndex; signal: AbortSignal }): Promise<string[]> {
+  const inside = ['nsenter', `--net=/run/netns/${taskNetns(from)}`];
+  const answer = await knock(inside, { address: to.address, port: DISCARD_PORT }, signal);
+  if (answer === undefined) return [];
+  const peer = index.state.peers.find((one) => one.nodeId === to.nodeId);
+  const address = peer?.address ?? '';
+  if (address === '') return [`the address of node ${to.nodeId} is not known here`];
+  const below = await knock([], { address, port: AGENT_PORT }, signal);
+  if (below !== undefined) {
+    return [
+      `node to node: TCP ${AGENT_PORT} of ${address} does not answer (${below}): ` +
+        'the network below, a firewall, or that node',
+    ];
+  }
+  return [
+    `container to container: no answer (${answer}), though node ${address} answers: ` +
+      `UDP ${index.state.vxlanPort} from here to there or back (a firewall, an MTU), or what that node ` +
+      `has programmed; run this there, too`,
+  ];
+}
+
+/**
+ * A refused connection is an answer as good as an accepted one: whatever listens there, packets go and
+ * come. @returns why there was none.
+ */
+async function knock(
+  enter: readonly string[],
+  target: { address: string; port: number },
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const script = `exec 3<>/dev/tcp/${target.address}/${target.port}`;
+  const argv = [...enter, 'timeout', String(PROBE_SECONDS), 'bash', '-c', script];
+  const [program = '', ...args] = argv;
+  const { code, stderr } = await run(program, args, { signal, okCodes: [0, 1, TIMED_OUT] });
+  if (code === 0 || /Connection refused/.test(stderr)) return undefined;
+  return code === TIMED_OUT ? 'timeout' : (stderr.trim().split(': ').at(-1) ?? '');
+}
+
+/** "discard": hardly anything listens there. */
+const DISCARD_PORT = 9;
+/** Where managers reach the agents: nodes let each other in there. */
+const AGENT_PORT = 4_244;
+/** What timeout(1) exits with. */
+const TIMED_OUT = 124;

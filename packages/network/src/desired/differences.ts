@@ -1,0 +1,61 @@
+/** What a host's network lacks and has too much, in the words of the programs that show it. */
+import type { KernelObject, KernelObjects } from './kernel-object.ts';
+
+/** Devices, entries, routes and rules of `wanted` that are not there, and those nobody wants. */
+export function objectDifferences(current: KernelObjects, wanted: KernelObjects): string[] {
+  const differences: string[] = [];
+  for (const [key, object] of wanted) {
+    const found = current.get(key);
+    if (found === undefined) differences.push(`missing: ${describe(object)}`);
+    else if (describe(found) !== describe(object)) {
+      differences.push(`different: ${describe(found)}`, `    wanted: ${describe(object)}`);
+    }
+  }
+  for (const [key, object] of current) {
+    if (!wanted.has(key)) differences.push(`unexpected: ${describe(object)}`);
+  }
+  return differences;
+}
+
+function describe(object: KernelObject): string {
+  // What is not ours to make is only known by what it is.
+  if (object.put.length === 0) return object.key;
+  return object.put.map((statement) => statement.line).join('; ');
+}
+
+/** The same of two listings of an nft table; the order of what is in them does not count. */
+export function listingDifferences(current: string, wanted: string): string[] {
+  const found = statements(current);
+  const asked = statements(wanted);
+  return [
+    ...[...asked].filter((one) => !found.has(one)).map((one) => `missing: ${one}`),
+    ...[...found].filter((one) => !asked.has(one)).map((one) => `unexpected: ${one}`),
+  ];
+}
+
+/** "chain nat_out: ip daddr vmap @vip4"; elements of sets and maps are one statement each. */
+function statements(listing: string): Set<string> {
+  const found = new Set<string>();
+  let block = '';
+  for (const line of listing.split('\n').map((text) => text.trim())) {
+    const [, kind, name] = /^(table ip|chain|map|set) (\S+) \{$/.exec(line) ?? [];
+    if (kind !== undefined) {
+      block = `${kind} ${name}`;
+      if (!kind.startsWith('table')) found.add(block);
+    } else if (line !== '' && line !== '}') {
+      for (const part of block.startsWith('chain') ? [line] : elements(line)) {
+        found.add(`${block}: ${part}`);
+      }
+    }
+  }
+  return found;
+}
+
+function elements(line: string): string[] {
+  return line
+    .replace(/^elements = \{/, '')
+    .replace(/\}$/, '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
