@@ -42,7 +42,7 @@ export async function assembleCore(
 ): Promise<Core> {
   const { logger } = options;
   const initial = initialObjects(options);
-  const led: { leadership?: Leadership<Duties> } = {};
+  const led: { leadership?: Leadership<Duties>; route?: LeaderRoute } = {};
   const { store, raft } = await startReplication({
     clock: options.clock,
     stack,
@@ -57,7 +57,10 @@ export async function assembleCore(
     new Leadership<Duties>({
       ...options,
       raft,
-      open: (duties, signal) => openDuties({ ...options, store, raft, initial }, duties, signal),
+      open: (duties, signal) => {
+        const leaderlessMs = led.route?.contact.lastGapMs ?? 0;
+        return openDuties({ ...options, store, raft, initial, leaderlessMs }, duties, signal);
+      },
     }),
   );
   led.leadership = leadership;
@@ -66,6 +69,7 @@ export async function assembleCore(
     return address === undefined ? undefined : outside.managerAt(address);
   };
   const route = stack.use(new LeaderRoute({ raft, leadership, clock: options.clock, clientsOf }));
+  led.route = route;
   const dispatcher = stack.use(new SessionDispatcher({ ...options, store, raft, route }));
   const core: Core = { options, store, raft, leadership, route, dispatcher, scope };
   reportSessions(core);

@@ -56,6 +56,15 @@ export const OVERDUE_HEARTBEATS = 5;
 export const GRACE_FACTOR = 2;
 /** Connections to agents kept for the next log request. */
 export const AGENT_CONNECTIONS_MAX = 256;
+/**
+ * A manager that knows no leader for so long ends its sessions: the others may be well, and would take
+ * its nodes for dead.
+ */
+export const LEADERLESS_SESSION_MS = 5_000;
+/** What agents whose sessions were ended so may need to come back: their longest pause, and a dead end. */
+export const AGENT_RECONNECT_MS = 10_000;
+/** A node that got its certificate and has not come in this time is removed. */
+export const UNJOINED_MAX_MS = 10 * 60_000;
 /** Pauses before a manager that moved tells its new address again. */
 export const MOVE_RETRY_FIRST_MS = 200;
 export const MOVE_RETRY_MAX_MS = 5_000;

@@ -48,7 +48,7 @@ export async function serve(
     serveControl(server, forKnownManagers(control, store.view));
     serveWatch(server, forKnownManagers(watch, store.view));
     serveLogs(server, forKnownManagers(logs, store.view));
-    serveMembership(server, membership);
+    serveMembership(server, forKnownManagers(membership, store.view));
     serveReflection(server);
   };
   await mkdir(options.runDir, { recursive: true, mode: 0o700 });

@@ -3,8 +3,8 @@ import type { Control } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
 import { clusterSpec, type Cluster, type ClusterSpec } from '@swarmd/model';
 import { createJoinToken } from '@swarmd/pki';
-import type { ReadView } from '@swarmd/store';
 
+import { theCluster } from '../replication/the-cluster.ts';
 import type { ControlContext } from './context.ts';
 import { redactCluster } from './redact.ts';
 import { parseSpec } from './validate.ts';
@@ -34,15 +34,6 @@ export function clusterControl(
       return redactCluster(written);
     },
   };
-}
-
-/** There is exactly one, made when the cluster was. */
-export function theCluster(view: Pick<ReadView, 'list'>): Cluster {
-  for (const cluster of view.list('cluster')) return cluster;
-  throw new SwarmError(
-    'unavailable',
-    'this manager has not received the state of the cluster yet; try again',
-  );
 }
 
 function outOfDate(stored: Cluster, version: number): SwarmError {

@@ -23,9 +23,9 @@ import { assign } from '@swarmd/planner';
 import type { Raft } from '@swarmd/raft';
 import type { Commit, Store } from '@swarmd/store';
 
-import { theCluster } from '../control/cluster.ts';
+import { theCluster } from '../replication/the-cluster.ts';
 import type { LeaderRoute } from '../leadership/leader-route.ts';
-import { NODE_KNOWN_WAIT_MS, OVERDUE_HEARTBEATS } from '../limits.ts';
+import { LEADERLESS_SESSION_MS, NODE_KNOWN_WAIT_MS, OVERDUE_HEARTBEATS } from '../limits.ts';
 import { writeStatuses, type StatusReport } from '../leadership/task-statuses.ts';
 import { concerns, interestsOf } from './interests.ts';
 import { Outbox } from './outbox.ts';
@@ -105,6 +105,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
 
   /** Sessions that said something the leader was not told of. Ends those silent for too long. */
   heardSessions(): Session[] {
+    if (this.#options.route.contact.leaderlessMs > LEADERLESS_SESSION_MS) this.#endAll(cutOff());
     const { heartbeatPeriodMs } = theCluster(this.#options.store.view).spec;
     const now = this.#options.clock.monotonic();
     const heard: Session[] = [];
@@ -115,6 +116,10 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
       else if (silentMs > heartbeatPeriodMs * OVERDUE_HEARTBEATS) session.end(overdue(silentMs));
     }
     return heard;
+  }
+
+  #endAll(reason: SwarmError): void {
+    for (const session of this.#sessions.values()) session.end(reason);
   }
 
   /** Nodes whose session ended and that have no other one here, until the leader was told. */
@@ -249,6 +254,10 @@ function removed(): SwarmError {
     'permission-denied',
     'this node is not in the cluster any more: it was removed; leave and join again with a token',
   );
+}
+
+function cutOff(): SwarmError {
+  return new SwarmError('unavailable', 'this manager has lost the others; go to one of them');
 }
 
 function overdue(silentMs: number): SwarmError {

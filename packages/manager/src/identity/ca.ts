@@ -9,7 +9,7 @@ import { roleOfToken, signNodeCertificate } from '@swarmd/pki';
 import type { Raft, RaftStatus } from '@swarmd/raft';
 import type { Store } from '@swarmd/store';
 
-import { theCluster } from '../control/cluster.ts';
+import { theCluster } from '../replication/the-cluster.ts';
 import { invalid } from '../control/validate.ts';
 import type { LeaderRoute } from '../leadership/leader-route.ts';
 import { newNode } from './new-node.ts';

@@ -23,6 +23,8 @@ export interface DutiesOptions {
   readonly ids: Ids;
   readonly logger: Logger;
   readonly initial: InitialObjects;
+  /** How long there was no leader before. */
+  readonly leaderlessMs: number;
 }
 
 /** Resolves when the leader may answer requests. */
@@ -31,9 +33,9 @@ export async function openDuties(
   scope: Scope,
   signal: AbortSignal,
 ): Promise<Duties> {
-  const { store, raft, clock, logger } = options;
+  const { store, clock, logger } = options;
   await ensureInitialObjects(store, options.initial, signal);
-  const liveness = scope.own(new NodeLiveness({ store, raft, clock, logger, scope }));
+  const liveness = scope.own(new NodeLiveness({ ...options, scope }));
   scope.own(new ServiceLoop(options));
   scope.own(new PromotionLoop(options));
   scope.own(new RoleLoop(options));

@@ -7,6 +7,7 @@ export class LeaderContact implements Disposable {
   readonly #subscription: Disposable;
   /** Monotonic; undefined while a leader is known. */
   #lostAt: number | undefined;
+  #lastGapMs = 0;
 
   constructor({ raft, clock }: { raft: Raft; clock: Clock }) {
     this.#clock = clock;
@@ -27,8 +28,17 @@ export class LeaderContact implements Disposable {
     return this.#lostAt === undefined ? 0 : this.#clock.monotonic() - this.#lostAt;
   }
 
+  /** How long there was no leader before the present one. */
+  get lastGapMs(): number {
+    return this.#lastGapMs;
+  }
+
   #see({ leader }: RaftStatus): void {
-    if (leader !== 0) this.#lostAt = undefined;
-    else this.#lostAt ??= this.#clock.monotonic();
+    if (leader === 0) {
+      this.#lostAt ??= this.#clock.monotonic();
+      return;
+    }
+    if (this.#lostAt !== undefined) this.#lastGapMs = this.leaderlessMs;
+    this.#lostAt = undefined;
   }
 }

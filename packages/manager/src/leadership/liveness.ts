@@ -19,6 +19,8 @@ export interface LeaseTerms {
   readonly now: number;
   /** For ready nodes that have no lease yet, and for those whose manager is lost. */
   readonly graceMs: number;
+  /** The same for ready nodes that have no lease yet, when it is longer. */
+  readonly firstGraceMs?: number;
   readonly isLost: (manager: NodeId) => boolean;
 }
 
@@ -48,14 +50,14 @@ export class Leases {
 
   /** Ready nodes whose lease ran out. */
   expired(nodes: Iterable<Node>, terms: LeaseTerms): Node[] {
-    const { nowMs, now, graceMs, isLost } = terms;
+    const { nowMs, now, graceMs, firstGraceMs = graceMs, isLost } = terms;
     const down: Node[] = [];
     for (const node of nodes) {
       if (node.status.state !== 'ready') continue;
       const lease = this.#leases.get(node.id);
       if (lease === undefined) {
         const awayMs = (node.status.awayUntil ?? 0) - now;
-        this.extend(node.id, nowMs + Math.max(graceMs, awayMs));
+        this.extend(node.id, nowMs + Math.max(firstGraceMs, awayMs));
       } else if (lease.untilMs <= nowMs) {
         const orphan = lease.reporter !== undefined && isLost(lease.reporter);
         if (orphan) this.extend(node.id, nowMs + graceMs);

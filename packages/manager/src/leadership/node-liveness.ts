@@ -9,8 +9,13 @@ import type { Node, NodeId } from '@swarmd/model';
 import type { Raft } from '@swarmd/raft';
 import type { Store, Transaction } from '@swarmd/store';
 
-import { theCluster } from '../control/cluster.ts';
-import { GRACE_FACTOR } from '../limits.ts';
+import { theCluster } from '../replication/the-cluster.ts';
+import {
+  AGENT_RECONNECT_MS,
+  GRACE_FACTOR,
+  LEADERLESS_SESSION_MS,
+  UNJOINED_MAX_MS,
+} from '../limits.ts';
 import { sameValue } from '../same-value.ts';
 import { awayNode, downNode, Leases } from './liveness.ts';
 
@@ -26,10 +31,21 @@ export class NodeLiveness implements Disposable {
   readonly #scope: Scope;
   readonly #raft: Raft;
   readonly #leases = new Leases();
+  readonly #reconnectMs: number;
   #timer: Timer | undefined;
   #checkedAt: number;
+  #isForgetting = false;
 
-  constructor(options: { store: Store; raft: Raft; clock: Clock; logger: Logger; scope: Scope }) {
+  constructor(options: {
+    store: Store;
+    raft: Raft;
+    clock: Clock;
+    logger: Logger;
+    scope: Scope;
+    leaderlessMs: number;
+  }) {
+    // Managers without a leader end their sessions: their agents need time to come back.
+    this.#reconnectMs = options.leaderlessMs < LEADERLESS_SESSION_MS ? 0 : AGENT_RECONNECT_MS;
     this.#store = options.store;
     this.#raft = options.raft;
     this.#clock = options.clock;
@@ -88,10 +104,37 @@ export class NodeLiveness implements Disposable {
       nowMs: now,
       now: this.#clock.now(),
       graceMs: nodeDownAfterMs * GRACE_FACTOR,
+      firstGraceMs: nodeDownAfterMs * GRACE_FACTOR + this.#reconnectMs,
       isLost: (manager) => this.#isLost(manager),
     });
     if (down.length > 0) this.#writeDown(down, nodeDownAfterMs);
+    this.#forgetUnjoined();
     this.#timer = this.#clock.after(periodMs, () => this.#check());
+  }
+
+  /** Nodes that got a certificate and never came: what was to join has died, or joined anew. */
+  #forgetUnjoined(): void {
+    const ids = [...this.#store.view.list('node')]
+      .filter((node) => isUnjoined(node, this.#clock.now()))
+      .map((node) => node.id);
+    if (ids.length === 0 || this.#isForgetting) return;
+    this.#isForgetting = true;
+    this.#scope.spawn('unjoined', async (signal) => {
+      try {
+        await this.#store.update((tx) => {
+          for (const id of ids) {
+            const node = tx.get('node', id);
+            if (node !== undefined && isUnjoined(node, this.#clock.now())) tx.delete('node', id);
+          }
+        }, signal);
+        const why = `no session within ${UNJOINED_MAX_MS} ms after its certificate was issued`;
+        this.#logger.warn({ nodes: ids, why }, 'nodes that never came are removed');
+      } catch (error) {
+        this.#logger.warn({ error: errorMessage(error) }, 'nodes that never came stay for now');
+      } finally {
+        this.#isForgetting = false;
+      }
+    });
   }
 
   /** A manager that left Raft, or that has not answered this leader lately. */
@@ -134,6 +177,12 @@ function writeNews(tx: Transaction, news: readonly LiveNode[], now: number): voi
     const next = refreshed(node, session, now);
     if (next !== node) tx.put('node', next);
   }
+}
+
+/** Still as it was made with its certificate, long after. */
+function isUnjoined({ status, description }: Node, now: number): boolean {
+  const isNew = status.state === 'unknown' && description === undefined;
+  return isNew && now - status.since > UNJOINED_MAX_MS;
 }
 
 /** The first report of a session, which describes the node. */

@@ -1,0 +1,85 @@
+/** The leader's knowledge of who is alive, on a clock of the test. */
+import { Scope, silentLogger } from '@swarmd/base';
+import { ManualClock } from '@swarmd/base/testing';
+import { asId, clusterSpec, type Node } from '@swarmd/model';
+import { createMemoryStore } from '@swarmd/store/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { NodeLiveness } from '../src/leadership/node-liveness.ts';
+import { UNJOINED_MAX_MS } from '../src/limits.ts';
+import { until } from './support/condition.ts';
+import { FakeRaft } from './support/fake-raft.ts';
+import { aNode } from './support/objects.ts';
+
+const { signal } = new AbortController();
+const meta = { version: 0, createdAt: 0, updatedAt: 0 };
+const member = { raftId: 1, nodeId: 'm', address: '127.0.0.1:1', role: 'voter' } as const;
+const machine = { apply: () => undefined, snapshot: () => [], restore: () => undefined };
+
+const description = {
+  hostname: 'h',
+  platform: { os: 'linux', architecture: 'amd64' },
+  resources: { nanoCpus: 1, memoryBytes: 1 },
+  engineVersion: '1',
+  labels: {},
+};
+
+let clock: ManualClock;
+let store: ReturnType<typeof createMemoryStore>;
+let scope: Scope;
+let liveness: NodeLiveness;
+
+const node = (id: string): Node | undefined => store.view.get('node', asId('node', id));
+
+beforeEach(async () => {
+  clock = new ManualClock(1_000);
+  store = createMemoryStore({ clock });
+  scope = new Scope((_name, error) => {
+    throw error;
+  });
+  const { description: _none, ...fresh } = aNode('fresh', { meta });
+  const status = { state: 'unknown', message: '', address: '', agentAddress: '', since: 1_000 };
+  await store.update((tx) => {
+    tx.put('cluster', {
+      id: asId('cluster', 'c'),
+      meta,
+      spec: clusterSpec.parse({}),
+      rootCa: { certificatePem: '', keyPem: '', joinTokens: { worker: '', manager: '' } },
+    });
+    tx.put('node', { ...fresh, status } as Node);
+    tx.put('node', aNode('old', { meta }));
+  }, signal);
+  const raft = new FakeRaft(machine, [member]);
+  raft.lead(1);
+  liveness = scope.own(
+    new NodeLiveness({ store, raft, clock, logger: silentLogger, scope, leaderlessMs: 0 }),
+  );
+});
+afterEach(() => scope[Symbol.asyncDispose]());
+
+describe('nodes as the leader knows them', () => {
+  it('one that never came after its certificate is removed, others are not', async () => {
+    clock.advance(UNJOINED_MAX_MS);
+    expect(node('fresh')).toBeDefined();
+    clock.advance(1_000);
+    await until('it is gone', () => node('fresh') === undefined);
+    expect(node('old')).toBeDefined();
+  });
+
+  it('one that says goodbye has the grace of the cluster, and none once it is back', async () => {
+    const id = asId('node', 'old');
+    const { address, agentAddress } = node('old')!.status;
+    const back = { nodeId: id, address, agentAddress };
+    await liveness.goodbye([id], signal);
+    expect(node('old')?.status).toMatchObject({ state: 'ready', awayUntil: 31_000 });
+    // What was under way when it said goodbye does not count as a return.
+    await liveness.report([back], id, signal);
+    expect(node('old')?.status.awayUntil).toBe(31_000);
+    clock.advance(29_000);
+    expect(node('old')?.status.state).toBe('ready');
+    await liveness.report([{ ...back, description }], id, signal);
+    expect(node('old')?.status).not.toHaveProperty('awayUntil');
+    clock.advance(5_000);
+    await until('a crash is noticed as soon as ever', () => node('old')?.status.state === 'down');
+  });
+});
