@@ -19,9 +19,10 @@ const machine = { apply: () => undefined, snapshot: () => [], restore: () => und
 const description = {
   hostname: 'h',
   platform: { os: 'linux', architecture: 'amd64' },
-  resources: { nanoCpus: 1, memoryBytes: 1 },
+  resources: { nanoCpus: 1, memoryBytes: 1, generic: [] },
   engineVersion: '1',
   labels: {},
+  networks: [],
 };
 
 let clock: ManualClock;
@@ -73,11 +74,11 @@ describe('nodes as the leader knows them', () => {
     await liveness.goodbye([id], signal);
     expect(node('old')?.status).toMatchObject({ state: 'ready', awayUntil: 31_000 });
     // What was under way when it said goodbye does not count as a return.
-    await liveness.report([back], id, signal);
+    await liveness.report([back], asId('node', 'm'), signal);
     expect(node('old')?.status.awayUntil).toBe(31_000);
     clock.advance(29_000);
     expect(node('old')?.status.state).toBe('ready');
-    await liveness.report([{ ...back, description }], id, signal);
+    await liveness.report([{ ...back, description }], asId('node', 'm'), signal);
     expect(node('old')?.status).not.toHaveProperty('awayUntil');
     clock.advance(5_000);
     await until('a crash is noticed as soon as ever', () => node('old')?.status.state === 'down');
