@@ -112,11 +112,12 @@ describe('writes while the leader is killed', () => {
       id: string;
       spec: { name: string };
     }[];
-    for (const [at, { code, stdout }] of outcomes.entries()) {
+    // One that reported success is there with the id it was told; one that did not, at most once.
+    const wrong = outcomes.filter(({ code, stdout }, at) => {
       const found = listed.filter(({ spec }) => spec.name === names[at]);
-      if (code === 0) expect(found.map(({ id }) => id)).toEqual([stdout.trim()]);
-      else expect(found.length).toBeLessThanOrEqual(1);
-    }
+      return code === 0 ? found.map(({ id }) => id).join() !== stdout.trim() : found.length > 1;
+    });
+    expect(wrong).toEqual([]);
     expect(outcomes.filter(({ code }) => code === 0).length).toBeGreaterThan(0);
     await lab.cluster.allReady(lab.host('m1'));
   });
