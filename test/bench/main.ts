@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 
 import { benchNetwork } from './network.ts';
+import { benchOrchestrate } from './orchestrate.ts';
 import { comparePeer } from './peer.ts';
 import { benchRaft, RAFT_PARTS } from './raft.ts';
 import { benchStartup } from './startup.ts';
@@ -12,6 +13,8 @@ const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--ke
        npm run bench -- network [--runs 20]
 
   startup   create, scale, replace, lose a worker, lose the leader; memory (a lab of 3 managers and 2 workers)
+  orchestrate [--nodes 5000] [--tasks 100000] [--services 500] [--managers 1,3] [--idle 10]
+            place all tasks at once, then one more, then rest; simulated nodes, real Raft
   --peer    folder of a harness (peer.sh) that runs a real Docker Swarm beside us, for ratios in one run
   raft      consensus beside etcd on the same hosts: writes, failover, big-state (a lab of 3 managers)
   network   the data plane of two hosts: attach, endpoints, backends, DNS, overlay beside host to host
@@ -28,7 +31,11 @@ const { values, positionals } = parseArgs({
     peer: { type: 'string' },
     part: { type: 'string', multiple: true, default: RAFT_PARTS },
     minutes: { type: 'string', default: '0' },
+    nodes: { type: 'string', default: '5000' },
     tasks: { type: 'string', default: '100000' },
+    services: { type: 'string', default: '500' },
+    managers: { type: 'string', default: '1,3' },
+    idle: { type: 'string', default: '10' },
   },
 });
 
@@ -50,6 +57,14 @@ if (positionals[0] === 'startup') {
   });
 } else if (positionals[0] === 'network') {
   await benchNetwork({ runs: Number(values.runs ?? 20) });
+} else if (positionals[0] === 'orchestrate') {
+  await benchOrchestrate({
+    nodes: Number(values.nodes),
+    tasks: Number(values.tasks),
+    services: Number(values.services),
+    managers: values.managers.split(',').map(Number),
+    idleMs: Number(values.idle) * 1_000,
+  });
 } else {
   process.stderr.write(USAGE);
   process.exitCode = 2;

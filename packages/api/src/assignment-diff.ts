@@ -55,6 +55,8 @@ export function applyDelta(set: AssignmentSet | undefined, delta: AssignmentDelt
   };
 }
 
+/** One object, so that what is computed for it can be found again. */
+const NONE: readonly never[] = [];
 const EMPTY: AssignmentSet = { tasks: [], secrets: [], configs: [] };
 
 type Item<K extends keyof NetworkState> = NetworkState[K] extends readonly (infer T)[] ? T : never;
@@ -76,11 +78,11 @@ function diffNetwork(
   after: NetworkState,
 ): NetworkDelta | undefined {
   if (before === after) return undefined;
-  const peers = diffList(before?.peers ?? [], after.peers, KEYS.peer);
+  const peers = withoutSelf(diffShared(before?.peers ?? NONE, after.peers, KEYS.peer), after.self);
   const networks = diffList(before?.networks ?? [], after.networks, KEYS.network);
-  const endpoints = diffList(before?.endpoints ?? [], after.endpoints, KEYS.endpoint);
-  const vips = diffList(before?.vips ?? [], after.vips, KEYS.vip);
-  const ports = diffList(before?.ports ?? [], after.ports, KEYS.port);
+  const endpoints = diffShared(before?.endpoints ?? NONE, after.endpoints, KEYS.endpoint);
+  const vips = diffShared(before?.vips ?? NONE, after.vips, KEYS.vip);
+  const ports = diffShared(before?.ports ?? NONE, after.ports, KEYS.port);
   const self = equal(before?.self, after.self) ? {} : { self: after.self };
   const vxlanPort = before?.vxlanPort === after.vxlanPort ? {} : { vxlanPort: after.vxlanPort };
   const unchanged =
@@ -141,6 +143,32 @@ interface ListDelta<T, K> {
   readonly remove: readonly K[];
 }
 const UNCHANGED: ListDelta<never, never> = { put: [], remove: [] };
+
+const shared = new WeakMap<object, WeakMap<object, ListDelta<unknown, string>>>();
+
+/** Of lists that many nodes are told: what has changed between two of them is found out once. */
+function diffShared<T, K extends string>(
+  before: readonly T[],
+  after: readonly T[],
+  key: (item: T) => K,
+): ListDelta<T, K> {
+  if (before === after) return UNCHANGED;
+  let known = shared.get(before);
+  if (known === undefined) shared.set(before, (known = new WeakMap()));
+  let delta = known.get(after) as ListDelta<T, K> | undefined;
+  if (delta === undefined) known.set(after, (delta = diffList(before, after, key)));
+  return delta;
+}
+
+/** A node is no peer of its own, but the list of peers is one for all. */
+function withoutSelf(
+  peers: ListDelta<Item<'peers'>, string>,
+  self: NetworkState['self'],
+): ListDelta<Item<'peers'>, string> {
+  const put = peers.put.filter((peer) => peer.nodeId !== self.nodeId);
+  if (put.length === peers.put.length) return peers;
+  return put.length === 0 && peers.remove.length === 0 ? UNCHANGED : { ...peers, put };
+}
 
 function diffList<T, K extends string>(
   before: readonly T[],

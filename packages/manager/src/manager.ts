@@ -29,14 +29,18 @@ export interface Manager extends AsyncDisposable {
 export async function startManager(options: ManagerOptions): Promise<Manager> {
   const stack = new AsyncDisposableStack();
   try {
-    return await assemble(options, stack);
+    return (await assembleManager(options, stack)).manager;
   } catch (error) {
     await stack.disposeAsync();
     throw error;
   }
 }
 
-async function assemble(options: ManagerOptions, stack: AsyncDisposableStack): Promise<Manager> {
+/** A manager with its parts, which belong to `stack`. */
+export async function assembleManager(
+  options: ManagerOptions,
+  stack: AsyncDisposableStack,
+): Promise<{ manager: Manager; core: Core }> {
   const { clusterId } = options;
   let { identity } = options;
   const peers = stack.use(new Peers({ tls: () => identity, clusterId }));
@@ -53,7 +57,7 @@ async function assemble(options: ManagerOptions, stack: AsyncDisposableStack): P
   stack.defer(() => handOver(core));
   core.scope.spawn('own address', (signal) => tellOwnAddress(core, outside.managerAt, signal));
   if (options.start === 'bootstrap') await clusterMade(core);
-  return {
+  const manager: Manager = {
     controlSocket: served.controlSocket,
     failed: raft.failed,
     status: () => raft.status(),
@@ -64,6 +68,7 @@ async function assemble(options: ManagerOptions, stack: AsyncDisposableStack): P
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+  return { manager, core };
 }
 
 function membersChanged({ dispatcher, store, raft }: Core, peers: Peers): void {

@@ -11,7 +11,7 @@ import { createMemoryStore } from '@swarmd/store/testing';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 
-import { concerns, interestsOf } from '../src/dispatcher/interests.ts';
+import { audienceOf, concerns, interestsOf } from '../src/dispatcher/interests.ts';
 import { aNode, aService, aTask } from './support/objects.ts';
 
 const NEW = { version: 0, createdAt: 0, updatedAt: 0 };
@@ -224,7 +224,7 @@ it('a commit that does not concern a node leaves its assignment as it was', asyn
         if (commit?.version !== store.view.version) continue;
         for (const [at, id] of NODES.entries()) {
           const nodeId = asId('node', id);
-          if (concerns(interestsOf(nodeId, before[at]!), commit, store.view)) continue;
+          if (concerns(interestsOf(nodeId, before[at]!), audienceOf(commit, store.view))) continue;
           expect(diffAssignments(before[at], assign(store.view, nodeId))).toBeUndefined();
         }
       }

@@ -3,7 +3,7 @@ import { asId, type Task } from '@swarmd/model';
 import type { Commit } from '@swarmd/store';
 import { createMemoryStore } from '@swarmd/store/testing';
 
-import { concerns, type Interests } from '../src/dispatcher/interests.ts';
+import { audienceOf, concerns, type Interests } from '../src/dispatcher/interests.ts';
 import { aNode, aService, aTask } from './support/objects.ts';
 
 const here = asId('node', 'here');
@@ -138,6 +138,6 @@ const cases: [string, Commit['changes'][number], boolean][] = [
 describe('does a commit concern the node?', () => {
   it.each(cases)('%s', (_name, change, expected) => {
     const view = createMemoryStore().view;
-    expect(concerns(interests, { version: 2, changes: [change] }, view)).toBe(expected);
+    expect(concerns(interests, audienceOf({ version: 2, changes: [change] }, view))).toBe(expected);
   });
 });

@@ -63,7 +63,7 @@ export interface PublishedPort {
 export interface NetworkState {
   readonly self: NetworkPeer;
   readonly vxlanPort: number;
-  /** All other nodes of the cluster. */
+  /** All nodes of the cluster. Managers list the node itself too; agents are told of the others. */
   readonly peers: readonly NetworkPeer[];
   /** Networks that a task of this node uses. */
   readonly networks: readonly Network[];

@@ -3,6 +3,7 @@ export { allocateNetwork, changedNetwork } from './allocate/network.ts';
 export { subnetsOf } from './allocate/subnet.ts';
 export { allocateNode, nodeAddresses } from './allocate/node.ts';
 export type { Allocated } from './allocate/result.ts';
+export { isProgress, isQuiet } from './quiet/quiet.ts';
 export { planService } from './service/plan-service.ts';
 export { REASONS, type ReasonCode } from './reasons.ts';
 export type { AssignView, Plan, PlanContext, PlanView } from './types.ts';

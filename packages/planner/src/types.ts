@@ -31,6 +31,11 @@ export interface PlanView {
   list(table: 'cluster'): Iterable<Cluster>;
   tasksByService(id: ServiceId): Iterable<Task>;
   tasksByNode(id: NodeId): Iterable<Task>;
+  /** For what is derived from all tasks: those written since `mark`; undefined: read all again. */
+  tasksWrittenSince?(mark: number | undefined): {
+    readonly mark: number;
+    readonly ids: readonly TaskId[] | undefined;
+  };
 }
 
 /** The reads that assignments need besides. */

@@ -42,7 +42,7 @@ describe('assign', () => {
       ingressAddress: '10.255.0.1',
       gatewaySubnet: '100.64.2.0/23',
     });
-    expect(state.peers.map((peer) => peer.nodeId)).toEqual(['n2']);
+    expect(state.peers.map((peer) => peer.nodeId)).toEqual(['n1', 'n2']);
     expect(state.networks.map((network) => network.id)).toEqual(['back']);
     expect(served(state)).toEqual(['web.1 10.0.1.3 true', 'web.2 10.0.1.4 true']);
     expect(state.vips).toEqual([
@@ -176,6 +176,6 @@ describe('assign', () => {
     const node = world.node('n4', {});
     world.put('node', { ...node, status: { ...node.status, address: '' } });
     expect(assign(world.view, asId('node', 'n4'))).toEqual({ tasks: [], secrets: [], configs: [] });
-    expect(networkOf(world, 'n1').peers.map((peer) => peer.nodeId)).toEqual(['n2']);
+    expect(networkOf(world, 'n1').peers.map((peer) => peer.nodeId)).toEqual(['n1', 'n2']);
   });
 });

@@ -11,7 +11,12 @@
 import { abortReason, assert, SwarmError, type Clock } from '@swarmd/base';
 import type { Change } from '@swarmd/model';
 
-import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX, WAITING_TRANSACTIONS_MAX } from './limits.ts';
+import {
+  BATCH_BYTES_MAX,
+  BATCH_RUN_MS,
+  BATCH_CHANGES_MAX,
+  WAITING_TRANSACTIONS_MAX,
+} from './limits.ts';
 import type { AppliedRequest } from './applied-requests.ts';
 import type { Tables } from './tables.ts';
 import { OpenTransaction, RunAgain } from './transaction.ts';
@@ -145,8 +150,11 @@ export class GroupCommit {
     const now = Math.max(this.#clock.now(), this.#tables.lastStamp + 1);
     let bytes = 0;
     let taken = 0;
+    const startedAt = this.#clock.monotonic();
     for (const waiting of this.#queue) {
-      if (writes.size >= BATCH_CHANGES_MAX || bytes >= BATCH_BYTES_MAX) break;
+      const ranMs = this.#clock.monotonic() - startedAt;
+      const isFull = writes.size >= BATCH_CHANGES_MAX || bytes >= BATCH_BYTES_MAX;
+      if (isFull || ranMs >= BATCH_RUN_MS) break;
       taken += 1;
       const { requestId } = waiting;
       const applied = requestId === undefined ? undefined : this.#tables.requests.get(requestId);

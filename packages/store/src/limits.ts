@@ -1,7 +1,13 @@
 /** Bounds of the store. */
 
+/** Writes of tasks that are remembered: followers that are further behind read all tasks instead. */
+export const JOURNAL_WRITES_MAX = 65_536;
+
 /** Transactions that may wait while a batch is being committed; beyond it callers must back off. */
 export const WAITING_TRANSACTIONS_MAX = 10_000;
+
+/** Nor once running its transactions took so long: the process must answer others in between. */
+export const BATCH_RUN_MS = 8;
 
 /** A batch takes no further transaction once it has so many changes: keeps one commit short. */
 export const BATCH_CHANGES_MAX = 4_096;

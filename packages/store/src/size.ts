@@ -1,5 +1,5 @@
 /** Estimates how large changes are when encoded, so that batches stay bounded. */
-import type { Change } from '@swarmd/model';
+import type { Change, ObjectOf, TableName } from '@swarmd/model';
 
 const SCALAR_BYTES = 8;
 
@@ -7,12 +7,28 @@ const SCALAR_BYTES = 8;
 const specs = new WeakMap<object, number>();
 
 /** Bytes, roughly: text by its length, numbers and flags as 8, keys as 1. */
-export function estimateBytes(change: Change): number {
-  if (change.kind === 'delete') return change.id.length + SCALAR_BYTES;
-  const { object } = change;
+export function estimateBytes(changes: Iterable<Change>): number {
+  // A spec is encoded once for all tasks that have it.
+  const counted = new Set<object>();
+  let bytes = 0;
+  for (const change of changes) {
+    if (change.kind === 'delete') bytes += change.id.length + SCALAR_BYTES;
+    else bytes += sizeOfObject(change.object, counted);
+  }
+  return bytes;
+}
+
+function sizeOfObject(object: ObjectOf[TableName], counted: Set<object>): number {
   let bytes = 0;
   let key: keyof typeof object;
-  for (key in object) bytes += 1 + (key === 'spec' ? sizeOfSpec(object[key]) : sizeOf(object[key]));
+  for (key in object) {
+    bytes += 1;
+    if (key !== 'spec') bytes += sizeOf(object[key]);
+    else if (!counted.has(object.spec)) {
+      counted.add(object.spec);
+      bytes += sizeOfSpec(object.spec);
+    }
+  }
   return bytes;
 }
 

@@ -15,6 +15,7 @@ import type {
 } from '@swarmd/model';
 
 import { AppliedRequests } from './applied-requests.ts';
+import { TaskJournal } from './task-journal.ts';
 import type { ReadView } from './types.ts';
 
 type Rows = { readonly [T in TableName]: Map<string, ObjectOf[T]> };
@@ -32,6 +33,7 @@ export class Tables {
   /** The newest time stamp of any write: the next one is later, whatever this machine's clock says. */
   lastStamp = 0;
   readonly requests = new AppliedRequests();
+  readonly journal = new TaskJournal();
   readonly rows: Rows = {
     cluster: new Map(),
     config: new Map(),
@@ -89,6 +91,8 @@ export class Tables {
   }
 
   #indexTask(before: Task | undefined, after: Task | undefined): void {
+    const id = (after ?? before)?.id;
+    if (id !== undefined) this.journal.note(id);
     moveInGroup(this.tasksByService, {
       from: before?.serviceId,
       to: after?.serviceId,
@@ -156,6 +160,10 @@ export class TableView implements ReadView {
 
   count(table: TableName): number {
     return this.tables.rows[table].size;
+  }
+
+  tasksWrittenSince(mark: number | undefined): ReturnType<TaskJournal['since']> {
+    return this.tables.journal.since(mark);
   }
 
   serviceByName(name: string): Service | undefined {

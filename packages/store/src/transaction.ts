@@ -94,8 +94,7 @@ export class OpenTransaction extends TableView implements Transaction {
   /** Ends the callback's access. @returns the estimated size of its writes in bytes. */
   close(): number {
     this.#open = false;
-    let bytes = 0;
-    for (const change of this.#writes.values()) bytes += estimateBytes(change);
+    const bytes = estimateBytes(this.#writes.values());
     if (bytes <= TRANSACTION_BYTES_MAX) return bytes;
     throw new SwarmError(
       'resource-exhausted',

@@ -10,6 +10,7 @@ import type {
   ServiceId,
   TableName,
   Task,
+  TaskId,
 } from '@swarmd/model';
 
 import type { AppliedRequest } from './applied-requests.ts';
@@ -27,6 +28,14 @@ export interface ReadView {
   configByName(name: string): Config | undefined;
   tasksByService(id: ServiceId): Iterable<Task>;
   tasksByNode(id: NodeId): Iterable<Task>;
+  /**
+   * Tasks written (made, changed, deleted, also in transactions that were undone) since an earlier
+   * call answered `mark`, some more than once; undefined when that is too long ago to know.
+   */
+  tasksWrittenSince(mark: number | undefined): {
+    readonly mark: number;
+    readonly ids: readonly TaskId[] | undefined;
+  };
 }
 
 /**

@@ -3,9 +3,10 @@
  * watchers. The bytes are the wire format, so the rules of protobuf for old and new fields hold.
  */
 import { SwarmError } from '@swarmd/base';
-import type { Change, ObjectOf, TableName } from '@swarmd/model';
+import type { Change, ObjectOf, TableName, TaskSpec } from '@swarmd/model';
 
 import { adaptMessage, messageCodec } from './message.ts';
+import { decodeTaskSpec, encodeTaskSpec, sharedTaskSpec } from './task-specs.ts';
 
 adaptMessage('Change', {
   toWire(change) {
@@ -30,6 +31,10 @@ interface ChangeSet {
   readonly changes: readonly Change[];
   readonly requests: readonly AppliedRequest[];
   readonly term?: number;
+  /** Encoded: each spec that tasks of `changes` have. */
+  readonly taskSpecs: readonly Uint8Array[];
+  /** One for each change: 1 for the first of `taskSpecs`, 0 for what is no task. */
+  readonly taskSpecOf: readonly number[];
 }
 
 interface ChangeSetExtra {
@@ -43,13 +48,53 @@ const objects = messageCodec<Record<string, unknown>>('Object');
 
 /** One entry of the replicated log. What `extra` says is given back by decoding. */
 export function encodeChanges(changes: readonly Change[], extra: ChangeSetExtra = {}): Uint8Array {
-  return changeSets.encode({ changes, requests: [], ...extra });
+  const specs = new Map<TaskSpec, number>();
+  const taskSpecOf: number[] = [];
+  const lean = changes.map((change) => {
+    if (change.kind === 'delete' || change.table !== 'task') {
+      taskSpecOf.push(0);
+      return change;
+    }
+    const { spec, ...rest } = change.object;
+    let number = specs.get(spec);
+    if (number === undefined) specs.set(spec, (number = specs.size + 1));
+    taskSpecOf.push(number);
+    return { ...change, object: rest } as Change;
+  });
+  const taskSpecs = [...specs.keys()].map(encodeTaskSpec);
+  return changeSets.encode({
+    changes: lean,
+    requests: [],
+    ...extra,
+    taskSpecs,
+    taskSpecOf: taskSpecs.length === 0 ? [] : taskSpecOf,
+  });
 }
 
 /** @throws SwarmError `data-loss` when the bytes are no such entry. */
-export function decodeChanges(bytes: Uint8Array): ChangeSet & { changes: Change[] } {
-  const { changes, ...extra } = stored(() => changeSets.decode(bytes));
-  return { changes: [...changes], ...extra };
+export function decodeChanges(
+  bytes: Uint8Array,
+): Omit<ChangeSet, 'changes' | 'taskSpecs' | 'taskSpecOf'> & { changes: Change[] } {
+  return stored(() => {
+    const { changes, taskSpecs, taskSpecOf, ...extra } = changeSets.decode(bytes);
+    const specs = taskSpecs.map(decodeTaskSpec);
+    return {
+      changes: changes.map((change, at) => withSpec(change, specs[(taskSpecOf[at] ?? 0) - 1])),
+      ...extra,
+    };
+  });
+}
+
+/** `spec` is that of a task, which was left out of it. Services share theirs with their tasks. */
+function withSpec(change: Change, spec: TaskSpec | undefined): Change {
+  if (change.kind === 'delete') return change;
+  if (change.table === 'task' && spec !== undefined) {
+    return { ...change, object: { ...change.object, spec } };
+  }
+  if (change.table !== 'service') return change;
+  const { object } = change;
+  const task = sharedTaskSpec(object.spec.task);
+  return { ...change, object: { ...object, spec: { ...object.spec, task } } };
 }
 
 /** One object with its table, for snapshots. */

@@ -182,10 +182,13 @@ function fieldCodec(type: protobuf.Type, field: protobuf.Field): FieldCodec {
   }
   const mayBeMissing = field.partOf !== null || field.getOption('proto3_optional') === true;
   const empty = field.resolvedType instanceof protobuf.Type ? field.resolvedType : undefined;
+  // Values are immutable, so all that lack the field share one.
+  let nothing: unknown;
   const absent = (): unknown => {
     if (Object.hasOwn(defaults, name)) return defaults[name];
     if (mayBeMissing) return undefined;
-    return empty === undefined ? single.zero : single.fromWire(empty.create());
+    if (empty === undefined) return single.zero;
+    return (nothing ??= single.fromWire(empty.create()));
   };
   // An enum that is sent as "unspecified" is not set.
   const fromWire: Convert =

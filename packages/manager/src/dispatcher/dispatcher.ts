@@ -27,7 +27,7 @@ import { theCluster } from '../replication/the-cluster.ts';
 import type { LeaderRoute } from '../leadership/leader-route.ts';
 import { LEADERLESS_SESSION_MS, NODE_KNOWN_WAIT_MS, OVERDUE_HEARTBEATS } from '../limits.ts';
 import { writeStatuses, type StatusReport } from '../leadership/task-statuses.ts';
-import { concerns, interestsOf } from './interests.ts';
+import { audienceOf, concerns, interestsOf, type Audience } from './interests.ts';
 import { Outbox } from './outbox.ts';
 import { receiveHello, Session, type Hello } from './session.ts';
 import { StatusRelay } from './status-relay.ts';
@@ -45,6 +45,8 @@ export interface DispatcherOptions {
 export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   readonly #options: DispatcherOptions;
   readonly #sessions = new Map<NodeId, Session>();
+  /** Sessions whose interests are not known: nothing was computed for them yet. */
+  readonly #unsure = new Set<Session>();
   readonly #lost = new Set<NodeId>();
   readonly #listeners = new Set<() => void>();
   readonly #appliedListeners = new Set<() => void>();
@@ -141,6 +143,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
           if (store.view.get('node', nodeId) === undefined) return undefined;
           const assigned = assign(store.view, nodeId);
           session.interests = interestsOf(nodeId, assigned);
+          this.#unsure.delete(session);
           return assigned;
         },
         managers: () => this.managers(),
@@ -161,6 +164,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
       .get(nodeId)
       ?.end(new SwarmError('cancelled', 'a newer session replaces this one'));
     this.#sessions.set(nodeId, session);
+    this.#unsure.add(session);
     this.#lost.delete(nodeId);
     logger.info({ nodeId, address: hello.address }, 'session begins');
     this.#notify();
@@ -185,6 +189,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
 
   #close(session: Session): void {
     const { nodeId } = session;
+    this.#unsure.delete(session);
     if (this.#sessions.get(nodeId) !== session) return;
     this.#sessions.delete(nodeId);
     if (!session.isLeaving) this.#lost.add(nodeId);
@@ -227,11 +232,27 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
         this.#sessions.get(after.id)?.outbox.nodeChanged();
       managersMayDiffer ||= before?.manager !== after?.manager;
     }
-    for (const session of this.#sessions.values()) {
-      if (managersMayDiffer) session.outbox.managersChanged();
-      if (session.interests === undefined || concerns(session.interests, commit, view)) {
-        session.outbox.assignmentsChanged();
+    if (managersMayDiffer) {
+      for (const session of this.#sessions.values()) session.outbox.managersChanged();
+    }
+    for (const session of this.#concerned(audienceOf(commit, view))) {
+      session.outbox.assignmentsChanged();
+    }
+  }
+
+  /** With thousands of sessions, most commits concern a few, and which is known without asking all. */
+  *#concerned(audience: Audience): Iterable<Session> {
+    const { everyone, nodes, networks, secrets, configs } = audience;
+    for (const session of this.#unsure) yield session;
+    if (everyone || networks.size + secrets.size + configs.size > 0) {
+      for (const session of this.#sessions.values()) {
+        if (session.interests !== undefined && concerns(session.interests, audience)) yield session;
       }
+      return;
+    }
+    for (const id of nodes) {
+      const session = this.#sessions.get(id as NodeId);
+      if (session !== undefined) yield session;
     }
   }
 

@@ -2,7 +2,7 @@
  * Which commits can change what a node is assigned (pure). Saying yes too often costs a computation,
  * saying no wrongly costs correctness: what is not known to be harmless counts.
  */
-import type { AssignmentSet, Node, NodeId, Service, Task } from '@swarmd/model';
+import type { AssignmentSet, Node, NodeId, Task } from '@swarmd/model';
 import type { ChangedObject, Commit, ReadView } from '@swarmd/store';
 
 import { sameValue } from '../same-value.ts';
@@ -28,43 +28,90 @@ export function interestsOf(nodeId: NodeId, { tasks }: AssignmentSet): Interests
   };
 }
 
-/** `view` is as of the commit. */
-export function concerns(interests: Interests, commit: Commit, view: ServiceView): boolean {
-  return commit.changes.some((change) => {
-    switch (change.table) {
-      case 'task':
-        return taskConcerns(interests, change, view);
-      case 'service':
-        return serviceConcerns(interests, change);
-      case 'node':
-        return nodeConcerns(interests, change);
-      case 'network':
-        return interests.networks.has((change.after ?? change.before)?.id ?? '');
-      case 'secret':
-        return interests.secrets.has((change.after ?? change.before)?.id ?? '');
-      case 'config':
-        return interests.configs.has((change.after ?? change.before)?.id ?? '');
-      case 'cluster':
-        return !sameValue(change.before?.spec, change.after?.spec);
-      default:
-        return true;
-    }
-  });
+/** Whom a commit concerns. Found once, however many sessions there are. */
+export interface Audience {
+  readonly everyone: boolean;
+  readonly nodes: ReadonlySet<string>;
+  /** Those who know one of these. */
+  readonly networks: ReadonlySet<string>;
+  readonly secrets: ReadonlySet<string>;
+  readonly configs: ReadonlySet<string>;
 }
 
-function taskConcerns(
-  interests: Interests,
+class Listed implements Audience {
+  everyone = false;
+  readonly nodes = new Set<string>();
+  readonly networks = new Set<string>();
+  readonly secrets = new Set<string>();
+  readonly configs = new Set<string>();
+}
+
+/** `view` is as of the commit. */
+export function audienceOf(commit: Commit, view: ServiceView): Audience {
+  const audience = new Listed();
+  for (const change of commit.changes) add(audience, change, view);
+  return audience;
+}
+
+export function concerns(interests: Interests, audience: Audience): boolean {
+  return (
+    audience.everyone ||
+    audience.nodes.has(interests.nodeId) ||
+    meet(audience.networks, interests.networks) ||
+    meet(audience.secrets, interests.secrets) ||
+    meet(audience.configs, interests.configs)
+  );
+}
+
+function meet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  for (const one of a) if (b.has(one)) return true;
+  return false;
+}
+
+function add(audience: Listed, change: Commit['changes'][number], view: ServiceView): void {
+  const id = (change.after ?? change.before)?.id ?? '';
+  switch (change.table) {
+    case 'task':
+      addTask(audience, change, view);
+      break;
+    case 'service':
+      addService(audience, change);
+      break;
+    case 'node':
+      audience.nodes.add(id);
+      audience.everyone ||= peerKey(change.before) !== peerKey(change.after);
+      break;
+    case 'network':
+      audience.networks.add(id);
+      break;
+    case 'secret':
+      audience.secrets.add(id);
+      break;
+    case 'config':
+      audience.configs.add(id);
+      break;
+    case 'cluster':
+      audience.everyone ||= !sameValue(change.before?.spec, change.after?.spec);
+      break;
+    default:
+      audience.everyone = true;
+  }
+}
+
+function addTask(
+  audience: Listed,
   { before, after }: ChangedObject<'task'>,
   view: ServiceView,
-): boolean {
-  if (after?.nodeId === interests.nodeId || before?.nodeId === interests.nodeId) return true;
-  if (sameTraffic(before, after)) return false;
-  return [before, after].some(
-    (task) =>
-      task !== undefined &&
-      (publishes(view, task) ||
-        task.networks.some(({ networkId }) => interests.networks.has(networkId))),
-  );
+): void {
+  for (const task of [before, after]) {
+    if (task?.nodeId !== undefined) audience.nodes.add(task.nodeId);
+  }
+  if (sameTraffic(before, after)) return;
+  for (const task of [before, after]) {
+    if (task === undefined) continue;
+    audience.everyone ||= publishes(view, task);
+    for (const { networkId } of task.networks) audience.networks.add(networkId);
+  }
 }
 
 /** Every node answers the ports of its service, and sends what comes to the task. */
@@ -87,27 +134,14 @@ function sameTraffic(before: Task | undefined, after: Task | undefined): boolean
 }
 
 /** Published ports concern every node, virtual addresses those on the network. */
-function serviceConcerns(
-  interests: Interests,
-  { before, after }: ChangedObject<'service'>,
-): boolean {
-  if (sameValue(before?.endpoint, after?.endpoint) && sameValue(before?.spec, after?.spec)) {
-    return false;
+function addService(audience: Listed, { before, after }: ChangedObject<'service'>): void {
+  if (sameValue(before?.endpoint, after?.endpoint) && sameValue(before?.spec, after?.spec)) return;
+  for (const service of [before, after]) {
+    if (service === undefined) continue;
+    audience.everyone ||= service.endpoint.ports.length > 0;
+    for (const { networkId } of service.endpoint.virtualIps) audience.networks.add(networkId);
+    for (const { target } of service.spec.task.networks) audience.networks.add(target);
   }
-  return [before, after].some((service) => service !== undefined && reaches(interests, service));
-}
-
-function reaches(interests: Interests, service: Service): boolean {
-  return (
-    service.endpoint.ports.length > 0 ||
-    service.endpoint.virtualIps.some(({ networkId }) => interests.networks.has(networkId)) ||
-    service.spec.task.networks.some(({ target }) => interests.networks.has(target))
-  );
-}
-
-function nodeConcerns(interests: Interests, { before, after }: ChangedObject<'node'>): boolean {
-  if ((after ?? before)?.id === interests.nodeId) return true;
-  return peerKey(before) !== peerKey(after);
 }
 
 function peerKey(node: Node | undefined): string {

@@ -22,7 +22,7 @@ import {
   type Task,
   type Service,
 } from '@swarmd/model';
-import { planService } from '@swarmd/planner';
+import { isProgress, isQuiet, planService } from '@swarmd/planner';
 import { writeChanges, type ChangedObject, type Commit, type Store } from '@swarmd/store';
 
 import { SERVICE_LOOP_CONCURRENCY, SERVICE_LOOP_DEBOUNCE_MS } from '../limits.ts';
@@ -40,6 +40,8 @@ export class ServiceLoop implements AsyncDisposable {
   readonly #options: LoopOptions;
   readonly #loop: ControlLoop;
   readonly #subscription: Disposable;
+  /** Services to whose plan progress of their tasks makes no difference: a cache like the next. */
+  readonly #quiet = new Set<string>();
   /** Services with a task that waits for a node: a cache, rebuilt by the resync at start. */
   readonly #waiting = new Set<string>();
   /** Of these, the services that wait for a task of another service to come to a node. */
@@ -87,6 +89,8 @@ export class ServiceLoop implements AsyncDisposable {
       return planned;
     }, signal);
     this.#noteWaiting(key);
+    if (plan.requeueAfterMs === undefined && isQuiet(store.view, serviceId)) this.#quiet.add(key);
+    else this.#quiet.delete(key);
     return plan.requeueAfterMs === undefined ? undefined : { requeueAfterMs: plan.requeueAfterMs };
   }
 
@@ -109,11 +113,12 @@ export class ServiceLoop implements AsyncDisposable {
     for (const change of commit.changes) {
       switch (change.table) {
         case 'service':
+          this.#quiet.delete((change.after ?? change.before)?.id ?? '');
           this.#loop.enqueue((change.after ?? change.before)?.id ?? '');
           released ||= change.after === undefined;
           break;
         case 'task':
-          this.#loop.enqueue((change.after ?? change.before)?.serviceId ?? '');
+          this.#onTask(change);
           released ||= releases(change);
           if (isPlaced(change)) for (const key of this.#lonely) this.#loop.enqueue(key);
           break;
@@ -132,6 +137,13 @@ export class ServiceLoop implements AsyncDisposable {
       }
     }
     if (released) this.#wakeWaiting();
+  }
+
+  #onTask({ before, after }: ChangedObject<'task'>): void {
+    const key = (after ?? before)?.serviceId ?? '';
+    if (this.#quiet.has(key) && isProgress(before, after)) return;
+    this.#quiet.delete(key);
+    this.#loop.enqueue(key);
   }
 
   #onNode(change: ChangedObject<'node'>): void {

@@ -9,7 +9,13 @@ import type { AppliedRequest, Store } from '@swarmd/store';
 const SNAPSHOT_CHUNK_CHANGES = 100;
 /** Proposals are told their outcome at once, so few are ever waited for. */
 const VOIDED_MAX = 1_000;
-const NO_CHANGES: ReturnType<typeof decodeChanges> = { changes: [], requests: [] };
+interface Decoded {
+  readonly changes: readonly Change[];
+  readonly requests: readonly AppliedRequest[];
+  readonly term?: number;
+}
+
+const NO_CHANGES: Decoded = { changes: [], requests: [] };
 /** Requests in one chunk of a snapshot: each is some 60 bytes. */
 const SNAPSHOT_CHUNK_REQUESTS = 2_000;
 
@@ -23,6 +29,8 @@ const SNAPSHOT_CHUNK_REQUESTS = 2_000;
  */
 export class Replication {
   readonly machine: StateMachine;
+  /** Proposals under way: few, as transactions leave in batches, one after the other. */
+  readonly #own = new Set<{ readonly data: Uint8Array; readonly decoded: Decoded }>();
   readonly #store: Store;
   /** Indexes of void entries that this member may be waiting for, oldest first. */
   readonly #voided = new Set<number>();
@@ -53,14 +61,28 @@ export class Replication {
     signal: AbortSignal,
   ): Promise<number> {
     const { changes, requests = [], term } = proposal;
-    const index = await raft.propose(encodeChanges(changes, { requests, term }), signal);
-    if (this.#voided.delete(index)) throw leadsNoMore();
-    return index;
+    const data = encodeChanges(changes, { requests, term });
+    const own = { data, decoded: { changes, requests, term } };
+    this.#own.add(own);
+    try {
+      const index = await raft.propose(data, signal);
+      if (this.#voided.delete(index)) throw leadsNoMore();
+      return index;
+    } finally {
+      this.#own.delete(own);
+    }
+  }
+
+  /** What this member has just proposed need not be decoded: it is the same, and in memory already. */
+  #decode(data: Uint8Array): Decoded {
+    for (const own of this.#own) {
+      if (Buffer.compare(own.data, data) === 0) return own.decoded;
+    }
+    return data.byteLength === 0 ? NO_CHANGES : decodeChanges(data);
   }
 
   #apply(entry: AppliedEntry): void {
-    const { changes, requests, term } =
-      entry.data.byteLength === 0 ? NO_CHANGES : decodeChanges(entry.data);
+    const { changes, requests, term } = this.#decode(entry.data);
     const isVoid = term !== undefined && term !== entry.term;
     if (isVoid) this.#void(entry.index);
     this.#store.apply(entry.index, isVoid ? [] : changes, isVoid ? [] : requests);

@@ -68,6 +68,7 @@ function allocatePorts(
   spec: ServiceSpec,
   service: Service | undefined,
 ): Allocated<readonly PortConfig[]> {
+  if (spec.endpoint.ports.length === 0) return allocated([]);
   const held = heldPorts(view, service);
   const ports: PortConfig[] = [];
   const own = new Set<string>();

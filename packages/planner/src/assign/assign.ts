@@ -86,7 +86,8 @@ function networkStateOf(
   return {
     self,
     vxlanPort: cluster.spec.vxlanPort,
-    peers: picture.peers.filter((peer) => peer.nodeId !== nodeId),
+    // One list for all nodes, this one included: thousands of lists of thousands would cost too much.
+    peers: picture.peers,
     networks: used.map((id) => view.get('network', id)).filter((one) => one !== undefined),
     endpoints: ofNetworks(picture.endpoints, used),
     vips: ofNetworks(picture.vips, used),

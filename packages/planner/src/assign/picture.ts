@@ -1,20 +1,21 @@
 /**
  * The part of assignments that is the same for every node: who is where, and who may receive
- * traffic. Drawn once for each version of the view; what did not change keeps its identity, so that
- * comparing two pictures is cheap.
+ * traffic. It follows the view: what did not change since it was asked last costs nothing and keeps
+ * its identity, so that comparing two pictures is cheap.
  */
 import type {
-  Network,
   NetworkEndpoint,
   NetworkId,
   NetworkPeer,
   Node,
+  NodeId,
   PortConfig,
   PublishedPort,
   Service,
   ServiceId,
   ServiceVip,
   Task,
+  TaskId,
 } from '@swarmd/model';
 import { asId } from '@swarmd/model';
 
@@ -31,56 +32,192 @@ export interface Picture {
   readonly ingressPorts: readonly PublishedPort[];
 }
 
-const pictures = new WeakMap<AssignView, Picture>();
+const books = new WeakMap<AssignView, PictureBook>();
 
 /** The picture of the view as it is now; `view` must be outside of any transaction. */
 export function pictureOf(view: AssignView): Picture {
-  const before = pictures.get(view);
-  if (before?.version === view.version) return before;
-  const picture = draw(view, before);
-  pictures.set(view, picture);
-  return picture;
+  let book = books.get(view);
+  if (book === undefined) books.set(view, (book = new PictureBook()));
+  return book.follow(view);
 }
 
-function draw(view: AssignView, before: Picture | undefined): Picture {
-  const endpoints = new Map<NetworkId, NetworkEndpoint[]>();
-  const backends = new Map<ServiceId, string[]>();
-  for (const task of view.list('task')) {
-    if (isOver(task) || task.nodeId === undefined) continue;
-    const serving = mayServe(view, task);
-    for (const endpoint of endpointsOf(task, serving)) {
-      push(endpoints, endpoint.networkId, endpoint);
-    }
-    if (serving && task.gatewayAddress !== undefined) {
-      push(backends, task.serviceId, task.gatewayAddress);
-    }
-  }
-  const vips = new Map<NetworkId, ServiceVip[]>();
-  const ports: PublishedPort[] = [];
-  for (const service of view.list('service')) {
-    for (const vip of vipsOf(service)) push(vips, vip.networkId, vip);
-    const addresses = (backends.get(service.id) ?? []).toSorted();
-    for (const port of service.endpoint.ports) {
-      if (port.publishMode === 'ingress') ports.push(publishedPort(service.id, port, addresses));
-    }
-  }
-  return {
-    version: view.version,
-    peers: keep(before?.peers, peersOf(view), (one) => one.nodeId),
-    endpoints: keepAll(before?.endpoints, endpoints, (one) => `${one.taskId}/${one.networkId}`),
-    vips: keepAll(before?.vips, vips, (one) => `${one.serviceId}/${one.networkId}`),
-    ingressPorts: keep(
-      before?.ingressPorts,
-      ports,
-      (one) => `${one.serviceId}/${one.protocol}/${one.publishedPort}`,
-    ),
+/** What a task adds to the picture. */
+interface Part {
+  readonly task: Task;
+  readonly endpoints: readonly NetworkEndpoint[];
+  readonly backend: string | undefined;
+}
+
+class PictureBook {
+  #mark: number | undefined;
+  #picture: Picture = {
+    version: -1,
+    peers: [],
+    endpoints: new Map(),
+    vips: new Map(),
+    ingressPorts: [],
   };
+  #nodes = new Map<NodeId, Node>();
+  #services = new Map<ServiceId, Service>();
+  readonly #parts = new Map<TaskId, Part>();
+  readonly #endpoints = new Map<NetworkId, Map<TaskId, NetworkEndpoint>>();
+  readonly #backends = new Map<ServiceId, Map<TaskId, string>>();
+  /** Networks and services whose lists are to be drawn again. */
+  readonly #dirtyNetworks = new Set<NetworkId>();
+  readonly #dirtyServices = new Set<ServiceId>();
+
+  follow(view: AssignView): Picture {
+    if (this.#picture.version === view.version) return this.#picture;
+    const peers = this.#followNodes(view);
+    this.#followTasks(view);
+    const services = this.#followServices(view);
+    const { endpoints, vips, ingressPorts } = this.#picture;
+    this.#picture = {
+      version: view.version,
+      peers,
+      endpoints: this.#drawEndpoints(endpoints),
+      vips: services ? this.#drawVips(view, vips) : vips,
+      ingressPorts:
+        services || this.#dirtyServices.size > 0
+          ? this.#drawPorts(view, ingressPorts)
+          : ingressPorts,
+    };
+    this.#dirtyNetworks.clear();
+    this.#dirtyServices.clear();
+    return this.#picture;
+  }
+
+  #followNodes(view: AssignView): readonly NetworkPeer[] {
+    const nodes = new Map<NodeId, Node>();
+    const changed: NodeId[] = [];
+    for (const node of view.list('node')) {
+      nodes.set(node.id, node);
+      if (this.#nodes.get(node.id) !== node) changed.push(node.id);
+    }
+    const gone = [...this.#nodes.keys()].filter((id) => !nodes.has(id));
+    this.#nodes = nodes;
+    if (changed.length === 0 && gone.length === 0) return this.#picture.peers;
+    for (const id of [...changed, ...gone]) {
+      // A task on a node that is not heard of serves nobody.
+      for (const task of view.tasksByNode(id)) this.#put(view, task.id);
+    }
+    const peers = [...nodes.values()]
+      .map((node) => peerOf(node))
+      .filter((peer) => peer !== undefined)
+      .toSorted((a, b) => a.index - b.index);
+    return keep(this.#picture.peers, peers, (one) => one.nodeId);
+  }
+
+  #followTasks(view: AssignView): void {
+    const written = view.tasksWrittenSince?.(this.#mark);
+    this.#mark = written?.mark;
+    if (written?.ids !== undefined) {
+      for (const id of written.ids) this.#put(view, id);
+      return;
+    }
+    for (const id of Array.from(this.#parts.keys())) this.#put(view, id);
+    for (const { id } of view.list('task')) this.#put(view, id);
+  }
+
+  #put(view: AssignView, id: TaskId): void {
+    const before = this.#parts.get(id);
+    const after = partOf(view, view.get('task', id));
+    if (after === undefined) this.#parts.delete(id);
+    else this.#parts.set(id, after);
+    this.#putEndpoints(id, before?.endpoints ?? [], after?.endpoints ?? []);
+    if (before?.backend === after?.backend) return;
+    const serviceId = (after ?? before)?.task.serviceId;
+    if (serviceId === undefined) return;
+    setIn(this.#backends, [serviceId, id], after?.backend);
+    this.#dirtyServices.add(serviceId);
+  }
+
+  #putEndpoints(
+    id: TaskId,
+    before: readonly NetworkEndpoint[],
+    after: readonly NetworkEndpoint[],
+  ): void {
+    for (const { networkId } of before) {
+      if (after.some((one) => one.networkId === networkId)) continue;
+      setIn(this.#endpoints, [networkId, id], undefined);
+      this.#dirtyNetworks.add(networkId);
+    }
+    for (const endpoint of after) {
+      const known = this.#endpoints.get(endpoint.networkId)?.get(id);
+      if (known !== undefined && sameSpec(known, endpoint)) continue;
+      setIn(this.#endpoints, [endpoint.networkId, id], endpoint);
+      this.#dirtyNetworks.add(endpoint.networkId);
+    }
+  }
+
+  /** @returns whether any service changed. */
+  #followServices(view: AssignView): boolean {
+    const services = new Map<ServiceId, Service>();
+    let isSame = true;
+    for (const service of view.list('service')) {
+      services.set(service.id, service);
+      isSame &&= this.#services.get(service.id) === service;
+    }
+    isSame &&= services.size === this.#services.size;
+    this.#services = services;
+    return !isSame;
+  }
+
+  #drawEndpoints(before: Picture['endpoints']): Picture['endpoints'] {
+    if (this.#dirtyNetworks.size === 0) return before;
+    const drawn = new Map(before);
+    for (const id of this.#dirtyNetworks) {
+      const list = this.#endpoints.get(id);
+      if (list === undefined) drawn.delete(id);
+      else drawn.set(id, [...list.values()]);
+    }
+    return drawn;
+  }
+
+  #drawVips(view: AssignView, before: Picture['vips']): Picture['vips'] {
+    const vips = new Map<NetworkId, ServiceVip[]>();
+    for (const service of view.list('service')) {
+      for (const vip of vipsOf(service)) {
+        const list = vips.get(vip.networkId);
+        if (list === undefined) vips.set(vip.networkId, [vip]);
+        else list.push(vip);
+      }
+    }
+    const keyOf = (one: ServiceVip): string => one.serviceId;
+    return new Map([...vips].map(([id, list]) => [id, keep(before.get(id), list, keyOf)]));
+  }
+
+  #drawPorts(view: AssignView, before: readonly PublishedPort[]): readonly PublishedPort[] {
+    const ports: PublishedPort[] = [];
+    for (const { id, endpoint } of view.list('service')) {
+      const ingress = endpoint.ports.filter((port) => port.publishMode === 'ingress');
+      if (ingress.length === 0) continue;
+      const addresses = [...(this.#backends.get(id)?.values() ?? [])].toSorted();
+      for (const port of ingress) ports.push(publishedPort(id, port, addresses));
+    }
+    return keep(before, ports, (one) => `${one.serviceId}/${one.protocol}/${one.publishedPort}`);
+  }
 }
 
-function push<K, V>(groups: Map<K, V[]>, key: K, value: V): void {
-  const group = groups.get(key);
-  if (group === undefined) groups.set(key, [value]);
-  else group.push(value);
+function setIn<A, B, V>(
+  groups: Map<A, Map<B, V>>,
+  [group, key]: readonly [A, B],
+  value: V | undefined,
+): void {
+  const known = groups.get(group);
+  if (value === undefined) {
+    known?.delete(key);
+    if (known?.size === 0) groups.delete(group);
+  } else if (known === undefined) groups.set(group, new Map([[key, value]]));
+  else known.set(key, value);
+}
+
+/** Undefined when nothing of the task is or will be on the network. */
+function partOf(view: AssignView, task: Task | undefined): Part | undefined {
+  if (task?.nodeId === undefined || isOver(task)) return undefined;
+  const serving = mayServe(view, task);
+  const backend = serving ? task.gatewayAddress : undefined;
+  return { task, endpoints: endpointsOf(task, serving), backend };
 }
 
 /** Running, not being stopped, and on a node that is heard of. */
@@ -99,16 +236,10 @@ export function publishedPort(
   return { serviceId, protocol, publishedPort, targetPort, publishMode, backends };
 }
 
-const serving = new WeakMap<Task, readonly NetworkEndpoint[]>();
-const silent = new WeakMap<Task, readonly NetworkEndpoint[]>();
-
-function endpointsOf(task: Task, isServing: boolean): readonly NetworkEndpoint[] {
-  const cache = isServing ? serving : silent;
-  const known = cache.get(task);
-  if (known !== undefined) return known;
+function endpointsOf(task: Task, serving: boolean): readonly NetworkEndpoint[] {
   const { nodeId } = task;
-  if (nodeId === undefined) return [];
-  const endpoints = task.networks.map(({ networkId, address, aliases }) => ({
+  if (nodeId === undefined || task.networks.length === 0) return NO_ENDPOINTS;
+  return task.networks.map(({ networkId, address, aliases }) => ({
     taskId: task.id,
     networkId,
     nodeId,
@@ -117,12 +248,11 @@ function endpointsOf(task: Task, isServing: boolean): readonly NetworkEndpoint[]
     serviceName: task.serviceName,
     slot: task.slot,
     aliases,
-    serving: isServing,
+    serving,
   }));
-  cache.set(task, endpoints);
-  return endpoints;
 }
 
+const NO_ENDPOINTS: readonly NetworkEndpoint[] = [];
 const vipsBefore = new WeakMap<Service, readonly ServiceVip[]>();
 
 function vipsOf(service: Service): readonly ServiceVip[] {
@@ -145,13 +275,6 @@ function vipsOf(service: Service): readonly ServiceVip[] {
 
 const peersBefore = new WeakMap<Node, NetworkPeer>();
 
-function peersOf(view: AssignView): NetworkPeer[] {
-  return [...view.list('node')]
-    .map((node) => peerOf(node))
-    .filter((peer) => peer !== undefined)
-    .toSorted((a, b) => a.index - b.index);
-}
-
 /** Undefined until the node has told its address. */
 export function peerOf(node: Node): NetworkPeer | undefined {
   const { address } = node.status;
@@ -163,15 +286,6 @@ export function peerOf(node: Node): NetworkPeer | undefined {
   peersBefore.set(node, peer);
   return peer;
 }
-
-function keepAll<T extends object>(
-  before: ReadonlyMap<NetworkId, readonly T[]> | undefined,
-  after: ReadonlyMap<Network['id'], readonly T[]>,
-  keyOf: (item: T) => string,
-): ReadonlyMap<NetworkId, readonly T[]> {
-  return new Map([...after].map(([id, list]) => [id, keep(before?.get(id), list, keyOf)]));
-}
-
 /** The items of `after`, each as it was in `before` where equal; the list itself where all are. */
 function keep<T extends object>(
   before: readonly T[] | undefined,

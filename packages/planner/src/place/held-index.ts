@@ -118,15 +118,31 @@ export class HeldIndex {
   readonly gateways = new Map<NodeId, AddressBook>();
   readonly #seen = new Map<TaskId, Task>();
 
+  #mark: number | undefined;
+
   sync(view: PlanView): void {
+    const written = view.tasksWrittenSince?.(this.#mark);
+    this.#mark = written?.mark;
+    if (written?.ids === undefined) this.#readAll(view);
+    else for (const id of written.ids) this.#follow(id, view.get('task', id));
+  }
+
+  #follow(id: TaskId, task: Task | undefined): void {
+    const known = this.#seen.get(id);
+    if (known === task) return;
+    if (known !== undefined) this.#count(known, -1);
+    if (task === undefined) this.#seen.delete(id);
+    else {
+      this.#count(task, 1);
+      this.#seen.set(id, task);
+    }
+  }
+
+  #readAll(view: PlanView): void {
     let present = 0;
     for (const task of view.list('task')) {
       present += 1;
-      const known = this.#seen.get(task.id);
-      if (known === task) continue;
-      if (known !== undefined) this.#count(known, -1);
-      this.#count(task, 1);
-      this.#seen.set(task.id, task);
+      this.#follow(task.id, task);
     }
     if (present < this.#seen.size) this.#forget(view);
   }
