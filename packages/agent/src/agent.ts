@@ -3,11 +3,12 @@
  * outside comes through `AgentOptions`; disposing it leaves the containers running.
  */
 import { errorMessage, Scope, type Clock, type Logger, type Random } from '@swarmd/base';
-import { applyDelta, type AgentService } from '@swarmd/api';
+import { applyDelta, type AgentService, type Engine } from '@swarmd/api';
 import type { AssignmentSet, NodeId, NodeRole, GenericResource } from '@swarmd/model';
 
 import { describeNode } from './describe.ts';
 import { AgentState } from './disk/agent-state.ts';
+import { engineService } from './engine-service.ts';
 import { logService } from './log-service.ts';
 import { GOODBYE_MAX_MS } from './limits.ts';
 import { NetworkLoop } from './network-loop.ts';
@@ -40,8 +41,9 @@ export interface AgentOptions {
 }
 
 export interface Agent extends AsyncDisposable {
-  /** To be served to managers over mutual TLS. */
+  /** Both to be served to managers over mutual TLS. */
   readonly service: AgentService;
+  readonly engine: Engine;
   /** Managers it knows, host:port. */
   managers(): readonly string[];
   /**
@@ -111,6 +113,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const owned = starting.move();
   return {
     service: logsOf(options, worker),
+    engine: engineService({ executor, clock, runner: (id) => worker.runner(id) }),
     managers: () => managers,
     goodbye: async () => {
       leaving.abort();

@@ -56,3 +56,7 @@ export const HEALTH_OUTPUT_MAX_CHARS = 512;
 
 /** A stopping daemon waits so long for the managers to take note: a supervisor kills after ten seconds. */
 export const GOODBYE_MAX_MS = 1_000;
+/** As Docker keeps. */
+export const HEALTH_RESULTS_KEPT = 5;
+/** A look at a container's figures costs 30 microseconds; nobody reads faster. */
+export const STATS_INTERVAL_MIN_MS = 100;

@@ -104,7 +104,7 @@ describe('a task that goes its way', () => {
 
 describe('a task that fails', () => {
   test.each([
-    [exited(137), 'failed/ended: detach (exit code 137)'],
+    [exited(137), 'failed/ended: detach (exit code 137 (SIGKILL))'],
     [exited(137, true), 'failed/ended: detach (out of memory (limit 64 MiB): exit code 137)'],
     [
       { kind: 'exited', exit: { code: 255, oomKilled: false, error: 'monitor lost' } } as const,
@@ -209,8 +209,9 @@ describe('a task that is not wanted any more', () => {
 });
 
 describe('a task with a health check', () => {
-  const task = { container: { healthcheck: { test: ['CMD', 'true'] } } };
-  const up = [wanted(task), PREPARED, STARTED];
+  const times = { intervalMs: 1, timeoutMs: 1, startPeriodMs: 0, startIntervalMs: 1 };
+  const healthcheck = { test: ['CMD', 'true'], retries: 3, ...times };
+  const up: Observation[] = [wanted(), { kind: 'prepared', healthcheck }, STARTED];
 
   test('runs once it is healthy', () => {
     expect(story([...up, { kind: 'healthy' }]).slice(2)).toEqual([

@@ -6,6 +6,7 @@ export {
   createCaClient,
   createControlClient,
   createDispatcherClient,
+  createEngineClient,
   createLeaderClient,
   createLocalClient,
   createLogsClient,
@@ -21,6 +22,20 @@ export {
 } from './codec/change.ts';
 export type { Call, Origin, PeerIdentity, ReplicaState } from './contract/call.ts';
 export type { Control, ListFilter, ServiceCounts, TaskFilter } from './contract/control.ts';
+export type {
+  ContainerDetails,
+  ContainerStats,
+  CopyInRequest,
+  Engine,
+  HealthReport,
+  HealthResult,
+  Image,
+  PathInfo,
+  ProcessInfo,
+  SessionRequest,
+  SessionResponse,
+  Volume,
+} from './contract/engine.ts';
 export type {
   Ca,
   Leader,
@@ -61,6 +76,7 @@ export {
   serveCa,
   serveControl,
   serveDispatcher,
+  serveEngine,
   serveLeader,
   serveLocal,
   serveLogs,

@@ -15,6 +15,7 @@ const PROTO_FILES = [
   'ca',
   'control',
   'dispatcher',
+  'engine',
   'leader',
   'local',
   'logs',

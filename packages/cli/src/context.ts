@@ -3,6 +3,8 @@ import type { Call } from '@swarmd/api';
 import type { Clock } from '@swarmd/base';
 import type { ClusterClient, DaemonClient } from '@swarmd/client';
 
+import type { Console } from './console.ts';
+
 export interface Terminal {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
@@ -11,6 +13,9 @@ export interface Terminal {
   /** Width of an interactive terminal in characters. */
   readonly columns: () => number;
   readonly readFile: (path: string) => Uint8Array;
+  readonly console: Console;
+  /** Called with the names of signals instead of ending the command, until disposed. */
+  readonly onSignal: (listener: (name: string) => void) => Disposable;
 }
 
 export interface Context {

@@ -15,6 +15,16 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
+/** A program that was run elsewhere has ended with a code of its own: that becomes ours. */
+export class ExitWith extends Error {
+  readonly code: number;
+
+  constructor(code: number) {
+    super(`exit code ${code}`);
+    this.code = code;
+  }
+}
+
 /** The exit code for a failure. */
 export function exitCodeOf(error: unknown): number {
   return codeToExit(errorCode(error));

@@ -1,5 +1,5 @@
 /** Values of flags as people write them: sizes, durations, CPUs, ports, key=value pairs. */
-import type { MountSpec, PortConfig } from '@swarmd/model';
+import type { PortConfig } from '@swarmd/model';
 import { InvalidArgumentError } from 'commander';
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {
@@ -109,7 +109,7 @@ function parseShortPort(text: string): PortConfig {
 }
 
 function parseLongPort(text: string): PortConfig {
-  const fields = longForm(text, ['published', 'target', 'protocol', 'mode']);
+  const fields = longForm(text.split(','), ['published', 'target', 'protocol', 'mode']);
   return {
     publishedPort: portNumber(fields.get('published') ?? '0', 0),
     targetPort: portNumber(required(fields, 'target'), 1),
@@ -141,9 +141,12 @@ function portNumber(text: string, least: number): number {
   return port;
 }
 
-/** The fields of "key=value,key=value"; `allowed` are the keys there may be. */
-function longForm(text: string, allowed: readonly string[]): Map<string, string> {
-  const fields = new Map(text.split(',').map(parseLabel));
+/** The fields of "key=value" parts; `allowed` are the keys there may be. */
+export function longForm(
+  parts: readonly string[],
+  allowed: readonly string[],
+): Map<string, string> {
+  const fields = new Map(parts.map(parseLabel));
   for (const key of fields.keys()) {
     if (!allowed.includes(key))
       throw new InvalidArgumentError(`unknown field "${key}": use ${allowed.join(', ')}.`);
@@ -151,55 +154,16 @@ function longForm(text: string, allowed: readonly string[]): Map<string, string>
   return fields;
 }
 
-function required(fields: ReadonlyMap<string, string>, key: string): string {
+export function required(fields: ReadonlyMap<string, string>, key: string): string {
   const value = fields.get(key);
   if (value === undefined || value === '') throw new InvalidArgumentError(`${key}=... is missing.`);
   return value;
 }
 
-function parseFileMode(text: string): number {
+export function parseFileMode(text: string): number {
   if (!/^[0-7]{1,5}$/.test(text))
     throw new InvalidArgumentError(`"${text}" is no file mode: use octal digits, e.g. 0440.`);
   return Number.parseInt(text, 8);
-}
-
-const MOUNT_FIELDS = ['type', 'source', 'target', 'readonly', 'tmpfs-size', 'tmpfs-mode'] as const;
-/** Other names of fields, as Docker has them. */
-const MOUNT_ALIASES: Readonly<Record<string, string>> = {
-  src: 'source',
-  dst: 'target',
-  destination: 'target',
-  ro: 'readonly',
-};
-
-/** "type=bind,source=/a,target=/b,readonly", "type=volume,...", "type=tmpfs,target=/t,tmpfs-size=64M". */
-export function parseMount(text: string): MountSpec {
-  const fields = new Map(
-    [...longForm(text, [...MOUNT_FIELDS, ...Object.keys(MOUNT_ALIASES)])].map(([key, value]) => [
-      MOUNT_ALIASES[key] ?? key,
-      value,
-    ]),
-  );
-  const mount: MountSpec = {
-    kind: oneOf('bind', 'volume', 'tmpfs')(fields.get('type') ?? 'volume'),
-    source: fields.get('source') ?? '',
-    target: required(fields, 'target'),
-    readOnly: fields.has('readonly') && parseSwitch(fields.get('readonly') ?? ''),
-    tmpfsSizeBytes: parseBytes(fields.get('tmpfs-size') ?? '0'),
-    tmpfsMode: parseFileMode(fields.get('tmpfs-mode') ?? '1777'),
-  };
-  if (!mount.target.startsWith('/'))
-    throw new InvalidArgumentError('target must be an absolute path.');
-  if (mount.kind === 'bind' && !mount.source.startsWith('/'))
-    throw new InvalidArgumentError('source of a bind mount must be an absolute path.');
-  if (mount.kind === 'tmpfs' && mount.source !== '')
-    throw new InvalidArgumentError('a tmpfs mount has no source.');
-  return mount;
-}
-
-/** "readonly" alone means "readonly=true". */
-function parseSwitch(text: string): boolean {
-  return text === '' || ['true', '1'].includes(oneOf('true', 'false', '1', '0')(text));
 }
 
 /** A secret or config as a file, by the name it has in the cluster. */
@@ -219,7 +183,7 @@ export function parseFile(text: string): FileFlag {
     if (source === '' || target === '') throw new InvalidArgumentError('use NAME[:TARGET].');
     return target === undefined ? { source } : { source, target };
   }
-  const fields = longForm(text, ['source', 'src', 'target', 'uid', 'gid', 'mode']);
+  const fields = longForm(text.split(','), ['source', 'src', 'target', 'uid', 'gid', 'mode']);
   const file: { -readonly [K in keyof FileFlag]: FileFlag[K] } = {
     source: fields.get('src') ?? required(fields, 'source'),
   };
@@ -239,7 +203,7 @@ export interface NetworkFlag {
 /** "net" or "name=net,alias=db,alias=database". */
 export function parseNetwork(text: string): NetworkFlag {
   if (!text.includes('=')) return { name: text, aliases: [] };
-  const name = required(longForm(text, ['name', 'alias']), 'name');
+  const name = required(longForm(text.split(','), ['name', 'alias']), 'name');
   const pairs = text.split(',').map(parseLabel);
   return { name, aliases: pairs.flatMap(([key, value]) => (key === 'alias' ? [value] : [])) };
 }

@@ -9,6 +9,7 @@ import { requireManager } from './commands/swarm.ts';
 import type { Context } from './context.ts';
 import { runProgram } from './program.ts';
 import { runDirOf } from './run-dir.ts';
+import { systemConsole } from './system-console.ts';
 
 const STDIN = 0;
 const REPEAT = { clock: systemClock, random: systemRandom, ids: systemIds };
@@ -29,8 +30,12 @@ function readFile(path: string): Uint8Array {
 
 async function main(argv: readonly string[]): Promise<number> {
   const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => controller.abort(new SwarmError('cancelled', 'interrupted')));
+  let onSignal: ((name: string) => void) | undefined;
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      if (onSignal === undefined) controller.abort(new SwarmError('cancelled', 'interrupted'));
+      else onSignal(name);
+    });
   }
   let isUnread = false;
   // A reader that goes away (`| head`) ends the command quietly.
@@ -51,6 +56,11 @@ async function main(argv: readonly string[]): Promise<number> {
       interactive: process.stderr.isTTY,
       columns: () => process.stderr.columns || COLUMNS_DEFAULT,
       readFile,
+      console: systemConsole(),
+      onSignal: (listener) => {
+        onSignal = listener;
+        return { [Symbol.dispose]: () => (onSignal = undefined) };
+      },
     },
     clock: systemClock,
     call,

@@ -5,18 +5,21 @@ import { Command, CommanderError } from 'commander';
 
 import { addDoctorCommands } from './commands/doctor.ts';
 import { addConfigCommands, addSecretCommands } from './commands/files.ts';
+import { addImageCommands } from './commands/image.ts';
 import { addNetworkCommands } from './commands/network.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addServiceCommands } from './commands/service.ts';
 import { addSwarmCommands } from './commands/swarm.ts';
 import { addTaskCommands } from './commands/task.ts';
+import { addVolumeCommands } from './commands/volume.ts';
 import type { Context } from './context.ts';
-import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { EXIT, exitCodeOf, ExitWith } from './exit-codes.ts';
 import { RUN_DIR_DEFAULT } from './run-dir.ts';
 
 const EXIT_HELP = `
 Exit codes: 0 done; 1 failed; 2 wrong usage or value; 3 no such object; 4 no daemon, no leader or no answer in time;
-5 refused as things are (name taken, port in use, out of date, update paused); 130 interrupted.`;
+5 refused as things are (name taken, port in use, out of date, update paused); 130 interrupted.
+task exec and attach: the exit code of the program.`;
 
 export function buildProgram(context: Context): Command {
   const program = new Command('swarmctl')
@@ -33,6 +36,8 @@ export function buildProgram(context: Context): Command {
   addNodeCommands(program, context);
   addServiceCommands(program, context);
   addTaskCommands(program, context);
+  addImageCommands(program, context);
+  addVolumeCommands(program, context);
   addNetworkCommands(program, context);
   addSecretCommands(program, context);
   addConfigCommands(program, context);
@@ -99,6 +104,7 @@ export async function runProgram(context: Context, argv: readonly string[]): Pro
     await program.parseAsync(argv, { from: 'user' });
     return EXIT.ok;
   } catch (error) {
+    if (error instanceof ExitWith) return error.code;
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     for (const line of errorMessage(error).split('\n')) context.terminal.err(`swarmctl: ${line}\n`);
     if (!(error instanceof SwarmError) && error instanceof Error)

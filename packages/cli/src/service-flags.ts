@@ -13,7 +13,6 @@ import {
   parseFile,
   parseHost,
   parseLabel,
-  parseMount,
   parseNetwork,
   parsePort,
   parseRatio,
@@ -26,6 +25,8 @@ import {
   parsePlatform,
   parseGeneric,
 } from './flags.ts';
+import { addContainerFlags, type SecurityOption, type Ulimit } from './container-flags.ts';
+import { parseMount } from './mount-flag.ts';
 import { splitWords } from './words.ts';
 
 /** What `create` and `update` have in common, as commander delivers it. */
@@ -75,6 +76,24 @@ export interface ServiceFlags {
   rollbackFailureAction?: 'pause' | 'continue';
   rollbackMaxFailureRatio?: number;
   rollbackOrder?: 'stop-first' | 'start-first';
+  interactive?: boolean;
+  privileged?: boolean;
+  securityOpt?: SecurityOption[];
+  ulimit?: Ulimit[];
+  device?: string[];
+  group?: string[];
+  dns?: string[];
+  dnsSearch?: string[];
+  dnsOption?: string[];
+  shmSize?: number;
+  oomScoreAdj?: number;
+  runtime?: string;
+  logDriver?: 'local' | 'journald' | 'none';
+  logOpt?: [string, string][];
+  limitSwap?: number;
+  cpuShares?: number;
+  cpuset?: string;
+  ioWeight?: number;
   healthCmd?: string;
   healthInterval?: number;
   healthTimeout?: number;
@@ -136,7 +155,7 @@ export interface UpdateFlags extends ServiceFlags {
 
 function addServiceFlags(command: Command): Command {
   return addPolicyFlags(
-    command
+    addContainerFlags(command)
       .option('--replicas <n>', 'number of tasks; of a job: of completions', parseCount)
       .option('--max-concurrent <n>', 'job: tasks at the same time', parseCount)
       .option('--entrypoint <command>', 'replace the entrypoint of the image', splitWords)
@@ -144,6 +163,7 @@ function addServiceFlags(command: Command): Command {
       .option('-w, --workdir <dir>', 'working directory in the container')
       .option('-u, --user <name|uid[:group|gid]>', 'user in the container')
       .option('-t, --tty', 'allocate a terminal')
+      .option('-i, --interactive', 'keep standard input open, for task attach')
       .option('--init', 'run an init process that reaps children')
       .option('--read-only', 'read-only root file system')
       .option('--stop-signal <signal>', 'signal to stop with')

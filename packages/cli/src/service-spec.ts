@@ -253,6 +253,10 @@ function taskWith(task: TaskInput, flags: ServiceFlags): TaskInput {
       nanoCpus: flags.limitCpu,
       memoryBytes: flags.limitMemory,
       pids: flags.limitPids,
+      swapBytes: flags.limitSwap,
+      cpuShares: flags.cpuShares,
+      cpuSet: flags.cpuset,
+      ioWeight: flags.ioWeight,
     }),
     ...section('reservations', task.reservations, {
       nanoCpus: flags.reserveCpu,
@@ -290,9 +294,40 @@ function containerWith(container: ContainerInput, flags: ServiceFlags): Containe
       stopGracePeriodMs: flags.stopGracePeriod,
       capabilityAdd: flags.capAdd,
       capabilityDrop: flags.capDrop,
+      stdin: flags.interactive,
+      privileged: flags.privileged,
+      ulimits: flags.ulimit,
+      devices: flags.device,
+      groups: flags.group,
+      shmSizeBytes: flags.shmSize,
+      oomScoreAdj: flags.oomScoreAdj,
+      runtime: flags.runtime,
+      ...securityWith(flags),
+    }),
+    ...section('log', container.log, {
+      driver: flags.logDriver,
+      options: flags.logOpt && Object.fromEntries(flags.logOpt),
+    }),
+    ...section('dns', container.dns, {
+      nameservers: flags.dns,
+      search: flags.dnsSearch,
+      options: flags.dnsOption,
     }),
     ...(healthcheck === undefined ? {} : { healthcheck }),
   };
+}
+
+/** The last word of each kind counts. */
+function securityWith({ securityOpt = [] }: ServiceFlags): {
+  seccomp?: string;
+  noNewPrivileges?: boolean;
+} {
+  const said: { seccomp?: string; noNewPrivileges?: boolean } = {};
+  for (const option of securityOpt) {
+    if (option.kind === 'seccomp') said.seccomp = option.profile;
+    else said.noNewPrivileges = option.isOn;
+  }
+  return said;
 }
 
 function healthcheckWith(

@@ -39,6 +39,18 @@ class Session {
     this.#context = {
       terminal: {
         ...terminal,
+        console: {
+          isTerminal: false,
+          size: () => ({ rows: 0, columns: 0 }),
+          onResize: () => ({ [Symbol.dispose]: () => undefined }),
+          raw: () => ({ [Symbol.dispose]: () => undefined }),
+          input: async function* () {
+            yield Buffer.from('typed');
+          },
+          write: async (stream, data) =>
+            this.#add(stream === 'stdout' ? '' : '! ', Buffer.from(data).toString()),
+        },
+        onSignal: () => ({ [Symbol.dispose]: () => undefined }),
         get interactive() {
           return isInteractive();
         },

@@ -9,14 +9,24 @@ import {
   parseFile,
   parseHost,
   parseLabel,
-  parseMount,
   parseNetwork,
   parsePort,
   parseRatio,
   parseTargetPort,
 } from '../src/flags.ts';
+import { parseMount } from '../src/mount-flag.ts';
 import { runDirOf } from '../src/run-dir.ts';
 import { splitWords } from '../src/words.ts';
+
+const MOUNT = {
+  propagation: '',
+  nonRecursive: false,
+  subpath: '',
+  noCopy: false,
+  driver: '',
+  driverOptions: {},
+  labels: {},
+};
 
 describe('values of flags', () => {
   it.each([
@@ -64,6 +74,23 @@ describe('values of flags', () => {
         readOnly: false,
         tmpfsSizeBytes: 64 * 1024 ** 2,
         tmpfsMode: 0o1777,
+        ...MOUNT,
+      },
+    ],
+    [
+      parseMount,
+      'source=d,target=/t,volume-subpath=a,volume-opt=type=nfs,"volume-opt=o=addr=h,ro",volume-label=k=v',
+      {
+        kind: 'volume',
+        source: 'd',
+        target: '/t',
+        readOnly: false,
+        tmpfsSizeBytes: 0,
+        tmpfsMode: 0o1777,
+        ...MOUNT,
+        subpath: 'a',
+        driverOptions: { type: 'nfs', o: 'addr=h,ro' },
+        labels: { k: 'v' },
       },
     ],
     [
@@ -76,6 +103,7 @@ describe('values of flags', () => {
         readOnly: true,
         tmpfsSizeBytes: 0,
         tmpfsMode: 0o1777,
+        ...MOUNT,
       },
     ],
     [parseTargetPort, '80', { port: 80 }],

@@ -4,11 +4,13 @@ import { existsSync } from 'node:fs';
 import {
   connect,
   createControlClient,
+  createEngineClient,
   createLocalClient,
   createLogsClient,
   createMembershipClient,
   createWatchClient,
   type Control,
+  type Engine,
   type Local,
   type Logs,
   type Membership,
@@ -23,6 +25,7 @@ export interface ClusterClient {
   readonly control: Control;
   readonly membership: Membership;
   readonly logs: Logs;
+  readonly engine: Engine;
   readonly watch: Watch;
 }
 
@@ -61,6 +64,7 @@ export function openCluster(
     control: repeat === undefined ? control : repeatingWrites(control, repeat),
     membership: createMembershipClient(channel),
     logs: createLogsClient(channel),
+    engine: createEngineClient(channel),
     watch: createWatchClient(channel),
     [Symbol.dispose]: () => channel[Symbol.dispose](),
   };

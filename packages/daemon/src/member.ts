@@ -7,6 +7,7 @@ import {
   createClusterServer,
   createDispatcherClient,
   serveAgent,
+  serveEngine,
   type ClusterServer,
 } from '@swarmd/api';
 import { startAgent, type Agent, type Executor, type NetworkPlane } from '@swarmd/agent';
@@ -141,6 +142,7 @@ export class Member implements AsyncDisposable {
     );
     this.#server = server;
     serveAgent(server, agent.service);
+    serveEngine(server, agent.engine);
     this.#scope.spawn('renewal', (signal) =>
       keepRenewing(
         {

@@ -8,15 +8,16 @@ import { systemRandom } from '@swarmd/base/system';
 
 import { ExitWatch } from './container/exit-watch.ts';
 import type { LiveContainer } from './container/live.ts';
-import { VolumeStore } from './container/volumes.ts';
+import { ImageService } from './image/image-service.ts';
 import { Puller } from './image/puller.ts';
 import { ImageStore } from './image/store.ts';
 import { Cgroups } from './oci/cgroup.ts';
 import { OciExecutor } from './oci-executor.ts';
 import { bootId } from './oci/proc.ts';
-import { checkProgram, Runtime } from './oci/runtime.ts';
+import { checkProgram, Runtimes } from './oci/runtime.ts';
 import { SeccompCache } from './oci/seccomp-cache.ts';
 import type { Executor } from './types.ts';
+import { VolumeStore } from './volume/volume-store.ts';
 import { Unpacker } from './unpack/unpacker.ts';
 
 export interface ExecutorOptions {
@@ -32,7 +33,11 @@ export interface ExecutorOptions {
   readonly clock: Clock;
   readonly random?: Random;
   readonly runtimePath?: string;
+  /** Path of each further runtime, by the name that specs ask for it with. */
+  readonly runtimes?: Readonly<Record<string, string>>;
   readonly conmonPath?: string;
+  /** Folder of volume plugins' sockets. */
+  readonly pluginsDir?: string;
   /** Static init program for containers that ask for one. */
   readonly initPath?: string;
   /** File of the unpacking process (`src/unpack/main.ts`), for when this code is bundled. */
@@ -55,11 +60,21 @@ export async function createExecutor(
   const runtimeRoot = join(folders.runDir, 'runtime');
   const exitsDir = join(folders.runDir, 'exits');
   const conmonPath = options.conmonPath ?? '/usr/bin/conmon';
-  for (const folder of [folders.runDir, runtimeRoot, exitsDir, join(folders.runDir, 'b')]) {
+  const named = Object.keys(options.runtimes ?? {}).map((name) => `${runtimeRoot}-${name}`);
+  for (const folder of [
+    folders.runDir,
+    runtimeRoot,
+    exitsDir,
+    join(folders.runDir, 'b'),
+    ...named,
+  ]) {
     await mkdir(folder, { recursive: true, mode: 0o700 });
   }
   await checkProgram(conmonPath, 'install the Debian package conmon');
-  const runtime = await Runtime.detect(options.runtimePath ?? '/usr/bin/crun', runtimeRoot);
+  const runtimes = await Runtimes.detect(
+    { standard: options.runtimePath ?? '/usr/bin/crun', named: options.runtimes ?? {} },
+    runtimeRoot,
+  );
   const cgroups = await Cgroups.detect(options.cgroupParent);
   const scope = new Scope((name, error) => {
     logger.error(
@@ -86,17 +101,35 @@ export async function createExecutor(
       random: options.random ?? systemRandom,
       platform: { os: 'linux', architecture: ARCHITECTURES[process.arch] ?? process.arch },
     }),
+    images: new ImageService({ store, clock, used: () => usedImages(containers) }),
     containers,
     exits: new ExitWatch({ exitsDir, containers, cgroups, clock, logger }),
     scope,
-    runtime,
+    runtimes,
     cgroups,
-    seccomp: new SeccompCache(folders.runDir, runtime),
-    volumes: new VolumeStore(folders.stateDir),
+    seccomp: new SeccompCache(folders.runDir),
+    volumes: new VolumeStore({
+      stateDir: folders.stateDir,
+      pluginsDir: options.pluginsDir ?? '/run/docker/plugins',
+      clock,
+      used: () => new Set([...containers.values()].flatMap(({ record }) => record.volumes ?? [])),
+    }),
     layersDir: store.layersDir,
     conmonPath,
     initPath: options.initPath ?? '/usr/bin/tini-static',
     clock,
     logger,
   });
+}
+
+/** Also of containers that have ended: their logs and files are still looked at. */
+function usedImages(containers: ReadonlyMap<string, LiveContainer>): {
+  references: ReadonlySet<string>;
+  layers: ReadonlySet<string>;
+} {
+  const records = [...containers.values()].map(({ record }) => record);
+  return {
+    references: new Set(records.flatMap(({ reference }) => reference ?? [])),
+    layers: new Set(records.flatMap(({ layers }) => layers ?? [])),
+  };
 }

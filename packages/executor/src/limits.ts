@@ -44,6 +44,8 @@ export const EXEC_OUTPUT_MAX_CHARS = 64 * 1024;
 /** One file of a container's log before it is rotated, and how many rotated files are kept. */
 export const LOG_FILE_MAX_BYTES = 10 * 1024 * 1024;
 export const LOG_FILES_KEPT = 2;
+/** Every look at a log looks for each of its files. */
+export const LOG_FILES_MAX = 100;
 /** A longer line is delivered in pieces. conmon itself cuts at 8 KiB. */
 export const LOG_LINE_MAX_BYTES = 256 * 1024;
 /** Bytes of lines held back to answer `tail`. */
@@ -52,3 +54,20 @@ export const LOG_TAIL_MAX_BYTES = 8 * 1024 * 1024;
 export const LOG_POLL_MS = 1_000;
 /** passwd, group and similar files of an image that we read into memory. */
 export const IMAGE_FILE_MAX_BYTES = 4 * 1024 * 1024;
+
+/** Between a pull and the container it is for nothing else says that the image is needed. */
+export const IMAGE_GRACE_MS = 60_000;
+
+/** A plugin may have to reach storage over the network. */
+export const PLUGIN_TIMEOUT_MS = 60_000;
+export const PLUGIN_ANSWER_MAX_BYTES = 1024 * 1024;
+
+/** A program may leave children behind that hold its output open; they are not waited for. */
+export const EXEC_OUTPUT_GRACE_MS = 200;
+/** The runtime writes the program's pid within milliseconds, on a loaded machine within seconds. */
+export const EXEC_PID_WAIT_MS = 10_000;
+export const EXEC_PID_LOOK_MS = 10;
+/** An archive lies on the node's disk before it is unpacked: what is larger belongs in a volume. */
+export const COPY_IN_MAX_BYTES = 8 * 1024 ** 3;
+/** Freezing waits for processes to reach a safe point; one in a hung disk access never does. */
+export const FREEZE_TIMEOUT_MS = 10_000;

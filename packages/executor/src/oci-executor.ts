@@ -2,11 +2,15 @@
  * The executor on a real machine: owns the table of containers and the order of their steps. One
  * operation that changes a container runs at a time; waiting and reading take no turn.
  */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import { errorMessage, sleep, SwarmError, type Clock, type Logger, type Scope } from '@swarmd/base';
 
+import type { HealthcheckSpec, MountSpec, ResourceLimits } from '@swarmd/model';
+
 import type { ExitWatch } from './container/exit-watch.ts';
+import { effectiveHealthcheck } from './container/healthcheck.ts';
 import { KeyedLock } from './container/keyed-lock.ts';
 import { LiveContainer } from './container/live.ts';
 import { ContainerPaths, type ExecutorFolders } from './container/paths.ts';
@@ -18,11 +22,14 @@ import { tearDown } from './container/teardown.ts';
 import type { Puller } from './image/puller.ts';
 import { canonicalReference, parseReference } from './image/reference.ts';
 import type { ImageStore } from './image/store.ts';
-import { KILL_TIMEOUT_MS, SWEEP_MS } from './limits.ts';
+import { KILL_TIMEOUT_MS, LOG_FILE_MAX_BYTES, LOG_FILES_KEPT, SWEEP_MS } from './limits.ts';
 import { rotateLog } from './logs/log-files.ts';
+import { logSettings } from './logs/log-settings.ts';
 import { readLog } from './logs/log-reader.ts';
 import { execInContainer } from './oci/exec.ts';
 import { identify, signalProcess } from './oci/proc.ts';
+import type { Runtimes } from './oci/runtime.ts';
+import { resources } from './oci/spec.ts';
 import type {
   ContainerExit,
   ContainerPhase,
@@ -32,17 +39,23 @@ import type {
   Executor,
   LogLine,
   LogOptions,
+  Images,
+  Volumes,
+  Workbench,
 } from './types.ts';
+import { OciWorkbench } from './workbench/workbench.ts';
 
 /** What `createExecutor` puts together. */
-export interface ExecutorParts extends PrepareContext {
+export interface ExecutorParts extends Omit<PrepareContext, 'runtime'> {
   readonly folders: ExecutorFolders;
   readonly bootId: string;
   readonly store: ImageStore;
   readonly puller: Puller;
+  readonly images: Images;
   readonly containers: Map<string, LiveContainer>;
   readonly exits: ExitWatch;
   readonly scope: Scope;
+  readonly runtimes: Runtimes;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -51,11 +64,23 @@ export class OciExecutor implements Executor, AsyncDisposable {
   readonly #parts: ExecutorParts;
   readonly #containers: Map<string, LiveContainer>;
   readonly #locks = new KeyedLock();
+  readonly workbench: Workbench;
+  readonly volumes: Volumes;
+  readonly images: Images;
   #restored: Promise<void> | undefined;
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
     this.#containers = parts.containers;
+    this.volumes = parts.volumes;
+    this.images = parts.images;
+    this.workbench = new OciWorkbench({
+      ...parts,
+      container: async (id) => {
+        await this.#ready();
+        return this.#get(id);
+      },
+    });
     parts.exits.begin(parts.scope);
     parts.scope.spawn('rotation of logs', (signal) => this.#rotateLogs(signal));
   }
@@ -85,7 +110,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
       signal.throwIfAborted();
       const container = this.#get(id);
       if (container.record.phase === 'created') {
-        await this.#parts.runtime.start(id);
+        await this.#parts.runtimes.of(container.record.runtime).start(id);
         // It may have ended already; its end must not be overwritten.
         if (container.record.exit === undefined) await container.update({ phase: 'running' });
       }
@@ -106,6 +131,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
     const { record } = container;
     if (record.phase === 'running' && record.process !== undefined) {
       await signalProcess(record.process, record.stopSignal as NodeJS.Signals);
+      await this.#parts.cgroups.freeze(id, false);
       if (await this.#endsWithin(container, graceMs, signal)) return;
     }
     await this.#kill(container, signal);
@@ -119,15 +145,14 @@ export class OciExecutor implements Executor, AsyncDisposable {
       if (container.record.exit === undefined) await this.#kill(container, signal);
       await tearDown(container, this.#parts);
       this.#containers.delete(id);
+      await this.#parts.volumes.release(container.record.volumes ?? [], id);
     });
   }
 
   async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
     await this.#ready();
-    const container = this.#get(id);
-    const { ended, paths } = container;
-    const isEnded = (): boolean => container.record.exit !== undefined;
-    yield* readLog({ path: paths.log, clock: this.#parts.clock, isEnded, ended }, options, signal);
+    const source = this.#get(id).logSource(this.#parts.clock);
+    yield* readLog(source, options, signal);
   }
 
   async exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
@@ -136,13 +161,32 @@ export class OciExecutor implements Executor, AsyncDisposable {
     if (container.record.phase !== 'running') {
       throw new SwarmError('failed-precondition', `container ${id} is not running`);
     }
-    const { runtime, clock } = this.#parts;
-    const { paths } = container;
+    const { runtimes, clock } = this.#parts;
+    const { paths, record } = container;
+    const runtime = runtimes.of(record.runtime);
     return execInContainer(
       { id, serial: container.nextExec(), paths, runtime, clock },
       request,
       signal,
     );
+  }
+
+  async update(id: string, limits: ResourceLimits): Promise<void> {
+    await this.#ready();
+    await this.#locks.run(id, async () => {
+      const container = this.#get(id);
+      if (container.record.phase !== 'running') {
+        throw new SwarmError('failed-precondition', `container ${id} is not running`);
+      }
+      const { runtimes, cgroups } = this.#parts;
+      const file = join(container.paths.bundle, 'resources.json');
+      await writeFile(file, JSON.stringify(resources({ limits, ...cgroups.abilities })));
+      await runtimes.of(container.record.runtime).update(id, file);
+    });
+  }
+
+  healthcheck(id: string): HealthcheckSpec | undefined {
+    return this.#containers.get(id)?.record.healthcheck;
   }
 
   /** Stops watching; the containers run on. */
@@ -170,25 +214,39 @@ export class OciExecutor implements Executor, AsyncDisposable {
 
   async #create(request: ContainerRequest, signal: AbortSignal): Promise<void> {
     const { id, name, spec, labels } = request;
-    const { folders, store, bootId, exits } = this.#parts;
+    const { folders, store, bootId, exits, runtimes } = this.#parts;
     const reference = canonicalReference(parseReference(spec.image));
     const image = requireImage(await store.image(reference), reference);
+    // Until the container is in our table, a clean-up would not know that its image is used.
+    using _pinned = store.pin(image.config.diffIds);
+    await store.touch(reference, this.#parts.clock.now());
+    const runtime = runtimes.of(spec.runtime);
     const paths = new ContainerPaths(folders, id);
     const record: ContainerRecord = {
       id,
       name,
       image: spec.image,
+      reference,
+      layers: [...image.layers],
       labels,
       phase: 'creating',
       bootId,
       stopSignal: stopSignal(spec, image.config),
+      runtime: spec.runtime,
+      log: logSettings(spec.log),
+      volumes: namedVolumes(spec.mounts),
+      healthcheck: effectiveHealthcheck(spec.healthcheck, image.config.healthcheck),
     };
     await mkdir(paths.state, { recursive: true, mode: 0o700 });
     await writeRecord(paths.record, record);
     const container = new LiveContainer(paths, record);
     try {
       await mkdir(paths.bundle, { recursive: true, mode: 0o700 });
-      const created = await createFromRequest({ request, image, paths }, this.#parts, signal);
+      const created = await createFromRequest(
+        { request, image, paths },
+        { ...this.#parts, runtime },
+        signal,
+      );
       const process = await identify(created.pid);
       const monitor = await identify(created.monitorPid);
       if (process === undefined || monitor === undefined) {
@@ -199,6 +257,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
       void created.gone.then(() => exits.notice(container));
     } catch (error) {
       await tearDown(container, this.#parts);
+      await this.#parts.volumes.release(record.volumes ?? [], id).catch(() => undefined);
       throw error;
     }
   }
@@ -206,6 +265,8 @@ export class OciExecutor implements Executor, AsyncDisposable {
   async #kill(container: LiveContainer, signal: AbortSignal): Promise<void> {
     const { process } = container.record;
     if (process !== undefined) await signalProcess(process, 'SIGKILL');
+    // A frozen process does not even notice SIGKILL (cgroups version 1).
+    await this.#parts.cgroups.freeze(container.id, false);
     this.#parts.exits.notice(container);
     if (await this.#endsWithin(container, KILL_TIMEOUT_MS, signal)) return;
     throw new SwarmError(
@@ -234,13 +295,25 @@ export class OciExecutor implements Executor, AsyncDisposable {
     for (;;) {
       await sleep(this.#parts.clock, SWEEP_MS, signal);
       for (const { id, paths, record } of this.#containers.values()) {
-        if (record.phase !== 'running') continue;
-        await rotateLog(paths.log, paths.bundle).catch((error: unknown) => {
-          this.#parts.logger.warn({ id, error: errorMessage(error) }, 'a log cannot be rotated');
-        });
+        if (record.phase !== 'running' || !hasFiles(record)) continue;
+        await rotateLog(paths.log, paths.bundle, record.log ?? LOG_DEFAULTS).catch(
+          (error: unknown) => {
+            this.#parts.logger.warn({ id, error: errorMessage(error) }, 'a log cannot be rotated');
+          },
+        );
       }
     }
   }
+}
+
+function namedVolumes(mounts: readonly MountSpec[]): string[] {
+  return mounts.flatMap(({ kind, source }) => (kind === 'volume' && source !== '' ? [source] : []));
+}
+
+const LOG_DEFAULTS = { maxBytes: LOG_FILE_MAX_BYTES, kept: LOG_FILES_KEPT };
+
+function hasFiles({ log }: ContainerRecord): boolean {
+  return log === undefined || log.driver === '' || log.driver === 'local';
 }
 
 function phaseOf(record: ContainerRecord): ContainerPhase {

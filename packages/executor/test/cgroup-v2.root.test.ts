@@ -30,7 +30,9 @@ describe.runIf(isInside && isVersion2)('cgroup version 2', () => {
     try {
       const cgroups = await Cgroups.detect(parent);
       expect(cgroups.layout).toEqual({ version: 2 });
-      expect(cgroups.canLimitSwap).toBe(existsSync(join(ROOT, parent, 'memory.swap.max')));
+      expect(cgroups.abilities.canLimitSwap).toBe(
+        existsSync(join(ROOT, parent, 'memory.swap.max')),
+      );
       for (const path of ['/', join(parent, '..'), parent]) {
         const given = await words(path, 'cgroup.subtree_control');
         expect(given).toEqual(expect.arrayContaining(['cpu', 'memory', 'pids']));

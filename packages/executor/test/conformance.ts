@@ -1,8 +1,17 @@
 /** What every executor must do, run against the twin in memory and against the real one. */
 import { SwarmError } from '@swarmd/base';
+import { mountSpec } from '@swarmd/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import type { ContainerRequest, Executor, LogLine, LogOptions } from '../src/index.ts';
+import type {
+  ContainerRequest,
+  Executor,
+  LogLine,
+  LogOptions,
+  SessionEvent,
+  SessionInput,
+  SessionStart,
+} from '../src/index.ts';
 
 /** What a container of the suite does once started. */
 export type Program =
@@ -57,6 +66,7 @@ export function executorConformance(name: string, makeHarness: () => Promise<Har
     images(() => harness, prepared);
     lifeCycle(() => harness, { prepared, started, ready });
     logs(() => harness, { started });
+    workbench(() => harness, { prepared, started, ready });
     survival(() => harness, { prepared, started });
   });
 }
@@ -224,6 +234,174 @@ function logs(harness: () => Harness, make: { started: Make }): void {
     );
     controller.abort(new SwarmError('cancelled', 'enough'));
     await expect(reading).rejects.toMatchObject({ code: 'cancelled' });
+    await harness().executor.remove(id, signal());
+  });
+}
+
+export const EXEC: Extract<SessionStart, { kind: 'exec' }> = {
+  kind: 'exec',
+  argv: [],
+  tty: false,
+  stdin: true,
+  env: [],
+  user: '',
+  dir: '',
+  privileged: false,
+  rows: 0,
+  columns: 0,
+};
+/** Says what it reads, then what it read last on stderr, and ends with 7 at the end of its input. */
+export const ECHO = ['/bin/sh', '-c', 'while read x; do echo $x; done; echo end >&2; exit 7'];
+
+/** Input that stays open after its last message until the session ends. */
+export async function* sending(
+  messages: readonly SessionInput[],
+  signal: AbortSignal,
+): AsyncGenerator<SessionInput> {
+  yield* messages;
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+}
+
+export const typed = (text: string): SessionInput => ({ kind: 'stdin', data: Buffer.from(text) });
+
+export function printed(events: readonly SessionEvent[], stream: 'stdout' | 'stderr'): string {
+  const parts = events.flatMap((event) =>
+    event.kind === 'output' && event.stream === stream ? [event.data] : [],
+  );
+  return Buffer.concat(parts).toString();
+}
+
+function workbench(
+  harness: () => Harness,
+  make: { prepared: Make; started: Make; ready: Make },
+): void {
+  const session = async (
+    id: string,
+    start: SessionStart,
+    messages: readonly SessionInput[],
+  ): Promise<SessionEvent[]> => {
+    const over = new AbortController();
+    const input = sending(messages, over.signal);
+    const events = harness().executor.workbench.session(id, { start, input }, signal());
+    try {
+      return await Array.fromAsync(events);
+    } finally {
+      over.abort();
+    }
+  };
+
+  it('runs a session: input, both outputs, exit code', async () => {
+    const id = await make.started({ kind: 'forever' });
+    const events = await session(id, { ...EXEC, argv: ECHO }, [
+      typed('one\n'),
+      typed('two\n'),
+      { kind: 'stdin-end' },
+    ]);
+    expect(events[0]).toEqual({ kind: 'started', tty: false });
+    expect(printed(events, 'stdout')).toBe('one\ntwo\n');
+    expect(printed(events, 'stderr')).toBe('end\n');
+    expect(events.at(-1)).toEqual({ kind: 'exit', code: 7 });
+    await harness().executor.remove(id, signal());
+  });
+
+  it('attaches to what is printed from now on, and tells how it ended', async () => {
+    const id = await make.started({ kind: 'forever' });
+    const attached = session(id, { kind: 'attach', stdin: false }, []);
+    await harness().executor.stop(id, { graceMs: 0, signal: signal() });
+    expect((await attached).at(-1)).toEqual({ kind: 'exit', code: 137 });
+    await harness().executor.remove(id, signal());
+  });
+
+  it('refuses sessions with what does not run, has no program or reads nothing', async () => {
+    const id = await make.prepared({ kind: 'forever' });
+    const failed = (code: string) => ({ code });
+    const exec = { ...EXEC, argv: ['/bin/true'] };
+    await expect(session(id, exec, [])).rejects.toMatchObject(failed('failed-precondition'));
+    await expect(session('nobody', exec, [])).rejects.toMatchObject(failed('not-found'));
+    await harness().executor.start(id, signal());
+    await expect(session(id, EXEC, [])).rejects.toMatchObject(failed('invalid-argument'));
+    const attach: SessionStart = { kind: 'attach', stdin: true };
+    await expect(session(id, attach, [])).rejects.toMatchObject(failed('failed-precondition'));
+    await harness().executor.remove(id, signal());
+  });
+
+  it('shows processes and figures of what runs', async () => {
+    const id = await make.started({ kind: 'forever' });
+    const { workbench } = harness().executor;
+    const [first] = await workbench.top(id);
+    expect(first?.containerPid).toBe(1);
+    expect(await workbench.stats(id)).toMatchObject({ pids: 1, memoryLimitBytes: 0 });
+    await harness().executor.remove(id, signal());
+    await expect(workbench.top(id)).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it('keeps named volumes, and those that are used', async () => {
+    const { executor } = harness();
+    const volume = { driver: '', options: {}, labels: { a: 'b' } };
+    await executor.volumes.create({ ...volume, name: 'one' });
+    expect(await executor.volumes.create({ ...volume, name: 'one' })).toMatchObject({
+      name: 'one',
+      driver: 'local',
+      labels: { a: 'b' },
+      used: false,
+    });
+    const id = newId();
+    const request = harness().request(id, { kind: 'forever' });
+    const mounts = [mountSpec.parse({ kind: 'volume', source: 'two', target: '/two' })];
+    await executor.prepare({ ...request, spec: { ...request.spec, mounts } }, signal());
+    const shown = async () =>
+      (await executor.volumes.list()).map(({ name, used }) => `${name} ${used}`);
+    expect(await shown()).toEqual(['one false', 'two true']);
+    await expect(executor.volumes.remove('two')).rejects.toMatchObject({
+      code: 'failed-precondition',
+    });
+    await executor.remove(id, signal());
+    for (const name of ['one', 'two']) await executor.volumes.remove(name);
+    await expect(executor.volumes.remove('one')).rejects.toMatchObject({ code: 'not-found' });
+    expect(await shown()).toEqual([]);
+  });
+
+  it('names images, and keeps those that are used', async () => {
+    const { executor, image } = harness();
+    const { reference } = await executor.images.inspect(image);
+    await executor.images.tag(image, 'test/other:2');
+    const id = await make.prepared({ kind: 'forever' });
+    await expect(executor.images.remove(image)).rejects.toMatchObject({
+      code: 'failed-precondition',
+    });
+    const shown = (await executor.images.list()).map(({ reference, used }) => [reference, used]);
+    expect(Object.fromEntries(shown)).toEqual({
+      [reference]: true,
+      'docker.io/test/other:2': false,
+    });
+    await executor.images.remove('test/other:2');
+    await expect(executor.images.remove('test/other:2')).rejects.toMatchObject({
+      code: 'not-found',
+    });
+    await executor.start(id, signal());
+    await executor.remove(id, signal());
+  });
+
+  it('passes on a signal', async () => {
+    const id = await make.ready({ kind: 'graceful', code: 9 });
+    await harness().executor.workbench.signal(id, 'TERM');
+    expect(await harness().executor.wait(id, signal())).toMatchObject({ code: 9 });
+    await harness().executor.remove(id, signal());
+  });
+
+  it('pauses; what is paused runs no sessions and can be stopped', async () => {
+    const id = await make.started({ kind: 'forever' });
+    const { executor } = harness();
+    expect(await executor.workbench.isPaused(id)).toBe(false);
+    await executor.workbench.pause(id);
+    expect(await executor.workbench.isPaused(id)).toBe(true);
+    await expect(session(id, { ...EXEC, argv: ECHO }, [])).rejects.toMatchObject({
+      code: 'failed-precondition',
+    });
+    await harness().reopen();
+    await harness().executor.restore(signal());
+    await harness().executor.stop(id, { graceMs: 0, signal: signal() });
+    expect(await harness().executor.wait(id, signal())).toMatchObject({ code: 137 });
     await harness().executor.remove(id, signal());
   });
 }

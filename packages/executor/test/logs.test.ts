@@ -103,7 +103,7 @@ describe('reading logs', () => {
 
   const read = (options: Partial<LogOptions>): AsyncGenerator<LogLine> =>
     readLog(
-      { path, clock: systemClock, isEnded: () => isEnded, ended },
+      { path, kept: 2, clock: systemClock, isEnded: () => isEnded, ended },
       { follow: false, ...options },
       AbortSignal.timeout(10_000),
     );

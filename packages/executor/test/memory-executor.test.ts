@@ -1,5 +1,6 @@
 import { systemClock } from '@swarmd/base/system';
 
+import type { SessionEvent, SessionInput } from '../src/index.ts';
 import { createMemoryExecutor, MemoryExecutor, type MemoryProcess } from '../src/testing.ts';
 import { executorConformance, type Harness, type Program } from './conformance.ts';
 import { containerRequest } from './fixtures/request.ts';
@@ -13,6 +14,7 @@ executorConformance('in memory', async (): Promise<Harness> => {
     images: [IMAGE],
     behaviour: (process) => act(process, programs.get(process.request.id)),
     exec: () => ({ code: 5, output: 'out\n' }),
+    session: (_id, _start, input) => echo(input),
   });
   return {
     get executor() {
@@ -30,6 +32,15 @@ executorConformance('in memory', async (): Promise<Harness> => {
     [Symbol.asyncDispose]: () => executor[Symbol.asyncDispose](),
   };
 });
+
+async function* echo(input: AsyncIterable<SessionInput>): AsyncGenerator<SessionEvent> {
+  for await (const message of input) {
+    if (message.kind === 'stdin-end') break;
+    if (message.kind === 'stdin') yield { kind: 'output', stream: 'stdout', data: message.data };
+  }
+  yield { kind: 'output', stream: 'stderr', data: Buffer.from('end\n') };
+  yield { kind: 'exit', code: 7 };
+}
 
 function act(process: MemoryProcess, program: Program | undefined): void {
   switch (program?.kind) {

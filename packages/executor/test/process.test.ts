@@ -14,6 +14,7 @@ const image = (config: Partial<ImageConfig>): ImageConfig => ({
   workingDir: '',
   stopSignal: '',
   volumes: [],
+  healthcheck: undefined,
   diffIds: [],
   ...config,
 });

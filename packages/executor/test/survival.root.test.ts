@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { ContainerRequest } from '../src/index.ts';
 import { text } from './conformance.ts';
+import { mountOf } from './fixtures/container-runner.ts';
 import type { LifeInput } from './fixtures/life.ts';
 import {
   failuresInside,
@@ -74,14 +75,7 @@ describe.runIf(isInside)('survival', () => {
 
   it('lets containers run on when the executor is killed, and learns how they ended', async () => {
     const go = join(machine.folder, 'go');
-    const bind = {
-      kind: 'bind' as const,
-      source: machine.folder,
-      target: '/go',
-      readOnly: true,
-      tmpfsSizeBytes: 0,
-      tmpfsMode: 0,
-    };
+    const bind = mountOf({ kind: 'bind', source: machine.folder, target: '/go', readOnly: true });
     const waits = (id: string, script: string): ContainerRequest =>
       machine.request(id, { command: ['/bin/sh', '-c', script], mounts: [bind] });
     const life = await begin('start', [

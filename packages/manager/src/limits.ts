@@ -81,3 +81,5 @@ export const APPLIED_REPORT_MAX_NODES = 5_000;
 export const RELEASE_WAIT_MS = 5_000;
 /** Tasks let go of in one transaction. */
 export const RELEASE_BATCH_MAX = 1_000;
+/** One pull or clean-up of images on a node, as long as the agent itself gives it. */
+export const PULL_RELAY_MS = 30 * 60_000;

@@ -8,6 +8,7 @@ import {
   serveCa,
   serveControl,
   serveDispatcher,
+  serveEngine,
   serveHealth,
   serveLeader,
   serveLogs,
@@ -28,6 +29,7 @@ import { createLeaderService } from './leadership/leader-service.ts';
 import { createMembership } from './membership/membership.ts';
 import { forKnownManagers } from './net/known-managers.ts';
 import type { Peers } from './net/peers.ts';
+import { createEngine } from './observe/engine.ts';
 import { createLogs } from './observe/logs.ts';
 import { createWatch } from './observe/watch.ts';
 import type { ManagerIdentity } from './options.ts';
@@ -42,12 +44,14 @@ export async function serve(
   const { clock, logger, clusterId } = options;
   const control = createControl({ ...options, store, raft, route });
   const watch = createWatch(store);
-  const logs = createLogs({ ...options, store, agentAt: (address) => peers.agent(address) });
+  const logs = createLogs({ ...options, store, agentAt: (address) => peers.agent(address).agent });
+  const engine = createEngine({ store, engineAt: (address) => peers.agent(address).engine });
   const membership = createMembership({ ...options, store, raft, route });
   const addShared = (server: ApiServer): void => {
     serveControl(server, forKnownManagers(control, store.view));
     serveWatch(server, forKnownManagers(watch, store.view));
     serveLogs(server, forKnownManagers(logs, store.view));
+    serveEngine(server, forKnownManagers(engine, store.view));
     serveMembership(server, forKnownManagers(membership, store.view));
     serveReflection(server);
   };

@@ -126,7 +126,7 @@ describe('logs of a service', () => {
       clock: systemClock,
       random: systemRandom,
       logger: silentLogger,
-      agentAt: (address) => peers.agent(address),
+      agentAt: (address) => peers.agent(address).agent,
     });
     const lines: string[] = [];
     const selector = { serviceId: asId('service', 'web'), taskIds: [] };

@@ -83,9 +83,11 @@ export {
 } from './spec/cluster-objects.ts';
 export {
   containerSpec,
+  mountSpec,
   type ContainerSpec,
   type FileReference,
   type HealthcheckSpec,
+  type LogSpec,
   type MountSpec,
 } from './spec/container.ts';
 export { isGlobal, isJob } from './service-mode.ts';

@@ -12,7 +12,7 @@ import {
   type Clock,
   type Logger,
 } from '@swarmd/base';
-import type { AssignmentSet, Task, TemplateNode } from '@swarmd/model';
+import type { AssignmentSet, HealthcheckSpec, Task, TemplateNode } from '@swarmd/model';
 
 import {
   ATTACH_TIMEOUT_MS,
@@ -23,14 +23,8 @@ import {
   START_TIMEOUT_MS,
   STOP_MARGIN_MS,
 } from '../limits.ts';
-import type {
-  ExecRequest,
-  ExecResult,
-  Executor,
-  NetworkAttachment,
-  NetworkPlane,
-} from '../ports.ts';
-import { watchHealth } from './health.ts';
+import type { Executor, NetworkAttachment, NetworkPlane } from '../ports.ts';
+import { HealthWatch, type HealthReport } from './health.ts';
 import type { Effect, Observation } from './life.ts';
 import { containerRequest } from './request.ts';
 
@@ -58,12 +52,18 @@ export class TaskEffects {
   readonly #task: Task;
   readonly #deps: EffectDeps;
   readonly #observe: (observation: Observation) => void;
+  #health: HealthWatch | undefined;
 
   /** `observe` is for what effects see before they end. */
   constructor(task: Task, deps: EffectDeps, observe: (observation: Observation) => void) {
     this.#task = task;
     this.#deps = deps;
     this.#observe = observe;
+  }
+
+  /** Undefined when the container has no health check, or does not run. */
+  get health(): HealthReport | undefined {
+    return this.#health?.report;
   }
 
   perform(effect: LongEffect, signal: AbortSignal): Answer {
@@ -77,7 +77,7 @@ export class TaskEffects {
       case 'reattach':
         return this.#reattach(signal);
       case 'check-health':
-        return this.#checkHealth(signal);
+        return this.#checkHealth(effect.check, signal);
       case 'stop':
         return this.#stop(effect.graceMs, signal);
       case 'detach':
@@ -101,7 +101,8 @@ export class TaskEffects {
           (signal) => executor.prepare(request, signal),
         ),
       );
-      return { kind: 'prepared' };
+      const healthcheck = executor.healthcheck(this.#task.id);
+      return { kind: 'prepared', ...(healthcheck === undefined ? {} : { healthcheck }) };
     } catch (error) {
       return { kind: 'prepare-failed', error: errorMessage(error), temporary: isTemporary(error) };
     }
@@ -172,17 +173,17 @@ export class TaskEffects {
     }
   }
 
-  async #checkHealth(signal: AbortSignal): Answer {
+  async #checkHealth(check: HealthcheckSpec, signal: AbortSignal): Answer {
     const { executor, clock } = this.#deps;
-    const check = this.#task.spec.container.healthcheck;
-    if (check === undefined) return undefined;
-    const exec = (request: ExecRequest, signal: AbortSignal): Promise<ExecResult> =>
-      executor.exec(this.#task.id, request, signal);
-    const onHealthy = (): void => this.#observe({ kind: 'healthy' });
-    return {
-      kind: 'unhealthy',
-      error: await watchHealth({ check, clock, exec, onHealthy }, signal),
-    };
+    const { id } = this.#task;
+    this.#health = new HealthWatch({
+      check,
+      clock,
+      exec: (request, signal) => executor.exec(id, request, signal),
+      isPaused: () => executor.workbench.isPaused(id),
+      onHealthy: () => this.#observe({ kind: 'healthy' }),
+    });
+    return { kind: 'unhealthy', error: await this.#health.run(signal) };
   }
 
   async #stop(graceMs: number, signal: AbortSignal): Answer {

@@ -1,57 +1,107 @@
 /**
- * Runs a container's health check: docker's rules. Failures within the start period do not count,
- * `retries` failures in a row make the container unhealthy, one success makes it healthy.
+ * Runs a container's health check: Docker's rules. Failures within the start period do not count
+ * until the first success, `retries` failures in a row make the container unhealthy, one success
+ * makes it healthy. The last results are kept for people.
  */
-import { errorMessage, sleep, type Clock } from '@swarmd/base';
+import { errorCode, errorMessage, sleep, type Clock } from '@swarmd/base';
 import type { HealthcheckSpec } from '@swarmd/model';
 
-import { HEALTH_OUTPUT_MAX_CHARS } from '../limits.ts';
+import { HEALTH_OUTPUT_MAX_CHARS, HEALTH_RESULTS_KEPT } from '../limits.ts';
 import type { ExecRequest, ExecResult } from '../ports.ts';
+
+export interface HealthResult {
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly endedAt: number;
+  /** 0: healthy. -1: it could not be run, or took too long. */
+  readonly exitCode: number;
+  readonly output: string;
+}
+
+export interface HealthReport {
+  readonly state: 'starting' | 'healthy' | 'unhealthy';
+  /** Failures in a row that count. */
+  readonly failingStreak: number;
+  /** The last ones, oldest first. */
+  readonly results: readonly HealthResult[];
+}
 
 export interface HealthOptions {
   readonly check: HealthcheckSpec;
   readonly clock: Clock;
   readonly exec: (request: ExecRequest, signal: AbortSignal) => Promise<ExecResult>;
+  /** Whether all its processes are stopped on purpose: then it is not asked. */
+  readonly isPaused: () => Promise<boolean>;
   readonly onHealthy: () => void;
 }
 
-/** Resolves with the reason when the container is unhealthy; rejects when `signal` aborts. */
-export async function watchHealth(options: HealthOptions, signal: AbortSignal): Promise<string> {
-  const { check, clock } = options;
-  const startedAt = clock.monotonic();
-  let healthy = false;
-  let failures = 0;
-  for (;;) {
-    const starting = !healthy && clock.monotonic() - startedAt < check.startPeriodMs;
-    await sleep(clock, starting ? check.startIntervalMs : check.intervalMs, signal);
-    const failure = await runCheck(options, signal);
-    if (failure === undefined) {
-      failures = 0;
-      if (!healthy) options.onHealthy();
-      healthy = true;
-      continue;
+export class HealthWatch {
+  readonly #options: HealthOptions;
+  #report: HealthReport = { state: 'starting', failingStreak: 0, results: [] };
+
+  constructor(options: HealthOptions) {
+    this.#options = options;
+  }
+
+  get report(): HealthReport {
+    return this.#report;
+  }
+
+  /** Resolves with the reason when the container is unhealthy; rejects when `signal` aborts. */
+  async run(signal: AbortSignal): Promise<string> {
+    const { check, clock } = this.#options;
+    const startedAt = clock.monotonic();
+    const isStarting = (): boolean =>
+      this.#report.state === 'starting' && clock.monotonic() - startedAt < check.startPeriodMs;
+    for (;;) {
+      await sleep(clock, isStarting() ? check.startIntervalMs : check.intervalMs, signal);
+      if (await this.#options.isPaused()) continue;
+      const result = await this.#check(signal);
+      this.#note(result, isStarting());
+      const { state, failingStreak } = this.#report;
+      if (state !== 'unhealthy') continue;
+      return `unhealthy: ${failingStreak} checks failed in a row, the last one: ${describe(result)}`;
     }
-    if (!healthy && clock.monotonic() - startedAt < check.startPeriodMs) continue;
-    failures += 1;
-    if (failures >= check.retries) {
-      return `unhealthy: ${failures} checks failed in a row, the last one: ${failure}`;
+  }
+
+  #note(result: HealthResult, isExcused: boolean): void {
+    const { check, onHealthy } = this.#options;
+    const before = this.#report;
+    const results = [...before.results, result].slice(-HEALTH_RESULTS_KEPT);
+    if (result.exitCode === 0) {
+      this.#report = { state: 'healthy', failingStreak: 0, results };
+      if (before.state === 'starting') onHealthy();
+      return;
+    }
+    const failingStreak = before.failingStreak + (isExcused ? 0 : 1);
+    const state = failingStreak >= check.retries ? 'unhealthy' : before.state;
+    this.#report = { state, failingStreak, results };
+  }
+
+  async #check(signal: AbortSignal): Promise<HealthResult> {
+    const { check, clock, exec } = this.#options;
+    const { timeoutMs } = check;
+    const startedAt = clock.now();
+    const ended = (exitCode: number, said: string): HealthResult => ({
+      startedAt,
+      endedAt: clock.now(),
+      exitCode,
+      output: said.trim().slice(-HEALTH_OUTPUT_MAX_CHARS),
+    });
+    try {
+      const result = await exec({ argv: healthArgv(check.test), timeoutMs }, signal);
+      if (result.timedOut) return ended(-1, `no result within ${timeoutMs} ms`);
+      return ended(result.code, result.output);
+    } catch (error) {
+      if (signal.aborted || errorCode(error) === 'cancelled') throw error;
+      return ended(-1, errorMessage(error));
     }
   }
 }
 
-/** Undefined when the check succeeded, else what it said. */
-async function runCheck(options: HealthOptions, signal: AbortSignal): Promise<string | undefined> {
-  const { timeoutMs } = options.check;
-  try {
-    const result = await options.exec({ argv: healthArgv(options.check.test), timeoutMs }, signal);
-    if (result.timedOut) return `no result within ${timeoutMs} ms`;
-    if (result.code === 0) return undefined;
-    const output = result.output.trim().slice(-HEALTH_OUTPUT_MAX_CHARS);
-    return `exit code ${result.code}${output === '' ? '' : `: ${output}`}`;
-  } catch (error) {
-    if (signal.aborted) throw error;
-    return errorMessage(error);
-  }
+function describe({ exitCode, output }: HealthResult): string {
+  if (exitCode === -1) return output;
+  return `exit code ${exitCode}${output === '' ? '' : `: ${output}`}`;
 }
 
 /** `["CMD", arg...]` as it is, `["CMD-SHELL", line]` by the container's shell. */

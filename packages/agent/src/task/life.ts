@@ -2,7 +2,7 @@
  * The vocabulary of a task's life on its node: what is known of it, what can be observed, and what
  * can be done. `step.ts` decides; `runner.ts` does.
  */
-import type { DesiredState, Task, TaskStatus } from '@swarmd/model';
+import type { DesiredState, HealthcheckSpec, Task, TaskStatus } from '@swarmd/model';
 
 import type { ContainerExit, ContainerPhase } from '../ports.ts';
 
@@ -37,6 +37,8 @@ export interface TaskLife {
   readonly attempts: number;
   /** Why this node itself ends the container (unhealthy); empty when the managers want it. */
   readonly stopReason: string;
+  /** Of the container that exists: then RUNNING waits until it is healthy. */
+  readonly healthcheck?: HealthcheckSpec;
 }
 
 export type Observation =
@@ -44,8 +46,12 @@ export type Observation =
   | { readonly kind: 'wanted'; readonly task: Task }
   | { readonly kind: 'unassigned' }
   /** What was found of the task when the agent started. */
-  | { readonly kind: 'found'; readonly container: ContainerPhase | 'absent' }
-  | { readonly kind: 'prepared' }
+  | {
+      readonly kind: 'found';
+      readonly container: ContainerPhase | 'absent';
+      readonly healthcheck?: HealthcheckSpec;
+    }
+  | { readonly kind: 'prepared'; readonly healthcheck?: HealthcheckSpec }
   | { readonly kind: 'prepare-failed'; readonly error: string; readonly temporary: boolean }
   | { readonly kind: 'started'; readonly pid: number }
   | { readonly kind: 'start-failed'; readonly error: string }
@@ -69,7 +75,7 @@ export type Effect =
   /** Makes the network plane of a restarted agent know a container that already runs. */
   | { readonly kind: 'reattach' }
   /** Answers healthy once, unhealthy at most once; ends with the container. */
-  | { readonly kind: 'check-health' }
+  | { readonly kind: 'check-health'; readonly check: HealthcheckSpec }
   /** Answers stop-failed; success shows as exited. */
   | { readonly kind: 'stop'; readonly graceMs: number }
   /** Gives the network of an ended container back. */

@@ -15,6 +15,7 @@ import type { Task, TaskStatus } from '@swarmd/model';
 import { Notice } from '../notice.ts';
 import type { ContainerPhase } from '../ports.ts';
 import { TaskEffects, type EffectDeps, type LongEffect } from './effects.ts';
+import type { HealthReport } from './health.ts';
 import { newLife, type Effect, type Observation, type TaskLife } from './life.ts';
 import { hasContainer, step } from './step.ts';
 
@@ -61,7 +62,14 @@ export class TaskRunner implements AsyncDisposable {
   }
 
   found(container: ContainerPhase | 'absent'): void {
-    this.#observe({ kind: 'found', container });
+    const healthcheck = this.#deps.executor.healthcheck(this.#life.task.id);
+    const check = healthcheck === undefined ? {} : { healthcheck };
+    this.#observe({ kind: 'found', container, ...check });
+  }
+
+  /** Undefined without a health check. */
+  get health(): HealthReport | undefined {
+    return this.#effects.health;
   }
 
   /** Resolves true once there is a container to read logs of, false if there never will be. */

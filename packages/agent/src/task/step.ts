@@ -5,8 +5,16 @@
  *
  * Invariants: rank(next.status) >= rank(status); effects of one kind are never under way twice.
  */
+import { constants } from 'node:os';
+
 import { assert, unreachable } from '@swarmd/base';
-import { isTerminal, rank, type TaskState, type TaskStatus } from '@swarmd/model';
+import {
+  isTerminal,
+  rank,
+  type HealthcheckSpec,
+  type TaskState,
+  type TaskStatus,
+} from '@swarmd/model';
 
 import {
   CLEANUP_RETRY_MS,
@@ -40,10 +48,14 @@ function observe(life: TaskLife, observation: Observation, now: number): Step {
     case 'unassigned':
       return only({ ...life, wish: 'gone' });
     case 'found':
-      return found(life, observation.container, now);
+      return found(withCheck(life, observation), observation.container, now);
     case 'prepared':
       if (life.phase === 'cancelling') return removing(life);
-      return only(reach({ ...life, phase: 'ready', attempts: 0 }, 'ready', { timestamp: now }));
+      return only(
+        reach({ ...withCheck(life, observation), phase: 'ready', attempts: 0 }, 'ready', {
+          timestamp: now,
+        }),
+      );
     case 'prepare-failed':
       return prepareFailed(life, observation, now);
     case 'started':
@@ -124,7 +136,9 @@ function found(life: TaskLife, container: ContainerPhase | 'absent', now: number
   if (container === 'running') {
     const adopted = reach({ ...life, phase: 'running' }, 'starting', { timestamp: now });
     return {
-      life: checksHealth(life) ? adopted : reach(adopted, 'running', { timestamp: now }),
+      // With a check it is healthy again when a check says so; it stays RUNNING if it was.
+      life:
+        life.healthcheck !== undefined ? adopted : reach(adopted, 'running', { timestamp: now }),
       effects: [{ kind: 'reattach' }, { kind: 'watch' }, ...healthEffects(life)],
     };
   }
@@ -164,7 +178,7 @@ function started(life: TaskLife, pid: number, now: number): Step {
     phase: 'running',
     status: { ...life.status, pid, containerId },
   };
-  if (!checksHealth(life)) {
+  if (life.healthcheck === undefined) {
     return { life: reach(running, 'running', { timestamp: now }), effects: [WATCH] };
   }
   const status = { ...running.status, message: 'started, not known to be healthy yet' };
@@ -191,7 +205,13 @@ function exitError(life: TaskLife, exit: ContainerExit): string {
     const which = limit === 0 ? '' : ` (limit ${Math.round(limit / 1024 / 1024)} MiB)`;
     return `out of memory${which}: exit code ${exit.code}`;
   }
-  return exit.error || `exit code ${exit.code}`;
+  return exit.error || `exit code ${exit.code}${signalOf(exit.code)}`;
+}
+
+/** Shells and engines say 128 + n for signal n. */
+function signalOf(code: number): string {
+  const found = Object.entries(constants.signals).find(([, number]) => number === code - 128);
+  return found === undefined ? '' : ` (${found[0]})`;
 }
 
 function retry(life: TaskLife): Step {
@@ -228,14 +248,12 @@ function removing(life: TaskLife): Step {
   return { life: { ...life, phase: 'removing' }, effects: [{ kind: 'remove' }] };
 }
 
-/** True when RUNNING must wait until a check has succeeded. */
-function checksHealth(life: TaskLife): boolean {
-  const check = life.task.spec.container.healthcheck;
-  return check !== undefined && check.test[0] !== 'NONE';
+function withCheck(life: TaskLife, { healthcheck }: { healthcheck?: HealthcheckSpec }): TaskLife {
+  return healthcheck === undefined ? life : { ...life, healthcheck };
 }
 
-function healthEffects(life: TaskLife): readonly Effect[] {
-  return checksHealth(life) ? [{ kind: 'check-health' }] : [];
+function healthEffects({ healthcheck }: TaskLife): readonly Effect[] {
+  return healthcheck === undefined ? [] : [{ kind: 'check-health', check: healthcheck }];
 }
 
 /** What a state says to people; a state without an entry says its own name. */

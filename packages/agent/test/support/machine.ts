@@ -1,15 +1,18 @@
 /** A machine in memory: containers that a test ends by hand, a network plane that remembers. */
 import { SwarmError } from '@swarmd/base';
-import type { NetworkState, Task, TaskId } from '@swarmd/model';
+import type { HealthcheckSpec, NetworkState, Task, TaskId } from '@swarmd/model';
 import type {
   ContainerExit,
   ContainerPhase,
   ContainerRequest,
   ExecResult,
   Executor,
+  Images,
   LogLine,
   NetworkAttachment,
   NetworkPlane,
+  Volumes,
+  Workbench,
 } from '../../src/ports.ts';
 
 interface Container {
@@ -29,6 +32,11 @@ export class TestExecutor implements Executor {
   health: ExecResult = { code: 0, output: '', timedOut: false };
   /** Containers that do not end when they are asked to. */
   stubborn = false;
+  readonly workbench: Workbench = {
+    isPaused: () => Promise.resolve(false),
+  } as Partial<Workbench> as Workbench;
+  readonly volumes = {} as Volumes;
+  readonly images = {} as Images;
 
   restore(): Promise<ReadonlyMap<string, ContainerPhase>> {
     return Promise.resolve(new Map([...this.containers].map(([id, { phase }]) => [id, phase])));
@@ -79,6 +87,10 @@ export class TestExecutor implements Executor {
 
   exec(): Promise<ExecResult> {
     return Promise.resolve(this.health);
+  }
+
+  healthcheck(id: string): HealthcheckSpec | undefined {
+    return this.containers.get(id)?.request.spec.healthcheck;
   }
 
   /** The container's process ends by itself. */

@@ -1,6 +1,7 @@
 /** `createXClient(channel)` for each service: the contract, over the wire. */
 import type { Call } from '../contract/call.ts';
 import type { Control } from '../contract/control.ts';
+import type { Engine } from '../contract/engine.ts';
 import type { Ca, Leader, Local, Membership, Watch } from '../contract/manager-side.ts';
 import type { AgentService, Dispatcher, Logs } from '../contract/node-side.ts';
 import { bind, type BoundMethod, type Service } from '../service/definition.ts';
@@ -9,6 +10,7 @@ import {
   caService,
   controlService,
   dispatcherService,
+  engineService,
   leaderService,
   localService,
   logsService,
@@ -49,4 +51,5 @@ export const createLeaderClient: CreateClient<Leader> = client(leaderService);
 export const createCaClient: CreateClient<Ca> = client(caService);
 export const createDispatcherClient: CreateClient<Dispatcher> = client(dispatcherService);
 export const createAgentClient: CreateClient<AgentService> = client(agentService);
+export const createEngineClient: CreateClient<Engine> = client(engineService);
 export const createLocalClient: CreateClient<Local> = client(localService);

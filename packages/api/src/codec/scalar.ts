@@ -42,6 +42,12 @@ export function scalarCodec(type: string): ValueCodec {
       return { toWire: integer(-(2 ** 31), 2 ** 31 - 1), fromWire: same, zero: 0 };
     case 'uint64':
       return { toWire: integer(0, Number.MAX_SAFE_INTEGER), fromWire: fromLong, zero: 0 };
+    case 'int64':
+      return {
+        toWire: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+        fromWire: fromLong,
+        zero: 0,
+      };
     case 'bytes':
       return { toWire: bytes, fromWire: copy, zero: new Uint8Array() };
     default:

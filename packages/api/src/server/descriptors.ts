@@ -12,6 +12,7 @@ import { packageFileName } from '../proto-root.ts';
 /** FieldDescriptorProto.Type of the types in use. */
 const SCALAR_TYPES: Readonly<Record<string, number>> = {
   double: 1,
+  int64: 3,
   uint64: 4,
   int32: 5,
   bool: 8,

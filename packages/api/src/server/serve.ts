@@ -1,5 +1,6 @@
 /** `serveX(server, implementation)` for each service. */
 import type { Control } from '../contract/control.ts';
+import type { Engine } from '../contract/engine.ts';
 import type { Ca, Leader, Local, Membership, Watch } from '../contract/manager-side.ts';
 import type { AgentService, Dispatcher, Logs } from '../contract/node-side.ts';
 import type { Service } from '../service/definition.ts';
@@ -8,6 +9,7 @@ import {
   caService,
   controlService,
   dispatcherService,
+  engineService,
   leaderService,
   localService,
   logsService,
@@ -37,4 +39,5 @@ export const serveLeader: Serve<Leader> = serve(leaderService);
 export const serveCa: Serve<Ca> = serve(caService);
 export const serveDispatcher: Serve<Dispatcher> = serve(dispatcherService);
 export const serveAgent: Serve<AgentService> = serve(agentService);
+export const serveEngine: Serve<Engine> = serve(engineService);
 export const serveLocal: Serve<Local> = serve(localService);

@@ -1,5 +1,6 @@
 /** All services of `swarm.v1`, with who may call what: the one table that authorization reads. */
 import type { Control } from '../contract/control.ts';
+import type { Engine } from '../contract/engine.ts';
 import type { Ca, Leader, Local, Membership, Watch } from '../contract/manager-side.ts';
 import type { AgentService, Dispatcher, Logs } from '../contract/node-side.ts';
 import type { Access, Method, Service } from './definition.ts';
@@ -88,6 +89,31 @@ export const dispatcherService: Service<Dispatcher> = {
 export const agentService: Service<AgentService> = {
   name: 'Agent',
   methods: { taskLogs: read('records') },
+};
+
+/** On agents' own listeners for managers, on managers for users. */
+export const engineService: Service<Engine> = {
+  name: 'Engine',
+  methods: {
+    session: write('message'),
+    top: read('processes'),
+    stats: read('stats'),
+    pause: write(),
+    unpause: write(),
+    signal: write(),
+    inspectContainer: read('container'),
+    pathInfo: read('info'),
+    copyOut: read('data'),
+    copyIn: write('message'),
+    createVolume: write('volume'),
+    listVolumes: read('volumes'),
+    removeVolume: write(),
+    listImages: read('images'),
+    pullImage: write('image'),
+    tagImage: write(),
+    removeImage: write('message'),
+    pruneImages: write('message'),
+  },
 };
 
 export const localService: Service<Local> = {

@@ -55,6 +55,13 @@ const container: fc.Arbitrary<ContainerSpec> = fc
         readOnly: fc.boolean(),
         tmpfsSizeBytes: uint,
         tmpfsMode: mode,
+        propagation: fc.constantFrom('', 'shared', 'rslave'),
+        nonRecursive: fc.boolean(),
+        subpath: fc.constantFrom('', 'a/b'),
+        noCopy: fc.boolean(),
+        driver: text,
+        driverOptions: labels,
+        labels,
       }),
       { maxLength: 2 },
     ),
@@ -64,6 +71,28 @@ const container: fc.Arbitrary<ContainerSpec> = fc
     capabilityAdd: texts,
     capabilityDrop: texts,
     sysctls: labels,
+    stdin: fc.boolean(),
+    groups: texts,
+    privileged: fc.boolean(),
+    noNewPrivileges: fc.boolean(),
+    ulimits: fc.array(
+      fc.record({
+        name: fc.constantFrom('nofile', 'nproc'),
+        soft: fc.integer({ min: -1 }),
+        hard: fc.integer({ min: -1 }),
+      }),
+      { maxLength: 2 },
+    ),
+    devices: fc.array(path, { maxLength: 2 }),
+    shmSizeBytes: uint,
+    oomScoreAdj: fc.integer({ min: -1000, max: 1000 }),
+    seccomp: text,
+    runtime: text,
+    log: fc.record({
+      driver: fc.constantFrom('', 'local', 'journald', 'none'),
+      options: labels,
+    }),
+    dns: fc.record({ nameservers: texts, search: texts, options: texts }),
   })
   .chain((spec) =>
     fc
@@ -82,7 +111,18 @@ const healthcheck = fc.record({
 
 export const taskSpecs: fc.Arbitrary<TaskSpec> = fc.record({
   container,
-  limits: fc.record({ nanoCpus: amount, memoryBytes: amount, pids: uint }),
+  limits: fc.record(
+    {
+      nanoCpus: amount,
+      memoryBytes: amount,
+      pids: uint,
+      swapBytes: uint,
+      cpuShares: fc.integer({ min: 2, max: 262_144 }),
+      cpuSet: fc.constantFrom('0', '0-2,5'),
+      ioWeight: fc.integer({ min: 10, max: 1_000 }),
+    },
+    { requiredKeys: ['nanoCpus', 'memoryBytes', 'pids'] },
+  ),
   reservations: fc.record({
     nanoCpus: amount,
     memoryBytes: amount,

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { parseCount, parseDuration } from '../flags.ts';
 import { findService } from './kinds.ts';
-import { taskName } from './task.ts';
+import { taskName } from './find-task.ts';
 
 interface LogFlags {
   follow: boolean;

@@ -1,18 +1,18 @@
 /** swarmctl task ..., and the table of tasks that `service ps` and `node ps` share. */
-import type { TaskFilter } from '@swarmd/api';
-import { resolve, type Kind } from '@swarmd/client';
-import { type Node, type NodeId, type Task, STANDBY_SLOT } from '@swarmd/model';
+import type { ContainerDetails, TaskFilter } from '@swarmd/api';
+import { errorMessage } from '@swarmd/base';
+import type { Node, NodeId, Task } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { ago, capitalize, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { addCopyCommand } from './copy.ts';
+import { addFigureCommands } from './figures.ts';
+import { findTask, taskName } from './find-task.ts';
+import { addSessionCommands } from './session.ts';
 
 const ID_SHORT_CHARS = 12;
 const ERROR_SHORT_CHARS = 60;
-
-/** "web.2"; "web.standby" before it has a slot. */
-export const taskName = (task: Task): string =>
-  `${task.serviceName}.${task.slot === STANDBY_SLOT ? 'standby' : task.slot}`;
 
 function hostnames(nodes: readonly Node[]): (id: NodeId | undefined) => string {
   const names = new Map(nodes.map((node) => [node.id, node.description?.hostname ?? node.id]));
@@ -94,15 +94,29 @@ export function addTaskCommands(program: Command, context: Context): void {
     .description('show everything about tasks, as JSON')
     .argument('<task...>', 'id or id prefix')
     .action(async (references: string[]) => {
-      const { control } = await context.cluster();
-      const kind: Kind<Task> = {
-        noun: 'task',
-        list: (request, call) => control.listTasks(request, call),
-        nameOf: taskName,
-      };
-      const tasks = await Promise.all(
-        references.map((reference) => resolve(kind, reference, context.call)),
-      );
-      context.terminal.out(json(tasks, 2));
+      const tasks = await Promise.all(references.map((reference) => findTask(context, reference)));
+      const described = await Promise.all(tasks.map((task) => withContainer(context, task)));
+      context.terminal.out(json(described, 2));
     });
+
+  addSessionCommands(group, context);
+  addFigureCommands(group, context);
+  addCopyCommand(group, context);
+}
+
+/** With what its node says of its container, where that can be asked. */
+async function withContainer(
+  context: Context,
+  task: Task,
+): Promise<Task & { container?: ContainerDetails }> {
+  if (task.status.state !== 'running' && task.status.state !== 'starting') return task;
+  const { engine } = await context.cluster();
+  try {
+    const container = await engine.inspectContainer({ taskId: task.id }, context.call);
+    return { ...task, container };
+  } catch (error) {
+    if (context.call.signal.aborted) throw error;
+    context.terminal.err(`swarmctl: without details of its container: ${errorMessage(error)}\n`);
+    return task;
+  }
 }

@@ -64,6 +64,7 @@ export class FakeCluster {
       membership: { status } as Partial<Membership> as Membership,
       logs: { subscribe: () => this.#logs() },
       watch: {} as ClusterClient['watch'],
+      engine: this.#engine() as ClusterClient['engine'],
     };
   }
 
@@ -157,6 +158,47 @@ export class FakeCluster {
       (path) => `  ${path}: ${old.get(path) ?? 'none'} -> ${now.get(path) ?? 'none'}`,
     );
     this.#print([what, ...(lines.length === 0 ? ['  nothing'] : lines)].join('\n'));
+  }
+
+  #engine(): Partial<ClusterClient['engine']> {
+    const sent = (what: string, request: unknown): void => this.#sent(what, request);
+    return {
+      async *session(messages) {
+        yield { kind: 'started', tty: false };
+        for await (const message of messages) {
+          sent('session', message);
+          if (message.kind === 'exec' && !message.stdin) break;
+          if (message.kind === 'attach' || message.kind === 'stdin-end') break;
+        }
+        yield { kind: 'output', stream: 'stdout', data: Buffer.from('hello\n') };
+        yield { kind: 'output', stream: 'stderr', data: Buffer.from('oh\n') };
+        yield { kind: 'exit', code: 3 };
+      },
+      top: async () => [
+        {
+          pid: 4711,
+          containerPid: 1,
+          parentPid: 4700,
+          uid: 33,
+          state: 'S',
+          cpuMs: 1_250,
+          memoryBytes: 5 * 1024 * 1024,
+          startedAt: NOW,
+          command: 'nginx: master process',
+        },
+      ],
+      async *stats() {
+        const limits = { memoryLimitBytes: 0, pids: 3, pidsLimit: 0, blockWriteBytes: 0 };
+        const traffic = { networkReceiveBytes: 1536, networkSendBytes: 20, blockReadBytes: 2048 };
+        const common = { ...limits, ...traffic, memoryBytes: 300 * 1024 };
+        yield { timestamp: NOW, cpuNs: 0, ...common };
+        yield { timestamp: NOW + 1_000, cpuNs: 5e8, ...common };
+      },
+      inspectContainer: async () => ({ paused: false }),
+      pause: async (request) => sent('pause', request),
+      unpause: async (request) => sent('unpause', request),
+      signal: async (request) => sent('signal', request),
+    };
   }
 
   #control(): Control {

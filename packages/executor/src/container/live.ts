@@ -1,6 +1,8 @@
 /** One container as the executor knows it: its record, and who waits for its end. */
-import { abortReason } from '@swarmd/base';
+import { abortReason, SwarmError, type Clock } from '@swarmd/base';
 
+import { LOG_FILES_KEPT } from '../limits.ts';
+import type { LogSource } from '../logs/log-reader.ts';
 import type { ContainerExit } from '../types.ts';
 import type { ContainerPaths } from './paths.ts';
 import { writeRecord, type ContainerRecord } from './record.ts';
@@ -27,6 +29,21 @@ export class LiveContainer {
 
   get record(): ContainerRecord {
     return this.#record;
+  }
+
+  /** Where its output is, for reading. @throws SwarmError `failed-precondition` when nowhere. */
+  logSource(clock: Clock): LogSource {
+    const { driver = '', kept = LOG_FILES_KEPT } = this.#record.log ?? {};
+    if (driver === 'journald' || driver === 'none') {
+      throw new SwarmError(
+        'failed-precondition',
+        driver === 'none'
+          ? `the output of container ${this.id} is not kept: its log driver is "none"`
+          : `the output of container ${this.id} is in the journal of its node: journalctl CONTAINER_NAME=${this.id}`,
+      );
+    }
+    const isEnded = (): boolean => this.#record.exit !== undefined;
+    return { path: this.paths.log, kept, clock, isEnded, ended: this.ended };
   }
 
   nextExec(): number {

@@ -13,7 +13,7 @@ import type { ContainerFile, ContainerRequest } from '../types.ts';
 import { copyUp } from './copy-up.ts';
 import { hostnameFile, hostsFile, resolvConf } from './network-files.ts';
 import type { ContainerPaths } from './paths.ts';
-import type { VolumeStore } from './volumes.ts';
+import type { VolumeStore } from '../volume/volume-store.ts';
 
 /** Page tables and folders of the tmpfs on top of the files' own bytes. */
 const FILES_OVERHEAD_BYTES = 64 * 1024;
@@ -75,7 +75,11 @@ export async function fileMounts(
  */
 export async function specMounts(
   paths: ContainerPaths,
-  wanted: { readonly mounts: readonly MountSpec[]; readonly imageVolumes: readonly string[] },
+  wanted: {
+    readonly id: string;
+    readonly mounts: readonly MountSpec[];
+    readonly imageVolumes: readonly string[];
+  },
   volumes: VolumeStore,
 ): Promise<readonly OciMount[]> {
   const result: OciMount[] = [];
@@ -84,7 +88,7 @@ export async function specMounts(
     .filter((target) => !taken.has(target.replace(/\/+$/, '')))
     .map((target): MountSpec => ({ ...ANONYMOUS, target }));
   for (const mount of [...wanted.mounts, ...declared]) {
-    result.push(await specMount(mount, { paths, volumes, index: result.length }));
+    result.push(await specMount(mount, { id: wanted.id, paths, volumes, index: result.length }));
   }
   return result;
 }
@@ -95,34 +99,24 @@ const ANONYMOUS: Omit<MountSpec, 'target'> = {
   readOnly: false,
   tmpfsSizeBytes: 0,
   tmpfsMode: 0o1777,
+  propagation: '',
+  nonRecursive: false,
+  subpath: '',
+  noCopy: false,
+  driver: '',
+  driverOptions: {},
+  labels: {},
 };
 
-async function specMount(
-  mount: MountSpec,
-  context: {
-    readonly paths: ContainerPaths;
-    readonly volumes: VolumeStore;
-    readonly index: number;
-  },
-): Promise<OciMount> {
-  const { paths, volumes, index } = context;
+async function specMount(mount: MountSpec, context: MountContext): Promise<OciMount> {
   const destination = mount.target;
   switch (mount.kind) {
     case 'bind': {
       const isDirectory = await checkBindSource(mount);
-      return bind(destination, mount.source, accessOf(mount.readOnly, isDirectory));
+      return bind(mount, mount.source, isDirectory);
     }
-    case 'volume': {
-      const content = await resolveInRoot(paths.merged, destination);
-      if (mount.source !== '') {
-        const source = await volumes.ensure(mount.source, content);
-        return bind(destination, source, accessOf(mount.readOnly, true));
-      }
-      const source = join(paths.volumes, String(index));
-      await mkdir(paths.volumes, { recursive: true, mode: 0o700 });
-      await copyUp(content, source);
-      return bind(destination, source, accessOf(mount.readOnly, true));
-    }
+    case 'volume':
+      return bind(mount, await volumeSource(mount, context), true);
     case 'tmpfs': {
       const size = mount.tmpfsSizeBytes > 0 ? [`size=${mount.tmpfsSizeBytes}`] : [];
       const access = mount.readOnly ? ['ro'] : [];
@@ -141,8 +135,47 @@ async function specMount(
   }
 }
 
-function bind(destination: string, source: string, access: string): OciMount {
-  return { destination, type: 'bind', source, options: ['rbind', 'rprivate', access] };
+interface MountContext {
+  readonly id: string;
+  readonly paths: ContainerPaths;
+  readonly volumes: VolumeStore;
+  readonly index: number;
+}
+
+/** The folder on this machine. */
+async function volumeSource(mount: MountSpec, context: MountContext): Promise<string> {
+  const { id, paths, volumes, index } = context;
+  const content = mount.noCopy ? '/dev/null' : await resolveInRoot(paths.merged, mount.target);
+  if (mount.source === '') {
+    const source = join(paths.volumes, String(index));
+    await mkdir(paths.volumes, { recursive: true, mode: 0o700 });
+    await copyUp(content, source);
+    return source;
+  }
+  const { source: name, driver, driverOptions: options, labels } = mount;
+  const root = await volumes.acquire({ name, driver, options, labels }, { user: id, content });
+  if (mount.subpath === '') return root;
+  // Containers may have put links there.
+  const folder = await resolveInRoot(root, mount.subpath);
+  if ((await stat(folder).catch(() => undefined))?.isDirectory() === true) return folder;
+  throw new SwarmError(
+    'failed-precondition',
+    `mount for ${mount.target}: volume ${name} has no folder ${mount.subpath}; make it first`,
+  );
+}
+
+function bind(mount: MountSpec, source: string, isDirectory: boolean): OciMount {
+  const kind = mount.nonRecursive ? 'bind' : 'rbind';
+  const access = accessOf(mount.readOnly, isDirectory && !mount.nonRecursive);
+  const options = [kind, mount.propagation || 'rprivate', access];
+  return { destination: mount.target, type: 'bind', source, options };
+}
+
+/** A mount can only pass on what the root lets through: runc(8) and crun(1) set it so. */
+export function rootPropagation(mounts: readonly MountSpec[]): 'shared' | 'slave' | undefined {
+  const wanted = mounts.map(({ propagation }) => propagation);
+  if (wanted.some((name) => name.endsWith('shared'))) return 'shared';
+  return wanted.some((name) => name.endsWith('slave')) ? 'slave' : undefined;
 }
 
 /** rro: also what is mounted below the source. crun takes it for directories only. */

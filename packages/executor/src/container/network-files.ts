@@ -19,8 +19,13 @@ export function hostsFile(request: ContainerRequest): string {
 
 /** ndots:0 as Docker: a service's bare name is asked for as it is. */
 export function resolvConf(request: ContainerRequest): string {
-  const servers = request.nameservers.map((address) => `nameserver ${address}`);
-  return `${[...servers, 'options ndots:0'].join('\n')}\n`;
+  const { dns } = request.spec;
+  const nameservers = dns.nameservers.length > 0 ? dns.nameservers : request.nameservers;
+  return `${[
+    ...nameservers.map((address) => `nameserver ${address}`),
+    ...(dns.search.length > 0 ? [`search ${dns.search.join(' ')}`] : []),
+    `options ${['ndots:0', ...dns.options].join(' ')}`,
+  ].join('\n')}\n`;
 }
 
 export function hostnameFile(request: ContainerRequest): string {

@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { SwarmError } from '@swarmd/base';
 import type { ContainerSpec } from '@swarmd/model';
 
+import type { Rlimit } from '../oci/spec.ts';
 import type { ImageConfig } from '../image/manifest.ts';
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -48,12 +49,32 @@ export function environment(
   return [...variables].map(([name, value]) => `${name}=${value}`);
 }
 
+/** -1 is no limit. JSON has no number for RLIM_INFINITY that survives; this one is never reached. */
+const UNLIMITED = Number.MAX_SAFE_INTEGER;
+
+/** `process.rlimits`. */
+export function rlimits(ulimits: ContainerSpec['ulimits']): readonly Rlimit[] {
+  const value = (limit: number): number => (limit === -1 ? UNLIMITED : limit);
+  return ulimits.map(({ name, soft, hard }) => ({
+    type: `RLIMIT_${name.toUpperCase()}`,
+    soft: value(soft),
+    hard: value(hard),
+  }));
+}
+
 /**
- * The spec's stop signal, else the image's, else SIGTERM. Names with or without "SIG", or numbers.
+ * The spec's stop signal, else the image's, else SIGTERM.
  * @throws SwarmError `invalid-argument`.
  */
 export function stopSignal(spec: ContainerSpec, image: ImageConfig): NodeJS.Signals {
-  const wanted = spec.stopSignal || image.stopSignal || 'SIGTERM';
+  return signalNamed(spec.stopSignal || image.stopSignal || 'SIGTERM');
+}
+
+/**
+ * A signal by its name with or without "SIG", or by its number.
+ * @throws SwarmError `invalid-argument`.
+ */
+export function signalNamed(wanted: string): NodeJS.Signals {
   const upper = wanted.toUpperCase();
   const full = upper.startsWith('SIG') ? upper : `SIG${upper}`;
   const found = Object.entries(constants.signals).find(

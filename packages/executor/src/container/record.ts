@@ -15,14 +15,40 @@ const containerRecord = z.object({
   id: z.string(),
   name: z.string(),
   image: z.string(),
+  /** Canonical, and the layer directories its root is mounted of. */
+  reference: z.string().optional(),
+  layers: z.array(z.string()).optional(),
   labels: z.record(z.string(), z.string()),
   phase: z.enum(['creating', 'created', 'running', 'exited']),
   /** Pids mean nothing after a boot. */
   bootId: z.string(),
   stopSignal: z.string(),
+  log: z
+    .object({
+      driver: z.enum(['', 'local', 'journald', 'none']),
+      maxBytes: z.number(),
+      kept: z.number(),
+    })
+    .optional(),
+  /** Names of the volumes it uses. */
+  volumes: z.array(z.string()).optional(),
+  /** Name of its runtime when it is not the default one. */
+  runtime: z.string().optional(),
   /** The container's first process, and the monitor that holds its output and exit code. */
   process: processIdentity.optional(),
   monitor: processIdentity.optional(),
+  healthcheck: z
+    .object({
+      test: z.array(z.string()),
+      intervalMs: z.number(),
+      timeoutMs: z.number(),
+      retries: z.number(),
+      startPeriodMs: z.number(),
+      startIntervalMs: z.number(),
+    })
+    .optional(),
+  /** Somebody paused it: a later life must not let it go. */
+  isPaused: z.boolean().optional(),
   exit: z.object({ code: z.int(), oomKilled: z.boolean(), error: z.string() }).optional(),
 });
 export type ContainerRecord = z.infer<typeof containerRecord>;

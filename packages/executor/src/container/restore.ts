@@ -7,7 +7,7 @@ import { errorMessage, unreachable, type Clock, type Logger } from '@swarmd/base
 import { isNotFound } from '../files/atomic-file.ts';
 import type { Cgroups } from '../oci/cgroup.ts';
 import { isAlive, signalProcess } from '../oci/proc.ts';
-import type { Runtime } from '../oci/runtime.ts';
+import type { Runtimes } from '../oci/runtime.ts';
 import { decideAdoption, type Remains } from './adoption.ts';
 import { readExitCode, type ExitWatch } from './exit-watch.ts';
 import { LiveContainer } from './live.ts';
@@ -18,7 +18,7 @@ import { tearDown } from './teardown.ts';
 export interface RestoreContext {
   readonly folders: ExecutorFolders;
   readonly bootId: string;
-  readonly runtime: Runtime;
+  readonly runtimes: Runtimes;
   readonly cgroups: Cgroups;
   readonly exits: ExitWatch;
   readonly clock: Clock;
@@ -28,10 +28,10 @@ export interface RestoreContext {
 }
 
 export async function restoreContainers(context: RestoreContext): Promise<void> {
-  const { folders, runtime, containers, logger } = context;
+  const { folders, runtimes, containers, logger } = context;
   const places = ['containers', 'logs'].map((name) => join(folders.stateDir, name));
   const left = await Promise.all([...places, join(folders.runDir, 'b')].map(entries));
-  const ids = new Set([...left.flat(), ...(await runtime.list())]);
+  const ids = new Set([...left.flat(), ...(await runtimes.list())]);
   for (const id of ids) await restoreOne(id, context);
   if (ids.size > 0) {
     logger.info(
@@ -68,6 +68,8 @@ async function restoreOne(id: string, context: RestoreContext): Promise<void> {
       break;
     case 'adopt':
       if (adoption.phase !== record.phase) await container.update({ phase: adoption.phase });
+      // We may have been killed while it was held still for a copy.
+      if (record.isPaused !== true) await context.cgroups.freeze(id, false);
       break;
     default:
       unreachable(adoption);
@@ -80,7 +82,7 @@ async function remainsOf(
   paths: ContainerPaths,
   context: RestoreContext,
 ): Promise<Remains> {
-  const { bootId, runtime } = context;
+  const { bootId, runtimes } = context;
   const { process, monitor } = record;
   const isSameBoot = record.bootId === bootId;
   const isMonitorAlive = isSameBoot && monitor !== undefined && (await isAlive(monitor));
@@ -89,16 +91,16 @@ async function remainsOf(
     bootId,
     isMonitorAlive,
     isProcessAlive,
-    isWaiting: isProcessAlive && (await isWaiting(record, runtime)),
+    isWaiting: isProcessAlive && (await isWaiting(record, runtimes)),
     // Looked at last: a monitor that was seen dead has written all it will.
     exitCode: await readExitCode(paths.exit),
   };
 }
 
-function isWaiting(record: ContainerRecord, runtime: Runtime): Promise<boolean> {
+function isWaiting(record: ContainerRecord, runtimes: Runtimes): Promise<boolean> {
   const { phase, process } = record;
   if (phase !== 'created' || process === undefined) return Promise.resolve(false);
-  return runtime.isWaiting(process.pid);
+  return runtimes.of(record.runtime).isWaiting(process.pid);
 }
 
 /** One container that cannot be removed must not keep the others from being adopted. */

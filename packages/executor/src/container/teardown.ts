@@ -6,13 +6,13 @@ import { errorMessage, sleep, SwarmError, type Clock, type Logger } from '@swarm
 import { KILL_LOOK_MS, KILL_TIMEOUT_MS } from '../limits.ts';
 import type { Cgroups } from '../oci/cgroup.ts';
 import { identify, processesWithArgument, signalProcess } from '../oci/proc.ts';
-import type { Runtime } from '../oci/runtime.ts';
+import type { Runtimes } from '../oci/runtime.ts';
 import type { ContainerPaths } from './paths.ts';
 import type { ContainerRecord } from './record.ts';
 import { unmount } from './rootfs.ts';
 
 export interface TeardownContext {
-  readonly runtime: Runtime;
+  readonly runtimes: Runtimes;
   readonly cgroups: Cgroups;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -60,7 +60,8 @@ async function endProcesses(
   context: TeardownContext,
 ): Promise<void> {
   const { id, record } = container;
-  const { runtime, cgroups, logger } = context;
+  const { runtimes, cgroups, logger } = context;
+  const runtime = record === undefined ? await runtimes.holding(id) : runtimes.of(record.runtime);
   // crun's delete does no more for a container without processes, in 6 ms more.
   const isOver = record?.exit !== undefined && runtime.isCrun;
   if (isOver && (await cgroups.processes(id)).length === 0) {

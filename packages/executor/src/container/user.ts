@@ -22,12 +22,22 @@ interface Group {
 }
 
 /**
- * Numbers need not exist in the files; names must. Without a group: the account's own and those that
+ * `more`: groups besides. Numbers need not exist in the files; names must. Without a group: the account's own and those that
  * list it as a member. The primary group is also a supplementary one, so that a process cannot shed
  * it to pass a mode that shuts its group out (CVE-2022-36109 in Docker).
  * @throws SwarmError `failed-precondition` naming what is missing in the image.
  */
 export function resolveUser(
+  wanted: string,
+  files: { readonly passwd: string; readonly group: string },
+  more: readonly string[] = [],
+): ResolvedUser {
+  const user = accountOf(wanted, files);
+  const extra = more.map((name) => groupId(parseGroup(files.group), name));
+  return { ...user, additionalGids: [...new Set([...user.additionalGids, ...extra])] };
+}
+
+function accountOf(
   wanted: string,
   files: { readonly passwd: string; readonly group: string },
 ): ResolvedUser {
@@ -40,13 +50,7 @@ export function resolveUser(
     throw new SwarmError('failed-precondition', `user "${user}" is not in the image's /etc/passwd`);
   }
   if (groupPart !== undefined && groupPart !== '') {
-    const group = groups.find((entry) => entry.name === groupPart)?.gid ?? asNumber(groupPart);
-    if (group === undefined) {
-      throw new SwarmError(
-        'failed-precondition',
-        `group "${groupPart}" is not in the image's /etc/group`,
-      );
-    }
+    const group = groupId(groups, groupPart);
     return { uid: account.uid, gid: group, additionalGids: [group], home: account.home };
   }
   const others = groups
@@ -54,6 +58,12 @@ export function resolveUser(
     .map((group) => group.gid);
   const additionalGids = [account.gid, ...others];
   return { uid: account.uid, gid: account.gid, additionalGids, home: account.home };
+}
+
+function groupId(groups: readonly Group[], wanted: string): number {
+  const found = groups.find((entry) => entry.name === wanted)?.gid ?? asNumber(wanted);
+  if (found !== undefined) return found;
+  throw new SwarmError('failed-precondition', `group "${wanted}" is not in the image's /etc/group`);
 }
 
 function byNumber(accounts: readonly Account[], text: string): Account | undefined {

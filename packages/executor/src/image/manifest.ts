@@ -3,6 +3,7 @@
  * shapes and the choice of platform. Pure; bytes were checked against their digest before.
  */
 import { SwarmError } from '@swarmd/base';
+import type { HealthcheckSpec } from '@swarmd/model';
 import { z } from 'zod';
 
 import { IMAGE_LAYERS_MAX } from '../limits.ts';
@@ -50,6 +51,16 @@ const manifestDocument = z.object({
 export type ImageManifest = z.infer<typeof manifestDocument>;
 
 const strings = z.array(z.string()).nullish();
+const nanoseconds = z.number().min(0).default(0);
+/** Docker's addition to the OCI configuration; times in nanoseconds, 0 for the default. */
+const healthcheck = z.object({
+  Test: strings,
+  Interval: nanoseconds,
+  Timeout: nanoseconds,
+  StartPeriod: nanoseconds,
+  StartInterval: nanoseconds,
+  Retries: z.int().min(0).default(0),
+});
 const configDocument = z.object({
   os: z.string().default('linux'),
   architecture: z.string().default(''),
@@ -62,6 +73,9 @@ const configDocument = z.object({
       WorkingDir: z.string().nullish(),
       StopSignal: z.string().nullish(),
       Volumes: z.record(z.string(), z.unknown()).nullish(),
+      Labels: z.record(z.string(), z.string()).nullish(),
+      ExposedPorts: z.record(z.string(), z.unknown()).nullish(),
+      Healthcheck: healthcheck.nullish(),
     })
     .nullish(),
   rootfs: z.object({ diff_ids: z.array(digest) }),
@@ -76,6 +90,8 @@ export interface ImageConfig {
   readonly workingDir: string;
   readonly stopSignal: string;
   readonly volumes: readonly string[];
+  /** Undefined when the image has none. */
+  readonly healthcheck: HealthcheckSpec | undefined;
   /** Digest of each layer's plain tar, lowest first. */
   readonly diffIds: readonly string[];
 }
@@ -118,7 +134,28 @@ export function parseImageConfig(bytes: Uint8Array, where: string): ImageConfig 
     workingDir: config.WorkingDir ?? '',
     stopSignal: config.StopSignal ?? '',
     volumes: Object.keys(config.Volumes ?? {}),
+    healthcheck: healthcheckOf(config.Healthcheck),
     diffIds: document.rootfs.diff_ids,
+  };
+}
+
+const NS_PER_MS = 1e6;
+
+/** With Docker's defaults for what is not said. An empty test means none. */
+function healthcheckOf(
+  check: z.infer<typeof healthcheck> | null | undefined,
+): HealthcheckSpec | undefined {
+  const test = check?.Test ?? [];
+  if (check == null || test.length === 0) return undefined;
+  const ms = (ns: number, otherwise: number): number =>
+    ns === 0 ? otherwise : Math.max(1, Math.round(ns / NS_PER_MS));
+  return {
+    test,
+    intervalMs: ms(check.Interval, 30_000),
+    timeoutMs: ms(check.Timeout, 30_000),
+    retries: check.Retries || 3,
+    startPeriodMs: ms(check.StartPeriod, 0),
+    startIntervalMs: ms(check.StartInterval, 5_000),
   };
 }
 

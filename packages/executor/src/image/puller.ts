@@ -67,7 +67,10 @@ export class Puller {
     const reference = parseReference(image);
     const key = canonicalReference(reference);
     await this.#pulls.run(key, signal, async (signal) => {
-      if (await this.#isCurrent(reference, key, signal)) return;
+      if (await this.#isCurrent(reference, key, signal)) {
+        await this.#options.store.touch(key, this.#clock.now());
+        return;
+      }
       await this.#fetchImage(reference, key, signal);
       this.#checked.set(key, this.#clock.monotonic());
     });
@@ -125,10 +128,20 @@ export class Puller {
     const config = document.manifest.config.digest;
     const bytes = await this.#retry(signal, () => registry.blob(config, signal));
     const { diffIds } = parseImageConfig(bytes, where);
+    // Clean-ups leave alone what this pull has found or made until its image is known.
+    using _pinned = store.pin(diffIds);
     await this.#fetchLayers({ registry, manifest: document.manifest, diffIds, where }, signal);
     await store.putBlob(manifest.digest, manifest.bytes);
     await store.putBlob(config, bytes);
-    await store.commit(key, { target: target.digest, manifest: manifest.digest, config });
+    const now = this.#clock.now();
+    await store.commit(key, {
+      target: target.digest,
+      manifest: manifest.digest,
+      config,
+      layers: [...diffIds],
+      pulledAt: now,
+      usedAt: now,
+    });
     logger.info({ image: key, digest: target.digest, layers: diffIds.length }, 'pulled an image');
   }
 
@@ -184,13 +197,14 @@ export class Puller {
         const directory = store.temporaryLayer();
         const source = { digest: layer.digest, sizeBytes: layer.size, diffId, compression };
         const blob = registry.blobRequest(layer.digest);
+        let bytes: number;
         try {
-          await unpacker.unpack({ layer: source, blob, directory }, signal);
+          bytes = await unpacker.unpack({ layer: source, blob, directory }, signal);
         } catch (error) {
           if (errorCode(error) === 'unauthenticated') await registry.reauthorize(signal);
           throw error;
         }
-        await store.adoptLayer(diffId, directory);
+        await store.adoptLayer(diffId, directory, bytes);
       });
     });
   }

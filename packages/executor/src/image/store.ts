@@ -26,12 +26,19 @@ const storedImage = z.object({
   target: z.string(),
   manifest: z.string(),
   config: z.string(),
+  /** diffIDs, lowest first; empty in entries of earlier versions, whose layers are then kept. */
+  layers: z.array(z.string()).default([]),
+  /** Milliseconds since the epoch: when it was pulled, and when a container was last made of it. */
+  pulledAt: z.number().default(0),
+  usedAt: z.number().default(0),
 });
 const storedLayer = z.object({
   /** Name of its directory. */
   name: z.string(),
   /** The boot it was unpacked in, as long as the disk may not have all of it. */
   unsyncedIn: z.string().optional(),
+  /** On disk, as counted when it was unpacked; absent in layers of earlier versions. */
+  bytes: z.number().optional(),
 });
 const indexFile = z.object({
   /** By canonical reference. */
@@ -71,6 +78,8 @@ export class ImageStore {
   readonly #indexPath: string;
   readonly #images = new Map<string, StoredImage>();
   readonly #layers = new Map<string, StoredLayer>();
+  /** How many pulls hold a layer, by diffID. */
+  readonly #pinned = new Map<string, number>();
   #nextLayer = 1;
   #temporary = 0;
   #saving: Promise<void> = Promise.resolve();
@@ -131,11 +140,11 @@ export class ImageStore {
   }
 
   /** Takes over an unpacked, checked directory. It outlives us once `commit` has been called. */
-  async adoptLayer(diffId: string, directory: string): Promise<void> {
+  async adoptLayer(diffId: string, directory: string, bytes: number): Promise<void> {
     const name = this.#nextLayer.toString(36);
     this.#nextLayer += 1;
     await rename(directory, join(this.layersDir, name));
-    this.#layers.set(diffId, { name, unsyncedIn: this.#options.bootId });
+    this.#layers.set(diffId, { name, unsyncedIn: this.#options.bootId, bytes });
   }
 
   /** Makes the image findable, for later lives too; the disk follows in the background. */
@@ -145,11 +154,71 @@ export class ImageStore {
     this.#options.scope.spawn('writing layers back to disk', (signal) => this.#writeBack(signal));
   }
 
+  /** Every name with its image, and the bytes of its layers. */
+  entries(): readonly { reference: string; image: StoredImage; bytes: number }[] {
+    return [...this.#images].map(([reference, image]) => ({
+      reference,
+      image,
+      bytes: image.layers.reduce((sum, id) => sum + (this.#layers.get(id)?.bytes ?? 0), 0),
+    }));
+  }
+
+  /** A container is being made of it. */
+  async touch(reference: string, now: number): Promise<void> {
+    const image = this.#images.get(reference);
+    if (image === undefined) return;
+    this.#images.set(reference, { ...image, usedAt: now });
+    await this.#save({ sync: false });
+  }
+
+  /**
+   * Takes names away, and with them what no other name needs, unless `keeps` wants the layer.
+   * The index is written first: what it does not name is garbage, whenever we die.
+   * @param keeps names of layer directories that containers have mounted.
+   * @returns bytes given back.
+   */
+  async drop(references: readonly string[], keeps: ReadonlySet<string>): Promise<number> {
+    for (const reference of references) this.#images.delete(reference);
+    // What an entry of an earlier version needs is not known.
+    if ([...this.#images.values()].some((image) => image.layers.length === 0)) {
+      await this.#save({ sync: true });
+      return 0;
+    }
+    const needed = new Set([...this.#images.values()].flatMap((image) => image.layers));
+    const gone = [...this.#layers].filter(
+      ([diffId, { name }]) => !needed.has(diffId) && !keeps.has(name) && !this.#pinned.has(diffId),
+    );
+    for (const [diffId] of gone) this.#layers.delete(diffId);
+    await this.#save({ sync: true });
+    for (const [, { name }] of gone) {
+      await rm(join(this.layersDir, name), { recursive: true, force: true });
+    }
+    return gone.reduce((sum, [, { bytes = 0 }]) => sum + bytes, 0);
+  }
+
+  /** Layers that a pull has found or made and not committed yet: nothing may take them away. */
+  pin(diffIds: readonly string[]): Disposable {
+    for (const id of diffIds) this.#pinned.set(id, (this.#pinned.get(id) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        for (const id of diffIds) {
+          const left = (this.#pinned.get(id) ?? 1) - 1;
+          if (left === 0) this.#pinned.delete(id);
+          else this.#pinned.set(id, left);
+        }
+      },
+    };
+  }
+
   async #writeBack(signal: AbortSignal): Promise<void> {
     const unsynced = [...this.#layers].filter(([, layer]) => layer.unsyncedIn !== undefined);
     if (unsynced.length === 0) return;
     await run('sync', ['-f', this.layersDir], { timeoutMs: SYNC_TIMEOUT_MS, signal });
-    for (const [diffId, { name }] of unsynced) this.#layers.set(diffId, { name });
+    for (const [diffId, { name, bytes }] of unsynced) {
+      // It may have been dropped meanwhile.
+      if (this.#layers.has(diffId))
+        this.#layers.set(diffId, bytes === undefined ? { name } : { name, bytes });
+    }
     await this.#save({ sync: true });
   }
 

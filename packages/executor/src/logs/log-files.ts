@@ -1,29 +1,29 @@
 /** The files of one container's log, oldest first: log.2, log.1, log. */
 import { constants } from 'node:fs';
-import { open, rename, stat } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { errnoOf } from '../files/atomic-file.ts';
-import { LOG_FILE_MAX_BYTES, LOG_FILES_KEPT } from '../limits.ts';
+import type { LogSettings } from './log-settings.ts';
 
 export interface LogFile {
   readonly path: string;
   readonly inode: number;
 }
 
-/** `path` is the newest one; rotated ones may be missing. */
-export async function logFiles(path: string): Promise<readonly LogFile[]> {
+/** `path` is the newest one; `kept` rotated ones there may be, or not. */
+export async function logFiles(path: string, kept: number): Promise<readonly LogFile[]> {
   // A rotation in the middle of a look would hide a file: two looks have to agree.
-  for (let before = await look(path); ;) {
-    const now = await look(path);
+  for (let before = await look(path, kept); ;) {
+    const now = await look(path, kept);
     if (now.every((file, index) => file.inode === before[index]?.inode)) return now;
     before = now;
   }
 }
 
-async function look(path: string): Promise<readonly LogFile[]> {
+async function look(path: string, kept: number): Promise<readonly LogFile[]> {
   const found: LogFile[] = [];
-  for (let index = LOG_FILES_KEPT; index >= 0; index -= 1) {
+  for (let index = kept; index >= 0; index -= 1) {
     const name = rotated(path, index);
     const info = await statIfExists(name);
     if (info !== undefined) found.push({ path: name, inode: info.ino });
@@ -35,11 +35,16 @@ async function look(path: string): Promise<readonly LogFile[]> {
  * Begins a new file once the newest is too long. conmon goes on writing to the renamed file until it
  * has read the request to open a new one, so nothing is lost; a request that got lost is repeated.
  */
-export async function rotateLog(path: string, bundle: string): Promise<void> {
+export async function rotateLog(
+  path: string,
+  bundle: string,
+  { maxBytes, kept }: Pick<LogSettings, 'maxBytes' | 'kept'>,
+): Promise<void> {
   const info = await statIfExists(path);
-  if (info !== undefined && info.size < LOG_FILE_MAX_BYTES) return;
-  if (info !== undefined) {
-    for (let index = LOG_FILES_KEPT; index > 0; index -= 1) {
+  if (info !== undefined && info.size < maxBytes) return;
+  if (info !== undefined && kept === 0) await rm(path, { force: true });
+  else if (info !== undefined) {
+    for (let index = kept; index > 0; index -= 1) {
       await renameIfExists(rotated(path, index - 1), rotated(path, index));
     }
   }

@@ -17,23 +17,34 @@ const NEWLINE = 0x0a;
 const P = 0x50;
 const TIMESTAMP = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?(?:Z|([+-])(\d\d):(\d\d))$/;
 
-/** Lines from bytes as they come. */
-export class LogAssembler {
+/** Pieces from bytes as they come; their data is a window into the chunk. */
+export class PieceSplitter {
   #rest: Buffer = Buffer.alloc(0);
-  readonly #partial = new Map<string, { timestamp: number; parts: Buffer[]; length: number }>();
 
-  push(chunk: Buffer): LogLine[] {
+  *push(chunk: Buffer): Generator<Piece> {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    const lines: LogLine[] = [];
     let start = 0;
     for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
       const piece = parsePiece(bytes.subarray(start, end));
       start = end + 1;
-      const line = piece === undefined ? undefined : this.#add(piece);
-      if (line !== undefined) lines.push(line);
+      if (piece !== undefined) yield piece;
     }
     // What is kept must not hold the whole chunk in memory.
     this.#rest = Buffer.from(bytes.subarray(start));
+  }
+}
+
+/** Lines from bytes as they come. */
+export class LogAssembler {
+  readonly #splitter = new PieceSplitter();
+  readonly #partial = new Map<string, { timestamp: number; parts: Buffer[]; length: number }>();
+
+  push(chunk: Buffer): LogLine[] {
+    const lines: LogLine[] = [];
+    for (const piece of this.#splitter.push(chunk)) {
+      const line = this.#add(piece);
+      if (line !== undefined) lines.push(line);
+    }
     return lines;
   }
 

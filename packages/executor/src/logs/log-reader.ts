@@ -12,11 +12,13 @@ import { errnoOf } from '../files/atomic-file.ts';
 import { LOG_POLL_MS, LOG_TAIL_MAX_BYTES } from '../limits.ts';
 import type { LogLine, LogOptions } from '../types.ts';
 import { logFiles, type LogFile } from './log-files.ts';
-import { LogAssembler } from './log-line.ts';
+import { LogAssembler, PieceSplitter } from './log-line.ts';
 
 export interface LogSource {
   /** The newest file. */
   readonly path: string;
+  /** Rotated files that there may be. */
+  readonly kept: number;
   readonly clock: Clock;
   /** Whether nothing more will be written. */
   readonly isEnded: () => boolean;
@@ -37,7 +39,11 @@ export async function* readLog(
     lines.filter((line) => line.timestamp >= since);
   const assembler = new LogAssembler();
   let tail = options.tail === undefined ? undefined : new Tail(options.tail);
-  for await (const step of follow(source, options.follow, signal)) {
+  for await (const step of follow(
+    source,
+    { isFollowing: options.follow, from: undefined },
+    signal,
+  )) {
     if (step === 'caught-up') {
       if (options.follow && tail !== undefined) {
         yield* tail.take();
@@ -56,6 +62,32 @@ export async function* readLog(
     yield* tail.take();
   }
 }
+
+/**
+ * What is printed from the call on, piece by piece as it comes, newlines included. Ends once the
+ * container has ended and everything was read.
+ */
+export async function readPieces(
+  source: LogSource,
+  signal: AbortSignal,
+): Promise<AsyncGenerator<{ readonly stream: LogLine['stream']; readonly data: Buffer }>> {
+  const end = await OpenLog.open((await logFiles(source.path, source.kept)).at(-1), 'end');
+  return pieces(follow(source, { isFollowing: true, from: end }, signal));
+}
+
+async function* pieces(
+  steps: AsyncIterable<Buffer | 'caught-up'>,
+): AsyncGenerator<{ readonly stream: LogLine['stream']; readonly data: Buffer }> {
+  const splitter = new PieceSplitter();
+  for await (const step of steps) {
+    if (step === 'caught-up') continue;
+    for (const { stream, data, isPartial } of splitter.push(step)) {
+      yield { stream, data: isPartial ? Buffer.from(data) : Buffer.concat([data, NEWLINE]) };
+    }
+  }
+}
+
+const NEWLINE = Buffer.from('\n');
 
 /** The last lines, bounded in number and bytes. */
 class Tail {
@@ -87,16 +119,16 @@ class Tail {
 /** Bytes of the log in order; 'caught-up' once, when all that was there has been given. */
 async function* follow(
   source: LogSource,
-  isFollowing: boolean,
+  { isFollowing, from }: { readonly isFollowing: boolean; readonly from: OpenLog | undefined },
   signal: AbortSignal,
 ): AsyncGenerator<Buffer | 'caught-up'> {
   using bell = new Bell(source, isFollowing, signal);
-  let current: OpenLog | undefined;
+  let current = from;
   let isCaughtUp = false;
   try {
     for (;;) {
       if (signal.aborted) throw abortReason(signal);
-      current ??= await OpenLog.open((await logFiles(source.path))[0]);
+      current ??= await OpenLog.open((await logFiles(source.path, source.kept))[0]);
       const chunk = await current?.read();
       if (chunk !== undefined) {
         yield chunk;
@@ -104,7 +136,7 @@ async function* follow(
       }
       // Both are looked at before the last read: what was written before them is then certainly read.
       const isEnded = source.isEnded();
-      const files = await logFiles(source.path);
+      const files = await logFiles(source.path, source.kept);
       const last = await current?.read();
       if (last !== undefined) {
         yield last;
@@ -129,18 +161,24 @@ async function* follow(
 class OpenLog {
   readonly #file: FileHandle;
   readonly #inode: number;
+  #position: number;
   readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
 
-  private constructor(file: FileHandle, inode: number) {
+  private constructor(file: FileHandle, inode: number, position: number) {
     this.#file = file;
     this.#inode = inode;
+    this.#position = position;
   }
 
-  static async open(file: LogFile | undefined): Promise<OpenLog | undefined> {
+  static async open(
+    file: LogFile | undefined,
+    from: 'start' | 'end' = 'start',
+  ): Promise<OpenLog | undefined> {
     if (file === undefined) return undefined;
     try {
       const handle = await open(file.path, 'r');
-      return new OpenLog(handle, (await handle.stat()).ino);
+      const { ino, size } = await handle.stat();
+      return new OpenLog(handle, ino, from === 'end' ? size : 0);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw error;
@@ -149,7 +187,8 @@ class OpenLog {
 
   /** The next bytes, valid until the next call; undefined at the end of the file. */
   async read(): Promise<Buffer | undefined> {
-    const { bytesRead } = await this.#file.read(this.#buffer, 0, CHUNK_BYTES, null);
+    const { bytesRead } = await this.#file.read(this.#buffer, 0, CHUNK_BYTES, this.#position);
+    this.#position += bytesRead;
     return bytesRead === 0 ? undefined : this.#buffer.subarray(0, bytesRead);
   }
 

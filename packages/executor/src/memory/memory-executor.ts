@@ -4,6 +4,9 @@
  */
 import { abortReason, SwarmError } from '@swarmd/base';
 
+import type { HealthcheckSpec, ResourceLimits } from '@swarmd/model';
+
+import { effectiveHealthcheck } from '../container/healthcheck.ts';
 import { checkContainerId } from '../container/record.ts';
 import { canonicalReference, parseReference } from '../image/reference.ts';
 import type {
@@ -15,21 +18,33 @@ import type {
   Executor,
   LogLine,
   LogOptions,
+  Images,
+  Volumes,
+  Workbench,
 } from '../types.ts';
 import {
   MemoryMachine,
   type MemoryContainer,
   type MemoryMachineOptions,
 } from './memory-machine.ts';
+import { MemoryImages } from './memory-images.ts';
+import { MemoryVolumes } from './memory-volumes.ts';
+import { MemoryWorkbench } from './memory-workbench.ts';
 
 export type MemoryOperation = 'pull' | 'prepare' | 'start' | 'stop' | 'remove' | 'exec';
 
 export class MemoryExecutor implements Executor, AsyncDisposable {
   readonly machine: MemoryMachine;
+  readonly workbench: Workbench;
+  readonly volumes: Volumes;
+  readonly images: Images;
   readonly #failures = new Map<MemoryOperation, Error>();
 
   constructor(machine: MemoryMachine) {
     this.machine = machine;
+    this.workbench = new MemoryWorkbench(machine);
+    this.images = new MemoryImages(machine);
+    this.volumes = new MemoryVolumes(machine);
   }
 
   /** The next call of `operation` throws `error`. */
@@ -119,6 +134,19 @@ export class MemoryExecutor implements Executor, AsyncDisposable {
     }
     const result = this.machine.options.exec?.(id, request) ?? { code: 0, output: '' };
     return { ...result, timedOut: false };
+  }
+
+  async update(id: string, limits: ResourceLimits): Promise<void> {
+    const container = this.#get(id);
+    if (container.phase !== 'running') {
+      throw new SwarmError('failed-precondition', `container ${id} is not running`);
+    }
+    container.request = { ...container.request, limits };
+  }
+
+  healthcheck(id: string): HealthcheckSpec | undefined {
+    const request = this.machine.containers.get(id)?.request;
+    return effectiveHealthcheck(request?.spec.healthcheck, undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

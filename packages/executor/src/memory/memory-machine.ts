@@ -7,6 +7,10 @@ import type {
   ContainerRequest,
   ExecRequest,
   LogLine,
+  SessionEvent,
+  SessionInput,
+  SessionStart,
+  VolumeInfo,
 } from '../types.ts';
 
 /** The first process of a container in memory, as its behaviour sees it. */
@@ -27,6 +31,12 @@ export interface MemoryMachineOptions {
   readonly behaviour?: (process: MemoryProcess) => void;
   /** Exit code and output of a program run by `exec`; 0 and nothing without it. */
   readonly exec?: (id: string, request: ExecRequest) => { code: number; output: string };
+  /** What a program of a session does after it has started; without it, it ends with 0. */
+  readonly session?: (
+    id: string,
+    start: SessionStart,
+    input: AsyncIterable<SessionInput>,
+  ) => AsyncIterable<SessionEvent>;
 }
 
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
@@ -37,7 +47,7 @@ const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
 };
 
 export class MemoryContainer {
-  readonly request: ContainerRequest;
+  request: ContainerRequest;
   readonly pid: number;
   readonly log: LogLine[] = [];
   readonly ended: Promise<ContainerExit>;
@@ -111,6 +121,7 @@ export class MemoryMachine {
   readonly options: MemoryMachineOptions;
   readonly containers = new Map<string, MemoryContainer>();
   readonly images = new Set<string>();
+  readonly volumes = new Map<string, Omit<VolumeInfo, 'used'>>();
   #pids = 1000;
 
   constructor(options: MemoryMachineOptions) {
@@ -121,5 +132,16 @@ export class MemoryMachine {
     this.#pids += 1;
     const container = new MemoryContainer(request, this.#pids, this.options.clock);
     this.containers.set(request.id, container);
+    for (const { kind, source, driver, driverOptions, labels } of request.spec.mounts) {
+      if (kind !== 'volume' || source === '' || this.volumes.has(source)) continue;
+      this.volumes.set(source, {
+        name: source,
+        driver: driver || 'local',
+        options: driverOptions,
+        labels,
+        createdAt: this.options.clock.now(),
+        mountpoint: '',
+      });
+    }
   }
 }

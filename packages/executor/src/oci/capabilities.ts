@@ -18,16 +18,30 @@ const DEFAULT = `CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SE
 
 /**
  * The default set without `drop`, with `add`. Names with or without "CAP_", any case; "ALL" means
- * every one. What is added wins over "ALL" dropped, what is dropped by name wins over all.
+ * every one that is givable. What is added wins over "ALL" dropped, what is dropped by name wins over all.
  * @throws SwarmError `invalid-argument` for a name the kernel does not know.
  */
-export function capabilitySet(add: readonly string[], drop: readonly string[]): readonly string[] {
+export function capabilitySet(
+  add: readonly string[],
+  drop: readonly string[],
+  givable: readonly string[] = ALL,
+): readonly string[] {
   const added = add.map(canonical);
   const dropped = drop.map(canonical);
-  const base = added.includes('ALL') ? ALL : dropped.includes('ALL') ? [] : DEFAULT;
+  const base = added.includes('ALL') ? givable : dropped.includes('ALL') ? [] : DEFAULT;
   const set = new Set([...base, ...added.filter((name) => name !== 'ALL')]);
   for (const name of dropped) set.delete(name);
   return ALL.filter((name) => set.has(name));
+}
+
+/**
+ * Every capability that this machine can give: "ALL" may be less than the kernel knows, as in a virtual
+ * machine or container that was itself given less.
+ * @param status text of /proc/self/status.
+ */
+export function givableCapabilities(status: string): readonly string[] {
+  const bounding = BigInt(`0x${/^CapBnd:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
+  return ALL.filter((_, number) => (bounding & (1n << BigInt(number))) !== 0n);
 }
 
 function canonical(name: string): string {

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { errorMessage, sleep, SwarmError, type Clock } from '@swarmd/base';
 
 import { errnoOf, readIfExists } from '../files/atomic-file.ts';
-import { CGROUP_REMOVE_ROUNDS, KILL_LOOK_MS } from '../limits.ts';
+import { CGROUP_REMOVE_ROUNDS, FREEZE_TIMEOUT_MS, KILL_LOOK_MS } from '../limits.ts';
 
 const ROOT = '/sys/fs/cgroup';
 /** statfs(2) of a version 2 hierarchy; linux/magic.h. */
@@ -74,12 +74,23 @@ export class Cgroups {
   readonly layout: CgroupLayout;
   readonly #parent: string;
   /** False where the kernel does not count swap. */
-  readonly canLimitSwap: boolean;
+  readonly #canLimitSwap: boolean;
+  /** False where the kernel has no weights of block devices. */
+  readonly #canWeighIo: boolean;
 
-  private constructor(layout: CgroupLayout, parent: string, canLimitSwap: boolean) {
+  private constructor(
+    layout: CgroupLayout,
+    parent: string,
+    can: { readonly limitSwap: boolean; readonly weighIo: boolean },
+  ) {
     this.layout = layout;
     this.#parent = parent;
-    this.canLimitSwap = canLimitSwap;
+    this.#canLimitSwap = can.limitSwap;
+    this.#canWeighIo = can.weighIo;
+  }
+
+  get abilities(): { readonly canLimitSwap: boolean; readonly canWeighIo: boolean } {
+    return { canLimitSwap: this.#canLimitSwap, canWeighIo: this.#canWeighIo };
   }
 
   /**
@@ -94,7 +105,9 @@ export class Cgroups {
     const swapFile =
       layout.version === 2 ? join(parent, 'memory.swap.max') : 'memory/memory.memsw.limit_in_bytes';
     const canLimitSwap = await exists(join(ROOT, swapFile));
-    return new Cgroups(layout, parent, canLimitSwap);
+    const weightFile = layout.version === 2 ? join(parent, 'io.weight') : 'blkio/blkio.weight';
+    const can = { limitSwap: canLimitSwap, weighIo: await exists(join(ROOT, weightFile)) };
+    return new Cgroups(layout, parent, can);
   }
 
   /** As `linux.cgroupsPath` wants it. */
@@ -118,6 +131,54 @@ export class Cgroups {
       .map(Number);
   }
 
+  /** Stops or lets go all processes of the container. @throws SwarmError `failed-precondition`. */
+  async freeze(id: string, isFrozen: boolean): Promise<void> {
+    const { file, states } = this.#freezer;
+    const path = join(ROOT, file(this.pathOf(id)));
+    try {
+      await writeFile(path, isFrozen ? states.frozen : states.thawed);
+    } catch (cause) {
+      // Without a freezer nothing can be frozen; nor can anything in a cgroup that is gone.
+      if (['ENOENT', 'ENODEV'].includes(errnoOf(cause)) && !isFrozen) return;
+      throw new SwarmError(
+        'failed-precondition',
+        `container ${id} cannot be paused: ${path} cannot be written (${errnoOf(cause)})`,
+        { cause },
+      );
+    }
+  }
+
+  async isFrozen(id: string): Promise<boolean> {
+    const { file, states } = this.#freezer;
+    const text = await readIfExists(join(ROOT, file(this.pathOf(id))));
+    const state = String(text ?? '').trim();
+    // Version 1 says FREEZING until the last process has stopped.
+    return state !== '' && state !== states.thawed;
+  }
+
+  /** Resolves once the last process has stopped. @throws SwarmError `deadline-exceeded`. */
+  async frozen(id: string, clock: Clock): Promise<void> {
+    const { signal } = new AbortController();
+    for (let left = FREEZE_TIMEOUT_MS; left > 0; left -= KILL_LOOK_MS) {
+      const state =
+        this.layout.version === 2
+          ? /^frozen 1$/m.test(await this.read(id, '', 'cgroup.events'))
+          : (await this.read(id, 'freezer', 'freezer.state')).trim() === 'FROZEN';
+      if (state) return;
+      await sleep(clock, KILL_LOOK_MS, signal);
+    }
+    throw new SwarmError(
+      'deadline-exceeded',
+      `the processes of container ${id} did not stop within ${FREEZE_TIMEOUT_MS} ms; one hangs in the kernel`,
+    );
+  }
+
+  /** A file of the container's cgroup; empty when there is none. @param controller as version 1 names it. */
+  async read(id: string, controller: string, file: string): Promise<string> {
+    const folder = this.layout.version === 2 ? '' : controller;
+    return String((await readIfExists(join(ROOT, folder, this.pathOf(id), file))) ?? '');
+  }
+
   /** Removes empty cgroups of the container that a runtime left behind. */
   async remove(id: string, clock: Clock): Promise<void> {
     const roots = this.layout.version === 2 ? [ROOT] : this.layout.hierarchies;
@@ -137,6 +198,18 @@ export class Cgroups {
     await rmdir(join(unified, this.#parent)).catch((error: unknown) => {
       if (!['ENOENT', 'ENOTEMPTY'].includes(errnoOf(error))) throw error;
     });
+  }
+
+  get #freezer(): {
+    file: (path: string) => string;
+    states: { frozen: string; thawed: string };
+  } {
+    return this.layout.version === 2
+      ? { file: (path) => join(path, 'cgroup.freeze'), states: { frozen: '1', thawed: '0' } }
+      : {
+          file: (path) => join('freezer', path, 'freezer.state'),
+          states: { frozen: 'FROZEN', thawed: 'THAWED' },
+        };
   }
 
   get #memory(): string {

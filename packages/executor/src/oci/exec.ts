@@ -6,13 +6,10 @@ import { join } from 'node:path';
 import { abortReason, SwarmError, type Clock } from '@swarmd/base';
 
 import type { ContainerPaths } from '../container/paths.ts';
-import { EXEC_OUTPUT_MAX_CHARS } from '../limits.ts';
+import { EXEC_OUTPUT_GRACE_MS, EXEC_OUTPUT_MAX_CHARS } from '../limits.ts';
 import type { ExecRequest, ExecResult } from '../types.ts';
 import { identify, signalProcess } from './proc.ts';
 import type { Runtime } from './runtime.ts';
-
-/** A program may leave children behind that hold its output open; they are not waited for. */
-const OUTPUT_GRACE_MS = 200;
 
 export interface ExecContext {
   readonly id: string;
@@ -79,7 +76,7 @@ async function runBounded(running: Running, signal: AbortSignal): Promise<ExecRe
       child.once('error', reject);
       child.once('close', (code) => resolve(code ?? 137));
       child.once('exit', (code) => {
-        context.clock.after(OUTPUT_GRACE_MS, () => resolve(code ?? 137), { unref: true });
+        context.clock.after(EXEC_OUTPUT_GRACE_MS, () => resolve(code ?? 137), { unref: true });
       });
     });
     if (signal.aborted) throw abortReason(signal);

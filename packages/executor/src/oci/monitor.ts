@@ -13,6 +13,8 @@ import type { Readable } from 'node:stream';
 
 import { abortReason, SwarmError, withDeadline, type Clock } from '@swarmd/base';
 
+import type { LogSpec } from '@swarmd/model';
+
 import type { ContainerPaths } from '../container/paths.ts';
 import { CREATE_TIMEOUT_MS } from '../limits.ts';
 import type { Runtime } from './runtime.ts';
@@ -28,10 +30,20 @@ export interface CreateOptions {
   readonly id: string;
   readonly paths: ContainerPaths;
   readonly tty: boolean;
+  /** Standard input stays open, whoever attaches and leaves. */
+  readonly stdin: boolean;
+  readonly log: LogSpec;
   readonly runtime: Runtime;
   readonly conmonPath: string;
   readonly clock: Clock;
 }
+
+const LOG_PATHS: Readonly<Record<LogSpec['driver'], (file: string) => string>> = {
+  '': (file) => `k8s-file:${file}`,
+  local: (file) => `k8s-file:${file}`,
+  journald: () => 'journald:',
+  none: () => 'none:',
+};
 
 const SYNC_FD = 3;
 
@@ -77,7 +89,7 @@ function launch(options: CreateOptions): ChildProcess {
     '--bundle': paths.bundle,
     '--container-pidfile': join(paths.bundle, 'pidfile'),
     '--conmon-pidfile': join(paths.bundle, 'conmon.pid'),
-    '--log-path': `k8s-file:${paths.log}`,
+    '--log-path': LOG_PATHS[options.log.driver](paths.log),
     '--exit-dir': dirname(paths.exit),
     '--persist-dir': paths.persist,
     '--log-level': 'error',
@@ -88,13 +100,19 @@ function launch(options: CreateOptions): ChildProcess {
     '--full-attach',
     '--no-sync-log',
     ...(options.tty ? ['--terminal'] : []),
+    ...(options.tty || options.stdin ? ['--stdin', '--leave-stdin-open'] : []),
   ];
   // Its complaints go to a file: a pipe would break when we die before it.
   const errors = openSync(errorFile(paths), 'a', 0o600);
   try {
     const child = spawn(options.conmonPath, args, {
       stdio: ['ignore', 'ignore', errors, 'pipe'],
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: String(SYNC_FD) },
+      env: {
+        PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+        _OCI_SYNCPIPE: String(SYNC_FD),
+        // For the socket through which the runtime hands it the terminal.
+        TMPDIR: paths.bundle,
+      },
       detached: true,
       cwd: paths.bundle,
     });

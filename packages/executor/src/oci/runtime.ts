@@ -30,7 +30,7 @@ export class Runtime {
 
   /** @throws SwarmError `failed-precondition` when the program is not there. */
   static async detect(path: string, root: string): Promise<Runtime> {
-    await checkProgram(path, 'install the Debian package crun');
+    await checkProgram(path, 'install its Debian package, e.g. crun');
     const { stdout } = await run(path, ['--version']);
     return new Runtime(path, root, stdout.split('\n').slice(0, 2).join(' ').trim());
   }
@@ -52,6 +52,11 @@ export class Runtime {
   /** Whether a created container still waits for `start`. Opening the fifo to look would let it go. */
   isWaiting(pid: number): Promise<boolean> {
     return hasOpen(pid, FIFO);
+  }
+
+  /** Changes the limits of a running container. @param file resources as in config.json. */
+  async update(id: string, file: string): Promise<void> {
+    await run(this.path, [...this.arguments, 'update', '--resources', file, id]);
   }
 
   /** Kills what is left of the container and removes the runtime's state and cgroup. */
@@ -102,6 +107,53 @@ export class Runtime {
 
   #fifo(id: string): string {
     return join(this.#root, id, FIFO);
+  }
+}
+
+/** The runtimes of this machine: a default one, and others by the name that specs may ask for. */
+export class Runtimes {
+  readonly default: Runtime;
+  readonly #named: ReadonlyMap<string, Runtime>;
+
+  private constructor(standard: Runtime, named: ReadonlyMap<string, Runtime>) {
+    this.default = standard;
+    this.#named = named;
+  }
+
+  /** @param root folder for their state; each has its own. */
+  static async detect(
+    paths: { readonly standard: string; readonly named: Readonly<Record<string, string>> },
+    root: string,
+  ): Promise<Runtimes> {
+    const named = new Map<string, Runtime>();
+    for (const [name, path] of Object.entries(paths.named)) {
+      named.set(name, await Runtime.detect(path, `${root}-${name}`));
+    }
+    return new Runtimes(await Runtime.detect(paths.standard, root), named);
+  }
+
+  /** @throws SwarmError `failed-precondition` saying which there are. */
+  of(name = ''): Runtime {
+    const found = name === '' ? this.default : this.#named.get(name);
+    if (found !== undefined) return found;
+    const known = [...this.#named.keys()].join(', ') || 'none besides the default';
+    throw new SwarmError(
+      'failed-precondition',
+      `this node has no runtime "${name}" (configured: ${known}); add it to "runtimes" in its swarmd.json`,
+    );
+  }
+
+  /** The one that has state of the container, for containers whose record is lost. */
+  async holding(id: string): Promise<Runtime> {
+    for (const runtime of this.#named.values()) {
+      if ((await runtime.list()).includes(id)) return runtime;
+    }
+    return this.default;
+  }
+
+  async list(): Promise<readonly string[]> {
+    const all = [this.default, ...this.#named.values()];
+    return (await Promise.all(all.map((runtime) => runtime.list()))).flat();
   }
 }
 

@@ -15,18 +15,16 @@ const PREFIX = 'seccomp-';
 
 export class SeccompCache {
   readonly #folder: string;
-  readonly #runtime: Runtime;
   readonly #programs = new Map<string, string>();
 
-  constructor(folder: string, runtime: Runtime) {
+  constructor(folder: string) {
     this.#folder = folder;
-    this.#runtime = runtime;
   }
 
   /** The program, base64, or the empty string when it has not been compiled yet. */
-  async find(profile: SeccompProfile): Promise<string> {
-    if (!this.#runtime.isCrun) return '';
-    const key = this.#key(profile);
+  async find(profile: SeccompProfile, runtime: Runtime): Promise<string> {
+    if (!runtime.isCrun) return '';
+    const key = keyOf(profile, runtime);
     const known =
       this.#programs.get(key) ?? String((await readIfExists(join(this.#folder, key))) ?? '');
     if (known !== '') this.#programs.set(key, known);
@@ -34,18 +32,18 @@ export class SeccompCache {
   }
 
   /** To be called once a container with this profile has been created without a program. */
-  async learn(profile: SeccompProfile, containerId: string): Promise<void> {
-    const key = this.#key(profile);
-    if (!this.#runtime.isCrun || this.#programs.has(key)) return;
-    const program = await this.#runtime.seccompBpf(containerId);
+  async learn(profile: SeccompProfile, containerId: string, runtime: Runtime): Promise<void> {
+    const key = keyOf(profile, runtime);
+    if (!runtime.isCrun || this.#programs.has(key)) return;
+    const program = await runtime.seccompBpf(containerId);
     if (program === '') return;
     this.#programs.set(key, program);
     await writeAtomically(join(this.#folder, key), program, { sync: false });
   }
+}
 
-  /** A newer runtime or kernel may compile another program. */
-  #key(profile: SeccompProfile): string {
-    const text = JSON.stringify([profile, this.#runtime.version, release()]);
-    return `${PREFIX}${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
-  }
+/** A newer runtime or kernel may compile another program. */
+function keyOf(profile: SeccompProfile, runtime: Runtime): string {
+  const text = JSON.stringify([profile, runtime.version, release()]);
+  return `${PREFIX}${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
 }

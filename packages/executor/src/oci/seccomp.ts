@@ -7,6 +7,8 @@
  * give ENOSYS, so that C libraries fall back to older calls.
  */
 
+import { SwarmError } from '@swarmd/base';
+
 interface SyscallArgument {
   readonly index: number;
   readonly value: number;
@@ -16,16 +18,16 @@ interface SyscallArgument {
 
 interface SyscallRule {
   readonly names: readonly string[];
-  readonly action: 'SCMP_ACT_ALLOW' | 'SCMP_ACT_ERRNO';
+  readonly action: string;
   readonly errnoRet?: number;
   readonly args?: readonly SyscallArgument[];
 }
 
 /** `linux.seccomp` of the OCI runtime specification. */
 export interface SeccompProfile {
-  readonly defaultAction: 'SCMP_ACT_ERRNO';
-  readonly defaultErrnoRet: number;
-  readonly architectures: readonly string[];
+  readonly defaultAction: string;
+  readonly defaultErrnoRet?: number;
+  readonly architectures?: readonly string[];
   readonly syscalls: readonly SyscallRule[];
 }
 
@@ -154,4 +156,21 @@ const CLONE_WITHOUT_NAMESPACES: readonly SyscallRule[] = [
 
 function when(name: string, argument: SyscallArgument): SyscallRule {
   return { names: [name], action: 'SCMP_ACT_ALLOW', args: [argument] };
+}
+
+/**
+ * A profile of a spec's own, in the form of the OCI runtime specification; the runtime checks its parts.
+ * @throws SwarmError `invalid-argument`.
+ */
+export function customSeccomp(text: string): SeccompProfile {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new SwarmError('invalid-argument', 'the seccomp profile is not JSON', { cause });
+  }
+  if (typeof json === 'object' && json !== null && 'defaultAction' in json) {
+    return { syscalls: [], ...(json as Partial<SeccompProfile>) } as SeccompProfile;
+  }
+  throw new SwarmError('invalid-argument', 'the seccomp profile has no defaultAction');
 }

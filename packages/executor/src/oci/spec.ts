@@ -32,7 +32,8 @@ export interface SpecInput {
   /** After the kernel's own file systems, in this order. */
   readonly mounts: readonly OciMount[];
   readonly capabilities: readonly string[];
-  readonly seccomp: SeccompProfile;
+  /** Undefined: no filter. */
+  readonly seccomp: SeccompProfile | undefined;
   /** The profile as compiled before, base64; empty to have the runtime compile it. */
   readonly seccompBpf: string;
   readonly networkNamespace: string;
@@ -43,10 +44,40 @@ export interface SpecInput {
   readonly canLimitSwap: boolean;
   readonly sysctls: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Nothing masked or read-only, every device. */
+  readonly privileged: boolean;
+  readonly noNewPrivileges: boolean;
+  readonly rlimits: readonly Rlimit[];
+  readonly devices: readonly Device[];
+  readonly shmBytes: number;
+  readonly oomScoreAdj: number;
+  /** Of the whole root, when a mount of it is shared or a slave. */
+  readonly rootPropagation: 'shared' | 'slave' | undefined;
+  /** False where the kernel has no weights of block devices. */
+  readonly canWeighIo: boolean;
+}
+
+export interface Rlimit {
+  /** "RLIMIT_NOFILE". */
+  readonly type: string;
+  readonly soft: number;
+  readonly hard: number;
+}
+
+export interface Device {
+  readonly path: string;
+  readonly type: 'c' | 'b';
+  readonly major: number;
+  readonly minor: number;
+  /** Any of r, w, m. */
+  readonly access: string;
 }
 
 /** Understood by crun >= 0.20; others ignore it and compile `linux.seccomp`, which says the same. */
 const BPF_ANNOTATION = 'run.oci.seccomp_bpf_data';
+
+/** Set on containers whose standard input stays open. */
+export const STDIN_ANNOTATION = 'swarmd.stdin';
 
 const MASKED_PATHS = [
   'asound',
@@ -63,16 +94,14 @@ const MASKED_PATHS = [
 const MASKED_SYS_PATHS = ['/sys/firmware', '/sys/devices/virtual/powercap'];
 const READONLY_PATHS = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) => `/proc/${name}`);
 
-const SHM_BYTES = 64 * 1024 * 1024;
-
-const SYSTEM_MOUNTS: readonly OciMount[] = [
+const systemMounts = (shmBytes: number, kernel: 'ro' | 'rw'): readonly OciMount[] => [
   mount('/proc', 'proc', 'nosuid noexec nodev'),
   mount('/dev', 'tmpfs', 'nosuid strictatime mode=755 size=65536k'),
   mount('/dev/pts', 'devpts', 'nosuid noexec newinstance ptmxmode=0666 mode=0620 gid=5'),
-  mount('/sys', 'sysfs', 'nosuid noexec nodev ro'),
-  mount('/sys/fs/cgroup', 'cgroup', 'ro nosuid noexec nodev'),
+  mount('/sys', 'sysfs', `nosuid noexec nodev ${kernel}`),
+  mount('/sys/fs/cgroup', 'cgroup', `${kernel} nosuid noexec nodev`),
   mount('/dev/mqueue', 'mqueue', 'nosuid noexec nodev'),
-  mount('/dev/shm', 'tmpfs', `nosuid noexec nodev mode=1777 size=${SHM_BYTES}`),
+  mount('/dev/shm', 'tmpfs', `nosuid noexec nodev mode=1777 size=${shmBytes}`),
 ];
 
 /** null, zero, full, random, urandom, tty, console; ptmx and the ptys; making (not using) any node. */
@@ -90,26 +119,38 @@ export function ociSpec(input: SpecInput): object {
     ...input.annotations,
     ...(input.seccompBpf === '' ? {} : { [BPF_ANNOTATION]: input.seccompBpf }),
   };
+  const { privileged, seccomp, rootPropagation } = input;
   return {
     ociVersion: '1.0.2',
     process: processSpec(input),
     root: { path: input.rootfs, readonly: input.readOnly },
     hostname: input.hostname,
-    mounts: [...SYSTEM_MOUNTS, ...input.mounts],
+    mounts: [...systemMounts(input.shmBytes, privileged ? 'rw' : 'ro'), ...input.mounts],
     linux: {
       namespaces: [
         ...['pid', 'ipc', 'uts', 'mount', 'cgroup'].map((type) => ({ type })),
         { type: 'network', path: input.networkNamespace },
       ],
       cgroupsPath: input.cgroupPath,
-      maskedPaths: [...MASKED_PATHS, ...MASKED_SYS_PATHS],
-      readonlyPaths: READONLY_PATHS,
-      resources: { devices: DEVICE_RULES, ...resources(input.limits, input.canLimitSwap) },
-      seccomp: input.seccomp,
+      maskedPaths: privileged ? [] : [...MASKED_PATHS, ...MASKED_SYS_PATHS],
+      readonlyPaths: privileged ? [] : READONLY_PATHS,
+      devices: input.devices.map(({ path, type, major, minor }) => ({ path, type, major, minor })),
+      resources: {
+        devices: privileged ? ALL_DEVICES : [...DEVICE_RULES, ...input.devices.map(deviceRule)],
+        ...resources(input),
+      },
+      ...(seccomp === undefined ? {} : { seccomp }),
+      ...(rootPropagation === undefined ? {} : { rootfsPropagation: `r${rootPropagation}` }),
       sysctl: input.sysctls,
     },
     annotations,
   };
+}
+
+const ALL_DEVICES = [{ allow: true, access: 'rwm' }];
+
+function deviceRule({ type, major, minor, access }: Device): object {
+  return { allow: true, type, major, minor, access };
 }
 
 /** Also what `exec` runs its programs with. */
@@ -122,10 +163,11 @@ function processSpec(input: SpecInput): object {
     env: input.env,
     cwd: input.cwd,
     capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
-    // As Docker: programs with the setuid bit work. Asking for the stricter way is part of a later spec.
-    noNewPrivileges: false,
-    // Not the daemon's, which may be protected from the kernel's choice of victims.
-    oomScoreAdj: 0,
+    rlimits: input.rlimits,
+    // As Docker: programs with the setuid bit work unless the spec says otherwise.
+    noNewPrivileges: input.noNewPrivileges,
+    // Never the daemon's, which may be protected from the kernel's choice of victims.
+    oomScoreAdj: input.oomScoreAdj,
   };
 }
 
@@ -134,16 +176,25 @@ const CPU_PERIOD_US = 100_000;
 const CPU_LONG_PERIOD_US = 1_000_000;
 const CPU_QUOTA_MIN_US = 1_000;
 
+/** Docker's names for weights of block devices go from 10 to 1000 in both versions of cgroups. */
+export type LimitsInput = Pick<SpecInput, 'limits' | 'canLimitSwap' | 'canWeighIo'>;
+
 /** `linux.resources` without devices; a limit of 0 is none. Swap is not given on top of memory. */
-function resources(limits: ResourceLimits, canLimitSwap: boolean): object {
-  const { memoryBytes, nanoCpus, pids } = limits;
+export function resources({ limits, canLimitSwap, canWeighIo }: LimitsInput): object {
+  const { memoryBytes, nanoCpus, pids, swapBytes = 0, cpuShares, cpuSet, ioWeight } = limits;
   const share = nanoCpus / 1e9;
   const period = share * CPU_PERIOD_US < CPU_QUOTA_MIN_US ? CPU_LONG_PERIOD_US : CPU_PERIOD_US;
-  const swap = canLimitSwap ? { swap: memoryBytes } : {};
+  const swap = canLimitSwap ? { swap: memoryBytes + swapBytes } : {};
+  const cpu = {
+    ...(nanoCpus > 0 ? { quota: Math.round(share * period), period } : {}),
+    ...(cpuShares === undefined ? {} : { shares: cpuShares }),
+    ...(cpuSet === undefined ? {} : { cpus: cpuSet }),
+  };
   return {
     ...(memoryBytes > 0 ? { memory: { limit: memoryBytes, ...swap } } : {}),
-    ...(nanoCpus > 0 ? { cpu: { quota: Math.round(share * period), period } } : {}),
+    ...(Object.keys(cpu).length > 0 ? { cpu } : {}),
     ...(pids > 0 ? { pids: { limit: pids } } : {}),
+    ...(ioWeight !== undefined && canWeighIo ? { blockIO: { weight: ioWeight } } : {}),
   };
 }
 

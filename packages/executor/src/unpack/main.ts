@@ -26,8 +26,12 @@ async function work(job: number, unpack: UnpackJob): Promise<void> {
   running.set(job, controller);
   try {
     const blob = fetchBlob(unpack.blob, { clock: systemClock, signal });
-    await unpackLayer(unpack.layer, { blob, directory: unpack.directory, signal });
-    send({ kind: 'done', job });
+    const plainBytes = await unpackLayer(unpack.layer, {
+      blob,
+      directory: unpack.directory,
+      signal,
+    });
+    send({ kind: 'done', job, plainBytes });
   } catch (error) {
     send({ kind: 'failed', job, code: errorCode(error), message: errorMessage(error) });
   } finally {

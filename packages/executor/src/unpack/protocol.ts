@@ -16,7 +16,7 @@ export type ToUnpacker =
   | { readonly kind: 'cancel'; readonly job: number };
 
 export type FromUnpacker =
-  | { readonly kind: 'done'; readonly job: number }
+  | { readonly kind: 'done'; readonly job: number; readonly plainBytes: number }
   | {
       readonly kind: 'failed';
       readonly job: number;

@@ -42,13 +42,14 @@ const DECOMPRESS_CHUNK_BYTES = 256 * 1024;
 
 /**
  * @param directory must not exist; its parent must.
+ * @returns bytes of the plain archive.
  * @throws SwarmError `data-loss` (digest, size, format), `permission-denied` (unsafe archive),
  *   `resource-exhausted` (bomb, full disk).
  */
 export async function unpackLayer(
   layer: LayerSource,
   options: { blob: AsyncIterable<Uint8Array>; directory: string; signal: AbortSignal },
-): Promise<void> {
+): Promise<number> {
   const { blob, directory, signal } = options;
   await mkdir(directory, { mode: 0o755 });
   const tar = new TarChild(directory);
@@ -63,6 +64,7 @@ export async function unpackLayer(
     const source = Readable.from(checked, { objectMode: false });
     if (decompress === undefined) await pipeline(source, consume, { signal });
     else await pipeline(source, decompress, consume, { signal });
+    return plain.bytes;
   } catch (error) {
     await tar.kill();
     await rm(directory, { recursive: true, force: true });
@@ -111,6 +113,10 @@ class PlainSink {
   constructor(layer: LayerSource, tar: TarChild) {
     this.#layer = layer;
     this.#tar = tar;
+  }
+
+  get bytes(): number {
+    return this.#size;
   }
 
   async write(chunk: Buffer): Promise<void> {

@@ -11,7 +11,7 @@ import { UNPACKER_IDLE_MS } from '../limits.ts';
 import type { FromUnpacker, ToUnpacker, UnpackJob } from './protocol.ts';
 
 interface Waiting {
-  readonly resolve: () => void;
+  readonly resolve: (plainBytes: number) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -29,14 +29,14 @@ export class Unpacker implements Disposable {
     this.#clock = clock;
   }
 
-  /** @throws what `fetchBlob` and `unpackLayer` throw. */
-  async unpack(job: UnpackJob, signal: AbortSignal): Promise<void> {
+  /** @returns bytes of the plain archive. @throws what `fetchBlob` and `unpackLayer` throw. */
+  async unpack(job: UnpackJob, signal: AbortSignal): Promise<number> {
     if (signal.aborted) throw abortReason(signal);
     this.#idle?.cancel();
     const id = (this.#jobs += 1);
     const cancel = (): void => this.#send({ kind: 'cancel', job: id });
     try {
-      await new Promise<void>((resolve, reject) => {
+      return await new Promise<number>((resolve, reject) => {
         this.#waiting.set(id, { resolve, reject });
         this.#child ??= this.#start();
         this.#send({ kind: 'unpack', job: id, unpack: job });
@@ -77,7 +77,7 @@ export class Unpacker implements Disposable {
 
   #received(message: FromUnpacker): void {
     const waiting = this.#waiting.get(message.job);
-    if (message.kind === 'done') waiting?.resolve();
+    if (message.kind === 'done') waiting?.resolve(message.plainBytes);
     else waiting?.reject(new SwarmError(message.code, message.message));
   }
 

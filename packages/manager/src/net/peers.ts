@@ -4,6 +4,7 @@ import {
   createAgentClient,
   createCaClient,
   createControlClient,
+  createEngineClient,
   createLeaderClient,
   createMembershipClient,
   type AgentService,
@@ -11,6 +12,7 @@ import {
   type Channel,
   type ClientTls,
   type Control,
+  type Engine,
   type Leader,
   type Membership,
 } from '@swarmd/api';
@@ -26,6 +28,12 @@ export interface ManagerClients {
   readonly membership: Membership;
 }
 
+/** What an agent serves to managers. */
+export interface AgentClients {
+  readonly agent: AgentService;
+  readonly engine: Engine;
+}
+
 interface Connected<Clients> {
   readonly channel: Channel;
   readonly clients: Clients;
@@ -35,7 +43,7 @@ export class Peers implements Disposable {
   readonly #tls: () => ClientTls;
   readonly #clusterId: ClusterId;
   readonly #managers = new Map<string, Connected<ManagerClients>>();
-  readonly #agents = new Map<string, Connected<AgentService>>();
+  readonly #agents = new Map<string, Connected<AgentClients>>();
 
   /** `tls` answers the same object until the identity changes. */
   constructor(options: { tls: () => ClientTls; clusterId: ClusterId }) {
@@ -69,11 +77,12 @@ export class Peers implements Disposable {
     }
   }
 
-  agent(address: string): AgentService {
+  agent(address: string): AgentClients {
     let connected = this.#agents.get(address);
     if (connected === undefined) {
       const channel = connect({ address, tls: this.#tls, clusterId: this.#clusterId });
-      connected = { channel, clients: createAgentClient(channel) };
+      const clients = { agent: createAgentClient(channel), engine: createEngineClient(channel) };
+      connected = { channel, clients };
     } else {
       this.#agents.delete(address);
     }

@@ -23,8 +23,48 @@ export const mountSpec = z.strictObject({
   /** tmpfs only: size in bytes, 0 for the kernel's default. */
   tmpfsSizeBytes: z.int().min(0).default(0),
   tmpfsMode: z.int().min(0).max(0o7777).default(0o1777),
+  /** bind only: how mounts made later travel between node and container; '' is rprivate. */
+  propagation: z
+    .enum(['', 'private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave'])
+    .default(''),
+  /** bind only: without what is mounted below the source. */
+  nonRecursive: z.boolean().default(false),
+  /** volume only: a folder of the volume instead of all of it; relative, without "..". */
+  subpath: z
+    .string()
+    .regex(/^(?!\/)(?!(.*\/)?\.\.(\/|$))/, 'must be a relative path without ".."')
+    .default(''),
+  /** volume only: a new one starts empty, not with what the image has at the target. */
+  noCopy: z.boolean().default(false),
+  /** volume only, for one that is made for this: its driver, the driver's options, its labels. */
+  driver: z.string().default(''),
+  driverOptions: z.record(z.string(), z.string()).default({}),
+  labels: z.record(z.string(), z.string()).default({}),
 });
 export type MountSpec = z.infer<typeof mountSpec>;
+
+const ulimitSpec = z.strictObject({
+  /** As in setrlimit(2), e.g. "nofile". */
+  name: z.string().regex(/^[a-z]+$/, 'must be a lower-case name such as nofile'),
+  /** -1: without limit. */
+  soft: z.int().min(-1),
+  hard: z.int().min(-1),
+});
+
+export const logSpec = z.strictObject({
+  /** Empty: the compact default of the node. */
+  driver: z.enum(['', 'local', 'journald', 'none']).default(''),
+  /** local: max-size (bytes, or with k, m, g) and max-file. */
+  options: z.record(z.string(), z.string()).default({}),
+});
+export type LogSpec = z.infer<typeof logSpec>;
+
+const dnsSpec = z.strictObject({
+  /** Asked instead of the cluster's own resolver: addresses. */
+  nameservers: z.array(z.string()).default([]),
+  search: z.array(z.string()).default([]),
+  options: z.array(z.string()).default([]),
+});
 
 /** A secret or config as a file of a container. */
 export const fileReference = z.strictObject({
@@ -85,5 +125,27 @@ export const containerSpec = z.strictObject({
   capabilityDrop: z.array(z.string()).default([]),
   sysctls: z.record(z.string(), z.string()).default({}),
   healthcheck: healthcheckSpec.optional(),
+  /** Standard input stays open, for `task attach`. */
+  stdin: z.boolean().default(false),
+  /** More groups of the process, names or numbers. */
+  groups: z.array(z.string()).default([]),
+  /** Every capability and device, nothing masked, no seccomp filter. */
+  privileged: z.boolean().default(false),
+  noNewPrivileges: z.boolean().default(false),
+  ulimits: z.array(ulimitSpec).default([]),
+  /** "/dev/node[:/dev/container[:rwm]]", or a CDI name "vendor.com/class=device". */
+  devices: z.array(z.string().min(1)).default([]),
+  /** Bytes of /dev/shm; 0: 64 MiB. */
+  shmSizeBytes: z.int().min(0).default(0),
+  oomScoreAdj: z.int().min(-1000).max(1000).default(0),
+  /** Empty: the default filter; "unconfined"; or a profile as JSON. */
+  seccomp: z
+    .string()
+    .max(256 * 1024)
+    .default(''),
+  /** A runtime that the nodes are configured with; empty: their default. */
+  runtime: z.string().default(''),
+  log: logSpec.prefault({}),
+  dns: dnsSpec.prefault({}),
 });
 export type ContainerSpec = z.infer<typeof containerSpec>;

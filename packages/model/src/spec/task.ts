@@ -21,6 +21,17 @@ export const resourceLimits = z.strictObject({
   nanoCpus,
   memoryBytes,
   pids: z.int().min(0).default(0),
+  /** Memory and swap together may be this much more than the memory; absent: no swap. */
+  swapBytes: z.int().min(0).optional(),
+  /** Weight against others when CPU is short, 2 to 262144; absent: 1024. */
+  cpuShares: z.int().min(2).max(262_144).optional(),
+  /** The CPUs it may run on, e.g. "0-2,5"; absent: all. */
+  cpuSet: z
+    .string()
+    .regex(/^\d+(-\d+)?(,\d+(-\d+)?)*$/, 'must be a list of CPUs such as 0-2,5')
+    .optional(),
+  /** Weight against others when the disk is busy, 10 to 1000; absent: 500. */
+  ioWeight: z.int().min(10).max(1_000).optional(),
 });
 export const resourceReservations = z.strictObject({
   nanoCpus,

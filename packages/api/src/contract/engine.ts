@@ -1,0 +1,158 @@
+/** swarm.v1.Engine: containers on their nodes. Agents serve it to managers, managers to users. */
+import type { NodeId, TaskId } from '@swarmd/model';
+
+import type { Call } from './call.ts';
+
+export type SessionRequest =
+  /** First message: starts a program, or attaches. */
+  | {
+      readonly kind: 'exec';
+      readonly taskId: TaskId;
+      /** Program and arguments; not a shell line. */
+      readonly argv: readonly string[];
+      readonly tty: boolean;
+      readonly stdin: boolean;
+      /** NAME=value, besides the container's own. */
+      readonly env: readonly string[];
+      /** user[:group]; empty: the container's. */
+      readonly user: string;
+      /** Empty: the container's. */
+      readonly dir: string;
+      readonly privileged: boolean;
+      /** Size of the terminal at first; 0: its default. */
+      readonly rows: number;
+      readonly columns: number;
+    }
+  | { readonly kind: 'attach'; readonly taskId: TaskId; readonly stdin: boolean }
+  | { readonly kind: 'stdin'; readonly data: Uint8Array }
+  | { readonly kind: 'stdin-end' }
+  | { readonly kind: 'resize'; readonly rows: number; readonly columns: number }
+  | { readonly kind: 'signal'; readonly name: string };
+
+export type SessionResponse =
+  | { readonly kind: 'started'; readonly tty: boolean }
+  | { readonly kind: 'output'; readonly stream: 'stdout' | 'stderr'; readonly data: Uint8Array }
+  /** The last message; 128 + n for signal n. */
+  | { readonly kind: 'exit'; readonly code: number };
+
+export interface ProcessInfo {
+  readonly pid: number;
+  readonly containerPid: number;
+  readonly parentPid: number;
+  readonly uid: number;
+  /** R, S, D, Z or T. */
+  readonly state: string;
+  readonly cpuMs: number;
+  readonly memoryBytes: number;
+  readonly startedAt: number;
+  readonly command: string;
+}
+
+/** Counters only grow; a limit of 0 is none. */
+export interface ContainerStats {
+  readonly timestamp: number;
+  readonly cpuNs: number;
+  readonly memoryBytes: number;
+  readonly memoryLimitBytes: number;
+  readonly pids: number;
+  readonly pidsLimit: number;
+  readonly blockReadBytes: number;
+  readonly blockWriteBytes: number;
+  readonly networkReceiveBytes: number;
+  readonly networkSendBytes: number;
+}
+
+export interface HealthResult {
+  readonly startedAt: number;
+  readonly endedAt: number;
+  /** 0: healthy. -1: it could not be run, or took too long. */
+  readonly exitCode: number;
+  readonly output: string;
+}
+
+export interface HealthReport {
+  readonly state: 'starting' | 'healthy' | 'unhealthy';
+  readonly failingStreak: number;
+  /** The last ones, oldest first. */
+  readonly results: readonly HealthResult[];
+}
+
+export interface ContainerDetails {
+  readonly paused: boolean;
+  /** Undefined without a health check. */
+  readonly health?: HealthReport;
+}
+
+export interface PathInfo {
+  readonly kind: 'file' | 'directory' | 'link' | 'other';
+  readonly bytes: number;
+  readonly mode: number;
+  readonly modifiedAt: number;
+  readonly target: string;
+}
+
+export type CopyInRequest =
+  | { readonly kind: 'start'; readonly taskId: TaskId; readonly directory: string }
+  | { readonly kind: 'data'; readonly data: Uint8Array };
+
+export interface Volume {
+  readonly name: string;
+  readonly driver: string;
+  readonly options: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly createdAt: number;
+  /** Folder on the node; empty for volumes of plugins. */
+  readonly mountpoint: string;
+  readonly used: boolean;
+}
+
+export interface Image {
+  readonly reference: string;
+  /** Of what the name stood for: an index or a manifest. */
+  readonly digest: string;
+  /** Digest of its configuration. */
+  readonly id: string;
+  /** Of its layers on disk, shared ones included. */
+  readonly bytes: number;
+  readonly pulledAt: number;
+  readonly usedAt: number;
+  readonly used: boolean;
+}
+
+interface OfNode {
+  readonly nodeId: NodeId;
+}
+
+interface OfTask {
+  readonly taskId: TaskId;
+}
+
+export interface Engine {
+  /** Cancelling the call ends the program, not the task. */
+  session(messages: AsyncIterable<SessionRequest>, call: Call): AsyncIterable<SessionResponse>;
+  top(request: OfTask, call: Call): Promise<ProcessInfo[]>;
+  /** `intervalMs` 0: one look; else for as long as the task runs. */
+  stats(request: OfTask & { intervalMs: number }, call: Call): AsyncIterable<ContainerStats>;
+  pause(request: OfTask, call: Call): Promise<void>;
+  unpause(request: OfTask, call: Call): Promise<void>;
+  signal(request: OfTask & { name: string }, call: Call): Promise<void>;
+  inspectContainer(request: OfTask, call: Call): Promise<ContainerDetails>;
+  pathInfo(request: OfTask & { path: string }, call: Call): Promise<PathInfo>;
+  copyOut(request: OfTask & { path: string }, call: Call): AsyncIterable<Uint8Array>;
+  createVolume(
+    request: OfNode & Pick<Volume, 'name' | 'driver' | 'options' | 'labels'>,
+    call: Call,
+  ): Promise<Volume>;
+  listVolumes(request: OfNode, call: Call): Promise<Volume[]>;
+  removeVolume(request: OfNode & { name: string }, call: Call): Promise<void>;
+  listImages(request: OfNode, call: Call): Promise<Image[]>;
+  pullImage(request: OfNode & { reference: string }, call: Call): Promise<Image>;
+  tagImage(request: OfNode & { reference: string; target: string }, call: Call): Promise<void>;
+  removeImage(request: OfNode & { reference: string }, call: Call): Promise<{ freedBytes: number }>;
+  pruneImages(
+    request: OfNode & { unusedForMs: number },
+    call: Call,
+  ): Promise<{ references: string[]; freedBytes: number }>;
+  /** Answers once, when everything is in its place. */
+  copyIn(messages: AsyncIterable<CopyInRequest>, call: Call): AsyncIterable<object>;
+}

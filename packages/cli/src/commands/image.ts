@@ -1,0 +1,99 @@
+/** swarmctl image ...: images on one node. Tasks pull theirs by themselves. */
+import type { Image } from '@swarmd/api';
+import type { Command } from 'commander';
+
+import type { Context } from '../context.ts';
+import { parseDuration } from '../flags.ts';
+import { ago, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { forEach } from '../several.ts';
+import { bytes } from './figures.ts';
+import { nodeOf, NODE_FLAG, NODE_HINT } from './on-node.ts';
+
+const PULL_TIMEOUT_MS = 30 * 60_000;
+const ID_SHORT_CHARS = 12;
+
+export function addImageCommands(program: Command, context: Context): void {
+  const group = program.command('image').description('images on a node');
+
+  group
+    .command('pull')
+    .description('make an image present on a node before a task needs it')
+    .argument('<image>', '[registry/]repository[:tag][@digest]')
+    .option(NODE_FLAG, NODE_HINT)
+    .action(async (reference: string, flags: { node?: string }) => {
+      const { engine } = await context.cluster();
+      const nodeId = await nodeOf(context, flags.node);
+      const call = { ...context.call, timeoutMs: PULL_TIMEOUT_MS };
+      const image = await engine.pullImage({ nodeId, reference }, call);
+      context.terminal.out(`${image.reference} ${image.digest}\n`);
+    });
+
+  group
+    .command('ls')
+    .description('list the images of a node')
+    .option(NODE_FLAG, NODE_HINT)
+    .option('--format <table|json>', 'output format', parseFormat, 'table')
+    .action(async (flags: { node?: string; format: Format }) => {
+      const { engine } = await context.cluster();
+      const nodeId = await nodeOf(context, flags.node);
+      const images = await engine.listImages({ nodeId }, context.call);
+      context.terminal.out(list(flags.format, columns(context.clock.now()), images));
+    });
+
+  addChanges(group, context);
+}
+
+function addChanges(group: Command, context: Context): void {
+  group
+    .command('tag')
+    .description('give an image of a node another name')
+    .argument('<image>', 'a name that it has')
+    .argument('<name>', 'the name it gets')
+    .option(NODE_FLAG, NODE_HINT)
+    .action(async (reference: string, target: string, flags: { node?: string }) => {
+      const { engine } = await context.cluster();
+      const nodeId = await nodeOf(context, flags.node);
+      await engine.tagImage({ nodeId, reference, target }, context.call);
+    });
+
+  group
+    .command('rm')
+    .description('take names from images of a node; what no name needs goes from its disk')
+    .argument('<image...>', 'names')
+    .option(NODE_FLAG, NODE_HINT)
+    .action(async (references: string[], flags: { node?: string }) => {
+      const { engine } = await context.cluster();
+      const nodeId = await nodeOf(context, flags.node);
+      await forEach(references, async (reference) => {
+        const { freedBytes } = await engine.removeImage({ nodeId, reference }, context.call);
+        context.terminal.out(`${reference} (${bytes(freedBytes)})\n`);
+      });
+    });
+
+  group
+    .command('prune')
+    .description('remove the images of a node that no container is made of')
+    .option(NODE_FLAG, NODE_HINT)
+    .option('--unused-for <duration>', 'only those unused for so long', parseDuration, 0)
+    .option('--format <table|json>', 'output format', parseFormat, 'table')
+    .action(async (flags: { node?: string; unusedFor: number; format: Format }) => {
+      const { engine } = await context.cluster();
+      const nodeId = await nodeOf(context, flags.node);
+      const request = { nodeId, unusedForMs: flags.unusedFor };
+      const pruned = await engine.pruneImages(request, context.call);
+      if (flags.format === 'json') {
+        context.terminal.out(json([pruned]));
+        return;
+      }
+      for (const reference of pruned.references) context.terminal.out(`${reference}\n`);
+      context.terminal.out(`given back: ${bytes(pruned.freedBytes)}\n`);
+    });
+}
+
+const columns = (now: number): readonly Column<Image>[] => [
+  { title: 'IMAGE', value: (image) => image.reference },
+  { title: 'ID', value: (image) => image.id.replace('sha256:', '').slice(0, ID_SHORT_CHARS) },
+  { title: 'SIZE', value: (image) => bytes(image.bytes) },
+  { title: 'USED', value: (image) => (image.used ? 'yes' : 'no') },
+  { title: 'PULLED', value: (image) => (image.pulledAt === 0 ? '' : ago(image.pulledAt, now)) },
+];

@@ -1,0 +1,83 @@
+/** The images of this machine for people: seen, named, and removed when nothing needs them. */
+import { SwarmError, type Clock } from '@swarmd/base';
+
+import { IMAGE_GRACE_MS } from '../limits.ts';
+import type { ImageInfo, Images } from '../types.ts';
+import { canonicalReference, parseReference } from './reference.ts';
+import type { ImageStore } from './store.ts';
+
+export interface ImageServiceOptions {
+  readonly store: ImageStore;
+  readonly clock: Clock;
+  /** References that containers of this machine were made of, and the layer directories they mount. */
+  readonly used: () => {
+    readonly references: ReadonlySet<string>;
+    readonly layers: ReadonlySet<string>;
+  };
+}
+
+export class ImageService implements Images {
+  readonly #options: ImageServiceOptions;
+
+  constructor(options: ImageServiceOptions) {
+    this.#options = options;
+  }
+
+  async list(): Promise<readonly ImageInfo[]> {
+    const { store, used } = this.#options;
+    const { references } = used();
+    return store
+      .entries()
+      .map(({ reference, image, bytes }) => ({
+        reference,
+        digest: image.target,
+        id: image.config,
+        bytes,
+        pulledAt: image.pulledAt,
+        usedAt: image.usedAt,
+        used: references.has(reference),
+      }))
+      .toSorted((a, b) => (a.reference < b.reference ? -1 : 1));
+  }
+
+  async inspect(reference: string): Promise<ImageInfo> {
+    const canonical = canonicalReference(parseReference(reference));
+    const found = (await this.list()).find((image) => image.reference === canonical);
+    if (found !== undefined) return found;
+    throw new SwarmError('not-found', `there is no image ${canonical} on this node`);
+  }
+
+  async tag(reference: string, target: string): Promise<void> {
+    const { reference: known } = await this.inspect(reference);
+    const name = parseReference(target);
+    if (name.digest !== undefined) {
+      throw new SwarmError('invalid-argument', `${target}: a digest is no name to be given`);
+    }
+    const entry = this.#options.store.entries().find((one) => one.reference === known);
+    if (entry !== undefined)
+      await this.#options.store.commit(canonicalReference(name), entry.image);
+  }
+
+  async remove(reference: string): Promise<number> {
+    const image = await this.inspect(reference);
+    if (image.used) {
+      throw new SwarmError(
+        'failed-precondition',
+        `image ${image.reference} is in use by a container of this node`,
+      );
+    }
+    return this.#options.store.drop([image.reference], this.#options.used().layers);
+  }
+
+  async prune(
+    unusedForMs: number,
+  ): Promise<{ readonly references: readonly string[]; readonly freedBytes: number }> {
+    const { store, clock, used } = this.#options;
+    const before = clock.now() - Math.max(unusedForMs, IMAGE_GRACE_MS);
+    const idle = (await this.list()).filter(
+      (image) => !image.used && Math.max(image.usedAt, image.pulledAt) <= before,
+    );
+    const references = idle.map((image) => image.reference);
+    return { references, freedBytes: await store.drop(references, used().layers) };
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Volume drivers of others by Docker's plugin protocol: JSON over HTTP on a socket that carries the
+ * driver's name (docs.docker.com/engine/extend/plugins_volume).
+ */
+import { request } from 'node:http';
+import { join } from 'node:path';
+
+import { errorMessage, SwarmError } from '@swarmd/base';
+
+import { PLUGIN_ANSWER_MAX_BYTES, PLUGIN_TIMEOUT_MS } from '../limits.ts';
+
+export class VolumePlugin {
+  readonly #name: string;
+  readonly #socket: string;
+
+  /** @param folder where plugins have their sockets, e.g. "/run/docker/plugins". */
+  constructor(name: string, folder: string) {
+    this.#name = name;
+    this.#socket = join(folder, `${name}.sock`);
+  }
+
+  async create(volume: string, options: Readonly<Record<string, string>>): Promise<void> {
+    await this.#call('Create', { Name: volume, Opts: options });
+  }
+
+  /** @returns the folder on this machine. @param user who needs it: the plugin counts them. */
+  async mount(volume: string, user: string): Promise<string> {
+    const answer = await this.#call('Mount', { Name: volume, ID: user });
+    const mountpoint = answer['Mountpoint'];
+    if (typeof mountpoint === 'string' && mountpoint.startsWith('/')) return mountpoint;
+    throw this.#failed('Mount', 'it named no folder');
+  }
+
+  async unmount(volume: string, user: string): Promise<void> {
+    await this.#call('Unmount', { Name: volume, ID: user });
+  }
+
+  async remove(volume: string): Promise<void> {
+    await this.#call('Remove', { Name: volume });
+  }
+
+  async #call(method: string, body: object): Promise<Readonly<Record<string, unknown>>> {
+    const text = await this.#post(`/VolumeDriver.${method}`, JSON.stringify(body)).catch(
+      (error: unknown) => {
+        throw this.#failed(method, errorMessage(error));
+      },
+    );
+    const answer = parse(text);
+    const { Err: error } = answer;
+    if (typeof error === 'string' && error !== '') throw this.#failed(method, error);
+    return answer;
+  }
+
+  #post(path: string, body: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const sent = request(
+        {
+          socketPath: this.#socket,
+          path,
+          method: 'POST',
+          headers: { 'content-type': 'application/vnd.docker.plugins.v1.2+json' },
+          timeout: PLUGIN_TIMEOUT_MS,
+        },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (part: string) => {
+            if (text.length < PLUGIN_ANSWER_MAX_BYTES) text += part;
+          });
+          response.on('error', reject).on('end', () => resolve(text));
+        },
+      );
+      sent.on('timeout', () => sent.destroy(new Error(`no answer in ${PLUGIN_TIMEOUT_MS} ms`)));
+      sent.on('error', reject);
+      sent.end(body);
+    });
+  }
+
+  #failed(method: string, why: string): SwarmError {
+    return new SwarmError(
+      'unavailable',
+      `volume driver "${this.#name}" (${this.#socket}): ${method}: ${why}`,
+    );
+  }
+}
+
+function parse(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const json: unknown = JSON.parse(text);
+    return typeof json === 'object' && json !== null ? (json as Record<string, unknown>) : {};
+  } catch {
+    return { Err: `it answered no JSON: ${text.slice(0, 200)}` };
+  }
+}
