@@ -185,7 +185,7 @@ describe('a manager at another address', () => {
       `ip -o -4 addr show dev ${dev} | sed 's/.*inet [^/]*.\\([0-9]*\\).*/\\1/'`,
     );
     await host.stopService('swarmd', 'KILL');
-    await sh(host, `ip addr add ${to}/${bits} dev ${dev}; ip addr del ${from}/${bits} dev ${dev}`);
+    await sh(host, `ip addr del ${from}/${bits} dev ${dev}; ip addr add ${to}/${bits} dev ${dev}`);
   };
   afterAll(async () => {
     await move(away, home);
