@@ -37,7 +37,7 @@ export async function failover(lab: Lab, side: Side, runs: number): Promise<void
     metric: 'leader_killed_to_next_write',
     unit: 'ms',
     values,
-    target: 2000,
+    ...(side.name === 'etcd' ? {} : { target: 2000 }),
     side: side.name,
   });
 }
