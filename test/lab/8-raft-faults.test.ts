@@ -4,10 +4,10 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { Lab } from '@swarmd/lab';
+import { between, Lab, oneWay } from '@swarmd/lab';
 
 import { runFaults } from './faults/run.ts';
-import { LAB_NAME } from './support.ts';
+import { LAB_NAME, sh } from './support.ts';
 
 const DISK_MIB = 256;
 const UP_MS = 240_000;
@@ -21,6 +21,53 @@ beforeAll(async () => {
 }, UP_MS);
 
 afterAll(() => lab.down(), UP_MS);
+
+/** A host's echo requests that arrive at another, whether or not the answers come back. */
+async function arriving(from: string, to: string): Promise<number> {
+  const count = async (): Promise<number> => {
+    const [names, values] = (await sh(lab.host(to), 'grep ^Icmp: /proc/net/snmp')).split('\n');
+    const at = (names ?? '').split(' ').indexOf('InEchos');
+    return Number((values ?? '').split(' ')[at]);
+  };
+  const before = await count();
+  const address = lab.host(to).place.address;
+  await sh(lab.host(from), `ping -q -c 3 -i 0.1 -W 1 ${address} >/dev/null 2>&1; :`);
+  return (await count()) - before;
+}
+
+describe('the faults themselves', () => {
+  it('cut links in the directions that are named, and no others', async () => {
+    await lab.breakLinks(oneWay(['m1'], ['m2']));
+    expect(await arriving('m1', 'm2')).toBe(0);
+    expect(await arriving('m2', 'm1')).toBe(3);
+    await lab.mendLinks();
+    await lab.breakLinks(between([['m1'], ['m2', 'm3']]));
+    expect(await arriving('m2', 'm1')).toBe(0);
+    expect(await arriving('m2', 'm3')).toBe(3);
+    await lab.mendLinks();
+    expect(await arriving('m1', 'm2')).toBe(3);
+  });
+
+  it('fill a disk until nothing fits, and give the room back', async () => {
+    const write = 'dd if=/dev/zero of=/var/lib/swarmd/test bs=64k count=1 2>/dev/null; echo $?';
+    await lab.spoilDisk('m4', 'fill');
+    expect(await sh(lab.host('m4'), write)).toBe('1');
+    await lab.heal('m4');
+    expect(await sh(lab.host('m4'), write)).toBe('0');
+  });
+
+  it('lose what was not synced when the power goes, and keep what was', async () => {
+    const folder = '/var/lib/swarmd';
+    const line = `cd ${folder}; echo kept > synced; sync synced; sync .; echo lost > unsynced`;
+    await sh(lab.host('m5'), line);
+    await lab.kill('m5');
+    await lab.heal('m5');
+    expect(await sh(lab.host('m5'), `cd ${folder}; cat synced unsynced 2>/dev/null; :`)).toBe(
+      'kept',
+    );
+    await lab.cluster.allReady(lab.host('m1'));
+  });
+});
 
 describe('what clients of real managers see is linearizable, and nothing acknowledged is lost', () => {
   it.each([
