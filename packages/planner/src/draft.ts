@@ -11,7 +11,7 @@ import {
 import { BECAUSE_MAX } from './limits.ts';
 import { reason, type ReasonCode, type ReasonData } from './reasons.ts';
 import { isOver, isWanted, NodeLookup } from './task-view.ts';
-import type { Plan, PlanContext, PlanView } from './types.ts';
+import type { Plan, PlanContext, PlanView, Wait } from './types.ts';
 
 export class Draft {
   readonly view: PlanView;
@@ -22,6 +22,7 @@ export class Draft {
   readonly #tasks = new Map<TaskId, Task>();
   readonly #others = new Map<TaskId, Task>();
   readonly #because: Reason[] = [];
+  readonly #waits: Wait[] = [];
   #service: Service | undefined;
   readonly #serviceBefore: Service | undefined;
   #dueAt: number | undefined;
@@ -140,6 +141,12 @@ export class Draft {
     this.#dueAt = Math.min(time, this.#dueAt ?? time);
   }
 
+  /** As `askAgainAt`, and says what for. */
+  waitUntil(until: number, wait: Omit<Wait, 'until'>): void {
+    this.#waits.push({ ...wait, until });
+    this.askAgainAt(until);
+  }
+
   toPlan(): Plan {
     const ops: Change[] = [];
     for (const { before, after } of this.changes()) {
@@ -155,6 +162,7 @@ export class Draft {
     return {
       ops,
       because: this.#because,
+      waits: this.#waits.toSorted((a, b) => a.until - b.until),
       ...(this.#dueAt === undefined ? {} : { requeueAfterMs: Math.max(0, this.#dueAt - this.now) }),
     };
   }

@@ -133,6 +133,18 @@ export function isCurrent(task: Task, service: Service, nodes: NodeLookup): bool
 
 /** Tells whether a node meets the constraints of the spec. */
 export function compliance(spec: TaskSpec): (node: Node) => boolean {
+  let known = compliances.get(spec);
+  if (known === undefined) {
+    known = parseCompliance(spec);
+    compliances.set(spec, known);
+  }
+  return known;
+}
+
+/** Specs are immutable, and every plan asks for those of all tasks. */
+const compliances = new WeakMap<TaskSpec, (node: Node) => boolean>();
+
+function parseCompliance(spec: TaskSpec): (node: Node) => boolean {
   const constraints = spec.placement.constraints.map((text) => parseConstraint(text));
   return (node) =>
     constraints.every((one) => typeof one !== 'string' && meetsConstraint(node, one));

@@ -49,9 +49,33 @@ export interface AssignView extends PlanView {
   get(table: 'config', id: ConfigId): Config | undefined;
 }
 
+/** Something the plan waits for that comes by itself. */
+export interface Wait {
+  /** Stable name of the rule that waits. */
+  readonly code: WaitCode;
+  /** What for, for people. */
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly until: number;
+  /** The task that it is about; the service as a whole otherwise. */
+  readonly taskId?: TaskId;
+}
+
+export type WaitCode =
+  | 'restart-delay'
+  | 'predecessor'
+  | 'update-delay'
+  | 'update-monitor'
+  | 'progress-deadline'
+  | 'rebalance-interval'
+  | 'standby-delay'
+  | 'node-lost';
+
 export interface Plan {
   readonly ops: readonly Change[];
   readonly because: readonly Reason[];
+  /** What is waited for, soonest first. */
+  readonly waits: readonly Wait[];
   /** Ask again after so many milliseconds, whatever happens. */
   readonly requeueAfterMs?: number;
 }

@@ -10,6 +10,7 @@
  *   service job mode=replicated-job concurrent=2 completions=5     also: mode=global, global-job
  *   pass 5s                        time passes with everybody at work      wait 5s   only time
  *   status web.1 failed            an agent's word on a task               agents    one step of all
+ *   waits web                      plan, and print what is waited for      why web.1   what nodes say
  *   tasks [web] [all]              wanted tasks, or all of them            show web  the service
  */
 import {
@@ -23,7 +24,7 @@ import {
   type GenericResource,
 } from '@swarmd/model';
 
-import { countTasks, type Allocated, type Plan } from '../src/index.ts';
+import { countTasks, nodeVerdicts, type Allocated, type Plan } from '../src/index.ts';
 import { World, type NodeOptions } from './world.ts';
 
 type Options = Map<string, string>;
@@ -107,6 +108,12 @@ export class Script {
         const refused = world.report(world.find(name), words[2] as TaskState, more);
         return refused === undefined ? [] : [refused];
       }
+      case 'waits':
+        return this.#waits(name);
+      case 'why':
+        return nodeVerdicts(world.view, world.find(name)).map(
+          ({ node, lacks }) => `${node.id}: ${lacks ?? 'would take it'}`,
+        );
       case 'tasks':
         return this.#tasks(words);
       case 'show':
@@ -164,6 +171,14 @@ export class Script {
       )
       .map((task) => taskLine(task));
     return lines.length === 0 ? ['no tasks'] : lines;
+  }
+
+  #waits(name: string): string[] {
+    const { waits } = this.world.plan(asId('service', name));
+    const lines = waits.map(
+      ({ code, message, until }) => `in ${until - this.world.now} ms (${code}): ${message}`,
+    );
+    return lines.length === 0 ? ['nothing is waited for'] : lines;
   }
 
   #count(name: string): string {

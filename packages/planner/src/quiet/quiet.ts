@@ -27,6 +27,8 @@ export function isQuiet(view: PlanView, id: ServiceId): boolean {
     const runs = task.desiredState === 'running' && task.nodeId !== undefined;
     if (!runs || isTerminal(task.status.state) || slots.has(task.slot)) return false;
     if (task.specVersion !== service.specVersion) return false;
+    // Moves begin once everything runs.
+    if (service.spec.rebalance.budget > 0 && task.status.state !== 'running') return false;
     slots.add(task.slot);
   }
   return true;
@@ -39,6 +41,7 @@ export function isProgress(before: Task | undefined, after: Task | undefined): b
     after !== undefined &&
     before.desiredState === after.desiredState &&
     before.nodeId === after.nodeId &&
+    before.preemptedBy === after.preemptedBy &&
     before.specVersion === after.specVersion &&
     !isTerminal(before.status.state) &&
     !isTerminal(after.status.state)

@@ -20,7 +20,8 @@ export function orphanTasks(draft: Draft): void {
     if (isOver(task) || !draft.nodes.isUnreachable(task)) continue;
     const lostAt = draft.nodes.lostAt(task);
     if (lostAt !== undefined && lostAt > draft.now) {
-      draft.askAgainAt(lostAt);
+      const message = `the node of ${taskName(task)} is down; then the task counts as lost`;
+      draft.waitUntil(lostAt, { code: 'node-lost', message, taskId: task.id });
       continue;
     }
     const code: ReasonCode = lostAt === undefined ? 'node-removed' : 'node-lost';
@@ -121,7 +122,12 @@ function replace(
   }
   if (task.desiredState === 'ready' && (task.startNotBefore ?? 0) > draft.now) {
     // It failed while it was prepared: the restart delay still has to pass before the next one.
-    draft.askAgainAt(task.startNotBefore ?? draft.now);
+    const message = `${taskName(task)} could not be prepared; the restart delay passes first`;
+    draft.waitUntil(task.startNotBefore ?? draft.now, {
+      code: 'restart-delay',
+      message,
+      taskId: task.id,
+    });
     return;
   }
   const verdict = judgeRestart(task, slot);

@@ -19,7 +19,11 @@ export function stuckSlot(
     if (first === undefined || waiting === undefined || settledAt(attempts) !== undefined) continue;
     const dueAt = first.meta.createdAt + progressDeadlineMs;
     if (dueAt <= draft.now) return describe(waiting, progressDeadlineMs);
-    draft.askAgainAt(dueAt);
+    draft.waitUntil(dueAt, {
+      code: 'progress-deadline',
+      message: `${taskName(waiting)} has to run by then, or the update fails`,
+      taskId: waiting.id,
+    });
   }
   return undefined;
 }

@@ -58,7 +58,8 @@ function isTooEarly(draft: Draft, intervalMs: number): boolean {
     }
   }
   if (dueAt <= draft.now) return false;
-  draft.askAgainAt(dueAt);
+  const message = 'time passes between two moves, and longer after one that failed';
+  draft.waitUntil(dueAt, { code: 'rebalance-interval', message });
   return true;
 }
 

@@ -188,7 +188,8 @@ function isBusy(draft: Draft, service: Service, slot: SlotProgress): boolean {
   if (settled === undefined) return slot.successors.some(isWanted);
   const freeAt = settled + updateConfigOf(service).delayMs;
   if (freeAt <= draft.now) return false;
-  draft.askAgainAt(freeAt);
+  const message = `slot ${slot.number} is updated; the delay passes before the next one`;
+  draft.waitUntil(freeAt, { code: 'update-delay', message });
   return true;
 }
 
@@ -206,7 +207,8 @@ function finishWhenOver(draft: Draft, service: Service, slots: readonly SlotProg
     doneAt = Math.max(doneAt, since + monitorMs + 1);
   }
   if (doneAt > draft.now) {
-    draft.askAgainAt(doneAt);
+    const message = 'the new tasks are watched for failures';
+    draft.waitUntil(doneAt, { code: 'update-monitor', message });
     return;
   }
   const isRollback = service.updateStatus?.state === 'rollback-started';

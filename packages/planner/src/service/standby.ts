@@ -35,7 +35,8 @@ export function keepStandbys(draft: Draft, service: Service, enforcer: Enforcer)
   if (fit.length >= wanted) return;
   const dueAt = failed === undefined ? 0 : statusTime(failed) + failed.spec.restart.delayMs;
   if (dueAt > draft.now) {
-    draft.askAgainAt(dueAt);
+    const message = 'the last standby could not be prepared; the restart delay passes first';
+    draft.waitUntil(dueAt, { code: 'standby-delay', message });
     return;
   }
   for (let made = fit.length; made < wanted; made += 1) {

@@ -70,7 +70,8 @@ function startWhenDue(
   const { task, slot } = waiting;
   const dueAt = task.startNotBefore ?? 0;
   if (dueAt > draft.now) {
-    draft.askAgainAt(dueAt);
+    const message = `${taskName(task)} is prepared, and starts after the restart delay`;
+    draft.waitUntil(dueAt, { code: 'restart-delay', message, taskId: task.id });
     return;
   }
   const inTheWay = slot.filter(
@@ -84,7 +85,8 @@ function startWhenDue(
   const patience = Math.max(0, ...stopping.map((other) => other.spec.container.stopGracePeriodMs));
   const giveUpAt = dueAt + STOP_WAIT_MS + patience;
   if (stopping.length > 0 && giveUpAt > draft.now) {
-    draft.askAgainAt(giveUpAt);
+    const message = `${taskName(task)} starts when ${stopping.map(taskName).join(', ')} has stopped, or then`;
+    draft.waitUntil(giveUpAt, { code: 'predecessor', message, taskId: task.id });
     return;
   }
   const why =
