@@ -36,5 +36,8 @@ function refuseStrangers(view: ReadView, call: Call): void {
     );
   }
   if (node.spec.role === 'manager') return;
-  throw new SwarmError('permission-denied', `node ${peer.nodeId} is not a manager any more`);
+  throw new SwarmError(
+    'permission-denied',
+    `node ${peer.nodeId} is not a manager any more; to make it one: swarmctl node promote ${peer.nodeId}`,
+  );
 }
