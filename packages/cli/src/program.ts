@@ -4,6 +4,7 @@ import { errorMessage, SwarmError } from '@swarmd/base';
 import { Command, CommanderError } from 'commander';
 
 import { addDoctorCommands } from './commands/doctor.ts';
+import { addExplainCommands } from './commands/explain.ts';
 import { addConfigCommands, addSecretCommands } from './commands/files.ts';
 import { addImageCommands } from './commands/image.ts';
 import { addNetworkCommands } from './commands/network.ts';
@@ -36,8 +37,12 @@ export function buildProgram(context: Context): Command {
   addNodeCommands(program, context);
   addServiceCommands(program, context);
   addTaskCommands(program, context);
+<<<<<<< HEAD
   addImageCommands(program, context);
   addVolumeCommands(program, context);
+=======
+  addExplainCommands(program, context);
+>>>>>>> 9420724 (swarmctl explain task, service, node: what it waits for, until when, and which rule says so)
   addNetworkCommands(program, context);
   addSecretCommands(program, context);
   addConfigCommands(program, context);

@@ -1,0 +1,129 @@
+import { asId, type Node, type Reason, type Task } from '@swarmd/model';
+import { describe, expect, it } from 'vitest';
+
+import { explainNode, explainService, explainTask } from '../src/index.ts';
+import { service, task } from './support/objects.ts';
+
+const NOW = 100_000;
+
+function because(code: string, message: string, more: Partial<Reason> = {}): Reason {
+  return { code, message, at: NOW - 5_000, ...more };
+}
+
+function node(id: string, fields: Partial<Node> = {}): Node {
+  return {
+    id: asId('node', id),
+    meta: { version: 1, createdAt: 0, updatedAt: 0 },
+    spec: { labels: {}, role: 'worker', availability: 'active' },
+    role: 'worker',
+    index: 1,
+    gatewaySubnet: '',
+    ingressAddress: '',
+    status: { state: 'ready', message: '', address: '', agentAddress: '', since: 0 },
+    ...fields,
+  };
+}
+
+function made(words: string, fields: Partial<Task> = {}): Task {
+  const one = task(words);
+  return {
+    ...one,
+    id: asId('task', `t${one.slot}`),
+    status: { ...one.status, timestamp: NOW - 2_000 },
+    ...fields,
+  };
+}
+
+describe('explain', () => {
+  it('a task without a node: which rule, which filters refused how many nodes', () => {
+    const refusals = [
+      { filter: 'insufficient memory', nodes: 2 },
+      { filter: 'drained', nodes: 1 },
+    ];
+    const { nodeId: _none, ...waiting } = made(
+      '1 pending @ !no suitable node (insufficient memory)',
+      {
+        because: [
+          because('scale-up', '1 replicas are wanted, 0 exist'),
+          because('no-suitable-node', 'no suitable node', { placement: { refusals } }),
+        ],
+      },
+    );
+    expect(explainTask(waiting, { now: NOW })).toEqual([
+      'task web.1 (t1) is pending without a node, 2 s ago; wanted: running',
+      '  error: no suitable node (insufficient memory)',
+      '  now: it waits for a node: no suitable node (insufficient memory)',
+      '  5 s ago: 1 replicas are wanted, 0 exist [scale-up]',
+      '  5 s ago: no suitable node [no-suitable-node]',
+      '    insufficient memory: 2 nodes',
+      '    drained: 1 nodes',
+    ]);
+  });
+
+  it.each<[string, Task, Node | undefined, string]>([
+    ['runs', made('1 running'), node('n1'), 'it runs as it should'],
+    [
+      'waits for its restart delay',
+      made('1 ready ready', {
+        startNotBefore: NOW + 4_000,
+        because: [because('task-ended', 'replaces web.1 (t0): it ended: failed')],
+      }),
+      node('n1'),
+      'it may start in 4 s: replaces web.1 (t0): it ended: failed',
+    ],
+    [
+      'is told to stop',
+      made('1 running shutdown', { because: [because('node-drained', 'its node is drained')] }),
+      node('n1'),
+      'it is to stop: its node is drained',
+    ],
+    [
+      'is on a node that is down',
+      made('1 running'),
+      node('n1', {
+        status: { state: 'down', message: 'silent', address: '', agentAddress: '', since: 0 },
+      }),
+      'its node is down: silent',
+    ],
+    [
+      'is on a node that was removed',
+      made('1 running'),
+      undefined,
+      'its node is not in the cluster any more',
+    ],
+  ])('a task that %s', (_what, one, on, expected) => {
+    expect(explainTask(one, { now: NOW, node: on })).toContain(`  now: ${expected}`);
+  });
+
+  it('a prepared successor waits for the task before it', () => {
+    const before = made('1 running shutdown', { id: asId('task', 'old') });
+    const next = made('1 ready ready', { startNotBefore: NOW });
+    expect(explainTask(next, { now: NOW, node: node('n1'), siblings: [before, next] })).toContain(
+      '  now: it starts when old, which is running, has stopped',
+    );
+  });
+
+  it('a service: its update, and the slots that are not as they should be', () => {
+    const tasks = [made('1 running'), made('2 preparing')];
+    const lines = explainService(service({ replicas: 2, update: 'paused' }), tasks, {
+      now: NOW,
+      nodes: [node('n1')],
+    });
+    expect(lines[0]).toBe('service web: 1 of 2 slots are as they should be');
+    expect(lines[1]).toBe('  update: paused since 100 s ago: update paused');
+    expect(lines[2]).toMatch(/^ {2}web\.2 \(t2\): preparing: its node is at work on it/);
+  });
+
+  it('a node: whether it takes tasks, and what leaves it', () => {
+    const drained = node('n1', { spec: { labels: {}, role: 'worker', availability: 'drain' } });
+    const leaving = made('1 running shutdown', {
+      because: [because('node-drained', 'its node is being drained')],
+    });
+    expect(explainNode(drained, [leaving, made('2 failed')], NOW)).toEqual([
+      'node n1 (n1) is ready since 100 s ago',
+      '  takes no tasks: it is drained, and its tasks move away',
+      '  0 tasks are to run here, 1 are to stop',
+      '  web.1 (t1) leaves: its node is being drained',
+    ]);
+  });
+});
