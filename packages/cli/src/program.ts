@@ -37,12 +37,9 @@ export function buildProgram(context: Context): Command {
   addNodeCommands(program, context);
   addServiceCommands(program, context);
   addTaskCommands(program, context);
-<<<<<<< HEAD
   addImageCommands(program, context);
   addVolumeCommands(program, context);
-=======
   addExplainCommands(program, context);
->>>>>>> 9420724 (swarmctl explain task, service, node: what it waits for, until when, and which rule says so)
   addNetworkCommands(program, context);
   addSecretCommands(program, context);
   addConfigCommands(program, context);
