@@ -1,5 +1,5 @@
 /** swarmctl explain ...: why things are as they are. */
-import { explainNode, explainService, explainTask, resolve } from '@swarmd/client';
+import { explainNode, explainService, explainTask } from '@swarmd/client';
 import { SwarmError } from '@swarmd/base';
 import type { Task } from '@swarmd/model';
 import type { Command } from 'commander';
@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { oneLine } from '../output.ts';
 import { findNode, findService } from './kinds.ts';
-import { taskName } from './task.ts';
+import { findTask } from './find-task.ts';
 
 export function addExplainCommands(program: Command, context: Context): void {
   const group = program
@@ -22,7 +22,7 @@ export function addExplainCommands(program: Command, context: Context): void {
     .argument('<task>', 'id, id prefix, or SERVICE.SLOT for the newest of a slot')
     .action(async (reference: string) => {
       const { control } = await context.cluster();
-      const task = await findTask(context, reference);
+      const task = await findTaskOrSlot(context, reference);
       const [siblings, nodes] = await Promise.all([
         control.listTasks({ filter: { serviceIds: [task.serviceId] } }, context.call),
         control.listNodes({ filter: { ids: [task.nodeId ?? ''] } }, context.call),
@@ -57,17 +57,10 @@ export function addExplainCommands(program: Command, context: Context): void {
 }
 
 /** @throws SwarmError `not-found` */
-async function findTask(context: Context, reference: string): Promise<Task> {
-  const { control } = await context.cluster();
+async function findTaskOrSlot(context: Context, reference: string): Promise<Task> {
   const [, service, slot] = /^(.+)\.(\d+)$/.exec(reference) ?? [];
-  if (service === undefined) {
-    const kind = {
-      noun: 'task',
-      list: control.listTasks.bind(control),
-      nameOf: taskName,
-    };
-    return await resolve<Task>(kind, reference, context.call);
-  }
+  if (service === undefined) return await findTask(context, reference);
+  const { control } = await context.cluster();
   const { id } = await findService(context, service);
   const tasks = await control.listTasks({ filter: { serviceIds: [id] } }, context.call);
   const newest = tasks
