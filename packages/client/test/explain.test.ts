@@ -60,38 +60,45 @@ describe('explain', () => {
     ]);
   });
 
-  it.each<[string, Task, Node | undefined, string]>([
-    ['runs', made('1 running'), node('n1'), 'it runs as it should'],
+  it.each<[string, { one: Task; on: Node | undefined }, string]>([
+    ['runs', { one: made('1 running'), on: node('n1') }, 'it runs as it should'],
     [
       'waits for its restart delay',
-      made('1 ready ready', {
-        startNotBefore: NOW + 4_000,
-        because: [because('task-ended', 'replaces web.1 (t0): it ended: failed')],
-      }),
-      node('n1'),
+      {
+        one: made('1 ready ready', {
+          startNotBefore: NOW + 4_000,
+          because: [because('task-ended', 'replaces web.1 (t0): it ended: failed')],
+        }),
+        on: node('n1'),
+      },
       'it may start in 4 s: replaces web.1 (t0): it ended: failed',
     ],
     [
       'is told to stop',
-      made('1 running shutdown', { because: [because('node-drained', 'its node is drained')] }),
-      node('n1'),
+      {
+        one: made('1 running shutdown', {
+          because: [because('node-drained', 'its node is drained')],
+        }),
+        on: node('n1'),
+      },
       'it is to stop: its node is drained',
     ],
     [
       'is on a node that is down',
-      made('1 running'),
-      node('n1', {
-        status: { state: 'down', message: 'silent', address: '', agentAddress: '', since: 0 },
-      }),
+      {
+        one: made('1 running'),
+        on: node('n1', {
+          status: { state: 'down', message: 'silent', address: '', agentAddress: '', since: 0 },
+        }),
+      },
       'its node is down: silent',
     ],
     [
       'is on a node that was removed',
-      made('1 running'),
-      undefined,
+      { one: made('1 running'), on: undefined },
       'its node is not in the cluster any more',
     ],
-  ])('a task that %s', (_what, one, on, expected) => {
+  ])('a task that %s', (_what, { one, on }, expected) => {
     expect(explainTask(one, { now: NOW, node: on })).toContain(`  now: ${expected}`);
   });
 
