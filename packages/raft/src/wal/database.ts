@@ -20,7 +20,7 @@ export async function openDatabase(directory: string): Promise<KeyValueStore> {
   });
   try {
     await database.open();
-    return new LevelStore(database);
+    return new LevelStore(directory, database);
   } catch (error) {
     const cause = error instanceof Error ? error.cause : undefined;
     if (codeOf(cause) === 'LEVEL_LOCKED') {
@@ -30,45 +30,65 @@ export async function openDatabase(directory: string): Promise<KeyValueStore> {
         { cause: error },
       );
     }
-    if (codeOf(cause) === 'LEVEL_CORRUPTION') {
-      throw damaged(directory, `LevelDB reports: ${errorMessage(cause)}`, error);
-    }
-    throw new SwarmError(
-      'internal',
-      `cannot open the Raft log in ${directory}: ${errorMessage(cause ?? error)}`,
-      { cause: error },
-    );
+    throw levelError(directory, cause ?? error);
   }
 }
 
+/**
+ * How LevelDB speaks of damage: a checksum of its own, a file that its manifest or CURRENT names
+ * and that is not there, a table that is too short to be mapped.
+ */
+const DAMAGE = /Corruption|No such file or directory|Invalid argument/u;
+
+function levelError(directory: string, cause: unknown): SwarmError {
+  const text = errorMessage(cause);
+  if (codeOf(cause) === 'LEVEL_CORRUPTION' || DAMAGE.test(text)) {
+    return damaged(directory, `LevelDB reports: ${text}`, cause);
+  }
+  const why = `the Raft log in ${directory} cannot be read: ${text}. Check the disk, then start again`;
+  return new SwarmError('internal', why, { cause });
+}
+
+const EVERYTHING: KeyRange = { gte: Buffer.alloc(0), lte: Buffer.alloc(16, 0xff) };
+
 class LevelStore implements KeyValueStore {
+  readonly #directory: string;
   readonly #level: Level<Buffer, Buffer>;
 
-  constructor(level: Level<Buffer, Buffer>) {
+  constructor(directory: string, level: Level<Buffer, Buffer>) {
+    this.#directory = directory;
     this.#level = level;
   }
 
   async get(key: Buffer): Promise<Buffer | undefined> {
     // The declared type forgets that a missing key gives undefined.
-    const value: Buffer | undefined = await this.#level.get(key);
-    return value;
+    return await this.#reading<Buffer | undefined>(() => this.#level.get(key));
   }
 
   async isEmpty(): Promise<boolean> {
-    const keys = await this.#level.keys({ limit: 1 }).all();
-    return keys.length === 0;
+    for await (const batch of this.scan(EVERYTHING)) return batch.length === 0;
+    return true;
   }
 
   async *scan(range: KeyRange): AsyncGenerator<[Buffer, Buffer][]> {
     const iterator = this.#level.iterator({ ...range, highWaterMarkBytes: SCAN_BYTES });
     try {
       for (;;) {
-        const batch = await iterator.nextv(SCAN_ENTRIES);
+        const batch = await this.#reading(() => iterator.nextv(SCAN_ENTRIES));
         if (batch.length === 0) return;
         yield batch;
       }
     } finally {
       await iterator.close();
+    }
+  }
+
+  /** @throws SwarmError `data-loss` when LevelDB finds damage on the way. */
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      throw levelError(this.#directory, error);
     }
   }
 

@@ -49,10 +49,32 @@ test.each(TROUBLE)('28/42/43/58/60-63/65-67: %s has happened in these seeds', (w
   expect(counts.get(what) ?? 0).toBeGreaterThan(0);
 });
 
+test('49: snapshots all the time under ten times the load cost no election', async () => {
+  const quiet = { drop: 0, duplicate: 0, maxDelayMs: 20 };
+  const plan = {
+    voters: [1, 2, 3],
+    faultyMs: 4_000,
+    network: quiet,
+    garble: 0,
+    faultEveryMs: Infinity,
+    changeEveryMs: 0,
+    clockDrift: 0,
+    maxDiskMs: 5,
+    writeEveryMs: 3,
+    snapshotEvery: 5,
+    limits: { snapshotTicks: 20 },
+  };
+  const { failure, terms, writes, counts: happened } = await runSeed(1, { plan });
+  // The founders' first election, and no other.
+  expect({ failure, terms }).toEqual({ failure: undefined, terms: 2 });
+  expect(writes).toBeGreaterThan(600);
+  expect(happened.get('snapshot taken')).toBeGreaterThan(100);
+}, 120_000);
+
 test('the same seed plays the same story', async () => {
   const story = async (): Promise<string[]> => {
     const lines: string[] = [];
-    await runSeed(7, (line) => lines.push(line));
+    await runSeed(7, { trace: (line) => lines.push(line) });
     return lines;
   };
   const first = await story();

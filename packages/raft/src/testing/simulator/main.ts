@@ -51,7 +51,7 @@ async function main(args: readonly string[]): Promise<number> {
   const counts: Record<string, number> = {};
   const totals = { seeds: 0, failed: 0, quorumLost: 0, steps: 0, writes: 0, reads: 0 };
   for (let at = first; at <= last && systemClock.monotonic() < end; at++) {
-    const result = await runSeed(at, print);
+    const result = await runSeed(at, { trace: print });
     for (const [what, count] of result.counts) counts[what] = (counts[what] ?? 0) + count;
     if (result.quorumLost) totals.quorumLost++;
     totals.seeds++;

@@ -4,7 +4,7 @@ import { errorMessage } from '@swarmd/base';
 import { jointVote } from '../../core/quorum.ts';
 import { Chance } from './chance.ts';
 import { Nemesis } from './nemesis.ts';
-import { ELECTION_MS, planFor } from './plan.ts';
+import { ELECTION_MS, planFor, type Plan } from './plan.ts';
 import { SimWorld, type Trace } from './sim-world.ts';
 import { Violation } from './violation.ts';
 
@@ -16,6 +16,8 @@ export interface SeedResult {
   readonly applied: number;
   /** Membership changes and lost disks left no quorum: progress could not be asked for. */
   readonly quorumLost: boolean;
+  /** The highest term that any member has reached; founders start at 1. */
+  readonly terms: number;
   /** How often what happened. */
   readonly counts: ReadonlyMap<string, number>;
   /** The rule that was broken, and how. */
@@ -25,9 +27,14 @@ export interface SeedResult {
 /** How long a healed group may take to be whole again: several elections and a snapshot. */
 const RECOVERY_MS = 60 * ELECTION_MS;
 
-export async function runSeed(seed: number, trace?: Trace): Promise<SeedResult> {
+/** `plan`: what is to be other than the seed says. */
+export async function runSeed(
+  seed: number,
+  options: { trace?: Trace | undefined; plan?: Partial<Plan> } = {},
+): Promise<SeedResult> {
+  const { trace } = options;
   const chance = new Chance(seed);
-  const plan = planFor(chance);
+  const plan = { ...planFor(chance), ...options.plan };
   const world = new SimWorld({ chance, plan, ...(trace && { trace }) });
   let endedWell = true;
   const failure = await attempt(async () => {
@@ -45,6 +52,7 @@ export async function runSeed(seed: number, trace?: Trace): Promise<SeedResult> 
     reads: world.history.reads,
     applied: world.invariants.lastApplied,
     counts: world.counts,
+    terms: Math.max(...world.members.map((member) => member.status()?.term ?? 0)),
     quorumLost: !endedWell,
     ...(failure && { failure }),
   };

@@ -169,6 +169,7 @@ export class SimWorld implements MemberWorld {
   }
 
   moment(member: SimMember, what: Moment): void {
+    if (what === 'snapshot rename') this.count('snapshot taken');
     if (this.#traps.get(member.id) !== what) return;
     this.#traps.delete(member.id);
     this.count(`crash at ${what}`);
