@@ -115,6 +115,13 @@ export class SimDisk {
     return what;
   }
 
+  /** Everything in the database, and nothing else, as if it had always been there. */
+  load(content: readonly (readonly [Buffer, Buffer])[], mark: Buffer | undefined): void {
+    for (const [key, value] of content) this.#tables.set(key.toString('latin1'), value);
+    if (mark) this.#mark = { bytes: mark, synced: mark };
+    this.#refresh();
+  }
+
   // What follows is for MountedDisk.
 
   get(key: Buffer): Buffer | undefined {
