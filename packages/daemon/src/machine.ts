@@ -17,6 +17,7 @@ export async function openMachine(settings: Settings, logger: Logger): Promise<M
       runDir,
       cgroupParent: settings.cgroupParent,
       insecureRegistries: settings.insecureRegistries,
+      runtimes: settings.runtimes,
       clock: systemClock,
       random: systemRandom,
       logger: logger.child({ part: 'executor' }),

@@ -30,6 +30,7 @@ test('defaults', () => {
     cgroupParent: '/swarmd',
     genericResources: [],
     insecureRegistries: [],
+    runtimes: {},
     logLevel: 'info',
     nodeLabels: {},
   });

@@ -13,6 +13,9 @@ const schema = z.strictObject({
   advertiseAddr: z.string().optional(),
   cgroupParent: z.string().min(1).optional(),
   insecureRegistries: z.array(z.string().min(1)).optional(),
+  runtimes: z
+    .record(z.string().regex(/^[a-z0-9][a-z0-9_.-]*$/, 'is no name'), z.string().startsWith('/'))
+    .optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   nodeLabels: z.record(z.string().min(1), z.string()).optional(),
   genericResources: z.array(z.string()).optional(),

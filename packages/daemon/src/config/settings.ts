@@ -26,6 +26,8 @@ export interface GivenSettings {
   readonly nodeLabels?: Readonly<Record<string, string>> | undefined;
   /** "gpu=4", or "gpu=a,b" for two that have names. */
   readonly genericResources?: readonly string[] | undefined;
+  /** Paths of OCI runtimes besides crun, by the name that services ask for them with. File only. */
+  readonly runtimes?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface Settings {
@@ -40,6 +42,7 @@ export interface Settings {
   readonly logLevel: LogLevel;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly genericResources: readonly GenericResource[];
+  readonly runtimes: Readonly<Record<string, string>>;
 }
 
 /** Flags win over the file; lists and labels add up. */
@@ -57,6 +60,7 @@ export function settle(file: GivenSettings, flags: GivenSettings): Settings {
     insecureRegistries: [...(file.insecureRegistries ?? []), ...(flags.insecureRegistries ?? [])],
     logLevel: flags.logLevel ?? file.logLevel ?? 'info',
     nodeLabels: { ...file.nodeLabels, ...flags.nodeLabels },
+    runtimes: file.runtimes ?? {},
     genericResources: genericResources([
       ...(file.genericResources ?? []),
       ...(flags.genericResources ?? []),
