@@ -17,6 +17,8 @@ export class Swarmd implements AsyncDisposable {
   readonly folder: string;
   output = '';
   #process: ChildProcess | undefined;
+  /** A test may start a second one beside the first. */
+  readonly #all: ChildProcess[] = [];
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -53,6 +55,7 @@ export class Swarmd implements AsyncDisposable {
       stream.on('data', (data: Buffer) => (this.output += data.toString()));
     }
     this.#process = child;
+    this.#all.push(child);
   }
 
   async call<T>(fn: (local: Local, call: Call) => Promise<T>): Promise<T> {
@@ -74,7 +77,8 @@ export class Swarmd implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop('SIGKILL');
+    for (const child of this.#all) child.kill('SIGKILL');
+    await this.ended();
     await rm(this.folder, { recursive: true, force: true });
   }
 }
