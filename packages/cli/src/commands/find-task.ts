@@ -24,6 +24,9 @@ export async function findTask(context: Context, reference: string): Promise<Tas
 async function runningOf(context: Context, name: string): Promise<Task | undefined> {
   const { control } = await context.cluster();
   const tasks = await control.listTasks({ filter: { names: [name] } }, context.call);
-  const active = tasks.filter((task) => taskName(task) === name && task.desiredState === 'running');
+  const active = tasks.filter(
+    (task) =>
+      taskName(task) === name && (task.desiredState === 'running' || task.desiredState === 'ready'),
+  );
   return active.length === 1 ? active[0] : undefined;
 }
