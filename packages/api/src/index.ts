@@ -21,7 +21,17 @@ export {
   type StoredObject,
 } from './codec/change.ts';
 export type { Call, Origin, PeerIdentity, ReplicaState } from './contract/call.ts';
-export type { Control, ListFilter, ServiceCounts, TaskFilter } from './contract/control.ts';
+export type {
+  Control,
+  FieldChange,
+  ListFilter,
+  NodeVerdict,
+  PlannedTask,
+  Preview,
+  ServiceCounts,
+  TaskFilter,
+  Write,
+} from './contract/control.ts';
 export type {
   ContainerDetails,
   ContainerStats,

@@ -14,3 +14,10 @@ export { acceptStatus, type StatusIntake } from './task-status.ts';
 export { assign } from './assign/assign.ts';
 export { holdersOf, isLeaving } from './assign/release.ts';
 export { reason } from './reasons.ts';
+export { fieldChanges, type FieldChange } from './preview/field-changes.ts';
+export {
+  outdatedTasks,
+  plannedTasks,
+  servicesConcerned,
+  type PlannedTask,
+} from './preview/planned-tasks.ts';

@@ -20,14 +20,14 @@ import {
 import type { AppliedRequest } from './applied-requests.ts';
 import type { Tables } from './tables.ts';
 import { OpenTransaction, RunAgain } from './transaction.ts';
-import type { Proposer, Transaction } from './types.ts';
+import type { Proposer } from './types.ts';
 
 type Outcome =
   | { readonly kind: 'returned'; readonly value: unknown }
   | { readonly kind: 'threw'; readonly error: unknown };
 
 interface Waiting {
-  readonly run: (tx: Transaction) => unknown;
+  readonly run: (tx: OpenTransaction) => unknown;
   readonly requestId: string | undefined;
   readonly signal: AbortSignal;
   readonly resolve: (value: unknown) => void;
@@ -74,7 +74,7 @@ export class GroupCommit {
 
   /** @throws `resource-exhausted` when too many wait; the signal's reason; what `run` throws. */
   submit(
-    run: (tx: Transaction) => unknown,
+    run: (tx: OpenTransaction) => unknown,
     signal: AbortSignal,
     requestId?: string,
   ): Promise<unknown> {

@@ -5,7 +5,16 @@ import { TABLE_NAMES, type Change, type ObjectOf, type TableName } from '@swarmd
 import type { AppliedRequest } from './applied-requests.ts';
 import { GroupCommit, type Gather } from './group-commit.ts';
 import { Tables, TableView } from './tables.ts';
-import type { ChangedObject, Commit, Proposer, ReadView, Store, Transaction } from './types.ts';
+import type { OpenTransaction } from './transaction.ts';
+import type {
+  ChangedObject,
+  Commit,
+  Proposer,
+  ReadView,
+  Rehearsal,
+  Store,
+  Transaction,
+} from './types.ts';
 
 export interface StoreOptions {
   /** Replicates batches and calls `apply`. */
@@ -43,6 +52,24 @@ class MemoryStore implements Store {
     signal: AbortSignal,
   ): Promise<string> {
     return this.#group.submit(fn, signal, requestId) as Promise<string>;
+  }
+
+  async rehearse<R>(
+    fn: (tx: Rehearsal) => R extends PromiseLike<unknown> ? never : R,
+    signal: AbortSignal,
+  ): Promise<R> {
+    const run = (tx: OpenTransaction): never => {
+      const value = fn(tx);
+      // It may be too large, and the real one would be refused for it.
+      tx.close();
+      throw new Abandoned(value);
+    };
+    try {
+      return (await this.#group.submit(run, signal)) as never;
+    } catch (error) {
+      if (error instanceof Abandoned) return error.value as R;
+      throw error;
+    }
   }
 
   isApplied(requestId: string): boolean {
@@ -123,6 +150,16 @@ class MemoryStore implements Store {
 
   #publish(commit: Commit): void {
     for (const listener of this.#listeners) listener(commit);
+  }
+}
+
+/** Ends a rehearsal: what throws is taken back. Never leaves the store. */
+class Abandoned extends Error {
+  readonly value: unknown;
+
+  constructor(value: unknown) {
+    super('a rehearsal is taken back');
+    this.value = value;
   }
 }
 

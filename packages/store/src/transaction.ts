@@ -17,7 +17,7 @@ import {
 import { TRANSACTION_BYTES_MAX } from './limits.ts';
 import { estimateBytes } from './size.ts';
 import { nameOf, TableView, type Tables } from './tables.ts';
-import type { Transaction } from './types.ts';
+import type { Commit, Transaction } from './types.ts';
 
 type AnyObject = ObjectOf[TableName];
 
@@ -36,8 +36,8 @@ export class OpenTransaction extends TableView implements Transaction {
   readonly #undo: (() => void)[] = [];
   /** By `table/id`: only the last write of an object counts. */
   readonly #writes = new Map<string, Change>();
-  /** Of what it wrote, the keys that were not there before. */
-  readonly #created = new Set<string>();
+  /** By `table/id`: each object it wrote as it was before. */
+  readonly #before = new Map<string, { table: TableName; object: AnyObject | undefined }>();
   /** Once it must run again it stays so, even if the callback swallows the error. */
   mustRunAgain = false;
   #open = true;
@@ -49,6 +49,16 @@ export class OpenTransaction extends TableView implements Transaction {
 
   get writes(): ReadonlyMap<string, Change> {
     return this.#writes;
+  }
+
+  /** What it has written so far, with what was there before. */
+  changes(): Commit['changes'] {
+    return [...this.#before].flatMap(([key, { table, object: before }]) => {
+      const write = this.#writes.get(key);
+      if (write === undefined) return [];
+      const after = write.kind === 'put' ? write.object : undefined;
+      return [{ table, before, after } as Commit['changes'][number]];
+    });
   }
 
   /** A copy, so that writing while iterating is safe. */
@@ -87,7 +97,7 @@ export class OpenTransaction extends TableView implements Transaction {
     if (before === undefined) throw new SwarmError('not-found', `no ${table} with id ${id}`);
     this.#write(table, id, undefined);
     // Made and deleted in one transaction: nothing to replicate.
-    if (this.#created.has(key)) this.#writes.delete(key);
+    if (this.#before.get(key)?.object === undefined) this.#writes.delete(key);
     else this.#writes.set(key, { kind: 'delete', table, id } as Change);
   }
 
@@ -123,7 +133,7 @@ export class OpenTransaction extends TableView implements Transaction {
   #write<T extends TableName>(table: T, id: string, after: ObjectOf[T] | undefined): void {
     const key = `${table}/${id}`;
     const before = this.tables.write(table, id, after);
-    if (before === undefined && !this.#writes.has(key)) this.#created.add(key);
+    if (!this.#before.has(key)) this.#before.set(key, { table, object: before });
     this.#undo.push(() => this.tables.write(table, id, before));
   }
 

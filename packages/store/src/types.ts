@@ -53,6 +53,12 @@ export interface ChangedObject<T extends TableName = TableName> {
   readonly after: ObjectOf[T] | undefined;
 }
 
+/** A transaction that will be taken back, and can tell what it has done. */
+export interface Rehearsal extends Transaction {
+  /** One for each object, in the order of their first write; without what was made and deleted. */
+  changes(): Commit['changes'];
+}
+
 export interface Commit {
   readonly version: number;
   readonly changes: readonly { [T in TableName]: ChangedObject<T> }[TableName][];
@@ -90,6 +96,14 @@ export interface Store {
     fn: (tx: Transaction) => string,
     signal: AbortSignal,
   ): Promise<string>;
+  /**
+   * Runs `fn` as `update` would, against the same state, and abandons its writes: nothing is replicated
+   * and nobody else sees them. That this store has the newest state is for the caller to know.
+   */
+  rehearse<R>(
+    fn: (tx: Rehearsal) => R extends PromiseLike<unknown> ? never : R,
+    signal: AbortSignal,
+  ): Promise<R>;
   /** Has this request taken effect? The newest ones are remembered, for some minutes. */
   isApplied(requestId: string): boolean;
   /** Synchronous, after each applied entry; listeners only enqueue. */

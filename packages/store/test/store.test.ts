@@ -352,4 +352,32 @@ describe('replication', () => {
       [2, 't1', undefined],
     ]);
   });
+
+  it('rehearses a transaction: sees what it would do, and replicates nothing', async () => {
+    const store = createMemoryStore();
+    const commits: Commit[] = [];
+    await store.update((tx) => {
+      tx.put('service', service('web'));
+      tx.put('task', task('t1'));
+    }, never);
+    using _ = store.subscribe((commit) => commits.push(commit));
+    const before = [...store.snapshot()];
+    const seen = await store.rehearse((tx) => {
+      tx.delete('task', asId('task', 't1'));
+      tx.put('task', task('t2'));
+      tx.put('task', task('t3'));
+      tx.delete('task', asId('task', 't3'));
+      expect([...tx.list('task')].map(({ id }) => id)).toEqual(['t2']);
+      return tx.changes().map((change) => [change.before?.id, change.after?.id]);
+    }, never);
+    expect(seen).toEqual([
+      ['t1', undefined],
+      [undefined, 't2'],
+    ]);
+    expect(store.view.version).toBe(1);
+    expect(commits).toEqual([]);
+    expect([...store.snapshot()]).toEqual(before);
+    const refused = store.rehearse((tx) => tx.put('service', service('web', 'other')), never);
+    expect(await codeOf(refused)).toBe('already-exists');
+  });
 });

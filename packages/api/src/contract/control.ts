@@ -48,6 +48,66 @@ export interface ServiceCounts {
   readonly completed: number;
 }
 
+/** A write that can be previewed, as its request. */
+export type Write =
+  | { readonly kind: 'create-service'; readonly spec: ServiceSpecInput }
+  | {
+      readonly kind: 'update-service';
+      readonly id: ServiceId;
+      readonly version: number;
+      readonly spec?: ServiceSpecInput;
+      readonly rollback: boolean;
+    }
+  | { readonly kind: 'remove-service'; readonly id: ServiceId }
+  | {
+      readonly kind: 'update-node';
+      readonly id: NodeId;
+      readonly version: number;
+      readonly spec: NodeSpec;
+    }
+  | { readonly kind: 'remove-node'; readonly id: NodeId; readonly force: boolean };
+
+export interface FieldChange {
+  /** As in the JSON of the spec: "task.container.image". */
+  readonly path: string;
+  /** As JSON; undefined: the field was not there. */
+  readonly before?: string;
+  /** As JSON; undefined: the field is not there any more. */
+  readonly after?: string;
+}
+
+export interface PlannedTask {
+  /** `move` and `replace`: another task takes over, on another node or the same. */
+  readonly action: 'start' | 'stop' | 'move' | 'replace' | 'wait';
+  readonly serviceName: string;
+  readonly slot: number;
+  /** The task that stops. */
+  readonly taskId?: TaskId;
+  readonly fromNodeId?: NodeId;
+  readonly toNodeId?: NodeId;
+  readonly message: string;
+}
+
+/** What a write would do at once. */
+export interface Preview {
+  readonly spec: readonly FieldChange[];
+  readonly tasks: readonly PlannedTask[];
+  /** Soonest first; `until` in milliseconds since the epoch. */
+  readonly waits: readonly {
+    readonly code: string;
+    readonly message: string;
+    readonly until: number;
+  }[];
+  /** Tasks of an older spec that later steps of an update would replace. */
+  readonly later: number;
+}
+
+export interface NodeVerdict {
+  readonly nodeId: NodeId;
+  /** Why it refuses; undefined: it would take the task. */
+  readonly lacks?: string;
+}
+
 export interface Control {
   createService(request: { spec: ServiceSpecInput }, call: Call): Promise<Service>;
   getService(request: { id: ServiceId }, call: Call): Promise<Service>;
@@ -63,8 +123,13 @@ export interface Control {
   ): Promise<Service>;
   removeService(request: { id: ServiceId }, call: Call): Promise<void>;
 
+  /** The write is carried out and taken back; fails as it would. */
+  preview(request: Write, call: Call): Promise<Preview>;
+
   getTask(request: { id: TaskId }, call: Call): Promise<Task>;
   listTasks(request: { filter: TaskFilter }, call: Call): Promise<Task[]>;
+
+  listNodeVerdicts(request: { taskId: TaskId }, call: Call): Promise<NodeVerdict[]>;
 
   getNode(request: { id: NodeId }, call: Call): Promise<Node>;
   listNodes(request: { filter: ListFilter }, call: Call): Promise<Node[]>;

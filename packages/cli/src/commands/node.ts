@@ -4,6 +4,7 @@ import type { Node, NodeAvailability, NodeRole, NodeSpec } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
+import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { collect, oneOf, parseLabel, parseText } from '../flags.ts';
 import { capitalize, json, list, parseFormat, type Column, type Format } from '../output.ts';
 import { forEach } from '../several.ts';
@@ -15,18 +16,21 @@ const UPDATE_ATTEMPTS_MAX = 5;
 
 async function update(
   context: Context,
-  reference: string,
+  target: { reference: string; flags: DryRunFlags },
   change: (spec: NodeSpec) => NodeSpec,
 ): Promise<void> {
+  const { reference, flags } = target;
   const { control } = await context.cluster();
   for (let attempt = 1; ; attempt += 1) {
     const node = await findNode(context, reference);
     const { role } = node.spec;
     try {
-      const updated = await control.updateNode(
-        { id: node.id, version: node.meta.version, spec: change(node.spec) },
-        context.call,
-      );
+      const request = { id: node.id, version: node.meta.version, spec: change(node.spec) };
+      if (flags.dryRun) {
+        await dryRun(context, { kind: 'update-node', ...request }, flags.format);
+        return;
+      }
+      const updated = await control.updateNode(request, context.call);
       context.terminal.out(`${nameOf(node)}\n`);
       if (updated.spec.role !== role) context.terminal.err(`${roleNews(updated)}\n`);
       return;
@@ -90,8 +94,7 @@ export function addNodeCommands(program: Command, context: Context): void {
 }
 
 function addNodeUpdate(group: Command, context: Context): void {
-  group
-    .command('update')
+  addDryRunFlags(group.command('update'))
     .description('change role, availability or labels of a node')
     .argument('<node>', 'name, id or id prefix')
     .option(
@@ -105,7 +108,7 @@ function addNodeUpdate(group: Command, context: Context): void {
     .action(
       async (
         reference: string,
-        flags: {
+        flags: DryRunFlags & {
           availability?: NodeAvailability;
           role?: NodeRole;
           labelAdd?: [string, string][];
@@ -123,7 +126,7 @@ function addNodeUpdate(group: Command, context: Context): void {
             'nothing to change: give --role, --availability, --label-add or --label-rm',
           );
         }
-        await update(context, reference, (spec) => ({
+        await update(context, { reference, flags }, (spec) => ({
           ...spec,
           role: flags.role ?? spec.role,
           availability: flags.availability ?? spec.availability,
@@ -144,13 +147,12 @@ function addAvailabilityCommands(group: Command, context: Context): void {
     ['pause', 'pause', 'keep the tasks of a node, give it no new ones'],
     ['drain', 'drain', 'move all tasks of a node elsewhere'],
   ] as const) {
-    group
-      .command(name)
+    addDryRunFlags(group.command(name))
       .description(what)
       .argument('<node...>', 'name, id or id prefix')
-      .action(async (references: string[]) => {
+      .action(async (references: string[], flags: DryRunFlags) => {
         await forEach(references, (reference) =>
-          update(context, reference, (spec) => ({ ...spec, availability })),
+          update(context, { reference, flags }, (spec) => ({ ...spec, availability })),
         );
       });
   }
@@ -161,29 +163,32 @@ function addRoleCommands(group: Command, context: Context): void {
     ['promote', 'manager', 'make workers managers, while their tasks go on'],
     ['demote', 'worker', 'make managers workers, if a quorum stays without them'],
   ] as const) {
-    group
-      .command(name)
+    addDryRunFlags(group.command(name))
       .description(what)
       .argument('<node...>', 'name, id or id prefix')
-      .action(async (references: string[]) => {
+      .action(async (references: string[], flags: DryRunFlags) => {
         await forEach(references, (reference) =>
-          update(context, reference, (spec) => ({ ...spec, role })),
+          update(context, { reference, flags }, (spec) => ({ ...spec, role })),
         );
       });
   }
 }
 
 function addNodeRemoval(group: Command, context: Context): void {
-  group
-    .command('rm')
+  addDryRunFlags(group.command('rm'))
     .description('forget nodes that left or died')
     .argument('<node...>', 'name, id or id prefix')
     .option('-f, --force', 'even if the node is up', false)
-    .action(async (references: string[], flags: { force: boolean }) => {
+    .action(async (references: string[], flags: DryRunFlags & { force: boolean }) => {
       const { control } = await context.cluster();
       await forEach(references, async (reference) => {
         const node = await findNode(context, reference);
-        await control.removeNode({ id: node.id, force: flags.force }, context.call);
+        const request = { id: node.id, force: flags.force };
+        if (flags.dryRun) {
+          await dryRun(context, { kind: 'remove-node', ...request }, flags.format);
+          return;
+        }
+        await control.removeNode(request, context.call);
         context.terminal.out(`${reference}\n`);
       });
     });

@@ -9,6 +9,7 @@ import type { Context } from '../context.ts';
 import { parseCount } from '../flags.ts';
 import { json, list, parseFormat, type Column, type Format } from '../output.ts';
 import { ProgressPrinter } from '../progress.ts';
+import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { findReferences } from '../references.ts';
 import {
   addCreateFlags,
@@ -22,68 +23,69 @@ import { addServiceLogs } from './logs.ts';
 import { findService } from './kinds.ts';
 import { printTasks } from './task.ts';
 
-interface WaitFlags {
+interface WriteFlags extends DryRunFlags {
   detach: boolean;
   quiet: boolean;
+}
+
+/** Of all that write a service and then wait for it. */
+function addWriteFlags(command: Command): Command {
+  return addDryRunFlags(command)
+    .option('-d, --detach', 'do not wait', false)
+    .option('-q, --quiet', 'no progress', false);
 }
 
 export function addServiceCommands(program: Command, context: Context): void {
   const group = program.command('service').description('what the cluster keeps running');
 
-  addCreateFlags(group.command('create'))
+  addWriteFlags(addCreateFlags(group.command('create')))
     .description('create a service and wait until it runs')
     .argument('<image>', '[registry/]repository[:tag][@digest]')
     .argument('[arg...]', 'command for the image')
-    .option('-d, --detach', 'do not wait', false)
-    .option('-q, --quiet', 'no progress', false)
     .passThroughOptions()
-    .action(async (image: string, args: string[], flags: CreateFlags & WaitFlags) =>
+    .action(async (image: string, args: string[], flags: CreateFlags & WriteFlags) =>
       create(context, { image, args, flags }),
     );
 
-  addUpdateFlags(group.command('update'))
+  addWriteFlags(addUpdateFlags(group.command('update')))
     .description('change a service and wait until it has happened')
     .argument('<service>', 'name, id or id prefix')
-    .option('-d, --detach', 'do not wait', false)
-    .option('-q, --quiet', 'no progress', false)
     .option('--rollback', 'go back to the previous spec', false)
-    .action(async (reference: string, flags: UpdateFlags & WaitFlags & { rollback: boolean }) => {
+    .action(async (reference: string, flags: UpdateFlags & WriteFlags & { rollback: boolean }) => {
       if (flags.rollback) await rollback(context, reference, flags);
       else await update(context, reference, flags);
     });
 
-  group
-    .command('rollback')
+  addWriteFlags(group.command('rollback'))
     .description('go back to the previous spec of a service')
     .argument('<service>', 'name, id or id prefix')
-    .option('-d, --detach', 'do not wait', false)
-    .option('-q, --quiet', 'no progress', false)
-    .action(async (reference: string, flags: WaitFlags) => rollback(context, reference, flags));
+    .action(async (reference: string, flags: WriteFlags) => rollback(context, reference, flags));
 
-  group
-    .command('scale')
+  addWriteFlags(group.command('scale'))
     .description('set the number of tasks of services')
     .argument('<service=replicas...>', 'e.g. web=5')
-    .option('-d, --detach', 'do not wait', false)
-    .option('-q, --quiet', 'no progress', false)
-    .action(async (words: string[], flags: WaitFlags) => {
+    .action(async (words: string[], flags: WriteFlags) => {
       const changed: Service[] = [];
       await forEach(words.map(parseScale), async ([reference, replicas]) => {
         const { id, meta, spec } = await findService(context, reference);
         const scaled: ServiceSpecInput = { ...spec, ...modeWith(spec.mode, { replicas }) };
-        changed.push(await write(context, { id, version: meta.version, spec: scaled }));
+        const after = await write(context, { id, version: meta.version, spec: scaled }, flags);
+        if (after !== undefined) changed.push(after);
       });
       for (const service of changed) await wait(context, service, flags);
     });
 
-  group
-    .command('rm')
+  addDryRunFlags(group.command('rm'))
     .description('remove services and all their tasks')
     .argument('<service...>', 'name, id or id prefix')
-    .action(async (references: string[]) => {
+    .action(async (references: string[], flags: DryRunFlags) => {
       const { control } = await context.cluster();
       await forEach(references, async (reference) => {
         const service = await findService(context, reference);
+        if (flags.dryRun) {
+          await dryRun(context, { kind: 'remove-service', id: service.id }, flags.format);
+          return;
+        }
         await control.removeService({ id: service.id }, context.call);
         context.terminal.out(`${service.spec.name}\n`);
       });
@@ -130,17 +132,19 @@ function addReadCommands(group: Command, context: Context): void {
 
 async function create(
   context: Context,
-  request: { image: string; args: string[]; flags: CreateFlags & WaitFlags },
+  request: { image: string; args: string[]; flags: CreateFlags & WriteFlags },
 ): Promise<void> {
   const { image, args, flags } = request;
   const { control } = await context.cluster();
   const references = await findReferences(context, flags);
   const name =
     flags.name ?? freeName(image, await control.listServices({ filter: {} }, context.call));
-  const service = await control.createService(
-    { spec: createSpec({ name, image, args }, flags, references) },
-    context.call,
-  );
+  const spec = createSpec({ name, image, args }, flags, references);
+  if (flags.dryRun) {
+    await dryRun(context, { kind: 'create-service', spec }, flags.format);
+    return;
+  }
+  const service = await control.createService({ spec }, context.call);
   context.terminal.out(`${service.id}\n`);
   await wait(context, service, flags);
 }
@@ -163,7 +167,7 @@ function freeName(image: string, services: readonly Service[]): string {
 async function update(
   context: Context,
   reference: string,
-  flags: UpdateFlags & WaitFlags,
+  flags: UpdateFlags & WriteFlags,
 ): Promise<void> {
   const before = await findService(context, reference);
   const added = await findReferences(context, {
@@ -173,23 +177,32 @@ async function update(
   });
   const removed = await findReferences(context, { network: flags.networkRm ?? [] });
   const spec = updateSpec(before.spec, flags, { added, removed });
-  const after = await write(context, { id: before.id, version: before.meta.version, spec });
-  await wait(context, after, flags);
+  const change = { id: before.id, version: before.meta.version, spec };
+  const after = await write(context, change, flags);
+  if (after !== undefined) await wait(context, after, flags);
 }
 
-async function rollback(context: Context, reference: string, flags: WaitFlags): Promise<void> {
+async function rollback(context: Context, reference: string, flags: WriteFlags): Promise<void> {
   const { id, meta } = await findService(context, reference);
-  const service = await write(context, { id, version: meta.version });
-  await wait(context, service, { ...flags, wantRollback: true });
+  const service = await write(context, { id, version: meta.version }, flags);
+  if (service !== undefined) await wait(context, service, { ...flags, wantRollback: true });
 }
 
-/** Stores a changed spec, or goes back to the previous one when there is none, and says of what. */
+/**
+ * Stores a changed spec, or goes back to the previous one when there is none, and says of what.
+ * @returns Undefined when it was only to be shown.
+ */
 async function write(
   context: Context,
   change: { id: Service['id']; version: number; spec?: ServiceSpecInput },
-): Promise<Service> {
+  flags: DryRunFlags,
+): Promise<Service | undefined> {
   const { control } = await context.cluster();
   const request = { ...change, rollback: change.spec === undefined };
+  if (flags.dryRun) {
+    await dryRun(context, { kind: 'update-service', ...request }, flags.format);
+    return undefined;
+  }
   const service = await control.updateService(request, context.call);
   context.terminal.out(`${service.spec.name}\n`);
   return service;
@@ -198,7 +211,7 @@ async function write(
 async function wait(
   context: Context,
   service: Service,
-  flags: WaitFlags & { wantRollback?: boolean },
+  flags: WriteFlags & { wantRollback?: boolean },
 ): Promise<void> {
   if (flags.detach) return;
   const { control } = await context.cluster();

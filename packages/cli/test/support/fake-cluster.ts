@@ -10,6 +10,7 @@ import type { ClusterClient, DaemonClient } from '@swarmd/client';
 import { asId, isJob, networkSpec, type Service, type Task, secretSpec } from '@swarmd/model';
 
 import { requireManager } from '../../src/commands/swarm.ts';
+import { aPreview } from './answers.ts';
 import { NOW, service, smallWorld, task, type World } from './world.ts';
 
 /** What the daemon of this machine is in. */
@@ -310,6 +311,12 @@ export class FakeCluster {
         }
         this.#changed(`updateService ${stored.spec.name}`, stored.spec, spec);
         return this.#become(service(spec, version + 1));
+      },
+      preview: async (write) => {
+        if (write.kind === 'update-service' && write.spec !== undefined) {
+          this.#changed('preview update-service', this.#stored(write.id).spec, write.spec);
+        } else this.#sent('preview', write);
+        return aPreview();
       },
       removeService: async ({ id }) => {
         this.#print(`removeService ${this.#stored(id).spec.name}`);

@@ -6,6 +6,7 @@ import { configControl } from './config.ts';
 import { ControlContext, type ControlOptions } from './context.ts';
 import { networkControl } from './network.ts';
 import { nodeControl } from './node.ts';
+import { previewControl } from './preview.ts';
 import { secretControl } from './secret.ts';
 import { serviceControl } from './service.ts';
 import { taskControl } from './task.ts';
@@ -14,6 +15,7 @@ export function createControl(options: ControlOptions): Control {
   const context = new ControlContext(options);
   return {
     ...serviceControl(context),
+    ...previewControl(context, options),
     ...taskControl(context),
     ...nodeControl(context),
     ...networkControl(context),

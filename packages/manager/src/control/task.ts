@@ -1,13 +1,16 @@
 /** Control of tasks: read only, tasks are made by the managers. */
 import type { Control } from '@swarmd/api';
 import type { Task } from '@swarmd/model';
+import { nodeVerdicts } from '@swarmd/planner';
 import type { ReadView } from '@swarmd/store';
 
 import type { ControlContext } from './context.ts';
 import { matchesTask } from './filter.ts';
 import { notFound } from './validate.ts';
 
-export function taskControl(context: ControlContext): Pick<Control, 'getTask' | 'listTasks'> {
+export function taskControl(
+  context: ControlContext,
+): Pick<Control, 'getTask' | 'listTasks' | 'listNodeVerdicts'> {
   return {
     getTask: async ({ id }, call) => {
       const task = (await context.read(call)).get('task', id);
@@ -17,6 +20,15 @@ export function taskControl(context: ControlContext): Pick<Control, 'getTask' | 
     listTasks: async ({ filter }, call) => {
       const view = await context.read(call);
       return [...candidates(view, filter)].filter((task) => matchesTask(filter, task));
+    },
+    listNodeVerdicts: async ({ taskId }, call) => {
+      const view = await context.read(call);
+      const task = view.get('task', taskId);
+      if (task === undefined) throw notFound('task', taskId);
+      return nodeVerdicts(view, task).map(({ node, lacks }) => ({
+        nodeId: node.id,
+        ...(lacks === undefined ? {} : { lacks }),
+      }));
     },
   };
 }

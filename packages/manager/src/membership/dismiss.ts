@@ -31,6 +31,15 @@ export async function prepareDismissal(
   throw new SwarmError('unavailable', 'this manager has handed leadership over to leave');
 }
 
+/** As `prepareDismissal`, and hands nothing over. @throws SwarmError `failed-precondition` */
+export async function checkDismissal(
+  options: Pick<DismissOptions, 'raft' | 'clock'>,
+  nodeId: NodeId,
+  signal: AbortSignal,
+): Promise<void> {
+  await quorumStays(options, nodeId, signal);
+}
+
 /**
  * Who answers is counted anew every election timeout (check-quorum): for a moment after that a voter
  * that is well looks silent, so a refusal must last to count.

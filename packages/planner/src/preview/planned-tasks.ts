@@ -1,0 +1,136 @@
+/** What a plan means for people: which slots get a task, lose theirs, or have it moved, and where. */
+import { isGlobal, isJob, STANDBY_SLOT, type NodeId, type Task, type TaskId } from '@swarmd/model';
+
+import { isCurrent, isOver, isWanted, NodeLookup } from '../task-view.ts';
+import type { PlanView } from '../types.ts';
+
+export interface PlannedTask {
+  /** `move` and `replace`: another task takes over, on another node or the same. */
+  readonly action: 'start' | 'stop' | 'move' | 'replace' | 'wait';
+  readonly serviceName: string;
+  readonly slot: number;
+  /** The task that stops. */
+  readonly taskId?: TaskId;
+  readonly fromNodeId?: NodeId;
+  readonly toNodeId?: NodeId;
+  readonly message: string;
+}
+
+export interface TaskChange {
+  readonly before: Task | undefined;
+  readonly after: Task | undefined;
+}
+
+/** What happens in one slot. */
+interface SlotChange {
+  starts?: Task;
+  stops?: Task;
+}
+
+/**
+ * One for each slot in which a task starts or stops, by service and slot.
+ * @param view with the changes in it.
+ */
+export function plannedTasks(view: PlanView, changes: readonly TaskChange[]): PlannedTask[] {
+  const slots = new Map<string, SlotChange>();
+  for (const { before, after } of changes) {
+    const task = after ?? before;
+    if (task === undefined) continue;
+    // Standbys share a number and nothing else.
+    const key = `${task.serviceId} ${task.slot === STANDBY_SLOT ? task.id : task.slot}`;
+    const slot = slots.get(key) ?? {};
+    if (after !== undefined && starts(before, after)) slot.starts = after;
+    else if (before !== undefined && stops(before, after)) slot.stops = after ?? before;
+    else continue;
+    slots.set(key, slot);
+  }
+  return [...slots.values()].map((slot) => planned(view, slot)).toSorted(bySlot);
+}
+
+/** Tasks of an older spec that are left for later steps of an update; nothing of jobs. */
+export function outdatedTasks(view: PlanView, serviceId: Task['serviceId']): number {
+  const service = view.get('service', serviceId);
+  if (service === undefined || isJob(service.spec.mode)) return 0;
+  const nodes = new NodeLookup(view);
+  const wanted = [...view.tasksByService(serviceId)].filter(isWanted);
+  const updated = new Set(
+    wanted.filter((task) => isCurrent(task, service, nodes)).map((task) => task.slot),
+  );
+  return wanted.filter((task) => !isCurrent(task, service, nodes) && !updated.has(task.slot))
+    .length;
+}
+
+/** It is new, comes to a node at last, or may run now that it was prepared. */
+function starts(before: Task | undefined, after: Task): boolean {
+  if (!isWanted(after)) return false;
+  if (before === undefined) return true;
+  return before.nodeId === undefined && after.nodeId !== undefined;
+}
+
+function stops(before: Task, after: Task | undefined): boolean {
+  return !isOver(before) && isWanted(before) && (after === undefined || !isWanted(after));
+}
+
+function planned(view: PlanView, { starts: next, stops: last }: SlotChange): PlannedTask {
+  const task = next ?? last;
+  if (task === undefined) throw new TypeError('a slot without a change');
+  const { serviceName, slot } = task;
+  const old = last ?? (next === undefined ? undefined : predecessor(view, next));
+  const to = next?.nodeId;
+  return {
+    action: actionOf(next, old),
+    serviceName,
+    slot,
+    ...(old === undefined ? {} : { taskId: old.id }),
+    ...(old?.nodeId === undefined ? {} : { fromNodeId: old.nodeId }),
+    ...(to === undefined ? {} : { toNodeId: to }),
+    message: messageOf(next, old),
+  };
+}
+
+function actionOf(next: Task | undefined, old: Task | undefined): PlannedTask['action'] {
+  if (next === undefined) return 'stop';
+  if (next.nodeId === undefined) return 'wait';
+  if (old?.nodeId === undefined) return 'start';
+  return old.nodeId === next.nodeId ? 'replace' : 'move';
+}
+
+/** Why the old one goes says more than that a new one is to come. */
+function messageOf(next: Task | undefined, old: Task | undefined): string {
+  if (next !== undefined && next.nodeId === undefined && next.status.error !== '') {
+    return next.status.error;
+  }
+  const why = old !== undefined && !isWanted(old) ? old : (next ?? old);
+  const reasons = (why?.because ?? []).filter(({ code }) => code !== 'placed');
+  return reasons.at(-1)?.message ?? '';
+}
+
+/** The task that goes on until the new one of its slot is ready. */
+function predecessor(view: PlanView, next: Task): Task | undefined {
+  if (next.slot === STANDBY_SLOT) return undefined;
+  return [...view.tasksByService(next.serviceId)].find(
+    (task) => task.slot === next.slot && task.id !== next.id && !isOver(task),
+  );
+}
+
+function bySlot(a: PlannedTask, b: PlannedTask): number {
+  return a.serviceName.localeCompare(b.serviceName) || a.slot - b.slot;
+}
+
+/** Services that a change of the node concerns: as the managers' loops would be woken. */
+export function servicesConcerned(view: PlanView, nodeId: NodeId): Set<Task['serviceId']> {
+  const concerned = new Set<Task['serviceId']>();
+  for (const task of view.tasksByNode(nodeId)) concerned.add(task.serviceId);
+  for (const { id, spec } of view.list('service')) {
+    const follows = isGlobal(spec.mode) || spec.rebalance.budget > 0;
+    if (follows || hasWaiting(view, id)) concerned.add(id);
+  }
+  return concerned;
+}
+
+function hasWaiting(view: PlanView, id: Task['serviceId']): boolean {
+  for (const task of view.tasksByService(id)) {
+    if (task.nodeId === undefined && !isOver(task)) return true;
+  }
+  return false;
+}
