@@ -69,14 +69,12 @@ export class TestCluster implements AsyncDisposable {
   async join(name: string): Promise<TestMember> {
     const member = await this.joinAsLearner(name);
     await until(`${name} has caught up`, () => {
-      const progress = this.leader().raft.status().progress;
-      const own = progress.find((peer) => peer.raftId === member.raftId);
-      return own?.recentlyActive === true && own.match >= this.leader().raft.status().commit;
+      const status = this.#leader()?.raft.status();
+      const own = status?.progress.find((peer) => peer.raftId === member.raftId);
+      return status !== undefined && own?.recentlyActive === true && own.match >= status.commit;
     });
-    await this.leader().raft.changeMembership(
-      { kind: 'promote', raftId: member.raftId },
-      deadline(),
-    );
+    const leader = await this.untilLeader();
+    await leader.raft.changeMembership({ kind: 'promote', raftId: member.raftId }, deadline());
     return member;
   }
 
@@ -85,7 +83,8 @@ export class TestCluster implements AsyncDisposable {
     const { raftId, nodeId, advertise: address } = options;
     const member = { raftId, nodeId, address, role: 'learner' as const };
     const change = { kind: 'add-learner' as const, member };
-    await this.leader().raft.changeMembership(change, deadline());
+    const leader = await this.untilLeader();
+    await leader.raft.changeMembership(change, deadline());
     return await this.#run(name, { ...options, start: 'join' });
   }
 
@@ -109,6 +108,7 @@ export class TestCluster implements AsyncDisposable {
     return [...this.members.values()].filter((member) => !this.#stopped.has(member.name));
   }
 
+  /** For where nothing can have taken it from its place; otherwise see `untilLeader`. */
   leader(): TestMember {
     const leader = this.#leader();
     if (leader === undefined) throw new Error('no leader');

@@ -15,7 +15,7 @@ afterEach(async () => {
 
 test('a report tells how every peer does', { timeout: TEST_MS }, async () => {
   cluster = await TestCluster.of(3);
-  const { raft } = cluster.leader();
+  const { raft } = await cluster.untilLeader();
   await raft.propose(Buffer.from('something'), deadline());
   await cluster.untilEqual();
   const report = await raft.report(deadline());
