@@ -2,6 +2,7 @@
  * Why things are as they are, from what is stored with the objects: the managers keep with each task
  * and service the reasons of their decisions; this puts them in order and says what is waited for.
  */
+import type { NodeVerdict } from '@swarmd/api';
 import {
   isTerminal,
   isWantedState,
@@ -13,6 +14,15 @@ import {
 } from '@swarmd/model';
 
 const SECOND_MS = 1_000;
+/** Of nodes that say the same; the others are counted. */
+const NAMES_SHOWN_MAX = 10;
+
+/** What each node says to a task that waits for one. */
+export interface Verdicts {
+  readonly verdicts: readonly NodeVerdict[];
+  /** For their names. */
+  readonly nodes: readonly Node[];
+}
 
 export interface TaskSurroundings {
   /** Milliseconds since the epoch. */
@@ -21,6 +31,14 @@ export interface TaskSurroundings {
   readonly node?: Node | undefined;
   /** All tasks of its service. */
   readonly siblings?: readonly Task[];
+  readonly placement?: Verdicts | undefined;
+}
+
+/** Has it no node, and wants one? Then what the nodes say to it explains it. */
+export function waitsForNode(task: Task): boolean {
+  return (
+    task.nodeId === undefined && !isTerminal(task.status.state) && isWantedState(task.desiredState)
+  );
 }
 
 /** Lines: what the task is, how it came to that, what it waits for and until when. */
@@ -31,15 +49,19 @@ export function explainTask(task: Task, around: TaskSurroundings): string[] {
     `task ${taskName(task)} is ${task.status.state} ${where}, ${ago(task.status.timestamp, now)}; wanted: ${task.desiredState}`,
     ...(task.status.error === '' ? [] : [`  error: ${task.status.error}`]),
     `  now: ${waitOf(task, around)}`,
+    ...nodesSay(around.placement),
     ...chain(task.because, now),
   ];
 }
 
-/** Lines: the update, and of each slot that is not as it should be what it waits for. */
+/**
+ * Lines: the update, and of each slot that is not as it should be what it waits for.
+ * `placement`: of the first task that waits for a node; the others hear much the same.
+ */
 export function explainService(
   service: Service,
   tasks: readonly Task[],
-  around: { now: number; nodes: readonly Node[] },
+  around: { now: number; nodes: readonly Node[]; placement?: Verdicts | undefined },
 ): string[] {
   const { now } = around;
   const { updateStatus } = service;
@@ -61,6 +83,7 @@ export function explainService(
       const node = task.nodeId === undefined ? undefined : nodes.get(task.nodeId);
       return `  ${taskName(task)}: ${task.status.state}: ${waitOf(task, { now, node, siblings: tasks })}`;
     }),
+    ...nodesSay(around.placement),
   ];
 }
 
@@ -74,7 +97,7 @@ export function explainNode(node: Node, tasks: readonly Task[], now: number): st
   return [
     `node ${name} (${node.id}) is ${state} since ${ago(since, now)}${why}`,
     `  ${refusesTasks(node) ?? 'takes new tasks that fit'}`,
-    `  ${alive.length - leaving.length} tasks are to run here, ${leaving.length} are to stop`,
+    `  ${many(alive.length - leaving.length, 'task is', 'tasks are')} to run here, ${many(leaving.length, 'is', 'are')} to stop`,
     ...leaving.map((task) => `  ${taskName(task)} leaves: ${lastMessage(task)}`),
   ];
 }
@@ -91,8 +114,7 @@ function refusesTasks({ status, spec }: Node): string | undefined {
 function waitOf(task: Task, { now, node, siblings = [] }: TaskSurroundings): string {
   if (isTerminal(task.status.state)) return `it has ended; ${lastMessage(task)}`;
   if (!isWantedState(task.desiredState)) return `it is to stop: ${lastMessage(task)}`;
-  if (task.nodeId === undefined)
-    return `it waits for a node: ${task.status.error || lastMessage(task)}`;
+  if (waitsForNode(task)) return `it waits for a node: ${task.status.error || lastMessage(task)}`;
   if (node === undefined) return 'its node is not in the cluster any more';
   if (node.status.state !== 'ready')
     return `its node is ${node.status.state}: ${node.status.message}`;
@@ -141,8 +163,38 @@ function byWorth(a: Task, b: Task): number {
 function chain(because: readonly Reason[], now: number): string[] {
   return because.flatMap(({ code, message, at, until, placement }) => [
     `  ${ago(at, now)}: ${message} [${code}]${until === undefined || until <= now ? '' : `, for ${seconds(until - now)} more`}`,
-    ...(placement?.refusals ?? []).map(({ filter, nodes }) => `    ${filter}: ${nodes} nodes`),
+    ...(placement?.refusals ?? []).map(
+      ({ filter, nodes }) => `    ${filter}: ${many(nodes, 'node', 'nodes')}`,
+    ),
   ]);
+}
+
+/** Nodes that say the same share a line; those that would take it come last. */
+function nodesSay(placement: Verdicts | undefined): string[] {
+  if (placement === undefined) return [];
+  const names = new Map(placement.nodes.map((node) => [node.id, node.description?.hostname]));
+  const groups = new Map<string, string[]>();
+  const willing: string[] = [];
+  for (const { nodeId, lacks } of placement.verdicts) {
+    const name = names.get(nodeId) ?? nodeId;
+    if (lacks === undefined) willing.push(name);
+    else groups.set(lacks, [...(groups.get(lacks) ?? []), name]);
+  }
+  if (groups.size === 0 && willing.length === 0) return ['  there is no node that it may run on'];
+  return [
+    ...[...groups].map(([lacks, refusing]) => `  refused by ${someOf(refusing)}: ${lacks}`),
+    ...(willing.length === 0 ? [] : [`  it fits on ${someOf(willing)}`]),
+  ];
+}
+
+function someOf(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN_MAX;
+  const shown = names.slice(0, NAMES_SHOWN_MAX).join(', ');
+  return more > 0 ? `${shown} and ${more} more` : shown;
+}
+
+function many(count: number, one: string, several: string): string {
+  return `${count} ${count === 1 ? one : several}`;
 }
 
 function lastMessage({ because, status }: Task): string {

@@ -49,14 +49,22 @@ describe('explain', () => {
         ],
       },
     );
-    expect(explainTask(waiting, { now: NOW })).toEqual([
+    const verdicts = [
+      { nodeId: asId('node', 'n1'), lacks: 'insufficient memory' },
+      { nodeId: asId('node', 'n2'), lacks: 'insufficient memory' },
+      { nodeId: asId('node', 'n3') },
+    ];
+    const placement = { verdicts, nodes: [node('n1')] };
+    expect(explainTask(waiting, { now: NOW, placement })).toEqual([
       'task web.1 (t1) is pending without a node, 2 s ago; wanted: running',
       '  error: no suitable node (insufficient memory)',
       '  now: it waits for a node: no suitable node (insufficient memory)',
+      '  refused by n1, n2: insufficient memory',
+      '  it fits on n3',
       '  5 s ago: 1 replicas are wanted, 0 exist [scale-up]',
       '  5 s ago: no suitable node [no-suitable-node]',
       '    insufficient memory: 2 nodes',
-      '    drained: 1 nodes',
+      '    drained: 1 node',
     ]);
   });
 
@@ -121,6 +129,23 @@ describe('explain', () => {
     expect(lines[2]).toMatch(/^ {2}web\.2 \(t2\): preparing: its node is at work on it/);
   });
 
+  it('a service: which nodes refuse the first task that waits', () => {
+    const { nodeId: _none, ...waiting } = made('1 pending @ !no suitable node');
+    const verdicts = Array.from({ length: 12 }, (_, n) => ({
+      nodeId: asId('node', `n${n + 1}`),
+      lacks: 'drained',
+    }));
+    const around = { now: NOW, nodes: [] };
+    const placement = { verdicts, nodes: [] };
+    expect(explainService(service(), [waiting], { ...around, placement }).at(-1)).toBe(
+      '  refused by n1, n2, n3, n4, n5, n6, n7, n8, n9, n10 and 2 more: drained',
+    );
+    const nobody = { verdicts: [], nodes: [] };
+    expect(explainService(service(), [waiting], { ...around, placement: nobody }).at(-1)).toBe(
+      '  there is no node that it may run on',
+    );
+  });
+
   it('a node: whether it takes tasks, and what leaves it', () => {
     const drained = node('n1', { spec: { labels: {}, role: 'worker', availability: 'drain' } });
     const leaving = made('1 running shutdown', {
@@ -129,7 +154,7 @@ describe('explain', () => {
     expect(explainNode(drained, [leaving, made('2 failed')], NOW)).toEqual([
       'node n1 (n1) is ready since 100 s ago',
       '  takes no tasks: it is drained, and its tasks move away',
-      '  0 tasks are to run here, 1 are to stop',
+      '  0 tasks are to run here, 1 is to stop',
       '  web.1 (t1) leaves: its node is being drained',
     ]);
   });

@@ -202,6 +202,18 @@ describe('a dry run', () => {
     });
     expect(answer.tasks).toMatchObject([{ action: 'wait', slot: 1 }]);
     expect(answer.tasks[0]!.message).toMatch(/no suitable node/);
+    const made = await host.control.createService(
+      { spec: { ...lonely, task: { ...lonely.task, placement } } },
+      aCall(),
+    );
+    const [waiting] = await host.control.listTasks({ filter: { serviceIds: [made.id] } }, aCall());
+    const verdicts = await host.control.listNodeVerdicts({ taskId: waiting!.id }, aCall());
+    expect(verdicts.map(({ lacks = '' }) => lacks).toSorted()).toEqual([
+      'drained',
+      expect.stringMatching(/^not ready: /),
+      'placement constraints not met: node.labels.moon==1',
+    ]);
+    await host.control.removeService({ id: made.id }, aCall());
   });
 
   it('of a removal shows every task', async () => {

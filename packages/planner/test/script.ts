@@ -112,7 +112,8 @@ export class Script {
         return this.#waits(name);
       case 'why':
         return nodeVerdicts(world.view, world.find(name)).map(
-          ({ node, lacks }) => `${node.id}: ${lacks ?? 'would take it'}`,
+          ({ node, lacks = 'would take it', detail }) =>
+            [node.id, lacks, ...(detail === undefined ? [] : [detail])].join(': '),
         );
       case 'tasks':
         return this.#tasks(words);

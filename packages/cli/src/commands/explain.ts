@@ -1,7 +1,13 @@
 /** swarmctl explain ...: why things are as they are. */
-import { explainNode, explainService, explainTask } from '@swarmd/client';
-import { SwarmError } from '@swarmd/base';
-import type { Task } from '@swarmd/model';
+import {
+  explainNode,
+  explainService,
+  explainTask,
+  waitsForNode,
+  type Verdicts,
+} from '@swarmd/client';
+import { errorCode, SwarmError } from '@swarmd/base';
+import type { Node, Task } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
@@ -25,9 +31,11 @@ export function addExplainCommands(program: Command, context: Context): void {
       const task = await findTaskOrSlot(context, reference);
       const [siblings, nodes] = await Promise.all([
         control.listTasks({ filter: { serviceIds: [task.serviceId] } }, context.call),
-        control.listNodes({ filter: { ids: [task.nodeId ?? ''] } }, context.call),
+        control.listNodes({ filter: {} }, context.call),
       ]);
-      print(explainTask(task, { now: context.clock.now(), node: nodes[0], siblings }));
+      const node = nodes.find(({ id }) => id === task.nodeId);
+      const placement = await placementOf(context, task, nodes);
+      print(explainTask(task, { now: context.clock.now(), node, siblings, placement }));
     });
 
   group
@@ -41,7 +49,8 @@ export function addExplainCommands(program: Command, context: Context): void {
         control.listTasks({ filter: { serviceIds: [service.id] } }, context.call),
         control.listNodes({ filter: {} }, context.call),
       ]);
-      print(explainService(service, tasks, { now: context.clock.now(), nodes }));
+      const placement = await placementOf(context, tasks.find(waitsForNode), nodes);
+      print(explainService(service, tasks, { now: context.clock.now(), nodes, placement }));
     });
 
   group
@@ -54,6 +63,23 @@ export function addExplainCommands(program: Command, context: Context): void {
       const tasks = await control.listTasks({ filter: { nodeIds: [node.id] } }, context.call);
       print(explainNode(node, tasks, context.clock.now()));
     });
+}
+
+/** Undefined for a task that waits for no node, also when it has got one or is gone meanwhile. */
+async function placementOf(
+  context: Context,
+  task: Task | undefined,
+  nodes: readonly Node[],
+): Promise<Verdicts | undefined> {
+  if (task === undefined || !waitsForNode(task)) return undefined;
+  const { control } = await context.cluster();
+  try {
+    const verdicts = await control.listNodeVerdicts({ taskId: task.id }, context.call);
+    return { verdicts, nodes };
+  } catch (error) {
+    if (errorCode(error) === 'not-found') return undefined;
+    throw error;
+  }
 }
 
 /** @throws SwarmError `not-found` */

@@ -10,7 +10,7 @@ import type { ClusterClient, DaemonClient } from '@swarmd/client';
 import { asId, isJob, networkSpec, type Service, type Task, secretSpec } from '@swarmd/model';
 
 import { requireManager } from '../../src/commands/swarm.ts';
-import { aPreview } from './answers.ts';
+import { aPreview, someVerdicts } from './answers.ts';
 import { NOW, service, smallWorld, task, type World } from './world.ts';
 
 /** What the daemon of this machine is in. */
@@ -252,6 +252,7 @@ export class FakeCluster {
           const completed = tasks.filter((task) => task.status.state === 'complete').length;
           return { serviceId, desired: wanted.length, running: running.length, completed };
         }),
+      listNodeVerdicts: async () => someVerdicts(),
       getService: async ({ id }) => this.#stored(id),
       getCluster: async () => world.cluster,
     };

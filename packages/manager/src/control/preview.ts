@@ -1,7 +1,7 @@
 /** Dry runs: what a write would do, by the very code that does it. */
 import type { Call, Control, Preview, Write } from '@swarmd/api';
 import { unreachable } from '@swarmd/base';
-import type { ServiceId } from '@swarmd/model';
+import { serviceSpec, type ServiceId } from '@swarmd/model';
 import {
   fieldChanges,
   outdatedTasks,
@@ -83,9 +83,17 @@ function describe(tx: Rehearsal, write: Write, { clock, ids }: ControlOptions): 
   };
 }
 
+/** A spec in which everything is as it is when nothing is said of it. */
+const UNSET = serviceSpec.parse({ name: 'x', task: { container: { image: 'x' } } });
+
 /** Of the object that the write is about: nothing else has a spec that it changes. */
 function specChanges(tx: Rehearsal): Preview['spec'] {
   return tx.changes().flatMap((change) => {
+    if (change.table === 'service' && change.before === undefined) {
+      return fieldChanges(UNSET, change.after?.spec).flatMap(({ path, after }) =>
+        after === undefined ? [] : [{ path, after }],
+      );
+    }
     if (change.table !== 'service' && change.table !== 'node') return [];
     // Of what is removed, every field would be.
     return change.after === undefined ? [] : fieldChanges(change.before?.spec, change.after.spec);

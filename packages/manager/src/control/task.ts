@@ -25,10 +25,10 @@ export function taskControl(
       const view = await context.read(call);
       const task = view.get('task', taskId);
       if (task === undefined) throw notFound('task', taskId);
-      return nodeVerdicts(view, task).map(({ node, lacks }) => ({
-        nodeId: node.id,
-        ...(lacks === undefined ? {} : { lacks }),
-      }));
+      return nodeVerdicts(view, task).map(({ node: { id }, lacks, detail }) => {
+        if (lacks === undefined) return { nodeId: id };
+        return { nodeId: id, lacks: detail === undefined ? lacks : `${lacks}: ${detail}` };
+      });
     },
   };
 }

@@ -1,15 +1,18 @@
 /** For people who ask why: every node, and what it lacks for a task. */
-import { isGlobal, type Node, type Task } from '@swarmd/model';
+import { isGlobal, meetsConstraint, type Node, type Task } from '@swarmd/model';
 
 import { isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
-import { demandOf, refusal } from './filters.ts';
+import { demandOf, refusal, type Demand, type NodeState } from './filters.ts';
+import { portKey } from './held-index.ts';
 import { Usage } from './usage.ts';
 
 export interface NodeVerdict {
   readonly node: Node;
   /** The first filter that turns the task away, in its words; undefined: the node would take it. */
   readonly lacks?: string;
+  /** What exactly, where the words of the filter leave it open. */
+  readonly detail?: string;
 }
 
 /** What each node says to one more task like this one; for global services only its own node. */
@@ -28,7 +31,52 @@ export function nodeVerdicts(view: PlanView, task: Task): NodeVerdict[] {
     .filter((node) => !isPinned || node.index === task.slot)
     .toSorted((a, b) => a.index - b.index)
     .map((node) => {
-      const lacks = refusal({ node, usage, ofService: counts.get(node.id) ?? 0 }, demand);
-      return { node, ...(lacks === undefined ? {} : { lacks }) };
+      const state: NodeState = { node, usage, ofService: counts.get(node.id) ?? 0 };
+      const lacks = refusal(state, demand);
+      if (lacks === undefined) return { node };
+      const detail = DETAILS.get(lacks)?.(state, demand);
+      return { node, lacks, ...(detail === undefined ? {} : { detail }) };
     });
+}
+
+const DETAILS: ReadonlyMap<string, (state: NodeState, demand: Demand) => string | undefined> =
+  new Map([
+    [
+      'not ready',
+      ({ node: { status } }: NodeState) =>
+        [status.state, status.message].filter((word) => word !== '').join(', '),
+    ],
+    [
+      'insufficient CPU',
+      ({ node, usage }: NodeState, { spec }: Demand) => {
+        const free = (node.description?.resources.nanoCpus ?? 0) - usage.of(node.id).nanoCpus;
+        return `${spec.reservations.nanoCpus / 1e9} CPUs are wanted, ${free / 1e9} are free`;
+      },
+    ],
+    [
+      'insufficient memory',
+      ({ node, usage }: NodeState, { spec }: Demand) => {
+        const free = (node.description?.resources.memoryBytes ?? 0) - usage.of(node.id).memoryBytes;
+        return `${mebibytes(spec.reservations.memoryBytes)} are wanted, ${mebibytes(free)} are free`;
+      },
+    ],
+    [
+      'placement constraints not met',
+      ({ node }: NodeState, { spec, constraints }: Demand) =>
+        spec.placement.constraints.find((_text, at) => {
+          const constraint = constraints[at];
+          return constraint !== undefined && !meetsConstraint(node, constraint);
+        }),
+    ],
+    [
+      'host-mode port already in use',
+      ({ node, usage }: NodeState, { hostPorts }: Demand) => {
+        const held = hostPorts.filter((port) => usage.of(node.id).hostPorts.has(portKey(port)));
+        return held.map((port) => `${port.publishedPort}/${port.protocol}`).join(', ');
+      },
+    ],
+  ]);
+
+function mebibytes(bytes: number): string {
+  return `${Math.floor(bytes / 2 ** 20)} MiB`;
 }
