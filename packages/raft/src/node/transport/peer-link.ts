@@ -18,6 +18,7 @@ import {
   RECONNECT_MAX_MS,
 } from '../limits.ts';
 import type { LinkReport } from '../network.ts';
+import { CommitNotice } from './commit-notice.ts';
 import { REMOVED_TRAILER } from './listener.ts';
 import { encodeMessage } from './message-codec.ts';
 import type { RaftClient } from './raft-client.ts';
@@ -56,6 +57,7 @@ export class PeerLink implements Disposable {
   readonly peer: Peer;
   readonly #context: PeerLinkContext;
   readonly #backoff: Backoff;
+  readonly #notice: CommitNotice;
   #queue: Waiting[] = [];
   #queuedBytes = 0;
   #connection: Connection | undefined;
@@ -70,6 +72,10 @@ export class PeerLink implements Disposable {
     this.peer = peer;
     this.#context = context;
     this.#state = { open: false, since: context.clock.monotonic() };
+    this.#notice = new CommitNotice(context.clock, (message) => {
+      this.#enqueue(message);
+      this.flush();
+    });
     this.#backoff = new Backoff(
       { firstMs: RECONNECT_FIRST_MS, maxMs: RECONNECT_MAX_MS },
       context.random,
@@ -78,18 +84,7 @@ export class PeerLink implements Disposable {
 
   /** Queues; `flush` sends. */
   enqueue(message: Message): void {
-    const wire = encodeMessage(message);
-    if (wire === undefined || this.#closed) return;
-    const bytes = MESSAGE_OVERHEAD_BYTES + entryBytes(message);
-    const full =
-      this.#queue.length >= PEER_QUEUE_MESSAGES ||
-      (this.#queue.length > 0 && this.#queuedBytes + bytes > PEER_QUEUE_BYTES);
-    if (full || this.#retryTimer !== undefined) {
-      this.#context.onUnreachable(this.peer.raftId);
-      return;
-    }
-    this.#queue.push({ message: wire, bytes });
-    this.#queuedBytes += bytes;
+    if (!this.#closed && !this.#notice.keeps(message)) this.#enqueue(message);
   }
 
   flush(): void {
@@ -114,7 +109,23 @@ export class PeerLink implements Disposable {
   [Symbol.dispose](): void {
     this.#closed = true;
     this.#retryTimer?.cancel();
+    this.#notice[Symbol.dispose]();
     this.#drop();
+  }
+
+  #enqueue(message: Message): void {
+    const wire = encodeMessage(message);
+    if (wire === undefined) return;
+    const bytes = MESSAGE_OVERHEAD_BYTES + entryBytes(message);
+    const full =
+      this.#queue.length >= PEER_QUEUE_MESSAGES ||
+      (this.#queue.length > 0 && this.#queuedBytes + bytes > PEER_QUEUE_BYTES);
+    if (full || this.#retryTimer !== undefined) {
+      this.#context.onUnreachable(this.peer.raftId);
+      return;
+    }
+    this.#queue.push({ message: wire, bytes });
+    this.#queuedBytes += bytes;
   }
 
   #takeDelivery(): WireMessage[] {
