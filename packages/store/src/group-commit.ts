@@ -124,16 +124,19 @@ export class GroupCommit {
     else this.#gather(drain);
   }
 
-  /** Never rejects: every failure goes to the transactions it concerns. */
+  /**
+   * Never rejects: every failure goes to the transactions it concerns. Answers take time, so those of a
+   * batch are given while the next one is on its way already.
+   */
   async #drain(): Promise<void> {
+    let answer = (): void => undefined;
     while (this.#queue.length > 0) {
       const batch = this.#collect();
-      if (batch.changes.length > 0) await this.#commit(batch);
-      else for (const one of batch.ran) settle(one);
-      const gather = this.#gather;
-      if (this.#queue.length > 0 && gather !== undefined)
-        await new Promise<void>((resolve) => gather(resolve));
+      const committing = batch.changes.length > 0 ? this.#commit(batch) : () => settleAll(batch);
+      answer();
+      answer = await committing;
     }
+    answer();
     this.#busy = false;
   }
 
@@ -197,7 +200,8 @@ export class GroupCommit {
     return { ran, changes: [...writes.values()], requests: [...requests.values()] };
   }
 
-  async #commit(batch: Batch): Promise<void> {
+  /** @returns how to answer those that ran, once it is committed. */
+  async #commit(batch: Batch): Promise<() => void> {
     const writers = batch.ran.filter((one) => one.wrote);
     using abandoned = whenAll(writers.map((one) => one.waiting.signal));
     try {
@@ -210,9 +214,9 @@ export class GroupCommit {
       for (const one of writers) one.waiting.reject(error);
       // Those that wrote nothing may have seen writes that are not there: they look again.
       this.#queue.unshift(...batch.ran.filter((one) => !one.wrote).map((one) => one.waiting));
-      return;
+      return () => undefined;
     }
-    for (const one of batch.ran) settle(one);
+    return () => settleAll(batch);
   }
 }
 
@@ -230,6 +234,10 @@ function runOne(
     if (error instanceof RunAgain || tx.mustRunAgain) return undefined;
     return { outcome: { kind: 'threw', error }, bytes: 0 };
   }
+}
+
+function settleAll(batch: Batch): void {
+  for (const one of batch.ran) settle(one);
 }
 
 function settle({ waiting, outcome }: Ran): void {

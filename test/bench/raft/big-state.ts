@@ -8,6 +8,7 @@ import { load, type Side } from './sides.ts';
 
 const WAIT_MS = 120_000;
 const WRITERS = 8;
+const WARM_UP_WRITES = 100;
 const QUIET_MS = 6_000;
 const CATCH_UP_WATCH_MS = 20_000;
 
@@ -73,7 +74,7 @@ async function catchUp(lab: Lab, side: Side, count: number): Promise<void> {
   const order = (prefix: string, measureMs: number): LoadOrder => ({
     target: side.target(leader),
     clients: WRITERS,
-    warmupMs: 500,
+    warmupWrites: WARM_UP_WRITES,
     measureMs,
     valueBytes: 1024,
     prefix,

@@ -20,7 +20,7 @@ export async function failover(lab: Lab, side: Side, runs: number): Promise<void
     const writing = load(asked, {
       target: side.target(asked),
       clients: 4,
-      warmupMs: 0,
+      warmupWrites: 0,
       measureMs: BEFORE_KILL_MS + WATCH_MS,
       valueBytes: 1024,
       prefix: `failover-${side.name}-${run}`,

@@ -1,20 +1,31 @@
 /** A process of clients: writes as fast as it is answered, then says how long that took. */
 import { quantile } from '../statistics.ts';
-import type { LoadOrder, LoadResult, TraceLine } from './load.ts';
+import { WARM_UP_MAX_MS, type LoadOrder, type LoadResult, type TraceLine } from './load.ts';
 import { openWriter } from './writers.ts';
 
 const order = JSON.parse(process.argv[2] ?? '') as LoadOrder;
 const value = Buffer.alloc(order.valueBytes, 'v');
-const begin = performance.now() + order.warmupMs;
-const end = begin + order.measureMs;
+const opened = performance.now();
+/** When measuring began; infinite during the warm-up. */
+let begin = Infinity;
+let warmedUp = 0;
 const latencies: number[] = [];
 let errors = 0;
+
+function warmUp(): void {
+  if (begin < Infinity) return;
+  const now = performance.now();
+  if (warmedUp >= order.warmupWrites) begin = now;
+  else if (now - opened > WARM_UP_MAX_MS)
+    throw new Error(`${warmedUp} of ${order.warmupWrites} warm-up writes in ${WARM_UP_MAX_MS} ms`);
+}
 
 async function client(number: number): Promise<void> {
   const writer = openWriter(order.target);
   for (let n = 0; ; n += 1) {
+    warmUp();
     const start = performance.now();
-    if (start >= end) return;
+    if (start >= begin + order.measureMs) return;
     const began = Date.now();
     let ok = true;
     try {
@@ -24,7 +35,10 @@ async function client(number: number): Promise<void> {
     }
     const stop = performance.now();
     if (order.trace) print({ began, ended: Date.now(), ok });
-    if (start < begin) continue;
+    if (start < begin) {
+      if (ok) warmedUp += 1;
+      continue;
+    }
     if (ok) latencies.push(stop - start);
     else errors += 1;
   }

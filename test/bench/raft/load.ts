@@ -10,7 +10,9 @@ export interface LoadOrder {
   readonly target: Target;
   /** Each with a connection of its own, and one write under way. */
   readonly clients: number;
-  readonly warmupMs: number;
+  /** So many writes of all clients together come first: time would warm a slow side up less. */
+  readonly warmupWrites: number;
+  /** From the end of the warm-up. */
   readonly measureMs: number;
   readonly valueBytes: number;
   /** Keys are new ones: prefix and number. */
@@ -20,6 +22,9 @@ export interface LoadOrder {
   /** Also prints a line for each write: `TraceLine`. */
   readonly trace: boolean;
 }
+
+/** A warm-up that takes longer fails. */
+export const WARM_UP_MAX_MS = 60_000;
 
 export interface LoadResult {
   readonly writes: number;

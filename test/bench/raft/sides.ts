@@ -4,7 +4,13 @@ import { fileURLToPath } from 'node:url';
 
 import { CACHE_DIR, unpackPackages, waitUntil, type Host, type Lab } from '@swarmd/lab';
 
-import type { LoadOrder, LoadResult, Target, TraceLine } from './load.ts';
+import {
+  WARM_UP_MAX_MS,
+  type LoadOrder,
+  type LoadResult,
+  type Target,
+  type TraceLine,
+} from './load.ts';
 
 const LOAD_PROGRAM = fileURLToPath(new URL('./load-main.ts', import.meta.url));
 const WAIT_MS = 30_000;
@@ -128,7 +134,7 @@ export async function load(
   order: LoadOrder,
 ): Promise<LoadResult & { readonly trace: TraceLine[] }> {
   const { stdout } = await host.exec([process.execPath, LOAD_PROGRAM, JSON.stringify(order)], {
-    timeoutMs: order.warmupMs + order.measureMs + 2 * order.timeoutMs + WAIT_MS,
+    timeoutMs: WARM_UP_MAX_MS + order.measureMs + 2 * order.timeoutMs + WAIT_MS,
   });
   const lines = stdout.trim().split('\n');
   const result = JSON.parse(lines.pop() ?? '') as LoadResult;

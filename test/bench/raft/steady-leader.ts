@@ -20,7 +20,7 @@ export async function steadyLeader(lab: Lab, side: Side, minutes: number): Promi
   const writing = load(leader, {
     target: side.target(leader),
     clients: WRITERS,
-    warmupMs: 0,
+    warmupWrites: 0,
     measureMs: durationMs,
     valueBytes: 1024,
     prefix: 'steady',
