@@ -45,7 +45,7 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 }
 
 /** A store whose proposals wait until the test commits or fails them. */
-function heldStore(): {
+function heldStore(gather?: (collect: () => void) => void): {
   store: Store;
   proposals: (readonly Change[])[];
   commit(): void;
@@ -56,6 +56,7 @@ function heldStore(): {
   let current: { settle: (error?: Error) => void; signal: AbortSignal } | undefined;
   const store = createStore({
     clock: new ManualClock(1_000),
+    ...(gather === undefined ? {} : { gather }),
     proposer: {
       propose: (changes, signal) =>
         new Promise((resolve, reject) => {
@@ -234,6 +235,21 @@ describe('group commit', () => {
     held.commit();
     await Promise.all(later);
     expect(held.proposals.map((changes) => changes.length)).toEqual([1, 3]);
+  });
+
+  it('answers a batch while the next one is on its way already', async () => {
+    const gathering: (() => void)[] = [];
+    const held = heldStore((collect) => gathering.push(collect));
+    const first = held.store.update((tx) => tx.put('service', service('a')), never);
+    gathering.shift()?.();
+    const second = held.store.update((tx) => tx.put('service', service('b')), never);
+    const proposed = first.then(() => held.proposals.length);
+    held.commit();
+    expect(await proposed).toBe(2);
+    expect(held.store.view.count('service')).toBe(1);
+    held.commit();
+    await second;
+    expect(gathering).toEqual([]);
   });
 
   it('never lets two writes of one version through, even within a batch', async () => {
