@@ -164,7 +164,13 @@ describe('a dry run', () => {
   it('of a rollback shows what comes back', async () => {
     const { id, meta } = await service();
     const write = { kind: 'update-service', id, version: meta.version, rollback: true } as const;
-    expect((await preview(write)).spec).toMatchObject([{ after: '"registry.test/web:1"' }]);
+    const first = { ...write, rollbackTo: 0 };
+    for (const one of [write, first]) {
+      expect((await preview(one)).spec).toMatchObject([{ after: '"registry.test/web:1"' }]);
+    }
+    await expect(preview({ ...write, rollbackTo: meta.version + 1 })).rejects.toThrow(
+      /no spec \d+ in its history/,
+    );
   });
 
   it('of scaling shows which tasks stop', async () => {

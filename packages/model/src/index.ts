@@ -45,6 +45,7 @@ export {
   type Config,
   type GenericResource,
   type JobStatus,
+  type PastSpec,
   type JoinTokens,
   type Meta,
   type Network,

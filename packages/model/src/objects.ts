@@ -125,6 +125,15 @@ export interface UpdateStatus {
   readonly message: string;
 }
 
+/** A spec that a service had. */
+export interface PastSpec {
+  /** Of the service then; names the spec. */
+  readonly specVersion: number;
+  readonly spec: ServiceSpec;
+  /** When another one took its place. */
+  readonly replacedAt: number;
+}
+
 export interface Service {
   readonly id: ServiceId;
   readonly meta: Meta;
@@ -132,6 +141,8 @@ export interface Service {
   /** Version of the service when `spec` was last written. */
   readonly specVersion: number;
   readonly previousSpec?: ServiceSpec;
+  /** The last specs before the present one, oldest first; undefined: none. */
+  readonly history?: { readonly specs: readonly PastSpec[] };
   readonly endpoint: {
     /** As in the spec, with the published ports the managers chose. */
     readonly ports: readonly PortConfig[];

@@ -9,7 +9,13 @@ export { planService } from './service/plan-service.ts';
 export { REASONS, type ReasonCode } from './reasons.ts';
 export type { AssignView, Plan, PlanContext, PlanView, Wait, WaitCode } from './types.ts';
 export { countTasks, type TaskCounts } from './service/count-tasks.ts';
-export { changedService, newService, repeatedJob, rolledBackService } from './service-change.ts';
+export {
+  changedService,
+  newService,
+  repeatedJob,
+  rollbackSpec,
+  rolledBackService,
+} from './service-change.ts';
 export { acceptStatus, type StatusIntake } from './task-status.ts';
 export { assign } from './assign/assign.ts';
 export { holdersOf, isLeaving } from './assign/release.ts';

@@ -32,3 +32,6 @@ export const SUBNET_PREFIX_LENGTH = 24;
 /** Published ports that the managers choose. Swarm's range. */
 export const DYNAMIC_PORT_MIN = 30_000;
 export const DYNAMIC_PORT_MAX = 32_767;
+
+/** Specs a service had that are kept with it: each write of the service carries them all. */
+export const SPEC_HISTORY_MAX = 5;

@@ -9,6 +9,7 @@ import {
 
 import { allocateEndpoint } from './allocate/endpoint.ts';
 import { allocated, refused, type Allocated } from './allocate/result.ts';
+import { SPEC_HISTORY_MAX } from './limits.ts';
 import type { PlanView } from './types.ts';
 
 /** A new service, with its ports and virtual addresses. */
@@ -49,9 +50,19 @@ export function changedService(
     // Grows with every write, so no two specs of a service share one.
     specVersion: service.meta.version,
     previousSpec: service.spec,
+    history: withPresent(service, now),
     endpoint: endpoint.value,
     ...(isJob(spec.mode) ? { jobStatus: nextRun(service, now) } : {}),
   });
+}
+
+/** The history of a service whose spec is about to be replaced. */
+export function withPresent(
+  { history, spec, specVersion }: Service,
+  replacedAt: number,
+): NonNullable<Service['history']> {
+  const specs = [...(history?.specs ?? []), { specVersion, spec, replacedAt }];
+  return { specs: specs.slice(-SPEC_HISTORY_MAX) };
 }
 
 /** The job as it is when it is to run once more, with the spec it has. */
@@ -63,19 +74,32 @@ function nextRun(service: Service, now: number): JobStatus {
   return { iteration: (service.jobStatus?.iteration ?? 0) + 1, lastExecution: now };
 }
 
-/** The user's own rollback: the previous and the present spec change places. */
+/** What a rollback goes back to: the previous spec, or that of the version `to`. */
+export function rollbackSpec(service: Service, to?: number): ServiceSpec | undefined {
+  if (to === undefined) return service.previousSpec;
+  return service.history?.specs.find(({ specVersion }) => specVersion === to)?.spec;
+}
+
+/**
+ * The user's own rollback: the previous and the present spec change places, or the present one gives
+ * way to that of the version `to`.
+ */
 export function rolledBackService(
   view: PlanView,
   service: Service,
-  now: number,
+  { to, now }: { to?: number | undefined; now: number },
 ): Allocated<Service> {
-  if (service.previousSpec === undefined) {
-    return refused(
-      'failed-precondition',
-      `service "${service.spec.name}" has no previous spec to roll back to`,
-    );
+  const { name } = service.spec;
+  const spec = rollbackSpec(service, to);
+  if (spec === undefined) {
+    return to === undefined
+      ? refused('failed-precondition', `service "${name}" has no previous spec to roll back to`)
+      : refused(
+          'not-found',
+          `service "${name}" has no spec ${to} in its history (see what there is with: swarmctl service history ${name})`,
+        );
   }
-  const changed = changedService(view, service, { spec: service.previousSpec, now });
+  const changed = changedService(view, service, { spec, now });
   if (changed.kind === 'refused' || isJob(changed.value.spec.mode)) return changed;
   return allocated({
     ...changed.value,

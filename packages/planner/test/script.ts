@@ -87,7 +87,11 @@ export class Script {
         return said(result, () => []);
       }
       case 'rollback':
-        return said(world.rollback(name), () => []);
+        return said(world.rollback(name, this.#pastSpec(name, options.get('to'))), () => []);
+      case 'history':
+        return (world.service(name).history?.specs ?? []).map(
+          ({ spec }) => `image ${spec.task.container.image}`,
+        );
       case 'rm-service':
         world.tables.service.delete(name);
         return [];
@@ -180,6 +184,13 @@ export class Script {
       ({ code, message, until }) => `in ${until - this.world.now} ms (${code}): ${message}`,
     );
     return lines.length === 0 ? ['nothing is waited for'] : lines;
+  }
+
+  /** The version of the newest spec of the history with this image; -1 when there is none. */
+  #pastSpec(name: string, image: string | undefined): number | undefined {
+    if (image === undefined) return undefined;
+    const specs = this.world.service(name).history?.specs ?? [];
+    return specs.findLast(({ spec }) => spec.task.container.image === image)?.specVersion ?? -1;
   }
 
   #count(name: string): string {

@@ -198,8 +198,8 @@ export class World {
     );
   }
 
-  rollback(name: string): Allocated<Service> {
-    return this.#store(rolledBackService(this.view, this.service(name), this.now));
+  rollback(name: string, to?: number): Allocated<Service> {
+    return this.#store(rolledBackService(this.view, this.service(name), { to, now: this.now }));
   }
 
   #store(service: Allocated<Service>): Allocated<Service> {

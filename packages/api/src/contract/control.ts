@@ -57,6 +57,7 @@ export type Write =
       readonly version: number;
       readonly spec?: ServiceSpecInput;
       readonly rollback: boolean;
+      readonly rollbackTo?: number;
     }
   | { readonly kind: 'remove-service'; readonly id: ServiceId }
   | {
@@ -118,7 +119,14 @@ export interface Control {
   ): Promise<ServiceCounts[]>;
   /** `version` is the object's `meta.version` the caller has read. `rollback` ignores `spec`. */
   updateService(
-    request: { id: ServiceId; version: number; spec?: ServiceSpecInput; rollback: boolean },
+    request: {
+      id: ServiceId;
+      version: number;
+      spec?: ServiceSpecInput;
+      rollback: boolean;
+      /** `specVersion` of the spec in its history; undefined: the previous one. */
+      rollbackTo?: number;
+    },
     call: Call,
   ): Promise<Service>;
   removeService(request: { id: ServiceId }, call: Call): Promise<void>;

@@ -102,6 +102,11 @@ const services = partly<Service>(
     spec: serviceSpecs,
     specVersion: uint,
     previousSpec: serviceSpecs,
+    history: fc.record({
+      specs: fc.array(fc.record({ specVersion: uint, spec: serviceSpecs, replacedAt: uint }), {
+        maxLength: 2,
+      }),
+    }),
     endpoint: fc.record({
       ports,
       virtualIps: fc.array(fc.record({ networkId: id(), address: text }), { maxLength: 2 }),
@@ -125,7 +130,7 @@ const services = partly<Service>(
     jobStatus: fc.record({ iteration: uint, lastExecution: uint }),
     because,
   },
-  ['previousSpec', 'updateStatus', 'jobStatus'],
+  ['previousSpec', 'history', 'updateStatus', 'jobStatus'],
 );
 
 export const taskStatuses = partly<TaskStatus>(

@@ -2,12 +2,12 @@
 import type { ServiceCounts } from '@swarmd/api';
 import { SwarmError, unreachable } from '@swarmd/base';
 import { waitForConvergence } from '@swarmd/client';
-import type { Service, ServiceSpecInput } from '@swarmd/model';
+import type { PastSpec, Service, ServiceSpecInput } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { parseCount } from '../flags.ts';
-import { json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { ago, json, list, parseFormat, type Column, type Format } from '../output.ts';
 import { ProgressPrinter } from '../progress.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { findReferences } from '../references.ts';
@@ -59,7 +59,10 @@ export function addServiceCommands(program: Command, context: Context): void {
   addWriteFlags(group.command('rollback'))
     .description('go back to the previous spec of a service')
     .argument('<service>', 'name, id or id prefix')
-    .action(async (reference: string, flags: WriteFlags) => rollback(context, reference, flags));
+    .option('--to <spec>', 'a spec of its history (see service history)', parseCount)
+    .action(async (reference: string, flags: WriteFlags & { to?: number }) =>
+      rollback(context, reference, flags),
+    );
 
   addWriteFlags(group.command('scale'))
     .description('set the number of tasks of services')
@@ -114,6 +117,15 @@ function addReadCommands(group: Command, context: Context): void {
     });
 
   group
+    .command('history')
+    .description('list the last specs of a service, which rollback --to goes back to')
+    .argument('<service>', 'name, id or id prefix')
+    .option('--format <table|json>', 'output format', parseFormat, 'table')
+    .action(async (reference: string, flags: { format: Format }) => {
+      context.terminal.out(historyOf(await findService(context, reference), context, flags.format));
+    });
+
+  group
     .command('ps')
     .description('list the tasks of services, and why they are as they are')
     .argument('<service...>', 'name, id or id prefix')
@@ -128,6 +140,31 @@ function addReadCommands(group: Command, context: Context): void {
         ...flags,
       });
     });
+}
+
+/** Newest first. */
+function historyOf(
+  { history, spec, specVersion }: Service,
+  { clock }: Context,
+  format: Format,
+): string {
+  const past: readonly Partial<PastSpec>[] = history?.specs ?? [];
+  const all = [...past, { specVersion, spec }].toReversed();
+  const columns: Column<Partial<PastSpec>>[] = [
+    { title: 'SPEC', value: (one) => `${one.specVersion}` },
+    {
+      title: 'REPLACED',
+      value: ({ replacedAt }) =>
+        replacedAt === undefined ? 'in use' : ago(replacedAt, clock.now()),
+    },
+    {
+      title: 'REPLICAS',
+      value: ({ spec: { mode } = spec }) =>
+        mode.kind === 'replicated' ? `${mode.replicas}` : mode.kind,
+    },
+    { title: 'IMAGE', value: (one) => one.spec?.task.container.image ?? '' },
+  ];
+  return list(format, columns, all);
 }
 
 async function create(
@@ -182,9 +219,14 @@ async function update(
   if (after !== undefined) await wait(context, after, flags);
 }
 
-async function rollback(context: Context, reference: string, flags: WriteFlags): Promise<void> {
+async function rollback(
+  context: Context,
+  reference: string,
+  flags: WriteFlags & { to?: number },
+): Promise<void> {
   const { id, meta } = await findService(context, reference);
-  const service = await write(context, { id, version: meta.version }, flags);
+  const to = flags.to === undefined ? {} : { rollbackTo: flags.to };
+  const service = await write(context, { id, version: meta.version, ...to }, flags);
   if (service !== undefined) await wait(context, service, { ...flags, wantRollback: true });
 }
 
@@ -194,7 +236,7 @@ async function rollback(context: Context, reference: string, flags: WriteFlags):
  */
 async function write(
   context: Context,
-  change: { id: Service['id']; version: number; spec?: ServiceSpecInput },
+  change: { id: Service['id']; version: number; spec?: ServiceSpecInput; rollbackTo?: number },
   flags: DryRunFlags,
 ): Promise<Service | undefined> {
   const { control } = await context.cluster();

@@ -297,12 +297,13 @@ export class FakeCluster {
         this.#sent('createService', spec);
         return this.#become(service(spec, 20));
       },
-      updateService: async ({ id, version, spec, rollback }) => {
+      updateService: async ({ id, version, spec, rollback, rollbackTo }) => {
         const stored = this.#stored(id);
         if (version !== stored.meta.version)
           throw new SwarmError('out-of-date', 'changed meanwhile');
         if (spec === undefined) {
-          this.#print(`updateService ${stored.spec.name}: rollback ${rollback}`);
+          const to = rollbackTo === undefined ? '' : ` to ${rollbackTo}`;
+          this.#print(`updateService ${stored.spec.name}: rollback ${rollback}${to}`);
           const updateStatus = {
             state: 'rollback-completed',
             startedAt: NOW,

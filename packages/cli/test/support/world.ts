@@ -78,6 +78,15 @@ export function service(spec: ServiceSpecInput, version: number): Service {
     meta: meta(version),
     spec: full,
     specVersion: version,
+    history: {
+      specs: [
+        {
+          specVersion: 0,
+          spec: serviceSpec.parse({ name: full.name, task: { container: { image: 'old' } } }),
+          replacedAt: NOW - 5 * MINUTE_MS,
+        },
+      ],
+    },
     endpoint: { ports: full.endpoint.ports, virtualIps: [] },
     because: [],
   };

@@ -7,6 +7,7 @@ import {
   countTasks,
   newService,
   planService,
+  rollbackSpec,
   rolledBackService,
 } from '@swarmd/planner';
 import { writeChanges, type ReadView, type Transaction } from '@swarmd/store';
@@ -62,16 +63,18 @@ export function serviceControl(context: ControlContext): ServiceControl {
       });
     },
     updateService: (request, call) => {
-      const spec = request.rollback ? undefined : checkedSpec(request.spec);
+      const { rollback, rollbackTo: to } = request;
+      if (to !== undefined && !rollback) throw invalid('service: rollbackTo is for rollbacks');
+      const spec = rollback ? undefined : checkedSpec(request.spec);
       return context.writeObject(
         { call, table: 'service', forward: (leader, on) => leader.updateService(request, on) },
         (tx) => {
           const stored = required(tx, request.id);
           checkVersion(stored, request.version);
-          checkServiceReferences(tx, spec ?? stored.previousSpec ?? stored.spec);
+          checkServiceReferences(tx, spec ?? rollbackSpec(stored, to) ?? stored.spec);
           const next =
             spec === undefined
-              ? granted(rolledBackService(tx, stored, context.clock.now()))
+              ? granted(rolledBackService(tx, stored, { to, now: context.clock.now() }))
               : granted(
                   changedService(tx, sameKind(stored, spec), { spec, now: context.clock.now() }),
                 );

@@ -7,6 +7,7 @@ import { rank, type Service, type UpdateState } from '@swarmd/model';
 import { allocateEndpoint } from '../allocate/endpoint.ts';
 import type { Draft } from '../draft.ts';
 import type { ReasonCode } from '../reasons.ts';
+import { withPresent } from '../service-change.ts';
 import { byAge, isOver, isWanted, taskName } from '../task-view.ts';
 import { addTask } from './new-task.ts';
 import { stuckSlot } from './progress-deadline.ts';
@@ -123,6 +124,7 @@ function rollBack(draft: Draft, service: Service, cause: string): Service | unde
   const next: Service = {
     ...rest,
     spec: previousSpec,
+    history: withPresent(service, draft.now),
     specVersion: service.meta.version,
     endpoint: endpoint.value,
   };
