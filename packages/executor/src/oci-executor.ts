@@ -161,11 +161,11 @@ export class OciExecutor implements Executor, AsyncDisposable {
     if (container.record.phase !== 'running') {
       throw new SwarmError('failed-precondition', `container ${id} is not running`);
     }
-    const { runtimes, clock } = this.#parts;
+    const { runtimes, cgroups, clock } = this.#parts;
     const { paths, record } = container;
     const runtime = runtimes.of(record.runtime);
     return execInContainer(
-      { id, serial: container.nextExec(), paths, runtime, clock },
+      { id, serial: container.nextExec(), paths, runtime, cgroups, clock },
       request,
       signal,
     );

@@ -5,10 +5,10 @@ import { outputOnV2, V2_TIMEOUT_MS } from './fixtures/v2-kernel.ts';
 
 const test = (name: string): string => `packages/executor/test/${name}.root.test.ts`;
 
-// Two kernels at a time: each has but one CPU.
 it.concurrent.each([
   ['containers are confined and limited', ['cgroup-v2', 'containers']],
   ['containers live, end, and survive the executor', ['conformance', 'survival']],
+  ['containers get what they ask for, and are looked into', ['container-options', 'workbench']],
 ])('on cgroup version 2, %s', { timeout: V2_TIMEOUT_MS }, async (_, names) => {
   const output = await outputOnV2(names.map(test));
   // Of a run that went well nobody wants to read.

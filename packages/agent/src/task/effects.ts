@@ -12,7 +12,7 @@ import {
   type Clock,
   type Logger,
 } from '@swarmd/base';
-import type { AssignmentSet, HealthcheckSpec, Task, TemplateNode } from '@swarmd/model';
+import type { AssignmentSet, Task, TemplateNode } from '@swarmd/model';
 
 import {
   ATTACH_TIMEOUT_MS,
@@ -77,7 +77,7 @@ export class TaskEffects {
       case 'reattach':
         return this.#reattach(signal);
       case 'check-health':
-        return this.#checkHealth(effect.check, signal);
+        return this.#checkHealth(effect, signal);
       case 'stop':
         return this.#stop(effect.graceMs, signal);
       case 'detach':
@@ -173,11 +173,15 @@ export class TaskEffects {
     }
   }
 
-  async #checkHealth(check: HealthcheckSpec, signal: AbortSignal): Answer {
+  async #checkHealth(
+    { check, wasHealthy }: Extract<Effect, { kind: 'check-health' }>,
+    signal: AbortSignal,
+  ): Answer {
     const { executor, clock } = this.#deps;
     const { id } = this.#task;
     this.#health = new HealthWatch({
       check,
+      wasHealthy,
       clock,
       exec: (request, signal) => executor.exec(id, request, signal),
       isPaused: () => executor.workbench.isPaused(id),

@@ -28,6 +28,8 @@ export interface HealthReport {
 
 export interface HealthOptions {
   readonly check: HealthcheckSpec;
+  /** By an earlier life of the agent: it begins as healthy, without a start period. */
+  readonly wasHealthy: boolean;
   readonly clock: Clock;
   readonly exec: (request: ExecRequest, signal: AbortSignal) => Promise<ExecResult>;
   /** Whether all its processes are stopped on purpose: then it is not asked. */
@@ -37,10 +39,12 @@ export interface HealthOptions {
 
 export class HealthWatch {
   readonly #options: HealthOptions;
-  #report: HealthReport = { state: 'starting', failingStreak: 0, results: [] };
+  #report: HealthReport;
 
   constructor(options: HealthOptions) {
     this.#options = options;
+    const state = options.wasHealthy ? 'healthy' : 'starting';
+    this.#report = { state, failingStreak: 0, results: [] };
   }
 
   get report(): HealthReport {

@@ -75,7 +75,12 @@ export type Effect =
   /** Makes the network plane of a restarted agent know a container that already runs. */
   | { readonly kind: 'reattach' }
   /** Answers healthy once, unhealthy at most once; ends with the container. */
-  | { readonly kind: 'check-health'; readonly check: HealthcheckSpec }
+  | {
+      readonly kind: 'check-health';
+      readonly check: HealthcheckSpec;
+      /** It was found healthy in an earlier life of the agent: no start is excused any more. */
+      readonly wasHealthy: boolean;
+    }
   /** Answers stop-failed; success shows as exited. */
   | { readonly kind: 'stop'; readonly graceMs: number }
   /** Gives the network of an ended container back. */

@@ -252,8 +252,10 @@ function withCheck(life: TaskLife, { healthcheck }: { healthcheck?: HealthcheckS
   return healthcheck === undefined ? life : { ...life, healthcheck };
 }
 
-function healthEffects({ healthcheck }: TaskLife): readonly Effect[] {
-  return healthcheck === undefined ? [] : [{ kind: 'check-health', check: healthcheck }];
+function healthEffects({ healthcheck, status }: TaskLife): readonly Effect[] {
+  if (healthcheck === undefined) return [];
+  const wasHealthy = status.state === 'running';
+  return [{ kind: 'check-health', check: healthcheck, wasHealthy }];
 }
 
 /** What a state says to people; a state without an entry says its own name. */

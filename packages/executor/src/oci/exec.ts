@@ -8,7 +8,8 @@ import { abortReason, SwarmError, type Clock } from '@swarmd/base';
 import type { ContainerPaths } from '../container/paths.ts';
 import { EXEC_OUTPUT_GRACE_MS, EXEC_OUTPUT_MAX_CHARS } from '../limits.ts';
 import type { ExecRequest, ExecResult } from '../types.ts';
-import { identify, signalProcess } from './proc.ts';
+import type { Cgroups } from './cgroup.ts';
+import { familyOf, signalProcess } from './proc.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface ExecContext {
@@ -17,6 +18,7 @@ export interface ExecContext {
   readonly serial: number;
   readonly paths: ContainerPaths;
   readonly runtime: Runtime;
+  readonly cgroups: Cgroups;
   readonly clock: Clock;
 }
 
@@ -62,9 +64,9 @@ async function runBounded(running: Running, signal: AbortSignal): Promise<ExecRe
   child.stdout.on('data', collect);
   child.stderr.on('data', collect);
   let timedOut = false;
-  // The program is no child of the runtime's process: both have to go.
+  // The program is no child of the runtime's process: both have to go, and what it has started.
   const kill = (): void => {
-    void killByFile(pidFile).finally(() => child.kill('SIGKILL'));
+    void killByFile(pidFile, context).finally(() => child.kill('SIGKILL'));
   };
   const timer = context.clock.after(request.timeoutMs, () => {
     timedOut = true;
@@ -89,8 +91,10 @@ async function runBounded(running: Running, signal: AbortSignal): Promise<ExecRe
   }
 }
 
-async function killByFile(pidFile: string): Promise<void> {
+async function killByFile(pidFile: string, { id, cgroups }: ExecContext): Promise<void> {
   const pid = Number(await readFile(pidFile, 'latin1').catch(() => ''));
-  const target = pid > 0 ? await identify(pid) : undefined;
-  if (target !== undefined) await signalProcess(target, 'SIGKILL');
+  if (!(pid > 0)) return;
+  for (const target of await familyOf(pid, await cgroups.processes(id))) {
+    await signalProcess(target, 'SIGKILL');
+  }
 }

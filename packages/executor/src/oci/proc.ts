@@ -11,18 +11,49 @@ export interface ProcessIdentity {
 
 /** Undefined when there is no such process, or only its remains (zombie). */
 export async function identify(pid: number): Promise<ProcessIdentity | undefined> {
+  return (await kinOf(pid))?.identity;
+}
+
+interface Kin {
+  readonly identity: ProcessIdentity;
+  readonly parentPid: number;
+  /** Pid of the leader of its session. */
+  readonly session: number;
+}
+
+async function kinOf(pid: number): Promise<Kin | undefined> {
   let text: string;
   try {
     text = await readFile(`/proc/${pid}/stat`, 'latin1');
   } catch (error) {
-    if (isNotFound(error)) return undefined;
+    // ESRCH: it ended between opening and reading.
+    if (isNotFound(error) || errnoOf(error) === 'ESRCH') return undefined;
     throw error;
   }
   // The name in brackets may hold anything, so fields are counted from the last bracket.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [state = ''] = fields;
   if (state === 'Z' || state === 'X') return undefined;
-  return { pid, startTicks: Number(fields[19]) };
+  const identity = { pid, startTicks: Number(fields[19]) };
+  return { identity, parentPid: Number(fields[1]), session: Number(fields[3]) };
+}
+
+/** The process, its descendants and, if it leads a session, all that are in it. */
+export async function familyOf(
+  pid: number,
+  among: readonly number[],
+): Promise<readonly ProcessIdentity[]> {
+  const all = (await Promise.all([...new Set([pid, ...among])].map(kinOf))).filter(
+    (kin) => kin !== undefined,
+  );
+  const family = new Set([pid]);
+  for (let before = 0; before < family.size;) {
+    before = family.size;
+    for (const { identity, parentPid, session } of all) {
+      if (family.has(parentPid) || session === pid) family.add(identity.pid);
+    }
+  }
+  return all.map(({ identity }) => identity).filter((identity) => family.has(identity.pid));
 }
 
 export async function isAlive(process: ProcessIdentity): Promise<boolean> {
