@@ -66,9 +66,12 @@ describe('a task on another host', () => {
   });
 
   it('is entered on a terminal of the size of the own one', async () => {
-    const program = 'tty; stty size; read word; echo got:$word; exit 7';
+    const program = 'tty; stty size; touch /tmp/up; read word; echo got:$word; exit 7';
     const command = `stty rows 31 cols 77; swarmctl task exec -it box.1 -- sh -c "${program.replaceAll('$', '\\$')}"`;
-    const { code, stdout } = await line('m3', `script -qec '${command}' /dev/null`, 'key\n');
+    // Nobody types before there is something to see.
+    const keys = 'until swarmctl task exec box.1 -- test -e /tmp/up; do sleep 0.2; done; echo key';
+    const typed = `{ ${keys}; } | script -qec '${command}' /dev/null`;
+    const { code, stdout } = await line('m3', typed);
     expect(stdout).toMatch(/\/dev\/pts\/\d+\r+\n31 77\r+\n/);
     expect(stdout).toContain('got:key');
     expect(code).toBe(7);
