@@ -80,7 +80,7 @@ describe('a replicated service', () => {
     await ok('service', 'update', '--image', NGINX_2, 'web');
     const found = await untilRunning('web', 2);
     expect(found.filter((task) => old.has(task.id))).toEqual([]);
-    for (const task of found) expect(task.spec.container.image).toBe(NGINX_2);
+    for (const task of found) expect(task.spec.container.image).toContain(`${NGINX_2}@sha256:`);
     expect((await service('web')).updateStatus?.state).toBe('completed');
   });
 

@@ -60,6 +60,9 @@ export function engineService({ executor, runner, clock }: EngineServiceDeps): E
       await executor.pull(reference, signal);
       return images.inspect(reference);
     },
+    resolveImage: async ({ reference }, { signal }) => ({
+      reference: await images.resolve(reference, signal),
+    }),
     tagImage: ({ reference, target }) => images.tag(reference, target),
     removeImage: async ({ reference }) => ({ freedBytes: await images.remove(reference) }),
     pruneImages: async ({ unusedForMs }) => {

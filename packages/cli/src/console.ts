@@ -14,6 +14,8 @@ export interface Console {
   readonly raw: () => Disposable;
   /** Standard input until its end. */
   readonly input: () => AsyncIterable<Uint8Array>;
+  /** Ends `input`, also while it waits for a key. */
+  readonly closeInput: () => void;
   /** Resolves when there is room for more. */
   readonly write: (stream: 'stdout' | 'stderr', data: Uint8Array) => Promise<void>;
 }

@@ -102,6 +102,8 @@ export interface ServiceFlags {
   healthStartInterval?: number;
   /** False after --no-healthcheck. */
   healthcheck: boolean;
+  /** False after --no-resolve-image. */
+  resolveImage: boolean;
 }
 
 export interface CreateFlags extends ServiceFlags {
@@ -275,7 +277,8 @@ function addHealthFlags(command: Command): Command {
       'time between checks in the start period',
       parseDuration,
     )
-    .option('--no-healthcheck', 'no check, not even that of the image');
+    .option('--no-healthcheck', 'no check, not even that of the image')
+    .option('--no-resolve-image', 'every node asks by itself what the tag of the image stands for');
 }
 
 const MOUNT_HINT = 'type=bind|volume|tmpfs,source=...,target=...[,readonly]';

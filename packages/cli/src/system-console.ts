@@ -5,6 +5,7 @@ import type { Console } from './console.ts';
 
 export function systemConsole(): Console {
   const { stdin, stdout } = process;
+  let isInputClosed = false;
   return {
     isTerminal: stdin.isTTY && stdout.isTTY,
     size: () => ({ rows: stdout.rows || 0, columns: stdout.columns || 0 }),
@@ -19,9 +20,13 @@ export function systemConsole(): Console {
     input: async function* () {
       try {
         for await (const data of stdin) yield data as Uint8Array;
-      } finally {
-        stdin.destroy();
+      } catch (error) {
+        if (!isInputClosed) throw error;
       }
+    },
+    closeInput: () => {
+      isInputClosed = true;
+      stdin.destroy();
     },
     write: async (stream, data) => {
       const target = stream === 'stdout' ? stdout : process.stderr;

@@ -47,6 +47,7 @@ class Session {
           input: async function* () {
             yield Buffer.from('typed');
           },
+          closeInput: () => undefined,
           write: async (stream, data) =>
             this.#add(stream === 'stdout' ? '' : '! ', Buffer.from(data).toString()),
         },

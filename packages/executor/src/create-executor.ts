@@ -88,20 +88,26 @@ export async function createExecutor(
     options.unpackEntry ?? fileURLToPath(new URL(DEFAULT_UNPACK_ENTRY, import.meta.url));
   const unpacker = scope.own(new Unpacker(unpackEntry, clock));
   const containers = new Map<string, LiveContainer>();
+  const puller = new Puller({
+    clock,
+    logger,
+    store,
+    unpacker,
+    insecureRegistries: options.insecureRegistries,
+    random: options.random ?? systemRandom,
+    platform: { os: 'linux', architecture: ARCHITECTURES[process.arch] ?? process.arch },
+  });
   return new OciExecutor({
     folders,
     bootId: boot,
     store,
-    puller: new Puller({
-      clock,
-      logger,
+    puller,
+    images: new ImageService({
       store,
-      unpacker,
-      insecureRegistries: options.insecureRegistries,
-      random: options.random ?? systemRandom,
-      platform: { os: 'linux', architecture: ARCHITECTURES[process.arch] ?? process.arch },
+      clock,
+      digestOf: (reference, signal) => puller.digestOf(reference, signal),
+      used: () => usedImages(containers),
     }),
-    images: new ImageService({ store, clock, used: () => usedImages(containers) }),
     containers,
     exits: new ExitWatch({ exitsDir, containers, cgroups, clock, logger }),
     scope,

@@ -138,6 +138,11 @@ export interface Images {
   list(): Promise<readonly ImageInfo[]>;
   /** @throws SwarmError `not-found`. */
   inspect(reference: string): Promise<ImageInfo>;
+  /**
+   * The reference with the digest that its tag stands for in its registry now; as it is when it has one.
+   * @throws SwarmError `invalid-argument`, `not-found`, `permission-denied`, `unavailable`.
+   */
+  resolve(reference: string, signal: AbortSignal): Promise<string>;
   /** Another name for an image. @throws SwarmError `not-found`. */
   tag(reference: string, target: string): Promise<void>;
   /**

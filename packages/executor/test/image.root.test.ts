@@ -9,6 +9,7 @@ import { run, systemClock, systemRandom } from '@swarmd/base/system';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { Puller } from '../src/image/puller.ts';
+import { parseReference } from '../src/image/reference.ts';
 import { ImageStore } from '../src/image/store.ts';
 import { Unpacker } from '../src/unpack/unpacker.ts';
 import { digestOf, pack, TestRegistry, type LayerPacking } from './fixtures/registry.ts';
@@ -166,6 +167,18 @@ describe('images', () => {
     await open();
     registry.fault = (_, response) => Boolean(response.writeHead(503).end());
     await pull('app:1');
+  });
+
+  it('knows what it has by a tag by its digest, too, without its registry', async () => {
+    const digest = registry.putImage('app:1', [tarOf([file('a', '1')])]);
+    expect(await puller.digestOf(parseReference(name('app:1')), signal())).toBe(digest);
+    expect(registry.count('/blobs/')).toBe(0);
+    await pull('app:1');
+    registry.fault = (_, response) => Boolean(response.writeHead(503).end());
+    await puller.pull(`${name('app:1')}@${digest}`, signal());
+    await expect(puller.digestOf(parseReference(name('app:1')), signal())).rejects.toMatchObject({
+      code: 'unavailable',
+    });
   });
 
   it('keeps images over its own death, but not layers the disk may not have over a boot', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { canonicalReference, parseReference } from '../src/image/reference.ts';
+import { canonicalReference, parseReference, pinnedReference } from '../src/image/reference.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 
@@ -20,6 +20,16 @@ describe('image references', () => {
     ['a__b/c--d/e.f', 'docker.io/a__b/c--d/e.f:latest'],
   ])('%s is %s', (text, canonical) => {
     expect(canonicalReference(parseReference(text))).toBe(canonical);
+  });
+
+  it.each([
+    ['nginx', 'nginx:latest'],
+    ['nginx:1', 'nginx:1'],
+    ['r.example:443/team/app', 'r.example:443/team/app:latest'],
+  ])('%s with a digest begins with %s', (text, named) => {
+    const pinned = pinnedReference(text, DIGEST);
+    expect(pinned).toBe(`${named}@${DIGEST}`);
+    expect(parseReference(pinned).digest).toBe(DIGEST);
   });
 
   it.each([

@@ -147,6 +147,8 @@ export interface Engine {
   removeVolume(request: OfNode & { name: string }, call: Call): Promise<void>;
   listImages(request: OfNode, call: Call): Promise<Image[]>;
   pullImage(request: OfNode & { reference: string }, call: Call): Promise<Image>;
+  /** Answers the reference with the digest that its registry says, asked by the node. */
+  resolveImage(request: OfNode & { reference: string }, call: Call): Promise<{ reference: string }>;
   tagImage(request: OfNode & { reference: string; target: string }, call: Call): Promise<void>;
   removeImage(request: OfNode & { reference: string }, call: Call): Promise<{ freedBytes: number }>;
   pruneImages(

@@ -112,6 +112,7 @@ export const engineService: Service<Engine> = {
     removeVolume: write(),
     listImages: read('images'),
     pullImage: write('image'),
+    resolveImage: read('message'),
     tagImage: write(),
     removeImage: write('message'),
     pruneImages: write('message'),

@@ -11,6 +11,7 @@ import { ago, json, list, parseFormat, type Column, type Format } from '../outpu
 import { ProgressPrinter } from '../progress.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { findReferences } from '../references.ts';
+import { resolveImage, withoutDigest } from '../resolve-image.ts';
 import {
   addCreateFlags,
   addUpdateFlags,
@@ -171,9 +172,12 @@ async function create(
   context: Context,
   request: { image: string; args: string[]; flags: CreateFlags & WriteFlags },
 ): Promise<void> {
-  const { image, args, flags } = request;
+  const { args, flags } = request;
   const { control } = await context.cluster();
-  const references = await findReferences(context, flags);
+  const [references, image] = await Promise.all([
+    findReferences(context, flags),
+    resolveImage(context, request.image, flags),
+  ]);
   const name =
     flags.name ?? freeName(image, await control.listServices({ filter: {} }, context.call));
   const spec = createSpec({ name, image, args }, flags, references);
@@ -213,7 +217,9 @@ async function update(
     config: flags.configAdd ?? [],
   });
   const removed = await findReferences(context, { network: flags.networkRm ?? [] });
-  const spec = updateSpec(before.spec, flags, { added, removed });
+  const image =
+    flags.image === undefined ? {} : { image: await resolveImage(context, flags.image, flags) };
+  const spec = updateSpec(before.spec, { ...flags, ...image }, { added, removed });
   const change = { id: before.id, version: before.meta.version, spec };
   const after = await write(context, change, flags);
   if (after !== undefined) await wait(context, after, flags);
@@ -327,7 +333,7 @@ async function listServices(context: Context, format: Format): Promise<void> {
       title: 'REPLICAS',
       value: (service) => replicasOf(service, counts.get(service.id)),
     },
-    { title: 'IMAGE', value: (service) => service.spec.task.container.image },
+    { title: 'IMAGE', value: (service) => withoutDigest(service.spec.task.container.image) },
     {
       title: 'PORTS',
       value: (service) =>

@@ -143,6 +143,8 @@ async function session(
   const detached = new AbortController();
   const over = AbortSignal.any([context.call.signal, detached.signal]);
   using events = new DisposableStack();
+  // A key that nobody presses any more would keep this process.
+  if (options.reads) events.defer(() => console.closeInput());
   const input = new SessionInput(console, options, () => detached.abort());
   if (options.isTty) events.use(console.onResize(() => input.resized()));
   if (options.passesSignals === true) events.use(onSignal((name) => input.signalled(name)));
@@ -212,7 +214,6 @@ class SessionInput {
       }
     } finally {
       signal.removeEventListener('abort', stop);
-      if (this.#options.reads) void iterator.return?.();
     }
   }
 

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { ago, capitalize, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { withoutDigest } from '../resolve-image.ts';
 import { addCopyCommand } from './copy.ts';
 import { addFigureCommands } from './figures.ts';
 import { findTask, taskName } from './find-task.ts';
@@ -64,7 +65,11 @@ export async function printTasks(
   const columns: Column<Task>[] = [
     { title: 'ID', value: (task) => (options.trunc ? task.id.slice(0, ID_SHORT_CHARS) : task.id) },
     { title: 'NAME', value: (task) => `${first.has(task) ? '' : ' \\_ '}${taskName(task)}` },
-    { title: 'IMAGE', value: (task) => task.spec.container.image },
+    {
+      title: 'IMAGE',
+      value: ({ spec: { container } }) =>
+        options.trunc ? withoutDigest(container.image) : container.image,
+    },
     { title: 'NODE', value: (task) => nodeName(task.nodeId) },
     { title: 'DESIRED STATE', value: (task) => capitalize(task.desiredState) },
     {

@@ -195,6 +195,12 @@ export class FakeCluster {
         yield { timestamp: NOW, cpuNs: 0, ...common };
         yield { timestamp: NOW + 1_000, cpuNs: 5e8, ...common };
       },
+      // Its registry is down for images of "lost", and knows a digest of those of "team".
+      resolveImage: async ({ reference }) => {
+        if (reference.startsWith('lost/')) throw new SwarmError('unavailable', 'registry is down');
+        const digest = `@sha256:${'d'.repeat(64)}`;
+        return { reference: reference.startsWith('team/') ? `${reference}${digest}` : reference };
+      },
       inspectContainer: async () => ({ paused: false }),
       pause: async (request) => sent('pause', request),
       unpause: async (request) => sent('unpause', request),

@@ -3,12 +3,19 @@ import { SwarmError, type Clock } from '@swarmd/base';
 
 import { IMAGE_GRACE_MS } from '../limits.ts';
 import type { ImageInfo, Images } from '../types.ts';
-import { canonicalReference, parseReference } from './reference.ts';
+import {
+  canonicalReference,
+  parseReference,
+  pinnedReference,
+  type ImageReference,
+} from './reference.ts';
 import type { ImageStore } from './store.ts';
 
 export interface ImageServiceOptions {
   readonly store: ImageStore;
   readonly clock: Clock;
+  /** Asks registries. */
+  readonly digestOf: (reference: ImageReference, signal: AbortSignal) => Promise<string>;
   /** References that containers of this machine were made of, and the layer directories they mount. */
   readonly used: () => {
     readonly references: ReadonlySet<string>;
@@ -45,6 +52,12 @@ export class ImageService implements Images {
     const found = (await this.list()).find((image) => image.reference === canonical);
     if (found !== undefined) return found;
     throw new SwarmError('not-found', `there is no image ${canonical} on this node`);
+  }
+
+  async resolve(reference: string, signal: AbortSignal): Promise<string> {
+    const parsed = parseReference(reference);
+    if (parsed.digest !== undefined) return reference;
+    return pinnedReference(reference, await this.#options.digestOf(parsed, signal));
   }
 
   async tag(reference: string, target: string): Promise<void> {

@@ -76,9 +76,22 @@ export class Puller {
     });
   }
 
+  /** What a tag stands for in its registry now. */
+  async digestOf(reference: ImageReference, signal: AbortSignal): Promise<string> {
+    const registry = new RegistryClient(this.#options, reference);
+    const tag = reference.tag ?? 'latest';
+    const what = `asking for ${canonicalReference(reference)}`;
+    return withDeadline(
+      { clock: this.#clock, timeoutMs: TAG_CHECK_MS, what, signal },
+      async (signal) =>
+        (await registry.resolve(tag, signal)) ?? (await registry.document(tag, signal)).digest,
+    );
+  }
+
   /** A digest never changes; a tag is compared with the registry, unless that cannot be asked. */
   async #isCurrent(reference: ImageReference, key: string, signal: AbortSignal): Promise<boolean> {
     const { store, logger } = this.#options;
+    await this.#adopt(reference, key);
     const local = await store.image(key).catch((error: unknown) => {
       logger.warn(
         { image: key, error: errorMessage(error) },
@@ -106,6 +119,16 @@ export class Puller {
     }
     this.#checked.set(key, this.#clock.monotonic());
     return true;
+  }
+
+  /** What is here under another name need not be fetched, nor its registry be there. */
+  async #adopt({ digest }: ImageReference, key: string): Promise<void> {
+    const { store } = this.#options;
+    if (digest === undefined) return;
+    const entries = store.entries();
+    const same = entries.find(({ image }) => image.target === digest);
+    if (same === undefined || entries.some((entry) => entry.reference === key)) return;
+    await store.commit(key, same.image);
   }
 
   async #fetchImage(reference: ImageReference, key: string, signal: AbortSignal): Promise<void> {

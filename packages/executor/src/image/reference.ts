@@ -60,6 +60,12 @@ export function canonicalReference(reference: ImageReference): string {
   return `${name}:${reference.tag ?? 'latest'}`;
 }
 
+/** The reference as the user wrote it, its tag said aloud, and the digest. */
+export function pinnedReference(text: string, digest: string): string {
+  const hasTag = /:[^/]+$/.test(text);
+  return `${text}${hasTag ? '' : ':latest'}@${digest}`;
+}
+
 /** The first component is a registry if it looks like a host: has a dot, a port or is localhost. */
 function splitRegistry(name: string): { registry: string; path: string } {
   const slash = name.indexOf('/');

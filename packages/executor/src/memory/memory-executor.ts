@@ -27,7 +27,7 @@ import {
   type MemoryContainer,
   type MemoryMachineOptions,
 } from './memory-machine.ts';
-import { MemoryImages } from './memory-images.ts';
+import { MemoryImages, requireOffered } from './memory-images.ts';
 import { MemoryVolumes } from './memory-volumes.ts';
 import { MemoryWorkbench } from './memory-workbench.ts';
 
@@ -60,12 +60,7 @@ export class MemoryExecutor implements Executor, AsyncDisposable {
   async pull(image: string, signal: AbortSignal): Promise<void> {
     this.#begin('pull', signal);
     const reference = canonicalReference(parseReference(image));
-    const known = this.machine.options.images?.map((name) =>
-      canonicalReference(parseReference(name)),
-    );
-    if (known !== undefined && !known.includes(reference)) {
-      throw new SwarmError('not-found', `image ${reference}: no registry has it`);
-    }
+    requireOffered(this.machine, reference);
     this.machine.images.add(reference);
   }
 

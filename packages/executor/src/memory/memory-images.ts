@@ -1,7 +1,9 @@
 /** The in-memory twin of the images: names without bytes. */
+import { createHash } from 'node:crypto';
+
 import { SwarmError } from '@swarmd/base';
 
-import { canonicalReference, parseReference } from '../image/reference.ts';
+import { canonicalReference, parseReference, pinnedReference } from '../image/reference.ts';
 import type { ImageInfo, Images } from '../types.ts';
 import type { MemoryMachine } from './memory-machine.ts';
 
@@ -32,6 +34,13 @@ export class MemoryImages implements Images {
     throw new SwarmError('not-found', `there is no image ${reference} on this node`);
   }
 
+  async resolve(reference: string): Promise<string> {
+    if (parseReference(reference).digest !== undefined) return reference;
+    await Promise.resolve();
+    requireOffered(this.#machine, canonical(reference));
+    return pinnedReference(reference, digestOf(canonical(reference)));
+  }
+
   async tag(reference: string, target: string): Promise<void> {
     await this.inspect(reference);
     this.#machine.images.add(canonical(target));
@@ -53,4 +62,17 @@ export class MemoryImages implements Images {
 
 function canonical(reference: string): string {
   return canonicalReference(parseReference(reference));
+}
+
+/** Images have no bytes here: their digest is made of their name. */
+function digestOf(reference: string): string {
+  return `sha256:${createHash('sha256').update(reference).digest('hex')}`;
+}
+
+/** @throws SwarmError `not-found` when no registry has it, by its name or by its digest. */
+export function requireOffered(machine: MemoryMachine, reference: string): void {
+  const offered = machine.options.images?.map(canonical);
+  const has = (name: string): boolean => name === reference || reference.endsWith(digestOf(name));
+  if (offered === undefined || offered.some(has)) return;
+  throw new SwarmError('not-found', `image ${reference}: no registry has it`);
 }

@@ -49,6 +49,7 @@ type NodeMethod =
   | 'removeVolume'
   | 'listImages'
   | 'pullImage'
+  | 'resolveImage'
   | 'tagImage'
   | 'removeImage'
   | 'pruneImages';
@@ -65,6 +66,8 @@ function nodeMethods(ofNode: (id: NodeId) => Engine): Pick<Engine, NodeMethod> {
       ofNode(request.nodeId).removeVolume(request, passOn(call)),
     listImages: async (request, call) => ofNode(request.nodeId).listImages(request, passOn(call)),
     pullImage: async (request, call) => ofNode(request.nodeId).pullImage(request, patient(call)),
+    resolveImage: async (request, call) =>
+      ofNode(request.nodeId).resolveImage(request, passOn(call)),
     tagImage: async (request, call) => ofNode(request.nodeId).tagImage(request, passOn(call)),
     removeImage: async (request, call) => ofNode(request.nodeId).removeImage(request, passOn(call)),
     pruneImages: async (request, call) =>
