@@ -102,12 +102,7 @@ export async function createExecutor(
     bootId: boot,
     store,
     puller,
-    images: new ImageService({
-      store,
-      clock,
-      digestOf: (reference, signal) => puller.digestOf(reference, signal),
-      used: () => usedImages(containers),
-    }),
+    images: new ImageService({ store, clock, puller, used: () => usedImages(containers) }),
     containers,
     exits: new ExitWatch({ exitsDir, containers, cgroups, clock, logger }),
     scope,
