@@ -115,11 +115,11 @@ describe.runIf(isInside)('the health of a container', () => {
   }
 
   it.each([
-    ['the spec', 'by-spec', { test: WELL }, 'busybox:1', '/well', 'as 0'],
-    ['the image', 'by-image', undefined, 'checked:1', '/tmp/well', 'as 12'],
+    { by: 'spec', check: { test: WELL }, image: 'busybox:1', file: '/well', said: 'as 0' },
+    { by: 'image', check: undefined, image: 'checked:1', file: '/tmp/well', said: 'as 12' },
   ])(
-    'is judged by the check of %s: before, while and after it is well',
-    async (_, id, check, image, file, said) => {
+    'is judged by the check of the $by: before, while and after it is well',
+    async ({ by: id, check, image, file, said }) => {
       const runner = await run(taskOf(id, check, image));
       await checked(runner, 3);
       expect(runner.life.status.state).toBe('starting');

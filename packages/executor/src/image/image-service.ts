@@ -3,19 +3,14 @@ import { SwarmError, type Clock } from '@swarmd/base';
 
 import { IMAGE_GRACE_MS } from '../limits.ts';
 import type { ImageInfo, Images } from '../types.ts';
-import {
-  canonicalReference,
-  parseReference,
-  pinnedReference,
-  type ImageReference,
-} from './reference.ts';
+import type { Puller } from './puller.ts';
+import { canonicalReference, parseReference, pinnedReference } from './reference.ts';
 import type { ImageStore } from './store.ts';
 
 export interface ImageServiceOptions {
   readonly store: ImageStore;
   readonly clock: Clock;
-  /** Asks registries. */
-  readonly digestOf: (reference: ImageReference, signal: AbortSignal) => Promise<string>;
+  readonly puller: Pick<Puller, 'digestOf'>;
   /** References that containers of this machine were made of, and the layer directories they mount. */
   readonly used: () => {
     readonly references: ReadonlySet<string>;
@@ -57,7 +52,7 @@ export class ImageService implements Images {
   async resolve(reference: string, signal: AbortSignal): Promise<string> {
     const parsed = parseReference(reference);
     if (parsed.digest !== undefined) return reference;
-    return pinnedReference(reference, await this.#options.digestOf(parsed, signal));
+    return pinnedReference(reference, await this.#options.puller.digestOf(parsed, signal));
   }
 
   async tag(reference: string, target: string): Promise<void> {
