@@ -61,6 +61,23 @@ describe('a dry run', () => {
   });
 });
 
+describe('the history of a service', () => {
+  afterAll(() => remove('past'));
+
+  it('lists its specs, and any of them comes back', async () => {
+    await ok('service', 'create', '--name', 'past', '--detach', ...QUICK, BUSYBOX, ...SLEEP);
+    for (const replicas of [2, 3]) await ok('service', 'scale', '--detach', `past=${replicas}`);
+    const listed = await ok('service', 'history', 'past');
+    expect([...listed.matchAll(/(in use|ago) +(\d)/g)].map((match) => match[2])).toEqual([
+      '3',
+      '2',
+      '1',
+    ]);
+    await ok('service', 'rollback', '--to', '0', '--detach', 'past');
+    expect((await service('past')).spec.mode).toEqual({ kind: 'replicated', replicas: 1 });
+  });
+});
+
 describe('explain', () => {
   afterAll(() => remove('stuck'));
 
