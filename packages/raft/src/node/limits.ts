@@ -8,8 +8,12 @@ export const PEER_QUEUE_MESSAGES = 1024;
 export const PEER_QUEUE_BYTES = 8 * MIB;
 /** Messages leave in deliveries of about this size: large enough to amortize framing. */
 export const DELIVERY_BYTES = MIB;
-/** How long a peer may not know of a commit that nothing else tells it; far below a heartbeat. */
-export const COMMIT_NOTICE_MS = 10;
+/**
+ * How long a peer may not know of a commit that nothing else tells it. Agents hear of their tasks from any
+ * manager, so it adds to the time until a task starts; one client that writes on and on needs 1 to 2 ms
+ * until its next entries are on their way.
+ */
+export const COMMIT_NOTICE_MS = 3;
 /** What a delivery may have at most: one entry may exceed DELIVERY_BYTES by far. */
 export const GRPC_MESSAGE_MAX_BYTES = 64 * MIB;
 /** A connection is given up after this time without an answer to a ping. */

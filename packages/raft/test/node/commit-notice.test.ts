@@ -2,6 +2,7 @@ import { ManualClock } from '@swarmd/base/testing';
 import { expect, test } from 'vitest';
 
 import type { Message } from '../../src/core/types.ts';
+import { COMMIT_NOTICE_MS } from '../../src/node/limits.ts';
 import { CommitNotice } from '../../src/node/transport/commit-notice.ts';
 
 function append(commit: number, entries: number): Message {
@@ -36,10 +37,10 @@ function noticed() {
 test('a peer is told of a commit when no entries follow', () => {
   const { clock, sent, notice } = noticed();
   expect(notice.keeps(append(1, 0))).toBe(true);
-  clock.advance(9);
+  clock.advance(COMMIT_NOTICE_MS - 1);
   expect(sent).toEqual([]);
   clock.advance(1);
-  expect(sent).toEqual(['10 ms: commit 1']);
+  expect(sent).toEqual(['3 ms: commit 1']);
   clock.advance(100);
   expect(sent).toHaveLength(1);
 });
@@ -55,21 +56,21 @@ test('entries that follow tell it instead', () => {
 test('of several the newest is sent, as soon as the first would have been', () => {
   const { clock, sent, notice } = noticed();
   notice.keeps(append(1, 0));
-  clock.advance(6);
+  clock.advance(2);
   notice.keeps(append(2, 0));
   clock.advance(100);
-  expect(sent).toEqual(['10 ms: commit 2']);
+  expect(sent).toEqual(['3 ms: commit 2']);
 });
 
 test('one after entries has all its time, although a timer is set already', () => {
   const { clock, sent, notice } = noticed();
   notice.keeps(append(1, 0));
-  clock.advance(4);
+  clock.advance(1);
   notice.keeps(append(1, 1));
-  clock.advance(4);
+  clock.advance(1);
   notice.keeps(append(2, 0));
   clock.advance(100);
-  expect(sent).toEqual(['18 ms: commit 2']);
+  expect(sent).toEqual(['5 ms: commit 2']);
 });
 
 test('other messages neither wait nor make one superfluous', () => {
@@ -77,7 +78,7 @@ test('other messages neither wait nor make one superfluous', () => {
   notice.keeps(append(1, 0));
   expect(notice.keeps(HEARTBEAT)).toBe(false);
   clock.advance(100);
-  expect(sent).toEqual(['10 ms: commit 1']);
+  expect(sent).toEqual(['3 ms: commit 1']);
 });
 
 test('a closed link sends nothing', () => {
