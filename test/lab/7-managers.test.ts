@@ -185,7 +185,12 @@ describe('a manager at another address', () => {
       `ip -o -4 addr show dev ${dev} | sed 's/.*inet [^/]*.\\([0-9]*\\).*/\\1/'`,
     );
     await host.stopService('swarmd', 'KILL');
-    await sh(host, `ip addr del ${from}/${bits} dev ${dev}; ip addr add ${to}/${bits} dev ${dev}`);
+    // The kernel drops the default route along with the address that its gateway was reached by.
+    await sh(
+      host,
+      `route=$(ip -4 route show default)
+      ip addr del ${from}/${bits} dev ${dev} && ip addr add ${to}/${bits} dev ${dev} && ip route replace $route`,
+    );
   };
   afterAll(async () => {
     await move(away, home);
