@@ -1,7 +1,9 @@
 /**
  * What the agent needs of the machine it runs on: an executor for containers, a network plane.
- * `executor` and `network` fit by structure; nothing here imports them.
+ * `executor` and `network` fit by structure. What people do with containers, volumes and images passes
+ * through the agent as it is, so those shapes are the executor's own; nothing of its code is imported.
  */
+import type { Images, Volumes, Workbench } from '@swarmd/executor';
 import type {
   ContainerSpec,
   HealthcheckSpec,
@@ -10,6 +12,8 @@ import type {
   Task,
   TaskId,
 } from '@swarmd/model';
+
+export type { Images, SessionInput, SessionStart, Volumes, Workbench } from '@swarmd/executor';
 
 /** One file to be seen in the container, read-only, on memory only. */
 export interface ContainerFile {
@@ -100,184 +104,6 @@ export interface Executor {
   readonly workbench: Workbench;
   readonly volumes: Volumes;
   readonly images: Images;
-}
-
-/** A named volume to be made or used. */
-export interface VolumeRequest {
-  readonly name: string;
-  /** Empty: local. */
-  readonly driver: string;
-  /** local: type, device and o as for mount(8). */
-  readonly options: Readonly<Record<string, string>>;
-  readonly labels: Readonly<Record<string, string>>;
-}
-
-export interface VolumeInfo extends VolumeRequest {
-  /** Milliseconds since the epoch. */
-  readonly createdAt: number;
-  /** Folder on this machine; empty for volumes of plugins. */
-  readonly mountpoint: string;
-  /** A container has it mounted. */
-  readonly used: boolean;
-}
-
-export interface Volumes {
-  /** Finds it or makes it. */
-  create(request: VolumeRequest): Promise<VolumeInfo>;
-  list(): Promise<readonly VolumeInfo[]>;
-  /** @throws SwarmError `not-found`; `failed-precondition` while it is used. */
-  remove(name: string): Promise<void>;
-}
-
-/** An image of this machine by one of its names. */
-export interface ImageInfo {
-  /** Canonical: registry/repository:tag or registry/repository@digest. */
-  readonly reference: string;
-  /** Of what the name stood for: an index or a manifest. */
-  readonly digest: string;
-  /** Digest of its configuration. */
-  readonly id: string;
-  /** Of its layers on disk, shared ones included. */
-  readonly bytes: number;
-  /** Milliseconds since the epoch; 0 when it is not known. */
-  readonly pulledAt: number;
-  readonly usedAt: number;
-  /** A container of this machine was made of it. */
-  readonly used: boolean;
-}
-
-export interface Images {
-  list(): Promise<readonly ImageInfo[]>;
-  /** @throws SwarmError `not-found`. */
-  inspect(reference: string): Promise<ImageInfo>;
-  /**
-   * The reference with the digest that its tag stands for in its registry now; as it is when it has one.
-   * @throws SwarmError `invalid-argument`, `not-found`, `permission-denied`, `unavailable`.
-   */
-  resolve(reference: string, signal: AbortSignal): Promise<string>;
-  /** Another name for an image. @throws SwarmError `not-found`. */
-  tag(reference: string, target: string): Promise<void>;
-  /**
-   * Takes the name away; layers that no name needs any more go.
-   * @returns bytes given back. @throws SwarmError `not-found`; `failed-precondition` while it is used.
-   */
-  remove(reference: string): Promise<number>;
-  /** Removes the images that no container is made of, and was for `unusedForMs`. */
-  prune(
-    unusedForMs: number,
-  ): Promise<{ readonly references: readonly string[]; readonly freedBytes: number }>;
-}
-
-/** How a session with a container begins. */
-export type SessionStart =
-  | {
-      readonly kind: 'exec';
-      /** Program and arguments; not a shell line. */
-      readonly argv: readonly string[];
-      readonly tty: boolean;
-      /** False: its standard input is empty. */
-      readonly stdin: boolean;
-      /** NAME=value, besides the container's own. */
-      readonly env: readonly string[];
-      /** user[:group]; empty: the container's. */
-      readonly user: string;
-      /** Empty: the container's. */
-      readonly dir: string;
-      /** With every capability. */
-      readonly privileged: boolean;
-      /** Size of the terminal at first; 0: the terminal's default. */
-      readonly rows: number;
-      readonly columns: number;
-    }
-  /** What the first process prints from now on, and its standard input. */
-  | { readonly kind: 'attach'; readonly stdin: boolean };
-
-export type SessionInput =
-  | { readonly kind: 'stdin'; readonly data: Uint8Array }
-  | { readonly kind: 'stdin-end' }
-  | { readonly kind: 'resize'; readonly rows: number; readonly columns: number }
-  /** To the program; a name such as "SIGINT". */
-  | { readonly kind: 'signal'; readonly name: string };
-
-export type SessionEvent =
-  | { readonly kind: 'started'; readonly tty: boolean }
-  | {
-      readonly kind: 'output';
-      readonly stream: 'stdout' | 'stderr';
-      readonly data: Uint8Array;
-    }
-  /** 128 + n for signal n. */
-  | { readonly kind: 'exit'; readonly code: number };
-
-export interface ProcessInfo {
-  /** On the node, and in the container. */
-  readonly pid: number;
-  readonly containerPid: number;
-  readonly parentPid: number;
-  readonly uid: number;
-  /** As ps shows it: R, S, D, Z, T. */
-  readonly state: string;
-  readonly cpuMs: number;
-  readonly memoryBytes: number;
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
-  readonly command: string;
-}
-
-/** One look at what a container uses; counters only grow. */
-export interface ContainerStats {
-  readonly timestamp: number;
-  readonly cpuNs: number;
-  /** Without the page cache that the kernel gives back first. */
-  readonly memoryBytes: number;
-  /** 0: no limit. */
-  readonly memoryLimitBytes: number;
-  readonly pids: number;
-  readonly pidsLimit: number;
-  readonly blockReadBytes: number;
-  readonly blockWriteBytes: number;
-  readonly networkReceiveBytes: number;
-  readonly networkSendBytes: number;
-}
-
-export interface PathInfo {
-  readonly kind: 'file' | 'directory' | 'link' | 'other';
-  readonly bytes: number;
-  readonly mode: number;
-  readonly modifiedAt: number;
-  /** Of a link. */
-  readonly target: string;
-}
-
-/** What people do with running containers. Nothing of it outlives the executor. */
-export interface Workbench {
-  /**
-   * Runs a program in the container, or attaches to its first process. Ends after 'exit'; leaving the
-   * loop ends the program, not the container. Output is only taken as fast as it is consumed.
-   */
-  session(
-    id: string,
-    request: { readonly start: SessionStart; readonly input: AsyncIterable<SessionInput> },
-    signal: AbortSignal,
-  ): AsyncIterable<SessionEvent>;
-  top(id: string): Promise<readonly ProcessInfo[]>;
-  stats(id: string): Promise<ContainerStats>;
-  /** Stops all its processes in their tracks; stopping or removing the container lets them go. */
-  pause(id: string): Promise<void>;
-  unpause(id: string): Promise<void>;
-  isPaused(id: string): Promise<boolean>;
-  /** To its first process; a name such as "SIGHUP". */
-  signal(id: string, name: string): Promise<void>;
-  /** @throws SwarmError `not-found`. */
-  pathInfo(id: string, path: string): Promise<PathInfo>;
-  /** A tar archive with one tree: the path's last name and what is below it. */
-  copyOut(id: string, path: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
-  /** Unpacks a tar archive into an existing directory of the container. */
-  copyIn(
-    id: string,
-    request: { readonly directory: string; readonly archive: AsyncIterable<Uint8Array> },
-    signal: AbortSignal,
-  ): Promise<void>;
 }
 
 export interface NetworkAttachment {

@@ -6,6 +6,7 @@ import type { NodeVerdict } from '@swarmd/api';
 import {
   isTerminal,
   isWantedState,
+  waitsForNode,
   rank,
   type Node,
   type Reason,
@@ -32,13 +33,6 @@ export interface TaskSurroundings {
   /** All tasks of its service. */
   readonly siblings?: readonly Task[];
   readonly placement?: Verdicts | undefined;
-}
-
-/** Has it no node, and wants one? Then what the nodes say to it explains it. */
-export function waitsForNode(task: Task): boolean {
-  return (
-    task.nodeId === undefined && !isTerminal(task.status.state) && isWantedState(task.desiredState)
-  );
 }
 
 /** Lines: what the task is, how it came to that, what it waits for and until when. */

@@ -1,10 +1,4 @@
 export { openCluster, openDaemon, type ClusterClient, type DaemonClient } from './connect.ts';
 export { judge, waitForConvergence, type Progress, type SlotProgress } from './converge.ts';
-export {
-  explainNode,
-  explainService,
-  explainTask,
-  waitsForNode,
-  type Verdicts,
-} from './explain.ts';
+export { explainNode, explainService, explainTask, type Verdicts } from './explain.ts';
 export { resolve, type Kind } from './resolve.ts';

@@ -1,6 +1,6 @@
 /**
- * The executor's port as its users see it. The agent declares the same shapes as its own port; the
- * two fit by structure, so that neither package imports the other.
+ * The executor's port as its users see it. The agent declares what it needs of `Executor` itself, which
+ * fits by structure, and passes the shapes of sessions, volumes and images on as they are here.
  */
 import type { ContainerSpec, HealthcheckSpec, ResourceLimits } from '@swarmd/model';
 

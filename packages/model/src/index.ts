@@ -117,6 +117,7 @@ export {
   rank,
   STANDBY_SLOT,
   TASK_STATES,
+  waitsForNode,
   type DesiredState,
   type TaskState,
 } from './task-state.ts';

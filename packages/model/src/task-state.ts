@@ -42,3 +42,14 @@ export function isWantedState(desired: DesiredState): boolean {
 export function isTerminal(state: TaskState): boolean {
   return rank(state) > TASK_STATES.running;
 }
+
+/** Has it no node, and wants one? Then what the nodes say to it explains why it does not run. */
+export function waitsForNode(task: {
+  readonly nodeId?: string | undefined;
+  readonly desiredState: DesiredState;
+  readonly status: { readonly state: TaskState };
+}): boolean {
+  return (
+    task.nodeId === undefined && !isTerminal(task.status.state) && isWantedState(task.desiredState)
+  );
+}

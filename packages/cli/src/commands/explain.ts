@@ -1,13 +1,7 @@
 /** swarmctl explain ...: why things are as they are. */
-import {
-  explainNode,
-  explainService,
-  explainTask,
-  waitsForNode,
-  type Verdicts,
-} from '@swarmd/client';
+import { explainNode, explainService, explainTask, type Verdicts } from '@swarmd/client';
 import { errorCode, SwarmError } from '@swarmd/base';
-import type { Node, Task } from '@swarmd/model';
+import { waitsForNode, type Node, type Task } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';

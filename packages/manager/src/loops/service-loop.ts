@@ -13,15 +13,7 @@ import {
   type Logger,
   type Random,
 } from '@swarmd/base';
-import {
-  asId,
-  isGlobal,
-  isTerminal,
-  isWantedState,
-  type NodeId,
-  type Task,
-  type Service,
-} from '@swarmd/model';
+import { asId, isGlobal, isTerminal, waitsForNode, type NodeId, type Service } from '@swarmd/model';
 import { isProgress, isQuiet, planService } from '@swarmd/planner';
 import { writeChanges, type ChangedObject, type Commit, type Store } from '@swarmd/store';
 
@@ -160,12 +152,6 @@ export class ServiceLoop implements AsyncDisposable {
   #wakeWaiting(): void {
     for (const key of this.#waiting) this.#loop.enqueue(key);
   }
-}
-
-function waitsForNode(task: Task): boolean {
-  return (
-    task.nodeId === undefined && !isTerminal(task.status.state) && isWantedState(task.desiredState)
-  );
 }
 
 /** Global services cover new nodes, rebalanced ones move to them. */

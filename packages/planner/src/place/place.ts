@@ -11,6 +11,7 @@ import {
   type Task,
   type TaskId,
   STANDBY_SLOT,
+  waitsForNode,
 } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
@@ -26,7 +27,7 @@ import { Usage } from './usage.ts';
 export function placeTasks(draft: Draft): void {
   const waiting = draft
     .tasks()
-    .filter(isWaiting)
+    .filter(waitsForNode)
     .toSorted(
       (a, b) =>
         Number(a.slot === STANDBY_SLOT) - Number(b.slot === STANDBY_SLOT) ||
@@ -39,10 +40,6 @@ export function placeTasks(draft: Draft): void {
   for (const group of bySpec(waiting)) placeGroup(draft, group, { usage, budget });
   // Each step placed a task or wrote down why not, so the next plan has less to do.
   if (budget.left === 0) draft.askAgainAt(draft.now);
-}
-
-export function isWaiting(task: Task): boolean {
-  return isWanted(task) && !isOver(task) && task.nodeId === undefined;
 }
 
 /** Would there be a node for the task if `gone` were gone? */

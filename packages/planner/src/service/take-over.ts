@@ -3,11 +3,11 @@
  * goes on, then the old one stops, then the successor starts. start-first: the old one stops once
  * the successor runs. Then, whoever waits in "ready" and has nothing left to wait for may start.
  */
-import { rank, type Service, type Task } from '@swarmd/model';
+import { rank, waitsForNode, type Service, type Task } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 import { STOP_WAIT_MS } from '../limits.ts';
-import { fitsWithout, isWaiting } from '../place/place.ts';
+import { fitsWithout } from '../place/place.ts';
 import { byAge, isCurrent, isOver, isWanted, taskName } from '../task-view.ts';
 import { goalOf } from './new-task.ts';
 import { updateConfigOf } from './update-state.ts';
@@ -47,7 +47,7 @@ function relieve(
     return;
   }
   const isReady = rank(successor.status.state) >= rank('ready');
-  if (!isReady && !(isWaiting(successor) && fitsWithout(draft, successor, serving))) return;
+  if (!isReady && !(waitsForNode(successor) && fitsWithout(draft, successor, serving))) return;
   for (const old of serving) {
     const message = isReady
       ? `${taskName(successor)} is ready to take over`
