@@ -70,7 +70,7 @@ export function explainService(
         ];
   const running = newest.length - unsettled.length;
   return [
-    `service ${service.spec.name}: ${running} of ${newest.length} slots are as they should be`,
+    `service ${service.spec.name}: ${running} of ${many(newest.length, 'slot is', 'slots are')} as ${newest.length === 1 ? 'it' : 'they'} should be`,
     ...update,
     ...chain(service.because, now),
     ...unsettled.map((task) => {

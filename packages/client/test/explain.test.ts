@@ -44,7 +44,7 @@ describe('explain', () => {
       '1 pending @ !no suitable node (insufficient memory)',
       {
         because: [
-          because('scale-up', '1 replicas are wanted, 0 exist'),
+          because('scale-up', '1 replica is wanted, 0 exist'),
           because('no-suitable-node', 'no suitable node', { placement: { refusals } }),
         ],
       },
@@ -61,7 +61,7 @@ describe('explain', () => {
       '  now: it waits for a node: no suitable node (insufficient memory)',
       '  refused by n1, n2: insufficient memory',
       '  it fits on n3',
-      '  5 s ago: 1 replicas are wanted, 0 exist [scale-up]',
+      '  5 s ago: 1 replica is wanted, 0 exist [scale-up]',
       '  5 s ago: no suitable node [no-suitable-node]',
       '    insufficient memory: 2 nodes',
       '    drained: 1 node',

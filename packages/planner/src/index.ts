@@ -8,6 +8,7 @@ export { nodeVerdicts, type NodeVerdict } from './place/explain-placement.ts';
 export { planService } from './service/plan-service.ts';
 export { REASONS, type ReasonCode } from './reasons.ts';
 export type { AssignView, Plan, PlanContext, PlanView, Wait, WaitCode } from './types.ts';
+export { followsNodes } from './service/follows-nodes.ts';
 export { countTasks, type TaskCounts } from './service/count-tasks.ts';
 export {
   changedService,

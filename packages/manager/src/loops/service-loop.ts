@@ -13,8 +13,8 @@ import {
   type Logger,
   type Random,
 } from '@swarmd/base';
-import { asId, isGlobal, isTerminal, waitsForNode, type NodeId, type Service } from '@swarmd/model';
-import { isProgress, isQuiet, planService } from '@swarmd/planner';
+import { asId, isTerminal, waitsForNode, type NodeId } from '@swarmd/model';
+import { followsNodes, isProgress, isQuiet, planService } from '@swarmd/planner';
 import { writeChanges, type ChangedObject, type Commit, type Store } from '@swarmd/store';
 
 import { SERVICE_LOOP_CONCURRENCY, SERVICE_LOOP_DEBOUNCE_MS } from '../limits.ts';
@@ -152,11 +152,6 @@ export class ServiceLoop implements AsyncDisposable {
   #wakeWaiting(): void {
     for (const key of this.#waiting) this.#loop.enqueue(key);
   }
-}
-
-/** Global services cover new nodes, rebalanced ones move to them. */
-function followsNodes({ spec }: Service): boolean {
-  return isGlobal(spec.mode) || spec.rebalance.budget > 0;
 }
 
 function isPlaced({ before, after }: ChangedObject<'task'>): boolean {

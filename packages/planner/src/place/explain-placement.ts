@@ -3,6 +3,7 @@ import { isGlobal, meetsConstraint, type Node, type Task } from '@swarmd/model';
 
 import { isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
+import { areWanted } from '../words.ts';
 import { demandOf, refusal, type Demand, type NodeState } from './filters.ts';
 import { portKey } from './held-index.ts';
 import { Usage } from './usage.ts';
@@ -50,7 +51,7 @@ const DETAILS: ReadonlyMap<string, (state: NodeState, demand: Demand) => string 
       'insufficient CPU',
       ({ node, usage }: NodeState, { spec }: Demand) => {
         const free = (node.description?.resources.nanoCpus ?? 0) - usage.of(node.id).nanoCpus;
-        return `${spec.reservations.nanoCpus / 1e9} CPUs are wanted, ${free / 1e9} are free`;
+        return `${areWanted(spec.reservations.nanoCpus / 1e9, 'CPU')}, ${free / 1e9} ${free === 1e9 ? 'is' : 'are'} free`;
       },
     ],
     [

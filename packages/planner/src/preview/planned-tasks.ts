@@ -1,6 +1,7 @@
 /** What a plan means for people: which slots get a task, lose theirs, or have it moved, and where. */
-import { isGlobal, isJob, STANDBY_SLOT, type NodeId, type Task, type TaskId } from '@swarmd/model';
+import { isJob, STANDBY_SLOT, type NodeId, type Task, type TaskId } from '@swarmd/model';
 
+import { followsNodes } from '../service/follows-nodes.ts';
 import { isCurrent, isOver, isWanted, NodeLookup } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 
@@ -121,9 +122,8 @@ function bySlot(a: PlannedTask, b: PlannedTask): number {
 export function servicesConcerned(view: PlanView, nodeId: NodeId): Set<Task['serviceId']> {
   const concerned = new Set<Task['serviceId']>();
   for (const task of view.tasksByNode(nodeId)) concerned.add(task.serviceId);
-  for (const { id, spec } of view.list('service')) {
-    const follows = isGlobal(spec.mode) || spec.rebalance.budget > 0;
-    if (follows || hasWaiting(view, id)) concerned.add(id);
+  for (const service of view.list('service')) {
+    if (followsNodes(service) || hasWaiting(view, service.id)) concerned.add(service.id);
   }
   return concerned;
 }

@@ -8,6 +8,7 @@ import type { Service, Task } from '@swarmd/model';
 import type { Draft } from '../draft.ts';
 import { PLAN_TASKS_MAX } from '../limits.ts';
 import { isOver, isWanted } from '../task-view.ts';
+import { areWanted } from '../words.ts';
 import { addTask } from './new-task.ts';
 
 export function removeEarlierRuns(draft: Draft, service: Service): void {
@@ -33,7 +34,7 @@ export function startJobTasks(draft: Draft, service: Service): void {
   }
   const count = Math.min(mode.maxConcurrent - active, mode.totalCompletions - used.size);
   if (count > PLAN_TASKS_MAX) draft.askAgainAt(draft.now);
-  const why = `${mode.totalCompletions} completions are wanted, ${used.size} are under way or done`;
+  const why = `${areWanted(mode.totalCompletions, 'completion')}, ${used.size === 1 ? '1 is' : `${used.size} are`} under way or done`;
   let slot = 1;
   for (let made = 0; made < Math.min(count, PLAN_TASKS_MAX); made += 1) {
     while (used.has(slot)) slot += 1;

@@ -28,7 +28,10 @@ export function reap(draft: Draft, service: Service | undefined): void {
       : undefined;
     for (const task of ended.slice(keep)) {
       if (task === witness) continue;
-      draft.delete(task, draft.reason('history-limit', `a slot keeps ${keep} ended tasks`));
+      draft.delete(
+        task,
+        draft.reason('history-limit', `a slot keeps ${keep} ended task${keep === 1 ? '' : 's'}`),
+      );
     }
   }
 }

@@ -1,6 +1,7 @@
 /** Does a task that ended get a successor? Attempts are counted from the tasks that are stored. */
 import type { Task } from '@swarmd/model';
 
+import { times } from '../words.ts';
 import { byAge, endedByItself, isOver, sameSpec, statusTime } from '../task-view.ts';
 
 export type Verdict =
@@ -24,7 +25,7 @@ export function judgeRestart(task: Task, slot: readonly Task[]): Verdict {
   const attempts = countAttempts(task, slot);
   return attempts < maxAttempts
     ? { kind: 'restart' }
-    : { kind: 'exhausted', message: `it was restarted ${attempts} times, the most allowed` };
+    : { kind: 'exhausted', message: `it was restarted ${times(attempts)}, the most allowed` };
 }
 
 /**

@@ -228,5 +228,5 @@ function remainder(slots: readonly SlotProgress[]): string {
   ).length;
   return kept === 0
     ? ''
-    : `; ${kept} of ${slots.length} slots keep their old task, as the new one failed`;
+    : `; ${kept} of ${slots.length} slots ${kept === 1 ? 'keeps its' : 'keep their'} old task, as the new one failed`;
 }

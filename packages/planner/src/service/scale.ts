@@ -4,6 +4,7 @@ import { rank, type Service, type Task } from '@swarmd/model';
 import type { Draft } from '../draft.ts';
 import { PLAN_TASKS_MAX } from '../limits.ts';
 import { byAge, isOver, isWanted } from '../task-view.ts';
+import { areWanted, exist } from '../words.ts';
 import { addTask } from './new-task.ts';
 
 interface Slot {
@@ -44,7 +45,7 @@ function scaleUp(
   const slots = draft.slots();
   const count = Math.min(change.missing, PLAN_TASKS_MAX);
   if (count < change.missing) draft.askAgainAt(draft.now);
-  const why = `${change.wanted} replicas are wanted, ${change.present.length} exist`;
+  const why = `${areWanted(change.wanted, 'replica')}, ${exist(change.present.length)}`;
   let number = 1;
   for (let made = 0; made < count; made += 1) {
     while (used.has(number)) number += 1;
@@ -67,7 +68,7 @@ function scaleDown(
   draft: Draft,
   change: { present: readonly Slot[]; surplus: number; wanted: number },
 ): void {
-  const why = `${change.wanted} replicas are wanted, ${change.present.length} exist`;
+  const why = `${areWanted(change.wanted, 'replica')}, ${exist(change.present.length)}`;
   const going = byWorth(change.present).slice(-change.surplus);
   for (const slot of going) {
     for (const task of slot.tasks) {

@@ -16,6 +16,7 @@ import {
   statusTime,
   taskName,
 } from '../task-view.ts';
+import { areWanted, exist } from '../words.ts';
 import type { Enforcer } from './enforce.ts';
 import { addTask, goalOf } from './new-task.ts';
 
@@ -30,7 +31,7 @@ export function keepStandbys(draft: Draft, service: Service, enforcer: Enforcer)
     if (isUsable(draft, service, { task, enforcer })) fit.push(task);
     else dismiss(draft, task, 'it no longer fits the service or its node');
   }
-  for (const task of fit.slice(wanted)) dismiss(draft, task, `${wanted} standbys are wanted`);
+  for (const task of fit.slice(wanted)) dismiss(draft, task, areWanted(wanted, 'standby'));
   const failed = forgetEnded(draft, present);
   if (fit.length >= wanted) return;
   const dueAt = failed === undefined ? 0 : statusTime(failed) + failed.spec.restart.delayMs;
@@ -40,7 +41,10 @@ export function keepStandbys(draft: Draft, service: Service, enforcer: Enforcer)
     return;
   }
   for (let made = fit.length; made < wanted; made += 1) {
-    const because = draft.reason('standby', `${wanted} standbys are wanted, ${fit.length} exist`);
+    const because = draft.reason(
+      'standby',
+      `${areWanted(wanted, 'standby')}, ${exist(fit.length)}`,
+    );
     addTask(draft, service, { slot: STANDBY_SLOT, because, isStandby: true });
   }
 }
