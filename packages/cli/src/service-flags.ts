@@ -27,10 +27,11 @@ import {
 } from './flags.ts';
 import { addContainerFlags, type SecurityOption, type Ulimit } from './container-flags.ts';
 import { parseMount } from './mount-flag.ts';
+import { addScheduleFlags, type ScheduleFlags } from './schedule-flags.ts';
 import { splitWords } from './words.ts';
 
 /** What `create` and `update` have in common, as commander delivers it. */
-export interface ServiceFlags {
+export interface ServiceFlags extends ScheduleFlags {
   replicas?: number;
   maxConcurrent?: number;
   entrypoint?: string[];
@@ -157,7 +158,7 @@ export interface UpdateFlags extends ServiceFlags {
 
 function addServiceFlags(command: Command): Command {
   return addPolicyFlags(
-    addContainerFlags(command)
+    addScheduleFlags(addContainerFlags(command))
       .option('--replicas <n>', 'number of tasks; of a job: of completions', parseCount)
       .option('--max-concurrent <n>', 'job: tasks at the same time', parseCount)
       .option('--entrypoint <command>', 'replace the entrypoint of the image', splitWords)
@@ -315,6 +316,8 @@ export function addUpdateFlags(command: Command): Command {
     .option('--no-init', 'run no init process')
     .option('--no-read-only', 'writable root file system')
     .option('--no-preempt', 'nobody makes room')
+    .option('--no-schedule', 'job: run now, and whenever it is updated')
+    .option('--no-suspend', 'job: follow the schedule again')
     .option('--image <reference>', 'another image')
     .option('--args <command>', 'another command for the image', splitWords)
     .option('--env-add <NAME=value>', `${add} variable`, collect(parseEnv))

@@ -3,6 +3,7 @@ import { SwarmError } from '@swarmd/base';
 import type { ServiceSpec, ServiceSpecInput } from '@swarmd/model';
 
 import type { FileInput, References } from './references.ts';
+import { scheduleWith } from './schedule-flags.ts';
 import type { CreateFlags, ServiceFlags, UpdateFlags } from './service-flags.ts';
 
 type TaskInput = ServiceSpecInput['task'];
@@ -204,6 +205,7 @@ function withFlags(spec: ServiceSpecInput, flags: ServiceFlags): ServiceSpecInpu
     }),
     ...section('endpoint', spec.endpoint, { mode: flags.endpointMode }),
     ...given({ standby: flags.standby }),
+    ...scheduleWith(spec.schedule, flags),
     ...section('rebalance', spec.rebalance, {
       budget: flags.rebalanceBudget,
       intervalMs: flags.rebalanceInterval,

@@ -14,6 +14,8 @@ import {
   type Task,
 } from '@swarmd/model';
 
+import { explainRuns } from './explain-runs.ts';
+
 const SECOND_MS = 1_000;
 /** Of nodes that say the same; the others are counted. */
 const NAMES_SHOWN_MAX = 10;
@@ -72,6 +74,7 @@ export function explainService(
   return [
     `service ${service.spec.name}: ${running} of ${many(newest.length, 'slot is', 'slots are')} as ${newest.length === 1 ? 'it' : 'they'} should be`,
     ...update,
+    ...explainRuns(service),
     ...chain(service.because, now),
     ...unsettled.map((task) => {
       const node = task.nodeId === undefined ? undefined : nodes.get(task.nodeId);
@@ -132,8 +135,11 @@ function turnOf(task: Task, { now, siblings }: { now: number; siblings: readonly
     : 'it is prepared and may start at once';
 }
 
-function isSettled(task: Task): boolean {
-  return task.status.state === 'running' && task.desiredState === 'running';
+function isSettled({ status, desiredState }: Task): boolean {
+  return (
+    (status.state === 'running' && desiredState === 'running') ||
+    (status.state === 'complete' && desiredState === 'complete')
+  );
 }
 
 /** Of each slot the newest task that is to run, else its newest one; removed ones only while they stop. */

@@ -12,6 +12,8 @@ export const LEADERSHIP_OPEN_MS = 10_000;
 export const SERVICE_LOOP_CONCURRENCY = 64;
 /** After a plan, changes of the same service gather so long. The first one is planned at once. */
 export const SERVICE_LOOP_DEBOUNCE_MS = 5;
+/** What comes later is asked for again: timers hold 24 days, and clocks are set meanwhile. */
+export const SERVICE_LOOP_REQUEUE_MAX_MS = 60 * 60_000;
 /** How often learners' progress is looked at while there are learners. */
 export const PROMOTION_POLL_MS = 200;
 /** Who demotes a manager is told how far it is after this time at the latest. */

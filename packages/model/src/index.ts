@@ -44,6 +44,7 @@ export {
   type Cluster,
   type Config,
   type GenericResource,
+  type JobRun,
   type JobStatus,
   type PastSpec,
   type JoinTokens,
@@ -95,6 +96,7 @@ export { isGlobal, isJob } from './service-mode.ts';
 export {
   serviceSpec,
   type EndpointSpec,
+  type JobSchedule,
   type PortConfig,
   type ServiceMode,
   type ServiceSpec,

@@ -157,8 +157,30 @@ export interface Service {
 export interface JobStatus {
   /** Grows with every run; tasks of earlier ones are removed. */
   readonly iteration: number;
-  /** When the present run was asked for. */
+  /** When the present run was asked for; 0: there was none yet. */
   readonly lastExecution: number;
+  /** Of scheduled jobs: runs under way, and the last ones that ended or were skipped; oldest first. */
+  readonly runs: readonly JobRun[];
+  /** Of scheduled jobs: how far the schedule has been followed. */
+  readonly schedule?: {
+    /** Every time of the schedule up to this one was decided on. */
+    readonly decidedUntil: number;
+    /** The next one; undefined: there is none, or the schedule is suspended. */
+    readonly nextAt?: number;
+  };
+}
+
+export interface JobRun {
+  /** `jobIteration` of its tasks; 0 when it was skipped. */
+  readonly iteration: number;
+  readonly state: 'active' | 'complete' | 'failed' | 'replaced' | 'skipped';
+  /** The time of the schedule that it is for; undefined: a user asked for it. */
+  readonly plannedFor?: number;
+  /** When it was started, or skipped. */
+  readonly at: number;
+  readonly endedAt?: number;
+  /** Why it was skipped, replaced or failed. */
+  readonly message: string;
 }
 
 export interface TaskStatus {

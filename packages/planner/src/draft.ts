@@ -26,6 +26,7 @@ export class Draft {
   #service: Service | undefined;
   readonly #serviceBefore: Service | undefined;
   #dueAt: number | undefined;
+  #run: number | undefined;
 
   constructor(
     view: PlanView,
@@ -53,12 +54,22 @@ export class Draft {
     return this.#tasks.get(id);
   }
 
+  /** Does something for one run of a job: slots are those of this run meanwhile. */
+  ofRun(run: number | undefined, work: () => void): void {
+    this.#run = run;
+    work();
+    this.#run = undefined;
+  }
+
   /** Tasks by slot, without standbys and without those that are to be forgotten and have stopped. */
   slots(): Map<number, Task[]> {
     const slots = new Map<number, Task[]>();
     for (const task of this.#tasks.values()) {
       if (task.slot === STANDBY_SLOT) continue;
       if (task.desiredState === 'remove' && isOver(task)) continue;
+      // Who is on the way out of a slot is in the way of every run.
+      const isOfRun = this.#run === undefined || task.jobIteration === this.#run;
+      if (!isOfRun && task.desiredState !== 'remove') continue;
       const slot = slots.get(task.slot);
       if (slot === undefined) slots.set(task.slot, [task]);
       else slot.push(task);

@@ -33,5 +33,12 @@ export const SUBNET_PREFIX_LENGTH = 24;
 export const DYNAMIC_PORT_MIN = 30_000;
 export const DYNAMIC_PORT_MAX = 32_767;
 
+/** Runs of one job at the same time, of jobs whose schedule allows that. */
+export const RUNS_ACTIVE_MAX = 20;
+/** Times of a schedule without a run, and runs that gave way to the next one, that are told of. */
+export const RUNS_SKIPPED_KEPT = 5;
+/** Schedules kept parsed; a parsed one is some 2 KiB. */
+export const SCHEDULES_REMEMBERED_MAX = 1_000;
+
 /** Specs a service had that are kept with it: each write of the service carries them all. */
 export const SPEC_HISTORY_MAX = 5;

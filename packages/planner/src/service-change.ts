@@ -1,6 +1,7 @@
 /** What becomes of a service object when its user writes it. The caller checks and stores it. */
 import {
   isJob,
+  type JobRun,
   type JobStatus,
   type Service,
   type ServiceId,
@@ -9,7 +10,9 @@ import {
 
 import { allocateEndpoint } from './allocate/endpoint.ts';
 import { allocated, refused, type Allocated } from './allocate/result.ts';
-import { SPEC_HISTORY_MAX } from './limits.ts';
+import { BECAUSE_MAX, SPEC_HISTORY_MAX } from './limits.ts';
+import { reason } from './reasons.ts';
+import { runRefusal, withRun } from './service/runs.ts';
 import type { PlanView } from './types.ts';
 
 /** A new service, with its ports and virtual addresses. */
@@ -26,14 +29,14 @@ export function newService(
     spec,
     specVersion: 0,
     endpoint: endpoint.value,
-    ...(isJob(spec.mode) ? { jobStatus: { iteration: 1, lastExecution: now } } : {}),
+    ...(isJob(spec.mode) ? { jobStatus: firstStatus(spec, now) } : {}),
     because: [],
   });
 }
 
 /**
  * The service with a new spec: the present one becomes the previous, and a running update ends. A job
- * runs again.
+ * runs again, unless it has a schedule.
  */
 export function changedService(
   view: PlanView,
@@ -52,7 +55,7 @@ export function changedService(
     previousSpec: service.spec,
     history: withPresent(service, now),
     endpoint: endpoint.value,
-    ...(isJob(spec.mode) ? { jobStatus: nextRun(service, now) } : {}),
+    ...(isJob(spec.mode) ? { jobStatus: statusAfter(service, spec, now) } : {}),
   });
 }
 
@@ -65,13 +68,50 @@ export function withPresent(
   return { specs: specs.slice(-SPEC_HISTORY_MAX) };
 }
 
-/** The job as it is when it is to run once more, with the spec it has. */
-export function repeatedJob(service: Service, now: number): Service {
-  return { ...service, jobStatus: nextRun(service, now) };
+/** The job as it is when it is to run once more, at once and with the spec it has. */
+export function repeatedJob(service: Service, now: number): Allocated<Service> {
+  const { name, mode, schedule } = service.spec;
+  const { jobStatus } = service;
+  if (!isJob(mode) || jobStatus === undefined) {
+    return refused('failed-precondition', `service "${name}" is ${mode.kind}: only jobs are run`);
+  }
+  if (schedule === undefined) return allocated({ ...service, jobStatus: nextRun(service, now) });
+  const refusal = runRefusal(jobStatus, schedule);
+  if (refusal !== undefined) return refused('failed-precondition', `job "${name}": ${refusal}`);
+  const after = withRun(jobStatus, schedule, { now });
+  const why = reason('run-asked', `run ${after.iteration} begins, as a user asked for it`, {
+    at: now,
+  });
+  const because = [...service.because, why].slice(-BECAUSE_MAX);
+  return allocated({ ...service, jobStatus: after, because });
+}
+
+function firstStatus({ schedule }: ServiceSpec, now: number): JobStatus {
+  return schedule === undefined
+    ? { iteration: 1, lastExecution: now, runs: [] }
+    : { iteration: 0, lastExecution: 0, runs: [], schedule: { decidedUntil: now } };
 }
 
 function nextRun(service: Service, now: number): JobStatus {
-  return { iteration: (service.jobStatus?.iteration ?? 0) + 1, lastExecution: now };
+  return { iteration: (service.jobStatus?.iteration ?? 0) + 1, lastExecution: now, runs: [] };
+}
+
+/** A job without a schedule runs again. With one it goes on; times that another schedule had count no more. */
+function statusAfter(service: Service, { schedule }: ServiceSpec, now: number): JobStatus {
+  const status = service.jobStatus ?? { iteration: 0, lastExecution: 0, runs: [] };
+  if (schedule === undefined) return nextRun(service, now);
+  const before = service.spec.schedule;
+  if (before === undefined) {
+    const { iteration, lastExecution } = status;
+    // What the job was doing without a schedule goes on as its first run.
+    const run: JobRun = { iteration, state: 'active', at: lastExecution, message: '' };
+    return { iteration, lastExecution, runs: [run], schedule: { decidedUntil: now } };
+  }
+  const isSame =
+    before.cron === schedule.cron &&
+    before.timeZone === schedule.timeZone &&
+    before.suspended === schedule.suspended;
+  return isSame ? status : { ...status, schedule: { decidedUntil: now } };
 }
 
 /** What a rollback goes back to: the previous spec, or that of the version `to`. */

@@ -69,7 +69,8 @@ export type WaitCode =
   | 'progress-deadline'
   | 'rebalance-interval'
   | 'standby-delay'
-  | 'node-lost';
+  | 'node-lost'
+  | 'schedule';
 
 export interface Plan {
   readonly ops: readonly Change[];

@@ -11,6 +11,7 @@
  *   pass 5s                        time passes with everybody at work      wait 5s   only time
  *   status web.1 failed            an agent's word on a task               agents    one step of all
  *   waits web                      plan, and print what is waited for      why web.1   what nodes say
+ *   run job                       a user asks for a run         clock 2026-03-28T23:00:00Z   sets the time
  *   tasks [web] [all]              wanted tasks, or all of them            show web  the service
  */
 import {
@@ -18,6 +19,7 @@ import {
   isJob,
   isWantedState,
   type Change,
+  type Service,
   type ServiceSpecInput,
   type Task,
   type TaskState,
@@ -54,6 +56,9 @@ export class Script {
           ...(options.has('pool') ? { overlayPool: options.get('pool') } : {}),
         });
         this.#written.clear();
+        return [];
+      case 'clock':
+        this.world.now = Date.parse(name);
         return [];
       case 'node':
         return this.#node(name, options);
@@ -103,6 +108,8 @@ export class Script {
       case 'pass':
         world.pass(milliseconds(name));
         return [];
+      case 'run':
+        return said(world.run(name), () => []);
       case 'wait':
         world.now += milliseconds(name);
         return [];
@@ -210,8 +217,23 @@ export class Script {
       ...(ports.length === 0 ? [] : [`ports ${ports.join(' ')}`]),
       ...endpoint.virtualIps.map((vip) => `address ${vip.address} on ${vip.networkId}`),
       ...(updateStatus === undefined ? [] : [`${updateStatus.state}: ${updateStatus.message}`]),
+      ...runsOf(this.world.service(name)),
     ];
   }
+}
+
+function runsOf({ jobStatus }: Service): string[] {
+  const at = (time: number) => new Date(time).toISOString().replace('.000Z', 'Z');
+  const { schedule, runs = [] } = jobStatus ?? {};
+  if (schedule === undefined) return [];
+  return [
+    ...runs.map(({ iteration, state, plannedFor, message }) => {
+      const due = plannedFor === undefined ? 'asked for' : `due ${at(plannedFor)}`;
+      const name = iteration === 0 ? state : `run ${iteration} ${state}`;
+      return `${name}, ${due}${message === '' ? '' : `: ${message}`}`;
+    }),
+    `next ${schedule.nextAt === undefined ? 'never' : at(schedule.nextAt)}`,
+  ];
 }
 
 function number(task: Task): number {
@@ -225,8 +247,8 @@ function said<T>(result: Allocated<T>, print: (value: T) => string[]): string[] 
 }
 
 export function milliseconds(text: string): number {
-  const match = /^(\d+)(ms|s|m|h)$/.exec(text);
-  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[match?.[2] ?? ''];
+  const match = /^(\d+)(ms|s|m|h|d)$/.exec(text);
+  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? ''];
   if (match === null || unit === undefined) throw new Error(`no duration: ${text}`);
   return Number(match[1]) * unit;
 }
@@ -287,6 +309,7 @@ function specOf(name: string, options: Options): ServiceSpecInput {
       forceUpdate: Number(options.get('force') ?? 0),
     },
     standby: Number(options.get('standby') ?? 0),
+    ...(options.has('schedule') ? { schedule: scheduleOf(options) } : {}),
     rebalance: { ...plain('rebalance.budget'), ...duration('rebalance.interval') },
     update: config('update'),
     rollback: config('rollback'),
@@ -314,6 +337,20 @@ function genericOf(text: string): GenericResource {
   const [kind = '', value = ''] = text.split(':');
   const names = /^\d+$/.test(value) ? [] : value.split('|');
   return { kind, count: names.length || Number(value), names };
+}
+
+/** schedule="0 4 * * *" zone=Europe/Berlin concurrency=forbid deadline=1m suspended=true keep=3/1 */
+function scheduleOf(options: Options): ServiceSpecInput['schedule'] {
+  const [completed = '3', failed = '1'] = (options.get('keep') ?? '').split('/').filter(Boolean);
+  return {
+    cron: options.get('schedule') ?? '',
+    timeZone: options.get('zone') ?? 'UTC',
+    concurrency: (options.get('concurrency') ?? 'forbid') as 'allow' | 'forbid' | 'replace',
+    startingDeadlineMs: milliseconds(options.get('deadline') ?? '0s'),
+    suspended: options.get('suspended') === 'true',
+    keepCompleted: Number(completed),
+    keepFailed: Number(failed),
+  };
 }
 
 function modeOf(options: Options): ServiceSpecInput['mode'] {
@@ -359,7 +396,9 @@ function printOp(op: Change, before: ReadonlyMap<string, Task>): string[] {
     return [`- ${task?.serviceName}.${task?.slot} ${op.id}`];
   }
   if (op.table === 'service') {
-    const { updateStatus, spec } = op.object;
+    const { updateStatus, spec, because } = op.object;
+    if (updateStatus === undefined)
+      return [`~ service ${spec.name} [${because.at(-1)?.code ?? ''}]`];
     return [`~ service ${spec.name}: ${updateStatus?.state}: ${updateStatus?.message}`];
   }
   if (op.table !== 'task') return [];

@@ -31,6 +31,7 @@ import {
   changedService,
   newService,
   planService,
+  repeatedJob,
   rolledBackService,
   type Allocated,
   type AssignView,
@@ -200,6 +201,11 @@ export class World {
 
   rollback(name: string, to?: number): Allocated<Service> {
     return this.#store(rolledBackService(this.view, this.service(name), { to, now: this.now }));
+  }
+
+  /** A user asks for a run of a job. */
+  run(name: string): Allocated<Service> {
+    return this.#store(repeatedJob(this.service(name), this.now));
   }
 
   #store(service: Allocated<Service>): Allocated<Service> {

@@ -29,6 +29,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
     retries: 3,
     startIntervalMs: 5_000,
   },
+  JobSchedule: { timeZone: 'UTC', concurrency: 'forbid', keepCompleted: 3, keepFailed: 1 },
   MountSpec: { tmpfsMode: 0o1777 },
   NetworkSpec: { driver: 'overlay' },
   NodeSpec: { availability: 'active' },

@@ -58,6 +58,7 @@ export type Write =
       readonly spec?: ServiceSpecInput;
       readonly rollback: boolean;
       readonly rollbackTo?: number;
+      readonly run?: boolean;
     }
   | { readonly kind: 'remove-service'; readonly id: ServiceId }
   | {
@@ -126,6 +127,8 @@ export interface Control {
       rollback: boolean;
       /** `specVersion` of the spec in its history; undefined: the previous one. */
       rollbackTo?: number;
+      /** Of a job: run it now, with the spec it has; `spec` and `rollback` are ignored. */
+      run?: boolean;
     },
     call: Call,
   ): Promise<Service>;

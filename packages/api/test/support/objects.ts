@@ -3,6 +3,7 @@ import {
   TASK_STATES,
   type Cluster,
   type Config,
+  type JobRun,
   type Network,
   type Node,
   type NodeDescription,
@@ -127,7 +128,31 @@ const services = partly<Service>(
       },
       ['completedAt'],
     ),
-    jobStatus: fc.record({ iteration: uint, lastExecution: uint }),
+    jobStatus: partly<NonNullable<Service['jobStatus']>>(
+      {
+        iteration: uint,
+        lastExecution: uint,
+        runs: fc.array(
+          partly<JobRun>(
+            {
+              iteration: uint,
+              state: fc.constantFrom('active', 'complete', 'failed', 'replaced', 'skipped'),
+              plannedFor: uint,
+              at: uint,
+              endedAt: uint,
+              message: text,
+            },
+            ['plannedFor', 'endedAt'],
+          ),
+          { maxLength: 2 },
+        ),
+        schedule: partly<NonNullable<NonNullable<Service['jobStatus']>['schedule']>>(
+          { decidedUntil: uint, nextAt: uint },
+          ['nextAt'],
+        ),
+      },
+      ['schedule'],
+    ),
     because,
   },
   ['previousSpec', 'history', 'updateStatus', 'jobStatus'],

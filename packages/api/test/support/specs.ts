@@ -171,7 +171,17 @@ export const ports = fc.array(
   { maxLength: 2 },
 );
 
-export const serviceSpecs: fc.Arbitrary<ServiceSpec> = fc.record({
+const schedule = fc.record({
+  cron: fc.constantFrom('@daily', '*/5 * * * *'),
+  timeZone: fc.constantFrom('UTC', 'Europe/Berlin'),
+  concurrency: fc.constantFrom('allow', 'forbid', 'replace'),
+  startingDeadlineMs: uint,
+  suspended: fc.boolean(),
+  keepCompleted: fc.nat(100),
+  keepFailed: fc.nat(100),
+});
+
+const serviceFields = {
   name,
   labels: labels.map((map) => withoutEmptyKey(map)),
   mode: fc.oneof(
@@ -189,6 +199,16 @@ export const serviceSpecs: fc.Arbitrary<ServiceSpec> = fc.record({
   endpoint: fc.record({ mode: fc.constantFrom('vip', 'dnsrr'), ports }),
   standby: fc.nat(1_000),
   rebalance: fc.record({ budget: uint, intervalMs: uint }),
+  schedule,
+} satisfies { [K in keyof ServiceSpec]-?: fc.Arbitrary<Exclude<ServiceSpec[K], undefined>> };
+
+type Optional = 'schedule';
+
+export const serviceSpecs: fc.Arbitrary<ServiceSpec> = fc.record(serviceFields, {
+  requiredKeys: Object.keys(serviceFields).filter((key) => key !== 'schedule') as Exclude<
+    keyof ServiceSpec,
+    Optional
+  >[],
 });
 
 export const nodeSpecs: fc.Arbitrary<NodeSpec> = fc.record({

@@ -1,13 +1,13 @@
 /** swarmctl service ... */
 import type { ServiceCounts } from '@swarmd/api';
 import { SwarmError, unreachable } from '@swarmd/base';
-import { waitForConvergence } from '@swarmd/client';
+import { explainRuns, nextRun, waitForConvergence } from '@swarmd/client';
 import type { PastSpec, Service, ServiceSpecInput } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { parseCount } from '../flags.ts';
-import { ago, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { ago, json, list, oneLine, parseFormat, type Column, type Format } from '../output.ts';
 import { ProgressPrinter } from '../progress.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { findReferences } from '../references.ts';
@@ -64,6 +64,16 @@ export function addServiceCommands(program: Command, context: Context): void {
     .action(async (reference: string, flags: WriteFlags & { to?: number }) =>
       rollback(context, reference, flags),
     );
+
+  addWriteFlags(group.command('run'))
+    .description('run a job now, and wait until it is complete')
+    .argument('<job>', 'name, id or id prefix')
+    .action(async (reference: string, flags: WriteFlags) => {
+      const { id, meta } = await findService(context, reference);
+      const change = { id, version: meta.version, run: true };
+      const after = await write(context, change, flags);
+      if (after !== undefined) await wait(context, after, { ...flags, wantRun: true });
+    });
 
   addWriteFlags(group.command('scale'))
     .description('set the number of tasks of services')
@@ -140,6 +150,8 @@ function addReadCommands(group: Command, context: Context): void {
         filter: { serviceIds: services.map((service) => service.id) },
         ...flags,
       });
+      if (flags.format === 'json') return;
+      for (const line of services.flatMap(explainRuns)) context.terminal.out(`${oneLine(line)}\n`);
     });
 }
 
@@ -237,16 +249,22 @@ async function rollback(
 }
 
 /**
- * Stores a changed spec, or goes back to the previous one when there is none, and says of what.
+ * Stores a changed spec, runs a job, or else goes back to the previous spec, and says of what.
  * @returns Undefined when it was only to be shown.
  */
 async function write(
   context: Context,
-  change: { id: Service['id']; version: number; spec?: ServiceSpecInput; rollbackTo?: number },
+  change: {
+    id: Service['id'];
+    version: number;
+    spec?: ServiceSpecInput;
+    rollbackTo?: number;
+    run?: boolean;
+  },
   flags: DryRunFlags,
 ): Promise<Service | undefined> {
   const { control } = await context.cluster();
-  const request = { ...change, rollback: change.spec === undefined };
+  const request = { ...change, rollback: change.spec === undefined && change.run !== true };
   if (flags.dryRun) {
     await dryRun(context, { kind: 'update-service', ...request }, flags.format);
     return undefined;
@@ -259,9 +277,13 @@ async function write(
 async function wait(
   context: Context,
   service: Service,
-  flags: WriteFlags & { wantRollback?: boolean },
+  flags: WriteFlags & { wantRollback?: boolean; wantRun?: boolean },
 ): Promise<void> {
   if (flags.detach) return;
+  if (service.spec.schedule !== undefined && flags.wantRun !== true) {
+    if (!flags.quiet) context.terminal.err(`job ${service.spec.name}: ${nextRun(service)}\n`);
+    return;
+  }
   const { control } = await context.cluster();
   const printer = new ProgressPrinter(context.terminal);
   await waitForConvergence(
@@ -306,7 +328,9 @@ function replicasOf(service: Service, counts: ServiceCounts | undefined): string
       return `${running}/${desired}`;
     case 'replicated-job':
     case 'global-job':
-      return `${running} running (${completed}/${desired} completed)`;
+      return [`${running} running (${completed}/${desired} completed)`, nextRun(service)]
+        .filter((part) => part !== '')
+        .join(', ');
     default:
       return unreachable(mode);
   }

@@ -303,10 +303,14 @@ export class FakeCluster {
         this.#sent('createService', spec);
         return this.#become(service(spec, 20));
       },
-      updateService: async ({ id, version, spec, rollback, rollbackTo }) => {
+      updateService: async ({ id, version, spec, rollback, rollbackTo, run }) => {
         const stored = this.#stored(id);
         if (version !== stored.meta.version)
           throw new SwarmError('out-of-date', 'changed meanwhile');
+        if (run === true) {
+          this.#print(`updateService ${stored.spec.name}: run`);
+          return this.#become(stored);
+        }
         if (spec === undefined) {
           const to = rollbackTo === undefined ? '' : ` to ${rollbackTo}`;
           this.#print(`updateService ${stored.spec.name}: rollback ${rollback}${to}`);

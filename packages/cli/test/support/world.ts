@@ -71,12 +71,40 @@ function node(
   };
 }
 
+/** Of a job that ran once; the run after that was skipped. */
+function someRuns(): NonNullable<Service['jobStatus']> {
+  const at = (minutes: number): number => NOW + minutes * MINUTE_MS;
+  return {
+    iteration: 1,
+    lastExecution: at(-10),
+    runs: [
+      {
+        iteration: 1,
+        state: 'complete',
+        plannedFor: at(-10),
+        at: at(-10),
+        endedAt: at(-4),
+        message: '',
+      },
+      {
+        iteration: 0,
+        state: 'skipped',
+        plannedFor: at(-5),
+        at: at(-5),
+        message: 'run 1 has not ended',
+      },
+    ],
+    schedule: { decidedUntil: at(-5), nextAt: at(5) },
+  };
+}
+
 export function service(spec: ServiceSpecInput, version: number): Service {
   const full = serviceSpec.parse(spec);
   return {
     id: asId('service', id(`service${full.name}`)),
     meta: meta(version),
     spec: full,
+    ...(full.schedule === undefined ? {} : { jobStatus: someRuns() }),
     specVersion: version,
     history: {
       specs: [
@@ -103,6 +131,7 @@ export function task(
     id: asId('task', id(`task${name}`)),
     meta: meta(of.meta.version, NOW - when * MINUTE_MS),
     serviceId: of.id,
+    ...(of.jobStatus === undefined ? {} : { jobIteration: of.jobStatus.iteration }),
     serviceName: of.spec.name,
     slot,
     spec: of.spec.task,

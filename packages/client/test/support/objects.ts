@@ -37,7 +37,7 @@ export function service(words: ServiceWords = {}): Service {
     specVersion: 5,
     endpoint: { ports: [], virtualIps: [] },
     because: [],
-    ...(isJob(mode) ? { jobStatus: { iteration: 2, lastExecution: 0 } } : {}),
+    ...(isJob(mode) ? { jobStatus: { iteration: 2, lastExecution: 0, runs: [] } } : {}),
     ...(update === undefined
       ? {}
       : { updateStatus: { state: update, startedAt: 0, message: `update ${update}` } }),

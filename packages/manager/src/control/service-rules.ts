@@ -15,6 +15,7 @@ import {
   attributeError,
   namesSlot,
 } from '@swarmd/model';
+import { scheduleFault } from '@swarmd/planner';
 import type { ReadView } from '@swarmd/store';
 
 import { sameValue } from '../same-value.ts';
@@ -53,6 +54,7 @@ export function checkServiceSpec(spec: ServiceSpec): void {
   checkFit(spec.name, 'memory', [reservations.memoryBytes, limits.memoryBytes]);
   checkPorts(spec);
   checkMode(spec);
+  checkSchedule(spec);
 }
 
 function checkPlacement({ name, task }: ServiceSpec): void {
@@ -97,6 +99,17 @@ function checkMode(spec: ServiceSpec): void {
       `service ${name}: a job is not updated but run again; leave out what is said of updates and rollbacks`,
     );
   }
+}
+
+function checkSchedule({ name, mode, schedule }: ServiceSpec): void {
+  if (schedule === undefined) return;
+  if (!isJob(mode)) {
+    throw invalid(
+      `service ${name}: a schedule is for jobs; this one is ${mode.kind} (use mode replicated-job or global-job)`,
+    );
+  }
+  const fault = scheduleFault(schedule);
+  if (fault !== undefined) throw invalid(`service ${name}: ${fault}`);
 }
 
 function checkFit(name: string, what: string, [reserved, limit]: [number, number]): void {

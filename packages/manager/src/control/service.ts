@@ -7,6 +7,7 @@ import {
   countTasks,
   newService,
   planService,
+  repeatedJob,
   rollbackSpec,
   rolledBackService,
 } from '@swarmd/planner';
@@ -65,19 +66,25 @@ export function serviceControl(context: ControlContext): ServiceControl {
     updateService: (request, call) => {
       const { rollback, rollbackTo: to } = request;
       if (to !== undefined && !rollback) throw invalid('service: rollbackTo is for rollbacks');
-      const spec = rollback ? undefined : checkedSpec(request.spec);
+      const asksForRun = request.run === true;
+      const spec = rollback || asksForRun ? undefined : checkedSpec(request.spec);
       return context.writeObject(
         { call, table: 'service', forward: (leader, on) => leader.updateService(request, on) },
         (tx) => {
           const stored = required(tx, request.id);
-          checkVersion(stored, request.version);
-          checkServiceReferences(tx, spec ?? rollbackSpec(stored, to) ?? stored.spec);
-          const next =
-            spec === undefined
-              ? granted(rolledBackService(tx, stored, { to, now: context.clock.now() }))
-              : granted(
-                  changedService(tx, sameKind(stored, spec), { spec, now: context.clock.now() }),
-                );
+          // A run changes nothing that the caller may have read.
+          if (!asksForRun) checkVersion(stored, request.version);
+          const now = context.clock.now();
+          if (!asksForRun) {
+            checkServiceReferences(tx, spec ?? rollbackSpec(stored, to) ?? stored.spec);
+          }
+          const next = granted(
+            asksForRun
+              ? repeatedJob(stored, now)
+              : spec === undefined
+                ? rolledBackService(tx, stored, { to, now })
+                : changedService(tx, sameKind(stored, spec), { spec, now }),
+          );
           tx.put('service', next);
           plan(context, tx, stored.id);
           return next;

@@ -17,7 +17,11 @@ import { asId, isTerminal, waitsForNode, type NodeId } from '@swarmd/model';
 import { followsNodes, isProgress, isQuiet, planService } from '@swarmd/planner';
 import { writeChanges, type ChangedObject, type Commit, type Store } from '@swarmd/store';
 
-import { SERVICE_LOOP_CONCURRENCY, SERVICE_LOOP_DEBOUNCE_MS } from '../limits.ts';
+import {
+  SERVICE_LOOP_CONCURRENCY,
+  SERVICE_LOOP_DEBOUNCE_MS,
+  SERVICE_LOOP_REQUEUE_MAX_MS,
+} from '../limits.ts';
 import { sameValue } from '../same-value.ts';
 
 export interface LoopOptions {
@@ -83,7 +87,9 @@ export class ServiceLoop implements AsyncDisposable {
     this.#noteWaiting(key);
     if (plan.requeueAfterMs === undefined && isQuiet(store.view, serviceId)) this.#quiet.add(key);
     else this.#quiet.delete(key);
-    return plan.requeueAfterMs === undefined ? undefined : { requeueAfterMs: plan.requeueAfterMs };
+    const { requeueAfterMs } = plan;
+    if (requeueAfterMs === undefined) return undefined;
+    return { requeueAfterMs: Math.min(requeueAfterMs, SERVICE_LOOP_REQUEUE_MAX_MS) };
   }
 
   #noteWaiting(key: string): void {

@@ -44,6 +44,24 @@ export const rebalancePolicy = z.strictObject({
 });
 export type RebalancePolicy = z.infer<typeof rebalancePolicy>;
 
+/** When a job runs by itself. What the words of `cron` mean: `planner/src/schedule/cron.ts`. */
+export const jobSchedule = z.strictObject({
+  /** Minute, hour, day of month, month, day of week; or @hourly, @daily and the like. */
+  cron: z.string().min(1).max(200),
+  /** Of the IANA data base, e.g. "Europe/Berlin". */
+  timeZone: z.string().min(1).max(64).default('UTC'),
+  /** What happens when a run is due while an earlier one has not ended: both, only the old, only the new. */
+  concurrency: z.enum(['allow', 'forbid', 'replace']).default('forbid'),
+  /** A run that could not be started on time is started up to so much later; 0: however late. */
+  startingDeadlineMs: durationMs.default(0),
+  /** Nothing starts by itself, and nothing is made up for later. */
+  suspended: z.boolean().default(false),
+  /** Runs whose tasks are kept once they have ended. */
+  keepCompleted: z.int().min(0).max(100).default(3),
+  keepFailed: z.int().min(0).max(100).default(1),
+});
+export type JobSchedule = z.infer<typeof jobSchedule>;
+
 export const portConfig = z.strictObject({
   protocol: z.enum(['tcp', 'udp']).default('tcp'),
   targetPort: z.int().min(1).max(65_535),
@@ -71,6 +89,8 @@ export const serviceSpec = z.strictObject({
   /** Tasks that are prepared besides, to take over at once from one that fails. Replicated only. */
   standby: z.int().min(0).max(1_000).default(0),
   rebalance: rebalancePolicy.prefault({}),
+  /** Jobs only: they run when it says so, not when they are written. */
+  schedule: jobSchedule.optional(),
 });
 export type ServiceSpec = z.infer<typeof serviceSpec>;
 /** A service spec as a user may write it: defaults left out. */

@@ -1,7 +1,6 @@
 /**
  * Jobs with a number of completions. A slot is one completion: its tasks are tried one after the
- * other as the restart policy allows, and a slot without attempts left is not used again. What
- * belongs to an earlier run of the job is removed.
+ * other as the restart policy allows, and a slot without attempts left is not used again.
  */
 import type { Service, Task } from '@swarmd/model';
 
@@ -10,12 +9,18 @@ import { PLAN_TASKS_MAX } from '../limits.ts';
 import { isOver, isWanted } from '../task-view.ts';
 import { areWanted } from '../words.ts';
 import { addTask } from './new-task.ts';
+import { keptIterations } from './runs.ts';
 
-export function removeEarlierRuns(draft: Draft, service: Service): void {
+/** What belongs to no run that is under way or kept. Without a schedule only the last run is. */
+export function removeOtherRuns(draft: Draft, service: Service): void {
   const run = service.jobStatus?.iteration;
+  const isScheduled = service.spec.schedule !== undefined;
+  const kept = isScheduled ? keptIterations(service) : new Set([run]);
   for (const task of draft.tasks()) {
-    if (task.jobIteration === run || task.desiredState === 'remove') continue;
-    const why = draft.reason('job-again', `run ${run} of the job has begun`);
+    if (kept.has(task.jobIteration ?? 0) || task.desiredState === 'remove') continue;
+    const why = isScheduled
+      ? draft.reason('run-ended', `run ${task.jobIteration} of the job is not kept any more`)
+      : draft.reason('job-again', `run ${run} of the job has begun`);
     draft.change(task, { desiredState: 'remove' }, why);
   }
 }

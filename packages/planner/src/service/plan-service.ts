@@ -3,7 +3,15 @@
  * history. Planning again on what it has planned changes nothing until time passes or an agent
  * reports something.
  */
-import { isGlobal, isJob, type Service, type ServiceId, type Task } from '@swarmd/model';
+import {
+  isGlobal,
+  isJob,
+  type JobRun,
+  type JobSchedule,
+  type Service,
+  type ServiceId,
+  type Task,
+} from '@swarmd/model';
 
 import { Draft } from '../draft.ts';
 import { placeTasks } from '../place/place.ts';
@@ -14,7 +22,9 @@ import { Enforcer } from './enforce.ts';
 import { keepStandbys } from './standby.ts';
 import { rebalance } from './rebalance.ts';
 import { coverNodes, leaveNodes } from './global.ts';
-import { removeEarlierRuns, startJobTasks } from './job.ts';
+import { removeOtherRuns, startJobTasks } from './job.ts';
+import { activeRuns } from './runs.ts';
+import { asOfRun, endRuns, followSchedule } from './scheduled-job.ts';
 import { orphanTasks, replaceBroken } from './fates.ts';
 import { reap } from './reap.ts';
 import { advanceUpdate, dropOvertaken, isHalted, judgeUpdate } from './rolling-update.ts';
@@ -52,14 +62,51 @@ function planLasting(draft: Draft, stored: Service): void {
 
 /** Services whose tasks are to complete. */
 function planJob(draft: Draft, service: Service): void {
-  removeEarlierRuns(draft, service);
-  if (isGlobal(service.spec.mode)) leaveNodes(draft, service);
+  removeOtherRuns(draft, service);
   refreshPorts(draft, service);
-  replaceBroken(draft, service, { halted: false, enforcer: new Enforcer(draft) });
+  const { schedule } = service.spec;
+  if (schedule !== undefined) planScheduled(draft, service, schedule);
+  else {
+    advanceRun(draft, service, new Enforcer(draft));
+    placeTasks(draft);
+    takeOver(draft, service);
+  }
+}
+
+/** The tasks of one run. */
+function advanceRun(draft: Draft, service: Service, enforcer: Enforcer): void {
+  if (isGlobal(service.spec.mode)) leaveNodes(draft, service);
+  replaceBroken(draft, service, { halted: false, enforcer });
   if (isGlobal(service.spec.mode)) coverNodes(draft, service);
   else startJobTasks(draft, service);
+}
+
+/** Runs under way, then what the schedule asks for now. */
+function planScheduled(draft: Draft, stored: Service, schedule: JobSchedule): void {
+  const enforcer = new Enforcer(draft);
+  const advance = (service: Service, runs: readonly JobRun[]): void => {
+    for (const run of runs) {
+      draft.ofRun(run.iteration, () => advanceRun(draft, asOfRun(service, run), enforcer));
+    }
+  };
+  const before = activeIn(stored);
+  advance(stored, before);
+  const ended = endRuns(draft, stored, schedule);
+  const service = followSchedule(draft, ended, schedule);
+  removeOtherRuns(draft, service);
+  const started = activeIn(service).filter(
+    ({ iteration }) => !before.some((run) => run.iteration === iteration),
+  );
+  advance(service, started);
+  removeOtherRuns(draft, endRuns(draft, service, schedule));
   placeTasks(draft);
-  takeOver(draft, service);
+  for (const run of activeIn(service)) {
+    draft.ofRun(run.iteration, () => takeOver(draft, asOfRun(service, run)));
+  }
+}
+
+function activeIn({ jobStatus }: Service): JobRun[] {
+  return jobStatus === undefined ? [] : activeRuns(jobStatus);
 }
 
 function removeAll(draft: Draft): void {

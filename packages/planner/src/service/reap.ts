@@ -6,6 +6,7 @@ import type { Service, Task } from '@swarmd/model';
 
 import { clusterOf } from '../allocate/subnet.ts';
 import type { Draft } from '../draft.ts';
+import { keptIterations } from './runs.ts';
 import { byAge, isOver, isWanted } from '../task-view.ts';
 
 const HISTORY_LIMIT_DEFAULT = 5;
@@ -17,6 +18,11 @@ export function reap(draft: Draft, service: Service | undefined): void {
       draft.delete(task, draft.reason('task-gone', `${task.id} has stopped`));
     }
   }
+  const runs = service?.spec.schedule === undefined ? [undefined] : [...keptIterations(service)];
+  for (const run of runs) draft.ofRun(run, () => reapSlots(draft, service, limit));
+}
+
+function reapSlots(draft: Draft, service: Service | undefined, limit: number): void {
   for (const slot of draft.slots().values()) {
     const ended = slot
       .filter((task) => isOver(task) && !isWanted(task))
