@@ -72,19 +72,10 @@ export function serviceControl(context: ControlContext): ServiceControl {
         { call, table: 'service', forward: (leader, on) => leader.updateService(request, on) },
         (tx) => {
           const stored = required(tx, request.id);
-          // A run changes nothing that the caller may have read.
-          if (!asksForRun) checkVersion(stored, request.version);
           const now = context.clock.now();
-          if (!asksForRun) {
-            checkServiceReferences(tx, spec ?? rollbackSpec(stored, to) ?? stored.spec);
-          }
-          const next = granted(
-            asksForRun
-              ? repeatedJob(stored, now)
-              : spec === undefined
-                ? rolledBackService(tx, stored, { to, now })
-                : changedService(tx, sameKind(stored, spec), { spec, now }),
-          );
+          const next = asksForRun
+            ? granted(repeatedJob(stored, now))
+            : written(tx, stored, { version: request.version, spec, to, now });
           tx.put('service', next);
           plan(context, tx, stored.id);
           return next;
@@ -102,6 +93,22 @@ export function serviceControl(context: ControlContext): ServiceControl {
         (leader, on) => leader.removeService({ id }, on),
       ),
   };
+}
+
+/** The service with another spec, or undefined: with the one that a rollback goes back to. */
+function written(
+  tx: Transaction,
+  stored: Service,
+  change: { version: number; spec: ServiceSpec | undefined; to: number | undefined; now: number },
+): Service {
+  const { spec, to, now } = change;
+  checkVersion(stored, change.version);
+  checkServiceReferences(tx, spec ?? rollbackSpec(stored, to) ?? stored.spec);
+  return granted(
+    spec === undefined
+      ? rolledBackService(tx, stored, { to, now })
+      : changedService(tx, sameKind(stored, spec), { spec, now }),
+  );
 }
 
 /** Plans in the transaction of the change itself, so that tasks leave in the same Raft entry. */

@@ -27,7 +27,7 @@ export function scheduleFault(schedule: Times): string | undefined {
     return `time zone "${timeZone}" is not known: write a name of the IANA data base such as Europe/Berlin`;
   }
   try {
-    const isNever = parse(schedule).nextRun(new Date(0)) === null;
+    const isNever = parse(schedule).nextRun(dateOf(0)) === null;
     return isNever ? `schedule "${cron}" never comes: there is no such day` : undefined;
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^CronPattern: /, '') : '';
@@ -37,7 +37,7 @@ export function scheduleFault(schedule: Times): string | undefined {
 
 /** The first time after `after`; undefined: none ever. Times are milliseconds since the epoch. */
 export function nextTime(schedule: Times, after: number): number | undefined {
-  return remembered(schedule)?.nextRun(new Date(after))?.getTime();
+  return remembered(schedule)?.nextRun(dateOf(after))?.getTime();
 }
 
 /** The last time after `after` and up to `until`, both as above. */
@@ -57,6 +57,18 @@ export function lastTime(
     else high = middle;
   }
   return low;
+}
+
+/** To the second, in UTC. */
+export function timeText(at: number): string {
+  return dateOf(at)
+    .toISOString()
+    .replace(/\.\d+Z$/, 'Z');
+}
+
+function dateOf(at: number): Date {
+  // oxlint-disable-next-line no-restricted-globals -- a given time, no clock is read
+  return new Date(at);
 }
 
 function isTimeZone(name: string): boolean {

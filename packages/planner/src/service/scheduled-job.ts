@@ -14,7 +14,7 @@ import {
 
 import type { Draft } from '../draft.ts';
 import type { ReasonCode } from '../reasons.ts';
-import { lastTime, nextTime } from '../schedule/cron.ts';
+import { lastTime, nextTime, timeText } from '../schedule/cron.ts';
 import { byAge, endedByItself, isWanted, taskName } from '../task-view.ts';
 import { isDone } from './job.ts';
 import { activeRuns, keptIterations, runRefusal, withRun, withRuns } from './runs.ts';
@@ -134,7 +134,7 @@ function decide(
     return {
       jobStatus: withSkipped(jobStatus, schedule, { plannedFor: due, at: now, message: refusal }),
       decidedUntil: due,
-      why: { code: 'run-skipped', message: `no run for ${timeOf(due)}: ${refusal}` },
+      why: { code: 'run-skipped', message: `no run for ${timeText(due)}: ${refusal}` },
     };
   }
   const started = withRun(jobStatus, schedule, { now, plannedFor: due });
@@ -144,7 +144,7 @@ function decide(
     decidedUntil: due,
     why: {
       code: 'run-due',
-      message: `run ${started.iteration} begins, which is due at ${timeOf(due)}${late}`,
+      message: `run ${started.iteration} begins, which is due at ${timeText(due)}${late}`,
     },
   };
 }
@@ -163,7 +163,7 @@ function withMissed(
 ): JobStatus {
   const first = nextTime(schedule, decidedUntil);
   if (first === undefined || first >= due) return jobStatus;
-  const message = `nobody could start it in time; of all that were missed until ${timeOf(due)} only the newest counts`;
+  const message = `nobody could start it in time; of all that were missed until ${timeText(due)} only the newest counts`;
   return withSkipped(jobStatus, schedule, { plannedFor: first, at: now, message });
 }
 
@@ -176,8 +176,4 @@ function withSkipped(
     ...status.runs,
     { iteration: 0, state: 'skipped', ...skipped },
   ]);
-}
-
-function timeOf(at: number): string {
-  return new Date(at).toISOString().replace('.000Z', 'Z');
 }
