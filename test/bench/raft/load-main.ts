@@ -9,19 +9,26 @@ const opened = performance.now();
 /** When measuring began; infinite during the warm-up. */
 let begin = Infinity;
 let warmedUp = 0;
+let processor = process.cpuUsage();
 const latencies: number[] = [];
 let errors = 0;
 
 function warmUp(): void {
   if (begin < Infinity) return;
   const now = performance.now();
-  if (warmedUp >= order.warmupWrites) begin = now;
-  else if (now - opened > WARM_UP_MAX_MS)
+  if (warmedUp >= order.warmupWrites) {
+    begin = now;
+    processor = process.cpuUsage();
+  } else if (now - opened > WARM_UP_MAX_MS)
     throw new Error(`${warmedUp} of ${order.warmupWrites} warm-up writes in ${WARM_UP_MAX_MS} ms`);
 }
 
 async function client(number: number): Promise<void> {
-  const writer = openWriter(order.target);
+  const writer = openWriter(order.target, {
+    prefix: `${order.prefix}-${number}`,
+    value,
+    timeoutMs: order.timeoutMs,
+  });
   for (let n = 0; ; n += 1) {
     warmUp();
     const start = performance.now();
@@ -29,7 +36,7 @@ async function client(number: number): Promise<void> {
     const began = Date.now();
     let ok = true;
     try {
-      await writer.write(`${order.prefix}-${number}-${n}`, value, order.timeoutMs);
+      await writer.write(n);
     } catch {
       ok = false; // counted below: after a lost leader nothing else is to be expected
     }
@@ -49,8 +56,11 @@ function print(line: TraceLine | LoadResult): void {
 }
 
 await Promise.all(Array.from({ length: order.clients }, (_, number) => client(number)));
+const { user, system } = process.cpuUsage(processor);
 print({
   writes: latencies.length,
+  allWrites: warmedUp + latencies.length,
+  clientMicroseconds: Math.round((user + system) / latencies.length),
   errors,
   seconds: order.measureMs / 1000,
   p50: quantile(latencies, 0.5),

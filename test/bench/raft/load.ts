@@ -28,6 +28,10 @@ export const WARM_UP_MAX_MS = 60_000;
 
 export interface LoadResult {
   readonly writes: number;
+  /** With those of the warm-up. */
+  readonly allWrites: number;
+  /** Processor time of the clients, for each write. */
+  readonly clientMicroseconds: number;
   readonly errors: number;
   readonly seconds: number;
   /** Milliseconds. */

@@ -1,46 +1,81 @@
-/**
- * One connection to etcd or to us that can write a value of some bytes under a new key. It speaks gRPC
- * with Node's HTTP/2 alone: with grpc-js the clients, who share their processors with the servers,
- * would need more of them than any server does, and all sides would look alike.
- */
+/** One connection to etcd or to us that writes a value of some bytes under new keys. */
 import { readFileSync } from 'node:fs';
-import { connect, constants, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2';
-import { connect as connectSocket } from 'node:net';
+import { connect as connectSocket, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 
 import { loadSync, type MethodDefinition } from '@grpc/proto-loader';
 
+import { CallConnection } from './http2-frames.ts';
 import type { Target } from './load.ts';
 
 export interface Writer {
-  /** @throws when it is refused, the connection breaks or the time is up. */
-  write(key: string, value: Buffer, timeoutMs: number): Promise<void>;
+  /** The `n`th write. @throws when it is refused, the connection breaks or the time is up. */
+  write(n: number): Promise<void>;
+}
+
+export interface Writes {
+  /** Keys are this and a number. */
+  readonly prefix: string;
+  readonly value: Buffer;
+  readonly timeoutMs: number;
 }
 
 type Method = MethodDefinition<object, object>;
 
 const RECONNECT_MS = 50;
-const FRAME_HEAD_BYTES = 5;
+/** Of the numbers in keys: all messages of a writer are as long. */
+const DIGITS = 9;
 const PROTO_DIR = fileURLToPath(new URL('../../../proto', import.meta.url));
 const ETCD_PROTO = fileURLToPath(new URL('./etcd.proto', import.meta.url));
 
-export function openWriter(target: Target): Writer {
-  const connection = new Connection(() => openSession(target));
+/** It connects with its first write, and anew after it broke. */
+export function openWriter(target: Target, { prefix, value, timeoutMs }: Writes): Writer {
+  const { path, encode } = requestOf(target);
+  const key = (n: number): string => `${prefix}-${String(n).padStart(DIGITS, '0')}`;
+  const message = encode(key(0), value);
+  const keyAt = message.indexOf(key(0));
+  let connection: CallConnection | undefined;
+  let failed = false;
+  const write = async (n: number): Promise<void> => {
+    if (connection === undefined || connection.isBroken) {
+      if (failed) await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+      const { socket, ready } = openSocket(target);
+      connection = await CallConnection.open(socket, ready, { path, message, timeoutMs });
+    }
+    await connection.call((bytes) => bytes.write(key(n), keyAt, 'latin1'));
+  };
+  return {
+    write: async (n) => {
+      try {
+        await write(n);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    },
+  };
+}
+
+/** Where a write goes, and its message. */
+function requestOf(target: Target): {
+  path: string;
+  encode: (key: string, value: Buffer) => Buffer;
+} {
   if (target.kind === 'etcd') {
     const put = methodOf({ file: ETCD_PROTO, service: 'etcdserverpb.KV', method: 'Put' });
-    return {
-      write: (key, value, timeoutMs) =>
-        connection.call(put, { key: Buffer.from(key), value }, timeoutMs),
-    };
+    const encode = (key: string, value: Buffer): Buffer =>
+      put.requestSerialize({ key: Buffer.from(key), value });
+    return { path: put.path, encode };
   }
   const create = methodOf({
     file: 'swarm/v1/control.proto',
     service: 'swarm.v1.Control',
     method: 'CreateConfig',
   });
-  return {
-    write: (name, data, timeoutMs) => connection.call(create, { spec: { name, data } }, timeoutMs),
-  };
+  const encode = (name: string, data: Buffer): Buffer =>
+    create.requestSerialize({ spec: { name, data } });
+  return { path: create.path, encode };
 }
 
 function methodOf(where: { file: string; service: string; method: string }): Method {
@@ -51,84 +86,25 @@ function methodOf(where: { file: string; service: string; method: string }): Met
   return found;
 }
 
-function openSession(target: Target): ClientHttp2Session {
-  if (target.kind === 'etcd') return connect(`http://${target.address}`);
+/** `ready`: the event that says that it is connected. */
+function openSocket(target: Target): { socket: Socket; ready: string } {
   if (target.kind === 'swarm-socket') {
-    return connect('http://localhost', { createConnection: () => connectSocket(target.path) });
+    return { socket: connectSocket(target.path), ready: 'connect' };
+  }
+  const [host = '', port] = target.address.split(':');
+  if (target.kind === 'etcd') {
+    return { socket: connectSocket({ host, port: Number(port), noDelay: true }), ready: 'connect' };
   }
   const read = (file: string): string => readFileSync(`${target.identityDir}/${file}`, 'utf8');
-  return connect(`https://${target.address}`, {
+  const socket = connectTls({
+    host,
+    port: Number(port),
+    ALPNProtocols: ['h2'],
     ca: read('ca.pem'),
     cert: read('node.pem'),
     key: read('node.pem'),
     // Certificates name nodes, not addresses; the cluster's root is what is checked.
     checkServerIdentity: () => undefined,
   });
-}
-
-/** Opened anew after it broke. */
-class Connection {
-  readonly #open: () => ClientHttp2Session;
-  #session: ClientHttp2Session | undefined;
-
-  constructor(open: () => ClientHttp2Session) {
-    this.#open = open;
-  }
-
-  async call(method: Method, request: object, timeoutMs: number): Promise<void> {
-    if (this.#session?.destroyed === true || this.#session?.closed === true) {
-      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
-      this.#session = undefined;
-    }
-    const session = (this.#session ??= this.#connect());
-    await exchange(session, { path: method.path, timeoutMs }, method.requestSerialize(request));
-  }
-
-  #connect(): ClientHttp2Session {
-    const session = this.#open();
-    // The calls that it breaks are told.
-    session.on('error', () => undefined);
-    return session;
-  }
-}
-
-function exchange(
-  session: ClientHttp2Session,
-  { path, timeoutMs }: { path: string; timeoutMs: number },
-  message: Buffer,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stream = session.request({
-      ':method': 'POST',
-      ':path': path,
-      te: 'trailers',
-      'content-type': 'application/grpc',
-      'grpc-timeout': `${timeoutMs}m`,
-    });
-    let status: IncomingHttpHeaders[string];
-    let why = 'no status';
-    const look = (headers: IncomingHttpHeaders): void => {
-      status ??= headers['grpc-status'];
-      why = String(headers['grpc-message'] ?? why);
-    };
-    stream.on('response', look);
-    stream.on('trailers', look);
-    stream.on('error', reject);
-    stream.on('close', () => {
-      if (status === '0') resolve();
-      else reject(new Error(`${path}: ${String(status)} ${why}`));
-    });
-    stream.setTimeout(timeoutMs, () => stream.close(constants.NGHTTP2_CANCEL));
-    stream.resume();
-    stream.end(frame(message));
-  });
-}
-
-/** Not compressed, and its length. */
-function frame(message: Buffer): Buffer {
-  const framed = Buffer.allocUnsafe(FRAME_HEAD_BYTES + message.length);
-  framed[0] = 0;
-  framed.writeUInt32BE(message.length, 1);
-  framed.set(message, FRAME_HEAD_BYTES);
-  return framed;
+  return { socket: socket.setNoDelay(true), ready: 'secureConnect' };
 }
