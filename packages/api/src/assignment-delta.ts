@@ -27,7 +27,7 @@ export interface NetworkDelta {
   /** Keyed "service/network". */
   readonly putVips: NetworkState['vips'];
   readonly removeVips: readonly string[];
-  /** Keyed "service/protocol/publishedPort/targetPort/mode". */
+  /** Keyed "service/protocol/publishedPort/targetPort/mode/address". */
   readonly putPorts: NetworkState['ports'];
   readonly removePorts: readonly string[];
 }

@@ -68,9 +68,14 @@ const KEYS = {
   endpoint: (endpoint: Item<'endpoints'>) => `${endpoint.taskId}/${endpoint.networkId}`,
   vip: (vip: Item<'vips'>) => `${vip.serviceId}/${vip.networkId}`,
   port: (port: Item<'ports'>) =>
-    [port.serviceId, port.protocol, port.publishedPort, port.targetPort, port.publishMode].join(
-      '/',
-    ),
+    [
+      port.serviceId,
+      port.protocol,
+      port.publishedPort,
+      port.targetPort,
+      port.publishMode,
+      port.address,
+    ].join('/'),
 };
 
 function diffNetwork(

@@ -1,5 +1,4 @@
 /** Values of flags as people write them: sizes, durations, CPUs, ports, key=value pairs. */
-import type { PortConfig } from '@swarmd/model';
 import { InvalidArgumentError } from 'commander';
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {
@@ -66,6 +65,13 @@ export function collect<T>(
   return (text, before) => [...(before ?? []), parse(text)];
 }
 
+/** The same for values that stand for several. */
+export function collectAll<T>(
+  parse: (text: string) => T[],
+): (text: string, before: T[] | undefined) => T[] {
+  return (text, before) => [...(before ?? []), ...parse(text)];
+}
+
 export function parseText(text: string): string {
   return text;
 }
@@ -89,56 +95,6 @@ export function oneOf<const T extends string>(...values: readonly T[]): (text: s
     if (value === undefined) throw new InvalidArgumentError(`use one of: ${values.join(', ')}.`);
     return value;
   };
-}
-
-/** "8080:80", "80", "53:53/udp" or "published=8080,target=80,protocol=tcp,mode=host". */
-export function parsePort(text: string): PortConfig {
-  return text.includes('=') ? parseLongPort(text) : parseShortPort(text);
-}
-
-function parseShortPort(text: string): PortConfig {
-  const match = /^(?:(\d+):)?(\d+)(?:\/(tcp|udp))?$/.exec(text);
-  if (match === null)
-    throw new InvalidArgumentError('use PUBLISHED:TARGET[/tcp|udp], e.g. 8080:80.');
-  return {
-    publishedPort: portNumber(match[1] ?? '0', 0),
-    targetPort: portNumber(match[2] ?? '', 1),
-    protocol: match[3] === 'udp' ? 'udp' : 'tcp',
-    publishMode: 'ingress',
-  };
-}
-
-function parseLongPort(text: string): PortConfig {
-  const fields = longForm(text.split(','), ['published', 'target', 'protocol', 'mode']);
-  return {
-    publishedPort: portNumber(fields.get('published') ?? '0', 0),
-    targetPort: portNumber(required(fields, 'target'), 1),
-    protocol: oneOf('tcp', 'udp')(fields.get('protocol') ?? 'tcp'),
-    publishMode: oneOf('ingress', 'host')(fields.get('mode') ?? 'ingress'),
-  };
-}
-
-/** A port to publish no more: "80" or "80/udp"; without a protocol both are meant. */
-export interface TargetPort {
-  readonly port: number;
-  readonly protocol?: 'tcp' | 'udp';
-}
-
-export function parseTargetPort(text: string): TargetPort {
-  const [port = '', protocol, ...rest] = text.split('/');
-  if (rest.length > 0) throw new InvalidArgumentError('use TARGET[/tcp|udp], e.g. 80.');
-  return {
-    port: portNumber(port, 1),
-    ...(protocol === undefined ? {} : { protocol: oneOf('tcp', 'udp')(protocol) }),
-  };
-}
-
-function portNumber(text: string, least: number): number {
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port < least || port > 65_535) {
-    throw new InvalidArgumentError(`"${text}" is no port: use ${least} to 65535.`);
-  }
-  return port;
 }
 
 /** The fields of "key=value" parts; `allowed` are the keys there may be. */

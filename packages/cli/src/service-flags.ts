@@ -1,9 +1,10 @@
 /** The flags that describe a service, named as Docker's. What they do to a spec: `service-spec.ts`. */
-import type { MountSpec, PortConfig, ServiceMode } from '@swarmd/model';
+import type { EndpointSpec, MountSpec, PortConfig, ServiceMode } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import {
   collect,
+  collectAll,
   oneOf,
   parseBytes,
   parseCount,
@@ -14,18 +15,16 @@ import {
   parseHost,
   parseLabel,
   parseNetwork,
-  parsePort,
   parseRatio,
-  parseTargetPort,
   parseText,
   type FileFlag,
   type NetworkFlag,
-  type TargetPort,
   parsePreference,
   parsePlatform,
   parseGeneric,
 } from './flags.ts';
 import { addContainerFlags, type SecurityOption, type Ulimit } from './container-flags.ts';
+import { parseAffinityFlag, parsePorts, parseTargetPorts, type TargetPort } from './port-flags.ts';
 import { parseMount } from './mount-flag.ts';
 import { addScheduleFlags, type ScheduleFlags } from './schedule-flags.ts';
 import { splitWords } from './words.ts';
@@ -65,6 +64,10 @@ export interface ServiceFlags extends ScheduleFlags {
   placementStrategy?: 'spread' | 'binpack';
   platform?: { os: string; architecture: string }[];
   endpointMode?: 'vip' | 'dnsrr';
+  endpointAffinity?: Pick<EndpointSpec, 'affinity' | 'affinityTimeoutMs'>;
+  publishSource?: EndpointSpec['source'];
+  /** False after --no-publish-local-only. */
+  publishLocalOnly?: boolean;
   updateParallelism?: number;
   updateDelay?: number;
   updateMonitor?: number;
@@ -182,11 +185,18 @@ function addServiceFlags(command: Command): Command {
       .option('--limit-pids <n>', 'upper bound of processes', parseCount)
       .option('--reserve-cpu <cpus>', 'CPU a node must have free', parseCpus)
       .option('--reserve-memory <bytes>', 'memory a node must have free', parseBytes)
+      .option('--endpoint-mode <vip|dnsrr>', 'how the service name resolves', oneOf('vip', 'dnsrr'))
       .option(
-        '--endpoint-mode <vip|dnsrr>',
-        'how the service name resolves',
-        oneOf('vip', 'dnsrr'),
-      ),
+        '--endpoint-affinity <none|client-ip[=time]>',
+        'keep a client with one task; remember it for so long while tasks come (none)',
+        parseAffinityFlag,
+      )
+      .option(
+        '--publish-source <preserve|snat>',
+        'what tasks see of clients at ingress ports: their address or a node’s (preserve)',
+        oneOf('preserve', 'snat'),
+      )
+      .option('--publish-local-only', 'ingress ports: only nodes with a task answer'),
   );
 }
 
@@ -303,7 +313,11 @@ export function addCreateFlags(command: Command): Command {
     .option('--placement-pref <pref>', 'spread=node.labels.NAME', collect(parsePreference))
     .option('--affinity <rule>', 'e.g. service==cache, service!=~web', collect(parseText))
     .option('--generic-resource <kind=n>', 'e.g. gpu=1', collect(parseGeneric))
-    .option('-p, --publish <published:target>', 'port that every node answers', collect(parsePort))
+    .option(
+      '-p, --publish <published:target>',
+      'port that every node answers',
+      collectAll(parsePorts),
+    )
     .option('--network <name>', 'overlay network to attach to', collect(parseNetwork))
     .option(`--secret ${FILE_HINT}`, 'secret as a file below /run/secrets', collect(parseFile))
     .option(`--config ${FILE_HINT}`, 'config as a file', collect(parseFile));
@@ -316,8 +330,12 @@ export function addUpdateFlags(command: Command): Command {
     .option('--no-init', 'run no init process')
     .option('--no-read-only', 'writable root file system')
     .option('--no-preempt', 'nobody makes room')
+<<<<<<< HEAD
     .option('--no-schedule', 'job: run now, and whenever it is updated')
     .option('--no-suspend', 'job: follow the schedule again')
+=======
+    .option('--no-publish-local-only', 'ingress ports: every node answers')
+>>>>>>> 048d717 (Published ports: SCTP, ranges, bound to an address, SNAT, local-only; clients that stay with one task)
     .option('--image <reference>', 'another image')
     .option('--args <command>', 'another command for the image', splitWords)
     .option('--env-add <NAME=value>', `${add} variable`, collect(parseEnv))
@@ -326,8 +344,8 @@ export function addUpdateFlags(command: Command): Command {
     .option('--label-rm <key>', `${rm} label`, collect(parseText))
     .option('--container-label-add <key=value>', `${add} container label`, collect(parseLabel))
     .option('--container-label-rm <key>', `${rm} container label`, collect(parseText))
-    .option('--publish-add <published:target>', 'publish one more port', collect(parsePort))
-    .option('--publish-rm <target>', 'publish a target port no more', collect(parseTargetPort))
+    .option('--publish-add <published:target>', 'publish one more port', collectAll(parsePorts))
+    .option('--publish-rm <target>', 'publish a target port no more', collectAll(parseTargetPorts))
     .option('--constraint-add <rule>', 'one more placement constraint', collect(parseText))
     .option('--constraint-rm <rule>', `${rm} placement constraint`, collect(parseText))
     .option('--placement-pref-add <pref>', 'one more: spread=KEY', collect(parsePreference))

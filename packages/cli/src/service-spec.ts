@@ -105,8 +105,8 @@ export function updateSpec(
           flags.publishRm?.some(
             (gone) => gone.port === targetPort && (gone.protocol ?? protocol) === protocol,
           ) ?? false,
-        keyOf: ({ publishedPort, targetPort, protocol }) =>
-          `${publishedPort}:${targetPort}/${protocol}`,
+        keyOf: ({ address, publishedPort, targetPort, protocol }) =>
+          `${address}:${publishedPort}:${targetPort}/${protocol}`,
       }),
     },
   };
@@ -203,7 +203,12 @@ function withFlags(spec: ServiceSpecInput, flags: ServiceFlags): ServiceSpecInpu
       order: flags.rollbackOrder,
       progressDeadlineMs: flags.rollbackProgressDeadline,
     }),
-    ...section('endpoint', spec.endpoint, { mode: flags.endpointMode }),
+    ...section('endpoint', spec.endpoint, {
+      mode: flags.endpointMode,
+      source: flags.publishSource,
+      localOnly: flags.publishLocalOnly,
+      ...flags.endpointAffinity,
+    }),
     ...given({ standby: flags.standby }),
     ...scheduleWith(spec.schedule, flags),
     ...section('rebalance', spec.rebalance, {

@@ -10,9 +10,7 @@ import {
   parseHost,
   parseLabel,
   parseNetwork,
-  parsePort,
   parseRatio,
-  parseTargetPort,
 } from '../src/flags.ts';
 import { parseMount } from '../src/mount-flag.ts';
 import { runDirOf } from '../src/run-dir.ts';
@@ -44,26 +42,6 @@ describe('values of flags', () => {
     [parseRatio, '0.25', 0.25],
     [parseLabel, 'a=b=c', ['a', 'b=c']],
     [parseLabel, 'a', ['a', '']],
-    [
-      parsePort,
-      '8080:80',
-      { publishedPort: 8080, targetPort: 80, protocol: 'tcp', publishMode: 'ingress' },
-    ],
-    [
-      parsePort,
-      '80',
-      { publishedPort: 0, targetPort: 80, protocol: 'tcp', publishMode: 'ingress' },
-    ],
-    [
-      parsePort,
-      '53:53/udp',
-      { publishedPort: 53, targetPort: 53, protocol: 'udp', publishMode: 'ingress' },
-    ],
-    [
-      parsePort,
-      'published=8080,target=80,mode=host',
-      { publishedPort: 8080, targetPort: 80, protocol: 'tcp', publishMode: 'host' },
-    ],
     [
       parseMount,
       'type=tmpfs,target=/t,tmpfs-size=64M',
@@ -106,8 +84,6 @@ describe('values of flags', () => {
         ...MOUNT,
       },
     ],
-    [parseTargetPort, '80', { port: 80 }],
-    [parseTargetPort, '53/udp', { port: 53, protocol: 'udp' }],
     [parseFile, 'key', { source: 'key' }],
     [parseFile, 'key:/etc/key', { source: 'key', target: '/etc/key' }],
     [parseFile, 'source=key,mode=0440,uid=7', { source: 'key', mode: 0o440, uid: 7 }],
@@ -136,17 +112,10 @@ describe('values of flags', () => {
     [parseRatio, '2'],
     [parseRatio, ''],
     [parseLabel, '=b'],
-    [parsePort, '70000:80'],
-    [parsePort, '0'],
-    [parsePort, '80:80/icmp'],
-    [parsePort, 'target=80,colour=red'],
     [parseMount, 'type=bind,source=/a'],
     [parseMount, 'type=moon,target=/a'],
     [parseMount, 'type=volume,target=/a,size=3'],
     [parseCount, '99999999999999999'],
-    [parseTargetPort, '80/icmp'],
-    [parseTargetPort, '80/tcp/udp'],
-    [parsePort, 'published=80'],
     [parseFile, ':target'],
     [parseFile, 'key:'],
     [parseFile, 'target=a'],

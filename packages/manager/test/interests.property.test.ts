@@ -24,8 +24,24 @@ const states = fc.constantFrom('assigned', 'starting', 'running', 'failed', 'shu
 const desired = fc.constantFrom('ready', 'running', 'shutdown', 'remove');
 const ports = fc.constantFrom(
   [],
-  [{ protocol: 'tcp', targetPort: 80, publishedPort: 8080, publishMode: 'ingress' } as const],
-  [{ protocol: 'tcp', targetPort: 80, publishedPort: 8081, publishMode: 'host' } as const],
+  [
+    {
+      protocol: 'tcp',
+      targetPort: 80,
+      publishedPort: 8080,
+      publishMode: 'ingress',
+      address: '',
+    } as const,
+  ],
+  [
+    {
+      protocol: 'tcp',
+      targetPort: 80,
+      publishedPort: 8081,
+      publishMode: 'host',
+      address: '',
+    } as const,
+  ],
 );
 const networks = fc.subarray([...NETWORKS]);
 const secrets = fc.subarray(['s1']);

@@ -21,6 +21,7 @@ const port = {
   targetPort: 80,
   publishedPort: 8080,
   publishMode: 'ingress',
+  address: '',
 } as const;
 const starting = { state: 'starting', timestamp: 0, message: '', error: '' } as const;
 

@@ -4,6 +4,7 @@
  */
 import type { ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId } from './ids.ts';
 import type { Network, Task } from './objects.ts';
+import type { EndpointSpec, PortConfig } from './spec/service.ts';
 
 /** A secret or config a task of the node uses. */
 export interface FileContent<I extends SecretId | ConfigId> {
@@ -46,15 +47,23 @@ export interface ServiceVip {
   /** Without prefix length; empty for dnsrr services. */
   readonly address: string;
   readonly aliases: readonly string[];
+  readonly affinity: EndpointSpec['affinity'];
+  readonly affinityTimeoutMs: number;
 }
 
 /** A port that every node answers (ingress), or that this node answers (host mode). */
 export interface PublishedPort {
   readonly serviceId: ServiceId;
-  readonly protocol: 'tcp' | 'udp';
+  readonly protocol: PortConfig['protocol'];
   readonly publishedPort: number;
   readonly targetPort: number;
-  readonly publishMode: 'ingress' | 'host';
+  readonly publishMode: PortConfig['publishMode'];
+  /** Address of a node that it is bound to; empty: all. */
+  readonly address: string;
+  readonly source: EndpointSpec['source'];
+  readonly localOnly: boolean;
+  readonly affinity: EndpointSpec['affinity'];
+  readonly affinityTimeoutMs: number;
   /** Gateway addresses of the tasks that may receive traffic, sorted. */
   readonly backends: readonly string[];
 }

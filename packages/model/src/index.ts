@@ -92,6 +92,7 @@ export {
   type LogSpec,
   type MountSpec,
 } from './spec/container.ts';
+export { portText } from './port.ts';
 export { isGlobal, isJob } from './service-mode.ts';
 export {
   serviceSpec,

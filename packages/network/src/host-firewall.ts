@@ -8,6 +8,7 @@ import { isInternal, type AttachmentNote } from './desired/attachment.ts';
 import { hostProgram } from './desired/host-program.ts';
 import { NFT_TABLE } from './desired/names.ts';
 import { diffProgram, replaceProgram, type NftProgram } from './desired/nft-program.ts';
+import { portChain } from './desired/published-ports.ts';
 import type { StateIndex } from './desired/state-index.ts';
 
 /** Cluster API, Raft, agents: see ARCHITECTURE.md. */
@@ -81,11 +82,12 @@ function departedUdpBackends(
   before: readonly PublishedPort[],
   next: readonly PublishedPort[],
 ): string[] {
-  const current = new Map(next.map((port) => [`${port.protocol} ${port.publishedPort}`, port]));
+  const current = new Map(next.map((port) => [portChain(port), port]));
   return before
     .filter(({ protocol }) => protocol === 'udp')
-    .flatMap(({ publishedPort, backends }) => {
-      const staying = new Set(current.get(`udp ${publishedPort}`)?.backends);
+    .flatMap((port) => {
+      const { publishedPort, backends } = port;
+      const staying = new Set(current.get(portChain(port))?.backends);
       return backends
         .filter((backend) => !staying.has(backend))
         .map((b) => `-D -p udp --orig-port-dst ${publishedPort} --reply-src ${b}`);

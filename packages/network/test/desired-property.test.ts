@@ -2,6 +2,8 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 
+import type { PublishedPort } from '@swarmd/model';
+
 import { network, port, gatewayAddressOf, type Cluster, type Placed } from './lab/cluster.ts';
 import { FakeKernel } from './text/fake-kernel.ts';
 import { Planner } from './text/planner.ts';
@@ -12,6 +14,15 @@ const NETWORKS = [
   network('side', 4099, { mtu: 1400 }),
 ];
 const SERVICES = ['web', 'db', 'job'];
+
+/** Ways to publish a port. */
+const PORTS: readonly Partial<PublishedPort>[] = [
+  {},
+  { address: '10.99.0.1', source: 'snat' },
+  { protocol: 'sctp', localOnly: true },
+  { affinity: 'client-ip' },
+  { affinity: 'client-ip', affinityTimeoutMs: 60_000 },
+];
 
 const someTask = fc.record({
   node: fc.integer({ min: 1, max: 4 }),
@@ -29,9 +40,10 @@ const someCluster: fc.Arbitrary<Cluster> = fc
     networks: fc.subarray(NETWORKS),
     // Another port makes all tunnels anew, and with them what stands on them.
     vxlanPort: fc.constantFrom(4789, 4790),
+    affinity: fc.dictionary(fc.constantFrom(...SERVICES), fc.constantFrom(0, 60_000, 90_000)),
     published: fc.uniqueArray(fc.integer({ min: 8080, max: 8084 }), { maxLength: 4 }),
   })
-  .map(({ nodes, tasks, vips, networks, vxlanPort, published }) => {
+  .map(({ nodes, tasks, vips, networks, vxlanPort, affinity, published }) => {
     const placed: Placed[] = tasks.map((one) => ({
       ...one,
       id: `${one.service}${one.host}`,
@@ -46,8 +58,12 @@ const someCluster: fc.Arbitrary<Cluster> = fc
       vips: Object.fromEntries(vips.map((service, i) => [service, i + 2])),
       networks,
       vxlanPort,
+      affinity,
       ports: published.map((number) =>
-        port('web', number, { backends: backends.slice(number % 3) }),
+        port('web', number, {
+          ...PORTS[number % PORTS.length],
+          backends: backends.slice(number % 3),
+        }),
       ),
     };
   });

@@ -52,6 +52,8 @@ describe('assign', () => {
         networkId: 'back',
         address: '10.0.1.2',
         aliases: ['www'],
+        affinity: 'none',
+        affinityTimeoutMs: 0,
       },
     ]);
     expect(state.ports.map((port) => [port.publishedPort, port.backends])).toEqual([

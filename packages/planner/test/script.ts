@@ -316,12 +316,14 @@ function specOf(name: string, options: Options): ServiceSpecInput {
     endpoint: {
       mode: options.get('endpoint') === 'dnsrr' ? 'dnsrr' : 'vip',
       ports: list(options, 'publish').map((text) => {
-        const [ports = '', mode = 'ingress'] = text.split('/');
+        const [rest = '', address = ''] = text.split('@');
+        const [ports = '', mode = 'ingress'] = rest.split('/');
         const [published = '0', target = published] = ports.split(':');
         return {
           publishedPort: Number(published),
           targetPort: Number(target),
           publishMode: mode === 'host' ? ('host' as const) : ('ingress' as const),
+          address,
         };
       }),
     },

@@ -21,7 +21,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
   },
   ConfigSpec: { templating: 'none' },
   ContainerSpec: { stopGracePeriodMs: 10_000 },
-  EndpointSpec: { mode: 'vip' },
+  EndpointSpec: { mode: 'vip', source: 'preserve', affinity: 'none' },
   FileReference: { mode: 0o444 },
   HealthcheckSpec: {
     intervalMs: 30_000,

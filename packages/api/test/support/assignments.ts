@@ -52,20 +52,27 @@ export const networkStates: fc.Arbitrary<NetworkState> = fc.record({
       networkId: id<NetworkId>(),
       address: text,
       aliases: texts,
+      affinity: fc.constantFrom('none', 'client-ip'),
+      affinityTimeoutMs: uint,
     }),
     (vip) => `${vip.serviceId}/${vip.networkId}`,
   ),
   ports: unique(
     fc.record({
       serviceId: id<ServiceId>(),
-      protocol: fc.constantFrom('tcp', 'udp'),
+      protocol: fc.constantFrom('tcp', 'udp', 'sctp'),
       publishedPort: uint32,
       targetPort: uint32,
       publishMode: fc.constantFrom('ingress', 'host'),
+      address: text,
+      source: fc.constantFrom('preserve', 'snat'),
+      localOnly: fc.boolean(),
+      affinity: fc.constantFrom('none', 'client-ip'),
+      affinityTimeoutMs: uint,
       backends: texts,
     }),
-    ({ serviceId, protocol, publishedPort, targetPort, publishMode }) =>
-      [serviceId, protocol, publishedPort, targetPort, publishMode].join('/'),
+    ({ serviceId, protocol, publishedPort, targetPort, publishMode, address }) =>
+      [serviceId, protocol, publishedPort, targetPort, publishMode, address].join('/'),
   ),
 });
 

@@ -163,10 +163,11 @@ const updateConfig = fc.record({
 
 export const ports = fc.array(
   fc.record({
-    protocol: fc.constantFrom('tcp', 'udp'),
+    protocol: fc.constantFrom('tcp', 'udp', 'sctp'),
     targetPort: fc.integer({ min: 1, max: 65_535 }),
     publishedPort: fc.nat(65_535),
     publishMode: fc.constantFrom('ingress', 'host'),
+    address: fc.constantFrom('', '192.0.2.7'),
   }),
   { maxLength: 2 },
 );
@@ -196,7 +197,14 @@ const serviceFields = {
   task: taskSpecs,
   update: updateConfig,
   rollback: updateConfig,
-  endpoint: fc.record({ mode: fc.constantFrom('vip', 'dnsrr'), ports }),
+  endpoint: fc.record({
+    mode: fc.constantFrom('vip', 'dnsrr'),
+    ports,
+    source: fc.constantFrom('preserve', 'snat'),
+    localOnly: fc.boolean(),
+    affinity: fc.constantFrom('none', 'client-ip'),
+    affinityTimeoutMs: uint,
+  }),
   standby: fc.nat(1_000),
   rebalance: fc.record({ budget: uint, intervalMs: uint }),
   schedule,

@@ -10,6 +10,7 @@ import { parseCount } from '../flags.ts';
 import { ago, json, list, oneLine, parseFormat, type Column, type Format } from '../output.ts';
 import { ProgressPrinter } from '../progress.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
+import { portList } from '../port-flags.ts';
 import { findReferences } from '../references.ts';
 import { resolveImage, withoutDigest } from '../resolve-image.ts';
 import {
@@ -361,10 +362,7 @@ async function listServices(context: Context, format: Format): Promise<void> {
     {
       title: 'PORTS',
       value: (service) =>
-        service.endpoint.ports
-          .filter((port) => port.publishMode === 'ingress')
-          .map((port) => `*:${port.publishedPort}->${port.targetPort}/${port.protocol}`)
-          .join(','),
+        portList(service.endpoint.ports.filter((port) => port.publishMode === 'ingress')),
     },
   ];
   context.terminal.out(list(format, columns, services));

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { ago, capitalize, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { portList } from '../port-flags.ts';
 import { withoutDigest } from '../resolve-image.ts';
 import { addCopyCommand } from './copy.ts';
 import { addFigureCommands } from './figures.ts';
@@ -33,10 +34,7 @@ function bySlot(a: Task, b: Task): number {
 /** Ports of its node that it answers on now. */
 function ports(task: Task): string {
   if (task.status.state !== 'running') return '';
-  return task.ports
-    .filter((port) => port.publishMode === 'host')
-    .map((port) => `*:${port.publishedPort}->${port.targetPort}/${port.protocol}`)
-    .join(',');
+  return portList(task.ports.filter((port) => port.publishMode === 'host'));
 }
 
 export async function printTasks(

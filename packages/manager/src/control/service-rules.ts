@@ -12,6 +12,7 @@ import {
   type ServiceSpec,
   containerTemplateError,
   parseAffinity,
+  portText,
   attributeError,
   namesSlot,
 } from '@swarmd/model';
@@ -127,10 +128,18 @@ function checkPorts(spec: ServiceSpec): void {
   }
   unique(
     `service ${spec.name}: published more than once: port`,
-    ports
-      .filter((port) => port.publishedPort !== 0)
-      .map((port) => `${port.publishedPort}/${port.protocol}`),
+    ports.filter((port) => port.publishedPort !== 0).map(portText),
   );
+  if (spec.endpoint.affinity === 'none' && spec.endpoint.affinityTimeoutMs > 0) {
+    throw invalid(
+      `service ${spec.name}: an affinity timeout without affinity; ask for client-ip affinity, too`,
+    );
+  }
+  if (mode === 'dnsrr' && spec.endpoint.affinity !== 'none') {
+    throw invalid(
+      `service ${spec.name}: in endpoint mode dnsrr clients choose the task themselves; affinity needs mode vip`,
+    );
+  }
 }
 
 function unique(complaint: string, values: readonly string[]): void {

@@ -63,18 +63,31 @@ export const jobSchedule = z.strictObject({
 export type JobSchedule = z.infer<typeof jobSchedule>;
 
 export const portConfig = z.strictObject({
-  protocol: z.enum(['tcp', 'udp']).default('tcp'),
+  protocol: z.enum(['tcp', 'udp', 'sctp']).default('tcp'),
   targetPort: z.int().min(1).max(65_535),
   /** 0: the managers choose one of 30000 to 32767. */
   publishedPort: z.int().min(0).max(65_535).default(0),
   /** ingress: every node answers. host: only the nodes that run a task. */
   publishMode: z.enum(['ingress', 'host']).default('ingress'),
+  /** Only what comes to this address of a node is answered; empty: to any of its addresses. */
+  address: z.union([z.literal(''), z.ipv4()]).default(''),
 });
 export type PortConfig = z.infer<typeof portConfig>;
 
 export const endpointSpec = z.strictObject({
   mode: z.enum(['vip', 'dnsrr']).default('vip'),
-  ports: z.array(portConfig).default([]),
+  ports: z.array(portConfig).max(1_000).default([]),
+  /** What tasks see of clients at ingress ports: their address, or that of the node they came by. */
+  source: z.enum(['preserve', 'snat']).default('preserve'),
+  /** Ingress ports are answered only by nodes with a task, and by that task. */
+  localOnly: z.boolean().default(false),
+  /** client-ip: one client stays with one task, at virtual addresses and ingress ports. */
+  affinity: z.enum(['none', 'client-ip']).default('none'),
+  /**
+   * How long a client is remembered after its last new connection, so that tasks which come do not
+   * take it over; 0: not at all, some clients move when tasks come or go.
+   */
+  affinityTimeoutMs: durationMs.default(0),
 });
 export type EndpointSpec = z.infer<typeof endpointSpec>;
 

@@ -1,4 +1,5 @@
 /** What a host's network lacks and has too much, in the words of the programs that show it. */
+import { MEMORY_PREFIX } from './balance.ts';
 import type { KernelObject, KernelObjects } from './kernel-object.ts';
 
 /** Devices, entries, routes and rules of `wanted` that are not there, and those nobody wants. */
@@ -42,13 +43,18 @@ function statements(listing: string): Set<string> {
     if (kind !== undefined) {
       block = `${kind} ${name}`;
       if (!kind.startsWith('table')) found.add(block);
-    } else if (line !== '' && line !== '}') {
+    } else if (line !== '' && line !== '}' && !isMemory(block, line)) {
       for (const part of block.startsWith('chain') ? [line] : elements(line)) {
         found.add(`${block}: ${part}`);
       }
     }
   }
   return found;
+}
+
+/** What the kernel remembers of clients is nobody's wish. */
+function isMemory(block: string, line: string): boolean {
+  return block.startsWith(`set ${MEMORY_PREFIX}`) && !/^(type|size|flags|timeout) /.test(line);
 }
 
 function elements(line: string): string[] {

@@ -12,7 +12,8 @@ import type { NetworkPeer, PublishedPort } from '@swarmd/model';
 
 import { firstHost, macOf } from './addresses.ts';
 import { nodeMark } from './names.ts';
-import { balance, type NftProgram } from './nft-program.ts';
+import type { NftProgram } from './nft-program.ts';
+import { portParts, SNAT_MARK } from './published-ports.ts';
 
 export interface HostProgramInput {
   readonly self: NetworkPeer;
@@ -28,11 +29,13 @@ export function hostProgram(input: HostProgramInput): NftProgram {
   const peers = input.peers.filter((peer) => peer.address !== '');
   const byMac = (value: (peer: NetworkPeer) => string): Map<string, string> =>
     new Map(peers.map((peer) => [macOf(peer.ingressAddress), value(peer)]));
+  const ports = portParts(input.ports, input.self.gatewaySubnet);
   return {
     fixed: fixedPart(input),
-    chains: new Map(input.ports.map((port) => [chainOf(port), portRules(port)])),
+    chains: new Map(ports.chains),
+    sets: new Map(ports.sets),
     elements: new Map([
-      ['ports', new Map(input.ports.map((port) => [keyOf(port), `jump ${chainOf(port)}`]))],
+      ...ports.elements,
       ['node_mark', byMac((peer) => nodeMark(peer.index))],
       ['node_zone', byMac((peer) => String(peer.index))],
       [
@@ -45,24 +48,6 @@ export function hostProgram(input: HostProgramInput): NftProgram {
   };
 }
 
-function keyOf(port: PublishedPort): string {
-  return `${port.protocol} . ${port.publishedPort}`;
-}
-
-function chainOf(port: PublishedPort): string {
-  return `port_${port.protocol}_${port.publishedPort}`;
-}
-
-/** Without backends the chain is empty, and the host's own sockets answer: connection refused. */
-function portRules(port: PublishedPort): string[] {
-  if (port.backends.length === 0) return [];
-  const single = port.backends.length === 1;
-  const targets = port.backends.map((backend) =>
-    single ? `${backend}:${port.targetPort}` : `${backend} . ${port.targetPort}`,
-  );
-  return [`meta l4proto ${port.protocol} dnat to ${balance(targets)}`];
-}
-
 /**
  * Traps, in order: VXLAN itself must not fill the connection table; a container may only send from its
  * own address; the mark must be gone before VXLAN looks up the outer packet's route, or it loops.
@@ -72,6 +57,9 @@ function fixedPart(input: HostProgramInput): string {
   const control = `tcp dport { ${input.controlPorts.join(', ')} }`;
   const tunnel = `udp dport ${input.vxlanPort}`;
   return `  map ports { type inet_proto . inet_service : verdict; }
+  map bound_ports { type ipv4_addr . inet_proto . inet_service : verdict; }
+  set unserved { type inet_proto . inet_service; }
+  set bound_unserved { type ipv4_addr . inet_proto . inet_service; }
   map node_mark { type ether_addr : mark; }
   map node_zone { typeof ether saddr : ct zone; }
   set node_hairpin { type ipv4_addr . ipv4_addr; flags interval; }
@@ -130,18 +118,21 @@ ${natChains(input.self.gatewaySubnet, gateway)}
 
 /**
  * `pre_gone`, behind the DNAT: what is for a container that is gone is answered at once, through the
- * node it came by, so that no client waits for a dead task. In `post_nat` the first two are the
- * host's own use of 127.0.0.1 and containers' use of their own host's ports; the third is a client
- * that is the very node the task runs on, which would see its own address as a martian; the last is
- * the way out.
+ * node it came by, so that no client waits for a dead task; so is what nobody serves, even where a
+ * firewall would swallow it. In `post_nat` the first two are the
+ * host's own use of 127.0.0.1 and containers' use of their own host's ports; the third is for services
+ * that want it so; the fourth is a client that is the very node the task runs on, which would see its
+ * own address as a martian; the last is the way out.
  */
 function natChains(gatewaySubnet: string, gateway: string): string {
   return `  chain pre_nat {
     type nat hook prerouting priority -100; policy accept;
+    iifname != "ing0" fib daddr type local ip daddr . meta l4proto . th dport vmap @bound_ports
     iifname != "ing0" fib daddr type local meta l4proto . th dport vmap @ports
   }
   chain out_nat {
     type nat hook output priority -100; policy accept;
+    fib daddr type local ip daddr . meta l4proto . th dport vmap @bound_ports
     fib daddr type local meta l4proto . th dport vmap @ports
   }
   chain gone {
@@ -151,11 +142,14 @@ function natChains(gatewaySubnet: string, gateway: string): string {
   chain pre_gone {
     type filter hook prerouting priority -50; policy accept;
     ip daddr ${gatewaySubnet} ip daddr != ${gateway} fib daddr oif missing jump gone
+    iifname != "ing0" fib daddr type local ct direction original meta l4proto . th dport @unserved jump gone
+    iifname != "ing0" fib daddr type local ct direction original ip daddr . meta l4proto . th dport @bound_unserved jump gone
   }
   chain post_nat {
     type nat hook postrouting priority 100; policy accept;
     oifname { "swg*", "ing0" } ip saddr 127.0.0.0/8 masquerade
     iifname "swg*" oifname "swg*" masquerade
+    oifname { "swg*", "ing0" } ct mark ${SNAT_MARK} masquerade
     oifname "ing0" ct status dnat ip saddr . ip daddr @node_hairpin masquerade
     ip saddr ${gatewaySubnet} oifname != { "swg*", "ing0", "lo" } masquerade
   }`;

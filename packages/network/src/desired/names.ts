@@ -2,6 +2,8 @@
 import { assert } from '@swarmd/base';
 import type { NetworkId, TaskId } from '@swarmd/model';
 
+import { hashOf } from './hash.ts';
+
 /** The one namespace per host that holds the bridges and VXLAN devices of all overlays. */
 export const OVERLAY_NETNS = 'swarm-ovl';
 /** The host's end of the VXLAN that connects the hosts themselves, for the routing mesh. */
@@ -75,19 +77,7 @@ function markOf(index: number): number {
   return MARK_BASE + index;
 }
 
-/** 53 bits of a text in base 36 (cyrb53). Two tasks of a node collide once in 10^11 nodes. */
+/** A hash in base 36. Two tasks of a node collide once in 10^11 nodes. */
 function shortHash(text: string): string {
-  let low = 0xdeadbeef;
-  let high = 0x41c6ce57;
-  for (let i = 0; i < text.length; i += 1) {
-    const code = text.charCodeAt(i);
-    low = Math.imul(low ^ code, 2_654_435_761);
-    high = Math.imul(high ^ code, 1_597_334_677);
-  }
-  low =
-    Math.imul(low ^ (low >>> 16), 2_246_822_507) ^ Math.imul(high ^ (high >>> 13), 3_266_489_909);
-  high =
-    Math.imul(high ^ (high >>> 16), 2_246_822_507) ^ Math.imul(low ^ (low >>> 13), 3_266_489_909);
-  const value = 4_294_967_296 * (2_097_151 & high) + (low >>> 0);
-  return value.toString(36).padStart(HASH_CHARS, '0').slice(-HASH_CHARS);
+  return hashOf(text).toString(36).padStart(HASH_CHARS, '0').slice(-HASH_CHARS);
 }

@@ -1,6 +1,6 @@
 /**
  * An nft table as a value: a fixed part, chains of rules and elements of named sets and maps. Only
- * chains and elements change while the table lives, so a change is one small transaction.
+ * chains, their sets and elements change while the table lives, so a change is one small transaction.
  */
 import { NFT_TABLE } from './names.ts';
 
@@ -9,6 +9,8 @@ export interface NftProgram {
   readonly fixed: string;
   /** Chain name -> its rules. */
   readonly chains: ReadonlyMap<string, readonly string[]>;
+  /** Sets that come and go with chains: name -> declaration. The kernel fills them. */
+  readonly sets: ReadonlyMap<string, string>;
   /** Set or map name -> key -> value ('' in sets). A value may jump to one of `chains`. */
   readonly elements: ReadonlyMap<string, ReadonlyMap<string, string>>;
 }
@@ -29,6 +31,7 @@ export function loadProgram(program: NftProgram): string {
     `table ${T} {`,
     program.fixed,
     '}',
+    ...[...program.sets].map(([name, declaration]) => `add set ${T} ${name} ${declaration}`),
     ...[...program.chains.keys()].map((name) => `add chain ${T} ${name}`),
     ...[...program.chains].flatMap(([name, rules]) => addRules(name, rules)),
     ...elementLines('add', program.elements),
@@ -44,8 +47,12 @@ export function diffProgram(before: NftProgram, next: NftProgram): string {
   const changed = [...next.chains].filter(
     ([name, rules]) => rules.join('\n') !== (before.chains.get(name) ?? []).join('\n'),
   );
+  const changedSets = [...next.sets].filter(([name, text]) => before.sets.get(name) !== text);
+  // A set cannot be changed: with another declaration the table is made anew.
+  if (changedSets.some(([name]) => before.sets.has(name))) return replaceProgram(next);
   const lines = [
     ...elementLines('delete', elementsWithout(before.elements, next.elements)),
+    ...changedSets.map(([name, text]) => `add set ${T} ${name} ${text}`),
     ...added.map((name) => `add chain ${T} ${name}`),
     ...changed
       .filter(([name]) => before.chains.has(name))
@@ -54,6 +61,9 @@ export function diffProgram(before: NftProgram, next: NftProgram): string {
     ...elementLines('add', elementsWithout(next.elements, before.elements)),
     ...removed.map((name) => `flush chain ${T} ${name}`),
     ...removed.map((name) => `delete chain ${T} ${name}`),
+    ...[...before.sets.keys()]
+      .filter((name) => !next.sets.has(name))
+      .map((name) => `delete set ${T} ${name}`),
   ];
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
 }
@@ -83,11 +93,4 @@ function elementLines(verb: 'add' | 'delete', sets: NftProgram['elements']): str
     );
     return [`${verb} element ${T} ${set} { ${items.join(', ')} }`];
   });
-}
-
-/** A rule's `map { 0 : a, 1 : b }` over an increasing counter, or plainly `a` when there is one. */
-export function balance(targets: readonly string[]): string {
-  if (targets.length === 1) return targets[0] ?? '';
-  const slots = targets.map((target, slot) => `${slot} : ${target}`);
-  return `numgen inc mod ${targets.length} map { ${slots.join(', ')} }`;
 }

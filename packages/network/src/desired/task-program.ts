@@ -5,7 +5,8 @@
 import type { NetworkId } from '@swarmd/model';
 
 import { CONTAINER_GATEWAY_LINK, CONTAINER_NAMESERVER } from './names.ts';
-import { balance, type NftProgram } from './nft-program.ts';
+import { balancing } from './balance.ts';
+import type { NftProgram } from './nft-program.ts';
 import { servingAddresses, type StateIndex } from './state-index.ts';
 
 export interface TaskProgramInput {
@@ -23,15 +24,14 @@ export function taskProgram({ index, networks, gateway }: TaskProgramInput): Nft
       address: vip.address,
       chain: `vip_${vip.address.replaceAll('.', '_')}`,
       backends: servingAddresses(index, vip),
+      affinity: vip.affinity,
+      affinityTimeoutMs: vip.affinityTimeoutMs,
     }));
+  const parts = services.map((service) => balancing(service));
   return {
     fixed: fixedPart(gateway),
-    chains: new Map(
-      services.map(({ chain, backends }) => [
-        chain,
-        backends.length === 0 ? [] : [`dnat to ${balance(backends)}`],
-      ]),
-    ),
+    chains: new Map(parts.flatMap(({ chains }) => chains)),
+    sets: new Map(parts.flatMap(({ sets }) => sets)),
     elements: new Map([
       ['vip4', new Map(services.map(({ address, chain }) => [address, `jump ${chain}`]))],
       ['vips', new Map(services.map(({ address }) => [address, '']))],

@@ -105,6 +105,8 @@ export interface Cluster {
   /** Service -> last part of its virtual address; 0 for dnsrr. */
   readonly vips: Readonly<Record<string, number>>;
   readonly ports: readonly PublishedPort[];
+  /** Service -> how long its clients are remembered in milliseconds; those that have affinity. */
+  readonly affinity?: Readonly<Record<string, number>>;
   /** On every node, whether it has tasks or not. */
   readonly networks: readonly Network[];
   readonly vxlanPort?: number;
@@ -121,6 +123,11 @@ export function port(
     publishedPort,
     targetPort: 80,
     publishMode: 'ingress',
+    address: '',
+    source: 'preserve',
+    localOnly: false,
+    affinity: 'none',
+    affinityTimeoutMs: 0,
     ...options,
   };
 }
@@ -168,6 +175,8 @@ function vipsOf(cluster: Cluster, network: Network): ServiceVip[] {
         networkId: network.id,
         address: host === 0 ? '' : addressOn(network, host),
         aliases: cluster.tasks.find((one) => one.service === service)?.aliases ?? [],
+        affinity: cluster.affinity?.[service] === undefined ? 'none' : 'client-ip',
+        affinityTimeoutMs: cluster.affinity?.[service] ?? 0,
       },
     ];
   });

@@ -8,6 +8,7 @@ interface Table {
   fixed: string;
   readonly chains: Map<string, string[]>;
   readonly elements: Map<string, Map<string, string>>;
+  readonly sets: Map<string, string>;
 }
 
 export class FakeKernel {
@@ -27,7 +28,8 @@ export class FakeKernel {
 
   /** Everything there is, sorted, so that two kernels can be compared. */
   dump(): string[] {
-    const tables = [...this.#tables].flatMap(([netns, { fixed, chains, elements }]) => [
+    const tables = [...this.#tables].flatMap(([netns, { fixed, chains, elements, sets }]) => [
+      ...[...sets].map(([name, declaration]) => `${netns} set ${name} ${declaration}`),
       `${netns} table ${fixed}`,
       ...[...chains].map(([name, rules]) => `${netns} chain ${name}: ${rules.join('; ')}`),
       ...[...elements].flatMap(([set, members]) =>
@@ -116,7 +118,7 @@ export class FakeKernel {
     if (line === '') return;
     const table = this.#tables.get(netns);
     if (line === 'load' || line === 'add table ip swarmd') {
-      const made = table ?? { fixed: '', chains: new Map(), elements: new Map() };
+      const made = table ?? { fixed: '', chains: new Map(), elements: new Map(), sets: new Map() };
       made.fixed = line === 'load' ? fixed : made.fixed;
       this.#tables.set(netns, made);
       return;
@@ -128,12 +130,24 @@ export class FakeKernel {
     if (table === undefined) throw new Error(`no table in ${netns}`);
     const [, verb = '', kind = '', name = '', rest = ''] =
       /^(\w+) (\w+) ip swarmd (\S+) ?(.*)$/.exec(line) ?? [];
-    if (kind === 'element') changeElements(table, `${verb} ${name}`, rest);
+    if (kind === 'set') changeSet(table, `${verb} ${name}`, rest);
+    else if (kind === 'element') changeElements(table, `${verb} ${name}`, rest);
     else changeChain(table, `${verb} ${kind} ${name}`, rest);
   }
 }
 
-function changeChain({ chains, elements }: Table, command: string, rule: string): void {
+function changeSet({ chains, sets }: Table, command: string, declaration: string): void {
+  const [verb, name = ''] = command.split(' ');
+  if (verb === 'add') {
+    expectThat((sets.get(name) ?? declaration) === declaration, `set ${name} is another`);
+    sets.set(name, declaration);
+    return;
+  }
+  const used = [...chains.values()].flat().some((rule) => rule.split(' ').includes(`@${name}`));
+  expectThat(!used && sets.delete(name), `set ${name} is in use, or not there`);
+}
+
+function changeChain({ chains, elements, sets }: Table, command: string, rule: string): void {
   const [verb, kind, name = ''] = command.split(' ');
   const rules = chains.get(name);
   if (`${verb} ${kind}` === 'add chain') {
@@ -141,10 +155,19 @@ function changeChain({ chains, elements }: Table, command: string, rule: string)
     return;
   }
   if (rules === undefined) throw new Error(`no chain ${name}`);
-  if (kind === 'rule') rules.push(rule);
-  else if (verb === 'flush') rules.length = 0;
+  if (kind === 'rule') {
+    for (const [, set = ''] of rule.matchAll(/@(\w+)/g)) {
+      expectThat(!set.startsWith('mem_') || sets.has(set), `no set ${set}`);
+    }
+    for (const [, target = ''] of rule.matchAll(/goto (\w+)/g)) {
+      expectThat(chains.has(target), `no chain ${target}`);
+    }
+    rules.push(rule);
+  } else if (verb === 'flush') rules.length = 0;
   else {
-    const used = [...elements.values()].some((set) => [...set.values()].includes(`jump ${name}`));
+    const used =
+      [...elements.values()].some((set) => [...set.values()].includes(`jump ${name}`)) ||
+      [...chains.values()].flat().some((one) => ` ${one},`.includes(` goto ${name}`));
     expectThat(!used && rules.length === 0, `chain ${name} is in use`);
     chains.delete(name);
   }

@@ -5,8 +5,11 @@
  *   network front 4097 [internal] [mtu 1300]
  *   task web1 node 1 service web slot 1 host 11 on front,back [alias www] [draining]
  *   vip web 2                  (host part of its address on every network; 0 is dnsrr)
- *   port tcp 8080:80 web1 web2
+ *   sticky web 60              (clients of its virtual address stay; remembered for 60 s, 0: not)
+ *   port tcp 8080:80 web1 web2 [at 10.99.0.1] [snat] [local] [sticky 60]
  */
+import type { PortConfig } from '@swarmd/model';
+
 import { gatewayAddressOf, network, port, type Cluster, type Placed } from '../lab/cluster.ts';
 
 type Mutable = { -readonly [K in keyof Cluster]: Cluster[K] };
@@ -38,10 +41,13 @@ function statement(cluster: Mutable, kind: string, words: readonly string[]): vo
     case 'vip':
       cluster.vips = { ...cluster.vips, [first]: Number(second) };
       return;
+    case 'sticky':
+      cluster.affinity = { ...cluster.affinity, [first]: Number(second) * 1_000 };
+      return;
     case 'port':
       cluster.ports = [
         ...cluster.ports,
-        parsePort(cluster, first as 'tcp' | 'udp', words.slice(1)),
+        parsePort(cluster, first as PortConfig['protocol'], words.slice(1)),
       ];
       return;
     default:
@@ -64,11 +70,21 @@ function parseTask(cluster: Cluster, id: string, words: readonly string[]): Plac
   };
 }
 
-function parsePort(cluster: Cluster, protocol: 'tcp' | 'udp', words: readonly string[]) {
+function parsePort(cluster: Cluster, protocol: PortConfig['protocol'], words: readonly string[]) {
   const [numbers = '', ...ids] = words;
+  const stays = ids.includes('sticky');
   const [published, target] = numbers.split(':').map(Number);
   const backends = cluster.tasks.filter(({ id }) => ids.includes(id)).map(gatewayAddressOf);
-  return port('web', published ?? 0, { protocol, targetPort: target ?? 80, backends });
+  return port('web', published ?? 0, {
+    protocol,
+    targetPort: target ?? 80,
+    backends,
+    address: after(words, 'at') ?? '',
+    source: ids.includes('snat') ? 'snat' : 'preserve',
+    localOnly: ids.includes('local'),
+    affinity: stays ? 'client-ip' : 'none',
+    affinityTimeoutMs: Number(after(words, 'sticky') ?? 0) * 1_000,
+  });
 }
 
 function after(words: readonly string[], word: string): string | undefined {

@@ -1,6 +1,7 @@
 /** What a service is reached at: its published ports and its virtual address on each network. */
 import {
   asId,
+  portText,
   type Node,
   type PortConfig,
   type Service,
@@ -61,6 +62,7 @@ function allocateVirtualIps(
 interface PortHolder {
   readonly name: string;
   readonly mode: PortConfig['publishMode'];
+  readonly address: string;
 }
 
 function allocatePorts(
@@ -70,24 +72,25 @@ function allocatePorts(
 ): Allocated<readonly PortConfig[]> {
   if (spec.endpoint.ports.length === 0) return allocated([]);
   const held = heldPorts(view, service);
-  const ports: PortConfig[] = [];
-  const own = new Set<string>();
+  const fixed: PortConfig[] = [];
   for (const wanted of spec.endpoint.ports) {
     if (wanted.publishedPort === 0) continue;
-    const key = `${wanted.publishedPort}/${wanted.protocol}`;
-    if (own.has(key)) {
-      return refused('invalid-argument', `port ${key} is published twice by the service`);
+    if (fixed.some((port) => samePlace(port, wanted))) {
+      const text = `port ${portText(wanted)} is published twice by the service`;
+      return refused('invalid-argument', text);
     }
-    own.add(key);
-    const conflict = held.get(key)?.find((holder) => clash(holder, wanted));
+    fixed.push(wanted);
+    const conflict = held.get(numberOf(wanted))?.find((holder) => clash(holder, wanted));
     if (conflict !== undefined) {
       const way = conflict.mode === 'host' ? 'a host-published' : 'an ingress';
       return refused(
         'failed-precondition',
-        `port ${key} is already in use by ${conflict.name} as ${way} port; choose another one`,
+        `port ${portText(wanted)} is already in use by ${conflict.name} as ${way} port; choose another one`,
       );
     }
   }
+  const own = new Set(fixed.map(numberOf));
+  const ports: PortConfig[] = [];
   for (const wanted of spec.endpoint.ports) {
     const chosen = wanted.publishedPort === 0 ? choosePort(wanted, { held, own, service }) : wanted;
     if (chosen === undefined) {
@@ -96,16 +99,32 @@ function allocatePorts(
         `no ${wanted.protocol} port of ${DYNAMIC_PORT_MIN} to ${DYNAMIC_PORT_MAX} is free`,
       );
     }
-    own.add(`${chosen.publishedPort}/${chosen.protocol}`);
+    own.add(numberOf(chosen));
     ports.push(chosen);
   }
   return allocated(ports);
 }
 
+function numberOf(port: PortConfig): string {
+  return `${port.publishedPort}/${port.protocol}`;
+}
+
+function samePlace(a: PortConfig, b: PortConfig): boolean {
+  return numberOf(a) === numberOf(b) && addressesMeet(a, b);
+}
+
+/** A port of all addresses meets every other. */
+function addressesMeet(a: { address: string }, b: { address: string }): boolean {
+  return a.address === '' || b.address === '' || a.address === b.address;
+}
+
 /** Two services may publish one port in host mode: the scheduler keeps them on different nodes. */
 function clash(holder: PortHolder, wanted: PortConfig): boolean {
-  return holder.mode === 'ingress' || wanted.publishMode === 'ingress';
+  const meshed = holder.mode === 'ingress' || wanted.publishMode === 'ingress';
+  return meshed && addressesMeet(holder, wanted);
 }
+
+const DAEMONS = { mode: 'ingress', address: '' } as const;
 
 function heldPorts(view: PlanView, except: Service | undefined): Map<string, PortHolder[]> {
   const held = new Map<string, PortHolder[]>();
@@ -115,9 +134,10 @@ function heldPorts(view: PlanView, except: Service | undefined): Map<string, Por
   for (const service of view.list('service')) {
     if (service.id === except?.id) continue;
     for (const port of service.endpoint.ports) {
-      hold(`${port.publishedPort}/${port.protocol}`, {
+      hold(numberOf(port), {
         name: `service "${service.spec.name}" (${service.id})`,
         mode: port.publishMode,
+        address: port.address,
       });
     }
   }
@@ -125,12 +145,12 @@ function heldPorts(view: PlanView, except: Service | undefined): Map<string, Por
   for (const node of view.list('node')) {
     for (const port of daemonPorts(node)) {
       const key = `${port}/tcp`;
-      if (!held.has(key)) hold(key, { name: 'the daemons of the cluster', mode: 'ingress' });
+      if (!held.has(key)) hold(key, { ...DAEMONS, name: 'the daemons of the cluster' });
     }
   }
   const vxlanPort = clusterOf(view)?.spec.vxlanPort;
   if (vxlanPort !== undefined) {
-    hold(`${vxlanPort}/udp`, { name: 'the networks of the cluster (VXLAN)', mode: 'ingress' });
+    hold(`${vxlanPort}/udp`, { ...DAEMONS, name: 'the networks of the cluster (VXLAN)' });
   }
   return held;
 }
@@ -151,7 +171,7 @@ function choosePort(
 ): PortConfig | undefined {
   const { held, own, service } = context;
   const isFree = (port: number): boolean => {
-    const key = `${port}/${wanted.protocol}`;
+    const key = numberOf({ ...wanted, publishedPort: port });
     return !held.has(key) && !own.has(key);
   };
   const before = service?.endpoint.ports.find(

@@ -116,11 +116,19 @@ function portsOf(
       if (port.publishMode !== 'host') continue;
       const isBackend = mayServe(view, task) && task.gatewayAddress !== undefined;
       const backends = isBackend ? [task.gatewayAddress] : [];
-      addBackends(local, publishedPort(task.serviceId, port, backends));
+      addBackends(local, publishedPort(task.serviceId, port, { ...AS_IT_COMES, backends }));
     }
   }
   return local.length === 0 ? picture.ingressPorts : [...picture.ingressPorts, ...local];
 }
+
+/** Ports of one node take no part in the service's choices for the mesh. */
+const AS_IT_COMES = {
+  source: 'preserve',
+  localOnly: false,
+  affinity: 'none',
+  affinityTimeoutMs: 0,
+} as const;
 
 /** Two tasks of a service may follow each other on a node; its port is one. */
 function addBackends(ports: PublishedPort[], added: PublishedPort): void {
@@ -129,6 +137,7 @@ function addBackends(ports: PublishedPort[], added: PublishedPort): void {
       port.serviceId === added.serviceId &&
       port.protocol === added.protocol &&
       port.publishedPort === added.publishedPort &&
+      port.address === added.address &&
       port.targetPort === added.targetPort,
   );
   const known = ports[at];

@@ -4,6 +4,7 @@
  * its identity, so that comparing two pictures is cheap.
  */
 import type {
+  EndpointSpec,
   NetworkEndpoint,
   NetworkId,
   NetworkPeer,
@@ -189,13 +190,19 @@ class PictureBook {
 
   #drawPorts(view: AssignView, before: readonly PublishedPort[]): readonly PublishedPort[] {
     const ports: PublishedPort[] = [];
-    for (const { id, endpoint } of view.list('service')) {
+    for (const { id, endpoint, spec } of view.list('service')) {
       const ingress = endpoint.ports.filter((port) => port.publishMode === 'ingress');
       if (ingress.length === 0) continue;
       const addresses = [...(this.#backends.get(id)?.values() ?? [])].toSorted();
-      for (const port of ingress) ports.push(publishedPort(id, port, addresses));
+      const { source, localOnly, affinity, affinityTimeoutMs } = spec.endpoint;
+      const rest = { source, localOnly, affinity, affinityTimeoutMs, backends: addresses };
+      for (const port of ingress) ports.push(publishedPort(id, port, rest));
     }
-    return keep(before, ports, (one) => `${one.serviceId}/${one.protocol}/${one.publishedPort}`);
+    return keep(
+      before,
+      ports,
+      (one) => `${one.serviceId}/${one.protocol}/${one.publishedPort}/${one.address}`,
+    );
   }
 }
 
@@ -230,11 +237,12 @@ export function mayServe(view: AssignView, task: Task): boolean {
 export function publishedPort(
   serviceId: ServiceId,
   port: PortConfig,
-  backends: readonly string[],
+  rest: Pick<PublishedPort, 'backends'> & MeshOptions,
 ): PublishedPort {
-  const { protocol, publishedPort, targetPort, publishMode } = port;
-  return { serviceId, protocol, publishedPort, targetPort, publishMode, backends };
+  return { ...port, serviceId, ...rest };
 }
+
+type MeshOptions = Pick<EndpointSpec, 'source' | 'localOnly' | 'affinity' | 'affinityTimeoutMs'>;
 
 function endpointsOf(task: Task, serving: boolean): readonly NetworkEndpoint[] {
   const { nodeId } = task;
@@ -259,6 +267,7 @@ function vipsOf(service: Service): readonly ServiceVip[] {
   const known = vipsBefore.get(service);
   if (known !== undefined) return known;
   const addresses = new Map(service.endpoint.virtualIps.map((vip) => [vip.networkId, vip.address]));
+  const { affinity, affinityTimeoutMs } = service.spec.endpoint;
   const vips = service.spec.task.networks.map(({ target, aliases }) => {
     const networkId = asId('network', target);
     return {
@@ -267,6 +276,8 @@ function vipsOf(service: Service): readonly ServiceVip[] {
       networkId,
       address: addresses.get(networkId) ?? '',
       aliases,
+      affinity,
+      affinityTimeoutMs,
     };
   });
   vipsBefore.set(service, vips);

@@ -1,11 +1,11 @@
 /** For people who ask why: every node, and what it lacks for a task. */
-import { isGlobal, meetsConstraint, type Node, type Task } from '@swarmd/model';
+import { isGlobal, meetsConstraint, portText, type Node, type Task } from '@swarmd/model';
 
 import { isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { areWanted } from '../words.ts';
 import { demandOf, refusal, type Demand, type NodeState } from './filters.ts';
-import { portKey } from './held-index.ts';
+import { isPortHeld } from './held-index.ts';
 import { Usage } from './usage.ts';
 
 export interface NodeVerdict {
@@ -72,8 +72,8 @@ const DETAILS: ReadonlyMap<string, (state: NodeState, demand: Demand) => string 
     [
       'host-mode port already in use',
       ({ node, usage }: NodeState, { hostPorts }: Demand) => {
-        const held = hostPorts.filter((port) => usage.of(node.id).hostPorts.has(portKey(port)));
-        return held.map((port) => `${port.publishedPort}/${port.protocol}`).join(', ');
+        const held = hostPorts.filter((port) => isPortHeld(usage.of(node.id), port));
+        return held.map(portText).join(', ');
       },
     ],
   ]);

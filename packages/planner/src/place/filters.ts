@@ -14,7 +14,7 @@ import {
 } from '@swarmd/model';
 
 import { missingGeneric } from './generic.ts';
-import { hostPorts, portKey } from './held-index.ts';
+import { hostPorts, isPortHeld } from './held-index.ts';
 import type { Usage } from './usage.ts';
 
 /** What a task asks of its node. */
@@ -86,7 +86,7 @@ const FILTERS: readonly Filter[] = [
       : 'placement constraints not met',
   ({ node }, { spec }) => (runsOn(node, spec) ? undefined : 'unsupported platform'),
   ({ node, usage }, { hostPorts }) =>
-    hostPorts.some((port) => usage.of(node.id).hostPorts.has(portKey(port)))
+    hostPorts.some((port) => isPortHeld(usage.of(node.id), port))
       ? 'host-mode port already in use'
       : undefined,
   ({ ofService }, { spec }) =>

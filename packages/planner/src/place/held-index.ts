@@ -24,6 +24,7 @@ export interface NodeUsage {
   tasks: number;
   /** Tasks of any kind that hold something of the node. */
   holders: number;
+  /** By `portKeys`. */
   readonly hostPorts: Counts;
   /** Generic resources, see `genericKeys`. */
   readonly generic: Counts;
@@ -44,8 +45,17 @@ export interface AddressBook {
   newest?: { readonly address: string; readonly at: number };
 }
 
-export function portKey(port: PortConfig): string {
-  return `${port.publishedPort}/${port.protocol}`;
+/** What a port takes of a node: itself at its address (or at all), and a share of the number. */
+function portKeys(port: PortConfig): string[] {
+  const number = `${port.publishedPort}/${port.protocol}`;
+  return [`any ${number}`, `${port.address} ${number}`];
+}
+
+/** True when a task of the node answers at the same address: a port of all addresses meets every one. */
+export function isPortHeld({ hostPorts }: Pick<NodeUsage, 'hostPorts'>, port: PortConfig): boolean {
+  const number = `${port.publishedPort}/${port.protocol}`;
+  if (port.address === '') return hostPorts.has(`any ${number}`);
+  return hostPorts.has(` ${number}`) || hostPorts.has(`${port.address} ${number}`);
 }
 
 export function hostPorts(task: Pick<Task, 'ports'>): PortConfig[] {
@@ -91,7 +101,9 @@ export function countUsage(usage: NodeUsage, task: Task, sign: 1 | -1): void {
     for (const [key, n] of genericKeys(resource)) count(usage.generic, key, sign * n);
   }
   if (task.ports.length === 0) return;
-  for (const port of hostPorts(task)) count(usage.hostPorts, portKey(port), sign);
+  for (const port of hostPorts(task)) {
+    for (const key of portKeys(port)) count(usage.hostPorts, key, sign);
+  }
 }
 
 /** Of a task that is only nominated, which has no names of generic resources yet. */

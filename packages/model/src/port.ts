@@ -1,0 +1,7 @@
+/** Published ports as people read them. */
+import type { PortConfig } from './spec/service.ts';
+
+/** "8080/tcp", or "127.0.0.1:8080/tcp" when it is bound to an address. */
+export function portText({ address, publishedPort, protocol }: PortConfig): string {
+  return `${address === '' ? '' : `${address}:`}${publishedPort}/${protocol}`;
+}

@@ -1,0 +1,56 @@
+/** Clients that stay with one backend: how even, and how many move when backends come and go. */
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+
+import { balancing } from '../src/desired/balance.ts';
+import { shareSlots } from '../src/desired/hash.ts';
+
+const SLOTS = 4_096;
+const addresses = fc
+  .uniqueArray(fc.nat(65_535), { minLength: 2, maxLength: 32 })
+  .map((hosts) => hosts.map((host) => `10.1.${host >> 8}.${host & 255}`).toSorted());
+
+test('a backend that leaves moves its own clients only', () => {
+  fc.assert(
+    fc.property(addresses, fc.nat(), (backends, which) => {
+      const gone = backends[which % backends.length];
+      const staying = backends.filter((one) => one !== gone);
+      const before = shareSlots(backends, SLOTS).map((at) => backends[at]);
+      const after = shareSlots(staying, SLOTS).map((at) => staying[at]);
+      for (const [slot, owner] of before.entries()) {
+        if (owner !== gone) expect(after[slot]).toBe(owner);
+      }
+    }),
+  );
+});
+
+test('shares are even', () => {
+  fc.assert(
+    fc.property(addresses, (backends) => {
+      const counts = new Array<number>(backends.length).fill(0);
+      for (const at of shareSlots(backends, SLOTS)) counts[at] = (counts[at] ?? 0) + 1;
+      const fair = SLOTS / backends.length;
+      for (const count of counts) {
+        // Five standard deviations of a fair draw.
+        expect(Math.abs(count - fair)).toBeLessThan(5 * Math.sqrt(fair));
+      }
+    }),
+  );
+});
+
+test('the rules of clients that are hashed, and of those that are remembered', () => {
+  const backends = ['10.1.0.1', '10.1.0.2'];
+  const base = { chain: 'c', backends, affinity: 'client-ip', port: 80 } as const;
+  const hashed = balancing({ ...base, affinityTimeoutMs: 0 });
+  expect(hashed.sets).toEqual([]);
+  expect(hashed.chains[0]?.[1][0]).toMatch(
+    /^dnat to jhash ip saddr mod 256 seed 0x5a map \{ 0 : 10\.1\.0\.[12] \. 80, 1 : .*, 255 : 10\.1\.0\.[12] \. 80 \}$/,
+  );
+  const remembered = balancing({ ...base, affinityTimeoutMs: 60_000 });
+  expect(remembered.sets.map(([name]) => name)).toEqual(['mem_c_to_10_1_0_1', 'mem_c_to_10_1_0_2']);
+  expect(remembered.chains.map(([name]) => name)).toEqual(['c', 'c_to_10_1_0_1', 'c_to_10_1_0_2']);
+  expect(remembered.chains[0]?.[1]).toHaveLength(3);
+  const many = Array.from({ length: 33 }, (_, host) => `10.1.0.${host}`);
+  const spread = balancing({ ...base, backends: many, affinityTimeoutMs: 0 });
+  expect(spread.chains[0]?.[1][0]).toContain('mod 4096');
+});
