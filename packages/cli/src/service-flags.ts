@@ -330,12 +330,9 @@ export function addUpdateFlags(command: Command): Command {
     .option('--no-init', 'run no init process')
     .option('--no-read-only', 'writable root file system')
     .option('--no-preempt', 'nobody makes room')
-<<<<<<< HEAD
     .option('--no-schedule', 'job: run now, and whenever it is updated')
     .option('--no-suspend', 'job: follow the schedule again')
-=======
     .option('--no-publish-local-only', 'ingress ports: every node answers')
->>>>>>> 048d717 (Published ports: SCTP, ranges, bound to an address, SNAT, local-only; clients that stay with one task)
     .option('--image <reference>', 'another image')
     .option('--args <command>', 'another command for the image', splitWords)
     .option('--env-add <NAME=value>', `${add} variable`, collect(parseEnv))
