@@ -189,6 +189,7 @@ export function managerStart(
     stateDir: settings.stateDir,
     runDir: settings.runDir,
     logLevel: settings.logLevel,
+    raftProfile: settings.raftProfile,
     nodeId: membership.nodeId,
     clusterId: membership.clusterId,
     credentials,

@@ -41,6 +41,7 @@ function startOf(behaviour: string): ManagerStart {
     stateDir: '/nowhere',
     runDir: '/nowhere',
     logLevel: 'error',
+    raftProfile: 'lan',
     nodeId: asId('node', 'n1'),
     clusterId: asId('cluster', behaviour),
     credentials: { keyPem: 'key', certificatePem: '', caPem: '' },

@@ -32,6 +32,7 @@ test('defaults', () => {
     insecureRegistries: [],
     runtimes: {},
     logLevel: 'info',
+    raftProfile: 'lan',
     nodeLabels: {},
   });
 });
@@ -50,9 +51,11 @@ test('flags win over the file, lists and labels add up', () => {
     '--node-label=y=2',
     '--node-label=z=a=b',
     '--listen-addr=10.0.0.1',
+    '--raft-profile=wan',
   ]);
-  expect(settle(file, flags)).toMatchObject({
+  expect(settle({ ...file, raftProfile: 'lan' }, flags)).toMatchObject({
     stateDir: '/c',
+    raftProfile: 'wan',
     runDir: '/b',
     insecureRegistries: ['r1', 'r2:5000', 'r3'],
     nodeLabels: { x: '1', y: '2', z: 'a=b' },
@@ -66,6 +69,7 @@ describe('refused flags', () => {
     ['extra', "Unexpected argument 'extra'"],
     ['--state-dir', "Option '--state-dir <value>' argument missing"],
     ['--log-level=loud', '--log-level "loud" must be one of debug, info, warn, error'],
+    ['--raft-profile=moon', '--raft-profile "moon" must be one of lan, wan'],
     ['--node-label=alone', '--node-label "alone" must be KEY=VALUE'],
     ['--generic-resource=gpu', 'generic resource "gpu" must be KIND=NUMBER'],
     ['--listen-addr=host:99', 'listen address "host:99" must be an IPv4 address'],
@@ -97,6 +101,7 @@ describe('the configuration file', () => {
 
   test.each([
     ['{"logLevel":"loud"}', 'logLevel: Invalid option'],
+    ['{"raftProfile":"moon"}', 'raftProfile: Invalid option'],
     ['{"stateDri":"/x"}', 'Unrecognized key: "stateDri"'],
     ['{"insecureRegistries":["a",5]}', 'insecureRegistries.1: Invalid input'],
     ['{', 'JSON'],

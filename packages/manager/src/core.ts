@@ -68,7 +68,7 @@ export async function assembleCore(
     const address = store.view.get('node', nodeId)?.manager?.apiAddress;
     return address === undefined ? undefined : outside.managerAt(address);
   };
-  const route = stack.use(new LeaderRoute({ raft, leadership, clock: options.clock, clientsOf }));
+  const route = stack.use(new LeaderRoute({ ...options, raft, leadership, clientsOf }));
   led.route = route;
   const dispatcher = stack.use(new SessionDispatcher({ ...options, store, raft, route }));
   const core: Core = { options, store, raft, leadership, route, dispatcher, scope };

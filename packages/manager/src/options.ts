@@ -47,6 +47,7 @@ export interface ManagerOptions {
     readonly clusterSpec: object;
     readonly rootCa: { readonly certificatePem: string; readonly keyPem: string };
   };
+  /** That of a local network unless said otherwise. */
   readonly raftTiming?: RaftTiming;
   /** Entries between two snapshots; Raft's default unless said otherwise. */
   readonly snapshotEvery?: number;

@@ -1,4 +1,5 @@
 export { startRaft } from './node/start-raft.ts';
+export { electionMsOf, RAFT_TIMINGS, type RaftProfile } from './node/timing.ts';
 export type {
   AppliedEntry,
   DurationSummary,

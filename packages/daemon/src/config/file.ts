@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { errorMessage, SwarmError } from '@swarmd/base';
 import { z } from 'zod';
 
-import { LOG_LEVELS, type GivenSettings } from './settings.ts';
+import { LOG_LEVELS, RAFT_PROFILES, type GivenSettings } from './settings.ts';
 
 const schema = z.strictObject({
   stateDir: z.string().min(1).optional(),
@@ -17,6 +17,7 @@ const schema = z.strictObject({
     .record(z.string().regex(/^[a-z0-9][a-z0-9_.-]*$/, 'is no name'), z.string().startsWith('/'))
     .optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
+  raftProfile: z.enum(RAFT_PROFILES).optional(),
   nodeLabels: z.record(z.string().min(1), z.string()).optional(),
   genericResources: z.array(z.string()).optional(),
 });

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 
 import { errorMessage, SwarmError } from '@swarmd/base';
 
-import { LOG_LEVELS, type GivenSettings, type LogLevel } from './settings.ts';
+import { LOG_LEVELS, RAFT_PROFILES, type GivenSettings } from './settings.ts';
 
 export const USAGE = `swarmd: runs this machine's part of a Swarmd cluster
 
@@ -19,6 +19,7 @@ Usage: swarmd [flags]
   --node-label KEY=VALUE     label of this machine's engine; may be repeated
   --generic-resource KIND=N  what this machine has besides, e.g. gpu=2, or gpu=a,b with names; may be repeated
   --log-level LEVEL          ${LOG_LEVELS.join(', ')} (default info)
+  --raft-profile PROFILE     on managers: lan, or wan where they are far from each other (default lan)
   --version, --help
 `;
 
@@ -43,7 +44,8 @@ export function parseFlags(args: readonly string[]): Flags {
       advertiseAddr: values['advertise-addr'],
       cgroupParent: values['cgroup-parent'],
       insecureRegistries: values['insecure-registry'],
-      logLevel: logLevel(values['log-level']),
+      logLevel: oneOf(LOG_LEVELS, 'log-level', values['log-level']),
+      raftProfile: oneOf(RAFT_PROFILES, 'raft-profile', values['raft-profile']),
       nodeLabels: nodeLabels(values['node-label'] ?? []),
       genericResources: values['generic-resource'],
     },
@@ -66,6 +68,7 @@ function parse(args: readonly string[]) {
         'node-label': { type: 'string', multiple: true },
         'generic-resource': { type: 'string', multiple: true },
         'log-level': { type: 'string' },
+        'raft-profile': { type: 'string' },
         version: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -76,13 +79,17 @@ function parse(args: readonly string[]) {
   }
 }
 
-function logLevel(value: string | undefined): LogLevel | undefined {
+function oneOf<T extends string>(
+  known: readonly T[],
+  flag: string,
+  value: string | undefined,
+): T | undefined {
   if (value === undefined) return undefined;
-  const level = LOG_LEVELS.find((known) => known === value);
-  if (level !== undefined) return level;
+  const found = known.find((candidate) => candidate === value);
+  if (found !== undefined) return found;
   throw new SwarmError(
     'invalid-argument',
-    `--log-level "${value}" must be one of ${LOG_LEVELS.join(', ')}`,
+    `--${flag} "${value}" must be one of ${known.join(', ')}`,
   );
 }
 

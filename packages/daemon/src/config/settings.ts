@@ -1,5 +1,6 @@
 /** What swarmd is told by flags and its configuration file, checked and complete. */
 import type { GenericResource } from '@swarmd/model';
+import type { RaftProfile } from '@swarmd/raft';
 import { isIPv4 } from 'node:net';
 
 import { SwarmError } from '@swarmd/base';
@@ -8,6 +9,9 @@ import { DEFAULT_PORT } from '../limits.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Of `@swarmd/raft`, which an agent does not load. */
+export const RAFT_PROFILES = ['lan', 'wan'] as const satisfies readonly RaftProfile[];
 
 export interface HostPort {
   readonly host: string;
@@ -23,6 +27,7 @@ export interface GivenSettings {
   readonly cgroupParent?: string | undefined;
   readonly insecureRegistries?: readonly string[] | undefined;
   readonly logLevel?: LogLevel | undefined;
+  readonly raftProfile?: RaftProfile | undefined;
   readonly nodeLabels?: Readonly<Record<string, string>> | undefined;
   /** "gpu=4", or "gpu=a,b" for two that have names. */
   readonly genericResources?: readonly string[] | undefined;
@@ -40,6 +45,8 @@ export interface Settings {
   readonly cgroupParent: string;
   readonly insecureRegistries: readonly string[];
   readonly logLevel: LogLevel;
+  /** How far the managers are from each other. */
+  readonly raftProfile: RaftProfile;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly genericResources: readonly GenericResource[];
   readonly runtimes: Readonly<Record<string, string>>;
@@ -59,6 +66,7 @@ export function settle(file: GivenSettings, flags: GivenSettings): Settings {
     cgroupParent: absolute(flags.cgroupParent ?? file.cgroupParent ?? '/swarmd'),
     insecureRegistries: [...(file.insecureRegistries ?? []), ...(flags.insecureRegistries ?? [])],
     logLevel: flags.logLevel ?? file.logLevel ?? 'info',
+    raftProfile: flags.raftProfile ?? file.raftProfile ?? 'lan',
     nodeLabels: { ...file.nodeLabels, ...flags.nodeLabels },
     runtimes: file.runtimes ?? {},
     genericResources: genericResources([

@@ -5,6 +5,7 @@
 import { abortReason, assert, errorCode, errorMessage, type Logger } from '@swarmd/base';
 import { systemClock, systemIds, systemRandom } from '@swarmd/base/system';
 import { startManager, type Manager } from '@swarmd/manager';
+import { RAFT_TIMINGS } from '@swarmd/raft';
 
 import { SHUTDOWN_MAX_MS } from '../limits.ts';
 import { createLogger } from '../logger.ts';
@@ -49,11 +50,13 @@ function managerOptions(start: ManagerStart) {
     apiAdvertise,
     raftAdvertise,
     logLevel: _,
+    raftProfile,
     ...same
   } = start;
   return {
     ...same,
     start: raftStart,
+    raftTiming: RAFT_TIMINGS[raftProfile],
     identity: credentials,
     listen: apiListen,
     advertise: { api: apiAdvertise, raft: raftAdvertise },

@@ -1,6 +1,7 @@
 /** What the daemon and its manager process say to each other over the channel of `fork`. */
 import type { ErrorCode } from '@swarmd/base';
 import type { ClusterId, NodeId } from '@swarmd/model';
+import type { RaftProfile } from '@swarmd/raft';
 
 import type { HostPort, LogLevel } from '../config/settings.ts';
 import type { Credentials } from '../identity/identity.ts';
@@ -10,6 +11,7 @@ export interface ManagerStart {
   readonly stateDir: string;
   readonly runDir: string;
   readonly logLevel: LogLevel;
+  readonly raftProfile: RaftProfile;
   readonly nodeId: NodeId;
   readonly clusterId: ClusterId;
   readonly credentials: Credentials;

@@ -20,12 +20,13 @@ import {
 } from '@swarmd/base';
 import type { NodeId } from '@swarmd/model';
 import { assign } from '@swarmd/planner';
-import type { Raft } from '@swarmd/raft';
+import type { Raft, RaftTiming } from '@swarmd/raft';
 import type { Commit, Store } from '@swarmd/store';
 
 import { theCluster } from '../replication/the-cluster.ts';
 import type { LeaderRoute } from '../leadership/leader-route.ts';
 import { LEADERLESS_SESSION_MS, NODE_KNOWN_WAIT_MS, OVERDUE_HEARTBEATS } from '../limits.ts';
+import { beyondElections } from '../leadership/patience.ts';
 import { writeStatuses, type StatusReport } from '../leadership/task-statuses.ts';
 import { audienceOf, concerns, interestsOf, type Audience } from './interests.ts';
 import { Outbox } from './outbox.ts';
@@ -40,6 +41,7 @@ export interface DispatcherOptions {
   readonly random: Random;
   readonly ids: Ids;
   readonly logger: Logger;
+  readonly raftTiming?: RaftTiming | undefined;
 }
 
 export class SessionDispatcher implements Dispatcher, AsyncDisposable {
@@ -107,7 +109,9 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
 
   /** Sessions that said something the leader was not told of. Ends those silent for too long. */
   heardSessions(): Session[] {
-    if (this.#options.route.contact.leaderlessMs > LEADERLESS_SESSION_MS) this.#endAll(cutOff());
+    const { route, raftTiming } = this.#options;
+    const patienceMs = beyondElections(LEADERLESS_SESSION_MS, raftTiming);
+    if (route.contact.leaderlessMs > patienceMs) this.#endAll(cutOff());
     const { heartbeatPeriodMs } = theCluster(this.#options.store.view).spec;
     const now = this.#options.clock.monotonic();
     const heard: Session[] = [];

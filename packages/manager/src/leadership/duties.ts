@@ -1,6 +1,6 @@
 /** Everything only the leader does. Opened in one scope, disposed with it in reverse. */
 import type { Clock, Ids, Logger, Random, Scope } from '@swarmd/base';
-import type { Raft } from '@swarmd/raft';
+import type { Raft, RaftTiming } from '@swarmd/raft';
 import type { Store } from '@swarmd/store';
 
 import { ServiceLoop } from '../loops/service-loop.ts';
@@ -25,6 +25,7 @@ export interface DutiesOptions {
   readonly initial: InitialObjects;
   /** How long there was no leader before. */
   readonly leaderlessMs: number;
+  readonly raftTiming?: RaftTiming | undefined;
 }
 
 /** Resolves when the leader may answer requests. */

@@ -13,11 +13,12 @@ import {
 } from '@swarmd/base';
 import type { Call, Origin } from '@swarmd/api';
 import { asId, type NodeId } from '@swarmd/model';
-import type { Raft } from '@swarmd/raft';
+import type { Raft, RaftTiming } from '@swarmd/raft';
 
 import { FORWARD_RETRY_MS, FORWARDED_CALL_MS, LEADER_WAIT_MS } from '../limits.ts';
 import type { ManagerClients } from '../net/peers.ts';
 import { Wakeup } from '../wakeup.ts';
+import { beyondElections } from './patience.ts';
 import type { Duties } from './duties.ts';
 import { LeaderContact } from './leader-contact.ts';
 import type { Leadership, Reign } from './leadership.ts';
@@ -28,6 +29,7 @@ export interface LeaderRouteOptions {
   readonly raft: Raft;
   readonly leadership: Leadership<Duties>;
   readonly clock: Clock;
+  readonly raftTiming?: RaftTiming | undefined;
   /** Clients of the manager on a node, or undefined when its address is unknown. */
   readonly clientsOf: (nodeId: NodeId) => ManagerClients | undefined;
 }
@@ -115,8 +117,8 @@ export class LeaderRoute implements Disposable {
 
   /** Repeats `attempt` while it says `unavailable`, up to the time a leader is waited for. */
   async #untilLed<T>(call: Call, attempt: (leftMs: number) => Promise<T>): Promise<T> {
-    const { clock } = this.#options;
-    const deadline = clock.monotonic() + LEADER_WAIT_MS;
+    const { clock, raftTiming } = this.#options;
+    const deadline = clock.monotonic() + beyondElections(LEADER_WAIT_MS, raftTiming);
     const wakeup = new Wakeup();
     this.#waiting.add(wakeup);
     try {

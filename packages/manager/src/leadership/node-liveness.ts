@@ -6,7 +6,7 @@
 import type { LiveNode } from '@swarmd/api';
 import { errorMessage, type Clock, type Logger, type Scope, type Timer } from '@swarmd/base';
 import type { Node, NodeId } from '@swarmd/model';
-import type { Raft } from '@swarmd/raft';
+import type { Raft, RaftTiming } from '@swarmd/raft';
 import type { Store, Transaction } from '@swarmd/store';
 
 import { theCluster } from '../replication/the-cluster.ts';
@@ -18,6 +18,7 @@ import {
 } from '../limits.ts';
 import { sameValue } from '../same-value.ts';
 import { awayNode, downNode, Leases } from './liveness.ts';
+import { beyondElections } from './patience.ts';
 
 /** Leases are looked at so many times a heartbeat period. */
 const CHECKS_PER_HEARTBEAT = 4;
@@ -43,9 +44,11 @@ export class NodeLiveness implements Disposable {
     logger: Logger;
     scope: Scope;
     leaderlessMs: number;
+    raftTiming?: RaftTiming | undefined;
   }) {
     // Managers without a leader end their sessions: their agents need time to come back.
-    this.#reconnectMs = options.leaderlessMs < LEADERLESS_SESSION_MS ? 0 : AGENT_RECONNECT_MS;
+    const patienceMs = beyondElections(LEADERLESS_SESSION_MS, options.raftTiming);
+    this.#reconnectMs = options.leaderlessMs < patienceMs ? 0 : AGENT_RECONNECT_MS;
     this.#store = options.store;
     this.#raft = options.raft;
     this.#clock = options.clock;

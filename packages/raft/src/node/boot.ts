@@ -12,7 +12,8 @@ import { SnapshotFolder } from '../wal/snapshot-folder.ts';
 import type { Storage } from '../wal/storage.ts';
 import { forceCluster, type ForcedCluster } from './forced-cluster.ts';
 import { bootstrapEntry, EMPTY_BOOK, MemberBook } from './membership.ts';
-import type { RaftOptions, RaftTiming } from './types.ts';
+import { timingOf } from './timing.ts';
+import type { RaftOptions } from './types.ts';
 
 export interface Booted {
   readonly store: LogStore;
@@ -48,7 +49,7 @@ export async function boot(context: BootContext): Promise<Booted> {
   });
   try {
     const folder = new SnapshotFolder(storage, cipher);
-    await folder.clean(store.snapshots);
+    await folder.clean(() => store.snapshots);
     const snapshot = stored.snapshots.at(-1);
     const log = new MemoryLog({
       ...(snapshot && { snapshot: snapshot.descriptor }),
@@ -96,11 +97,6 @@ function firstEntries(
     last: log.last(),
   };
   return forceCluster(survivor, 1 + Math.floor(random.next() * (2 ** 48 - 1)));
-}
-
-/** Unless said otherwise: a heartbeat every 100 ms, elections after 1 to 2 s of silence. */
-export function timingOf(options: RaftOptions): RaftTiming {
-  return options.timing ?? { tickMs: 50, heartbeatTicks: 2, electionTicks: 20 };
 }
 
 function configOf(options: RaftOptions, applied: number): RaftConfig {

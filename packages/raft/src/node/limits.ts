@@ -35,8 +35,12 @@ export const READS_PENDING_MAX = 4096;
 export const REPORTS_PENDING_MAX = 64;
 /** A worker that does not answer within this time is stuck. */
 export const REPORT_DEADLINE_MS = 5_000;
-/** A read that got no answer is asked again under a new id (etcd does so every 500 ms). */
-export const READ_RETRY_MS = 500;
+/**
+ * A read that got no answer is asked again under a new id, after this part of an election timeout (etcd:
+ * every 500 ms). An answer to the former id counts no more, so this must be longer than the two round
+ * trips that a follower's read takes.
+ */
+export const READ_RETRY_ELECTIONS = 0.5;
 /** Without quorum a read barrier is given up after this time. */
 export const READ_DEADLINE_MS = 10_000;
 /** A membership change or transfer that has no outcome after this time is given up. */

@@ -28,6 +28,9 @@ export interface PersisterOptions {
   received(meta: SnapshotMeta): SnapshotRecord;
   /** The Readys are durable, and visible in the log. */
   onPersisted(readys: readonly Ready[]): void;
+  /** One that was taken here is known to the log, or superseded. */
+  onTaken(record: SnapshotRecord): void;
+  /** The log refers to other snapshots than before. */
   onSnapshotKept(): void;
   onFailure(error: unknown): void;
 }
@@ -168,6 +171,7 @@ export class Persister {
     for (const job of jobs) {
       if (job.kind === 'taken') {
         keptSnapshot = true;
+        this.#options.onTaken(job.record);
         const { descriptor } = job.record;
         if (descriptor.index > (log.snapshot()?.index ?? 0)) {
           log.setSnapshot(descriptor);

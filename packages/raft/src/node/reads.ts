@@ -4,8 +4,6 @@
  */
 import type { Clock } from '@swarmd/base';
 
-import { READ_RETRY_MS } from './limits.ts';
-
 interface Waiting {
   attempt: number;
   askedAt: number;
@@ -13,6 +11,8 @@ interface Waiting {
 
 export interface ReadsPorts {
   readonly clock: Clock;
+  /** An answer that takes longer is not waited for. */
+  readonly retryMs: number;
   ask(attempt: number): void;
   answer(id: number, index: number): void;
 }
@@ -58,7 +58,7 @@ export class Reads {
   retry(): void {
     const now = this.#ports.clock.monotonic();
     for (const [id, waiting] of this.#waiting) {
-      if (now - waiting.askedAt >= READ_RETRY_MS) this.#ask(id, waiting);
+      if (now - waiting.askedAt >= this.#ports.retryMs) this.#ask(id, waiting);
     }
   }
 

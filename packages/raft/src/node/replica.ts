@@ -8,10 +8,15 @@ import type { ConfChange, Ready, SnapshotMessage, SnapshotMeta, Status } from '.
 import type { SnapshotRecord } from '../wal/header.ts';
 import { Activity } from './activity.ts';
 import { Applier } from './applier.ts';
-import { timingOf, type Booted } from './boot.ts';
+import type { Booted } from './boot.ts';
 import { Departure } from './departure.ts';
 import { Driver } from './driver.ts';
-import { HIGH_WATER_SYNC_MS, SNAPSHOT_EVERY, STOP_HANDOVER_MS } from './limits.ts';
+import {
+  HIGH_WATER_SYNC_MS,
+  READ_RETRY_ELECTIONS,
+  SNAPSHOT_EVERY,
+  STOP_HANDOVER_MS,
+} from './limits.ts';
 import { MemberBook } from './membership.ts';
 import type { Network, NetworkContext } from './network.ts';
 import { Persister } from './persister.ts';
@@ -20,6 +25,7 @@ import { Snapshots } from './snapshots.ts';
 import { bestSuccessor } from './status.ts';
 import { StatusBoard } from './status-board.ts';
 import { Ticker } from './ticker.ts';
+import { electionMsOf, timingOf } from './timing.ts';
 import type { RaftOptions } from './types.ts';
 import { Watchdog } from './watchdog.ts';
 import type { FromWorker, ToWorker } from './worker-protocol.ts';
@@ -64,8 +70,8 @@ export class Replica implements AsyncDisposable {
     this.#book = booted.book;
     const { clock, logger, random } = ports;
     const snapshotIndex = booted.snapshot?.descriptor.index ?? 0;
-    const { tickMs, electionTicks } = timingOf(options);
-    this.#activity = new Activity(clock, tickMs * electionTicks);
+    const electionMs = electionMsOf(timingOf(options));
+    this.#activity = new Activity(clock, electionMs);
     this.#driver = new Driver(booted.core, booted.hard, {
       send: (messages) => this.#network.send(messages),
       onReady: (ready) => this.#onReady(ready),
@@ -81,6 +87,7 @@ export class Replica implements AsyncDisposable {
     this.#requests = new Requests({
       clock,
       random,
+      readRetryMs: electionMs * READ_RETRY_ELECTIONS,
       step: (input) => this.#driver.step(input),
       status: () => this.#status(),
       book: () => this.#book,
@@ -301,6 +308,7 @@ export class Replica implements AsyncDisposable {
       clock: this.#ports.clock,
       received: (meta) => this.#snapshots.installer.recordOf(meta),
       onPersisted: (readys) => this.#driver.persisted(readys),
+      onTaken: (record) => this.#snapshots.kept(record),
       onSnapshotKept: () => this.#snapshots.clean(),
       onFailure: (error) => this.#fail(error),
     });

@@ -17,6 +17,7 @@ export type Request = Extract<
 export interface RequestsPorts {
   readonly clock: Clock;
   readonly random: Random;
+  readonly readRetryMs: number;
   step(input: Input): void;
   status(): Status;
   book(): MemberBook;
@@ -43,6 +44,7 @@ export class Requests {
     this.#transfers = new PendingTransfers(pending);
     this.#reads = new Reads(Math.floor(random.next() * 2 ** 48), {
       clock,
+      retryMs: ports.readRetryMs,
       ask: (attempt) => ports.step({ kind: 'readIndex', id: readId(attempt) }),
       answer: (id, index) => {
         if (isChangeRead(id)) this.#done(changeOf(id));

@@ -45,6 +45,8 @@ export class SnapshotTaker {
   #wantedFrom = 0;
   #asked = false;
   #writing: Writing | undefined;
+  /** Written, and on their way into the log behind other writes. */
+  readonly #waiting = new Set<SnapshotRecord>();
   /** The work on the file, one step after the other. */
   #work: Promise<void> = Promise.resolve();
 
@@ -54,9 +56,19 @@ export class SnapshotTaker {
     this.#ports = ports;
   }
 
-  /** Its file is not known to the log yet. */
+  /** A file is growing. */
   get writing(): boolean {
     return this.#writing !== undefined;
+  }
+
+  /** The log does not know of them yet: their files must stay. */
+  waiting(): Iterable<SnapshotRecord> {
+    return this.#waiting;
+  }
+
+  /** The log knows of it, or of a newer one. */
+  kept(record: SnapshotRecord): void {
+    this.#waiting.delete(record);
   }
 
   /** A snapshot from the leader counts as well. */
@@ -120,6 +132,7 @@ export class SnapshotTaker {
       this.#lastIndex = Math.max(this.#lastIndex, descriptor.index);
       this.#writing = undefined;
       this.#asked = false;
+      this.#waiting.add(record);
       this.#ports.keep({ record, compactTo });
     });
   }

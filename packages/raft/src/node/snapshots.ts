@@ -5,7 +5,7 @@
 import { assert, errorMessage, type Clock, type Logger } from '@swarmd/base';
 
 import type { SnapshotMeta } from '../core/types.ts';
-import type { SnapshotDescriptor } from '../wal/header.ts';
+import type { SnapshotDescriptor, SnapshotRecord } from '../wal/header.ts';
 import type { Booted } from './boot.ts';
 import { Installer } from './installer.ts';
 import type { BookContent } from './membership.ts';
@@ -104,15 +104,30 @@ export class Snapshots {
     if (this.installer.installed(meta)) this.#taker.installed(meta.index);
   }
 
+  /** The log knows of it, or of a newer one. */
+  kept(record: SnapshotRecord): void {
+    this.#taker.kept(record);
+  }
+
   /** Removes the files that nothing refers to, unless one is being written. */
   clean(): void {
-    const { store, folder } = this.#booted;
+    this.#booted.folder
+      .clean(() => this.#neededFiles())
+      .catch((error: unknown) => {
+        this.#ports.logger.warn({ error: errorMessage(error) }, 'old snapshots were not removed');
+      });
+  }
+
+  /** Undefined while one is being written. */
+  #neededFiles(): readonly SnapshotRecord[] | undefined {
     const network = this.#ports.network();
-    if (network.fetching || this.#taker.writing) return;
-    const kept = [...store.snapshots, ...network.snapshotsInUse(), ...this.installer.waiting()];
-    folder.clean(kept).catch((error: unknown) => {
-      this.#ports.logger.warn({ error: errorMessage(error) }, 'old snapshots were not removed');
-    });
+    if (network.fetching || this.#taker.writing) return undefined;
+    return [
+      ...this.#booted.store.referenced,
+      ...network.snapshotsInUse(),
+      ...this.installer.waiting(),
+      ...this.#taker.waiting(),
+    ];
   }
 
   /** Nothing waits for the main thread any more. */

@@ -34,8 +34,9 @@ export class Ticker implements Disposable {
     if (this.#stopped) return;
     const { clock } = this.#ports;
     const now = clock.monotonic();
-    // Keeps the rhythm as long as it can; after a stall the rhythm starts anew.
-    this.#due = Math.max(this.#due + this.#tickMs, now);
+    // Keeps the rhythm as long as it can; after a stall it starts anew, and the ticks missed are missed.
+    const next = this.#due + this.#tickMs;
+    this.#due = next > now ? next : now + this.#tickMs;
     this.#timer = clock.after(this.#due - now, () => this.#ports.soon(() => this.#fire()));
   }
 

@@ -77,7 +77,9 @@ export class LogStore implements AsyncDisposable {
   #header: LogHeader;
   /** `#crcs[i]` belongs to entry `#header.compacted.index + i`. */
   #crcs: number[];
-  #snapshots: SnapshotRecord[];
+  #snapshots: readonly SnapshotRecord[];
+  /** As of the last write that is done: the one under way may let go of some. */
+  #writtenSnapshots: readonly SnapshotRecord[];
   #writing = false;
   #failure: SwarmError | undefined;
   #clearing: Promise<void> = Promise.resolve();
@@ -92,7 +94,8 @@ export class LogStore implements AsyncDisposable {
     this.#directory = parts.options.storage.place;
     this.#header = stored.header;
     this.#crcs = [...stored.crcs];
-    this.#snapshots = [...stored.snapshots];
+    this.#snapshots = stored.snapshots;
+    this.#writtenSnapshots = stored.snapshots;
   }
 
   /**
@@ -130,6 +133,11 @@ export class LogStore implements AsyncDisposable {
     return this.#snapshots;
   }
 
+  /** Those that the disk refers to, whether or not the write under way gets there. */
+  get referenced(): readonly SnapshotRecord[] {
+    return [...new Set([...this.#writtenSnapshots, ...this.#snapshots])];
+  }
+
   get compacted(): EntryId {
     return this.#header.compacted;
   }
@@ -148,6 +156,7 @@ export class LogStore implements AsyncDisposable {
       await this.#database.batch(operations, { sync: change.sync });
       const { batch, last } = this.#header;
       if (change.sync) this.#highWater.write({ batch, last });
+      this.#writtenSnapshots = this.#snapshots;
     } catch (cause) {
       throw this.#fail(cause);
     } finally {
@@ -206,13 +215,11 @@ export class LogStore implements AsyncDisposable {
     const { index } = record.descriptor;
     assert(index > this.#header.snapshot, `snapshot ${index} is newer than the one before`);
     operations.push({ type: 'put', key: snapshotKey(index), value: encodeJsonRecord(record) });
-    this.#snapshots.push(record);
-    while (this.#snapshots.length > SNAPSHOTS_KEPT) {
-      const old = this.#snapshots.shift();
-      if (old !== undefined) {
-        operations.push({ type: 'del', key: snapshotKey(old.descriptor.index) });
-      }
+    const all = [...this.#snapshots, record];
+    for (const old of all.slice(0, -SNAPSHOTS_KEPT)) {
+      operations.push({ type: 'del', key: snapshotKey(old.descriptor.index) });
     }
+    this.#snapshots = all.slice(-SNAPSHOTS_KEPT);
     this.#header = { ...this.#header, snapshot: index };
   }
 

@@ -48,11 +48,15 @@ export class SnapshotFolder {
     );
   }
 
-  /** Removes every file but those of `kept`; left-overs of a crash too. */
-  async clean(kept: readonly SnapshotRecord[]): Promise<void> {
-    const names = new Set(kept.map((record) => record.file));
+  /**
+   * Removes every file but those of `kept`; left-overs of a crash too. `kept` is asked before every
+   * removal, as more may have come meanwhile; undefined: no file may be touched now.
+   */
+  async clean(kept: () => readonly SnapshotRecord[] | undefined): Promise<void> {
     for (const name of await this.#storage.list()) {
-      if (!names.has(name)) await this.#storage.remove(name);
+      const records = kept();
+      if (records === undefined) return;
+      if (records.every((record) => record.file !== name)) await this.#storage.remove(name);
     }
   }
 

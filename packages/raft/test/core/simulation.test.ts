@@ -60,6 +60,7 @@ test('49: snapshots all the time under ten times the load cost no election', asy
     changeEveryMs: 0,
     clockDrift: 0,
     maxDiskMs: 5,
+    databaseMs: 0,
     writeEveryMs: 3,
     snapshotEvery: 5,
     limits: { snapshotTicks: 20 },

@@ -15,6 +15,7 @@ import {
 } from '../../src/node/membership.ts';
 import { Reads } from '../../src/node/reads.ts';
 import type { MembershipChange } from '../../src/node/types.ts';
+import { Ticker } from '../../src/node/ticker.ts';
 import { Watchdog } from '../../src/node/watchdog.ts';
 
 describe('chunks of a state machine', () => {
@@ -121,6 +122,51 @@ describe('membership', () => {
   });
 });
 
+describe('ticker', () => {
+  /** What runs after the sockets were read waits in `turn` until the loop comes to it. */
+  function ticking() {
+    const clock = new ManualClock();
+    const lateness: number[] = [];
+    const turn: (() => void)[] = [];
+    const tick = (ms: number): void => void lateness.push(ms);
+    const ticker = new Ticker({ clock, soon: (fn) => turn.push(fn), tick }, 50);
+    const loop = (): void => {
+      for (const run of turn.splice(0)) run();
+    };
+    return { clock, lateness, ticker, loop };
+  }
+
+  test('67: after a stall of any length one tick comes, and the next one a whole tick later', () => {
+    const { clock, lateness, loop } = ticking();
+    clock.advance(50);
+    loop();
+    expect(lateness).toEqual([0]);
+    // The timer fires, and nothing else does for half a minute.
+    clock.advance(30_000);
+    loop();
+    expect(lateness).toEqual([0, 29_950]);
+    clock.advance(49);
+    loop();
+    expect(lateness).toHaveLength(2);
+    clock.advance(1);
+    loop();
+    expect(lateness).toHaveLength(3);
+  });
+
+  test('a little late keeps the rhythm', () => {
+    const { clock, lateness, loop, ticker } = ticking();
+    for (let i = 0; i < 10; i += 1) {
+      clock.advance(60 - (lateness.at(-1) ?? 0));
+      loop();
+    }
+    expect(lateness).toEqual(Array.from({ length: 10 }, () => 10));
+    ticker[Symbol.dispose]();
+    clock.advance(1_000);
+    loop();
+    expect(lateness).toHaveLength(10);
+  });
+});
+
 describe('watchdog', () => {
   function watched() {
     const clock = new ManualClock();
@@ -172,6 +218,7 @@ test('52: an answer to an earlier attempt confirms nothing', () => {
   const answered: [number, number][] = [];
   const reads = new Reads(100, {
     clock,
+    retryMs: 500,
     ask: (attempt) => asked.push(attempt),
     answer: (id, index) => answered.push([id, index]),
   });

@@ -61,6 +61,7 @@ async function openPersister() {
       throw new Error('no snapshots here');
     },
     onPersisted: (readys) => persisted.push(...readys.map((r) => r.seq)),
+    onTaken: () => undefined,
     onSnapshotKept: () => undefined,
     onFailure: (error) => failures.push(error),
   });

@@ -189,4 +189,11 @@ export const MUTATIONS: readonly Mutation[] = [
     find: '        this.#options.onFailure(error);\n',
     replace: '        this.#stopped = false;\n        this.#complete(jobs);\n',
   },
+  {
+    name: 'the file of a snapshot is removed before the log knows of it',
+    scenario: 46,
+    file: 'node/snapshots.ts',
+    find: '      ...this.#taker.waiting(),\n',
+    replace: '',
+  },
 ];

@@ -39,7 +39,7 @@ export async function unnoticedFlips(): Promise<string[]> {
 }
 
 function mounted(disk: SimDisk): Storage {
-  return disk.mount({ later: (fn) => fn(), moment: () => undefined });
+  return disk.mount({ later: (fn) => fn(), moment: () => undefined, missing: () => undefined });
 }
 
 /** Returns what was there before the last write. */

@@ -16,6 +16,8 @@ export interface Plan {
   /** Of frames of snapshots. */
   readonly garble: number;
   readonly maxDiskMs: number;
+  /** What a batch of the database may take besides. */
+  readonly databaseMs: number;
   /** Mean time between two faults of the nemesis. */
   readonly faultEveryMs: number;
   /** Disks may fail and lose what they had: on few at a time, so that a quorum stays whole. */
@@ -57,13 +59,14 @@ export function planFor(chance: Chance): Plan {
     },
     garble: maybe(0.3, () => chance.next() * 0.05, 0),
     maxDiskMs: maybe(0.3, () => chance.between(20, 150), 5),
+    databaseMs: maybe(0.2, () => chance.between(20, 200), 0),
     faultEveryMs: maybe(0.85, () => chance.between(300, 2500), Infinity),
     badDisks: chance.happens(0.5),
     moments: MOMENTS,
     writeEveryMs: chance.between(15, 150),
     readEveryMs: chance.between(50, 300),
     changeEveryMs: maybe(0.5, () => chance.between(500, 3000), 0),
-    snapshotEvery: maybe(0.6, () => chance.between(5, 40), 200),
+    snapshotEvery: maybe(0.6, () => chance.between(2, 40), 200),
     clockDrift: maybe(0.3, () => chance.next() * 0.3, 0),
     timing: {
       tickMs: TICK_MS,

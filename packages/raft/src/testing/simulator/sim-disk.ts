@@ -6,16 +6,10 @@
  */
 import { assert } from '@swarmd/base';
 
-import { decodeHeader, HEADER_KEY } from '../../wal/header.ts';
-import type {
-  KeyRange,
-  KeyValueStore,
-  MarkFile,
-  Operation,
-  Storage,
-  StoredFile,
-} from '../../wal/storage.ts';
+import { decodeHeader, decodeSnapshotRecord, HEADER_KEY, snapshotKey } from '../../wal/header.ts';
+import type { KeyRange, Operation, Storage } from '../../wal/storage.ts';
 import type { Chance } from './chance.ts';
+import { MountedDisk } from './mounted-disk.ts';
 
 type Batch = readonly Operation[];
 
@@ -24,7 +18,7 @@ interface Pending {
   readonly sync: boolean;
 }
 
-interface FileContent {
+export interface FileContent {
   bytes: Buffer;
   synced: Buffer;
 }
@@ -34,10 +28,15 @@ const JOURNAL_BATCHES = 40;
 
 export interface DiskWorld {
   /** Runs `fn` after a delay of the disk's choice, unless the member has crashed meanwhile. */
-  later(fn: () => void): void;
+  later(fn: () => void, on: DiskPart): void;
   /** Something is about to happen to the disk. */
   moment(what: DiskMoment): void;
+  /** The log is about to refer to a snapshot whose file is not there. */
+  missing(file: string): void;
 }
+
+/** A database may be busy with itself while files are written as fast as ever. */
+export type DiskPart = 'database' | 'file';
 
 export type DiskMoment = 'compaction' | 'truncation' | 'snapshot write' | 'snapshot rename';
 
@@ -59,6 +58,8 @@ export class SimDisk {
   failing = false;
   /** Writes to files fail, as on a disk with little room left. */
   full = false;
+  /** It has failed in the present life of the member, although it may be well again. */
+  hasFailed = false;
 
   constructor(chance: Chance) {
     this.chance = chance;
@@ -66,6 +67,7 @@ export class SimDisk {
 
   /** For one life of the member. */
   mount(world: DiskWorld): Storage {
+    this.hasFailed = false;
     return new MountedDisk(this, world);
   }
 
@@ -148,6 +150,7 @@ export class SimDisk {
   /** The oldest batch reaches the disk. @throws when the disk fails: nobody knows what is there. */
   complete(pending: Pending): void {
     if (this.failing) {
+      this.hasFailed = true;
       this.#pending = this.#pending.filter((other) => other !== pending);
       if (this.chance.happens(0.5)) this.#unsynced.push(pending.operations);
       throw new Error('input/output error');
@@ -165,6 +168,22 @@ export class SimDisk {
   storedBatch(): number | undefined {
     const header = this.durable(HEADER_KEY);
     return header && decodeHeader(header)?.batch;
+  }
+
+  /** Files of snapshots that `operations` make known, and that are not there. */
+  missingFiles(operations: Batch): string[] {
+    return operations
+      .filter((one) => one.type === 'put' && isSnapshotKey(one.key))
+      .map((one) => (one.type === 'put' ? decodeSnapshotRecord(one.value)?.file : undefined))
+      .filter((file) => file !== undefined)
+      .filter((file) => !this.#files.has(file));
+  }
+
+  /** Whether the log knows of that snapshot. */
+  refersTo(file: string): boolean {
+    return this.scan({ gte: snapshotKey(0), lte: snapshotKey(Number.MAX_SAFE_INTEGER) }).some(
+      ([, value]) => decodeSnapshotRecord(value)?.file === file,
+    );
   }
 
   clear(range: KeyRange): void {
@@ -188,7 +207,10 @@ export class SimDisk {
 
   /** @throws when writes fail now. */
   checkWritable(kind: 'mark' | 'file'): void {
-    if (this.failing) throw new Error('input/output error');
+    if (this.failing) {
+      this.hasFailed = true;
+      throw new Error('input/output error');
+    }
     if (kind === 'file' && this.full) throw new Error('no space left on device');
   }
 
@@ -270,124 +292,7 @@ export class SimDisk {
   }
 }
 
-/** The disk as one life of a member sees it: nothing answers after a crash. */
-class MountedDisk implements Storage {
-  readonly place = '(simulated)';
-  readonly #disk: SimDisk;
-  readonly #world: DiskWorld;
-
-  constructor(disk: SimDisk, world: DiskWorld) {
-    this.#disk = disk;
-    this.#world = world;
-  }
-
-  openDatabase(): Promise<KeyValueStore> {
-    const disk = this.#disk;
-    return Promise.resolve({
-      get: (key) => Promise.resolve(disk.get(key)),
-      isEmpty: () => Promise.resolve(disk.isEmpty()),
-      async *scan(range) {
-        await Promise.resolve();
-        yield disk.scan(range);
-      },
-      batch: (operations, { sync }) => {
-        const pending = { operations, sync };
-        if (operations.some((one) => one.type === 'del')) this.#world.moment('truncation');
-        disk.begin(pending);
-        return this.#after(() => disk.complete(pending));
-      },
-      clear: (range) => {
-        this.#world.moment('compaction');
-        return Promise.resolve(disk.clear(range));
-      },
-      close: () => Promise.resolve(),
-    });
-  }
-
-  readMark(): Buffer | undefined {
-    return this.#disk.mark?.bytes;
-  }
-
-  openMark(): MarkFile {
-    const mark = this.#disk.makeMark();
-    return {
-      write: (bytes, position) => {
-        this.#disk.checkWritable('mark');
-        mark.bytes = patched(mark.bytes, bytes, position);
-      },
-      sync: () =>
-        this.#after(() => {
-          this.#disk.checkWritable('mark');
-          mark.synced = mark.bytes;
-        }),
-      close: () => undefined,
-    };
-  }
-
-  openFile(name: string, mode: 'read' | 'write'): Promise<StoredFile> {
-    const disk = this.#disk;
-    if (mode === 'write') disk.files.set(name, { bytes: Buffer.alloc(0), synced: Buffer.alloc(0) });
-    const file = disk.files.get(name);
-    if (file === undefined) return Promise.reject(new Error(`no such file: ${name}`));
-    return Promise.resolve({
-      read: ({ position, length }) => {
-        const end = position + length;
-        const bytes = end > file.bytes.length ? undefined : file.bytes.subarray(position, end);
-        return Promise.resolve(bytes);
-      },
-      write: (buffers, position) => {
-        this.#world.moment('snapshot write');
-        return this.#after(() => {
-          disk.checkWritable('file');
-          file.bytes = patched(file.bytes, Buffer.concat(buffers), position);
-        });
-      },
-      sync: () =>
-        this.#after(() => {
-          disk.checkWritable('file');
-          file.synced = file.bytes;
-        }),
-      close: () => Promise.resolve(),
-    });
-  }
-
-  rename(from: string, to: string): Promise<void> {
-    this.#world.moment('snapshot rename');
-    return this.#after(() => {
-      const file = this.#disk.files.get(from);
-      assert(file !== undefined, `${from} is there to be renamed`);
-      this.#disk.files.delete(from);
-      this.#disk.files.set(to, file);
-    });
-  }
-
-  remove(name: string): Promise<void> {
-    this.#disk.files.delete(name);
-    return Promise.resolve();
-  }
-
-  list(): Promise<readonly string[]> {
-    return Promise.resolve([...this.#disk.files.keys()].sort());
-  }
-
-  #after(act: () => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#world.later(() => {
-        try {
-          act();
-          resolve();
-        } catch (error) {
-          reject(error instanceof Error ? error : new Error(String(error)));
-        }
-      });
-    });
-  }
-}
-
-function patched(old: Buffer, bytes: Buffer, position: number): Buffer {
-  const length = Math.max(old.length, position + bytes.length);
-  const whole = Buffer.alloc(length);
-  old.copy(whole);
-  bytes.copy(whole, position);
-  return whole;
+function isSnapshotKey(key: Buffer): boolean {
+  const first = snapshotKey(0);
+  return key.length === first.length && key[0] === first[0];
 }

@@ -18,7 +18,7 @@ import type { FromWorker, ToWorker } from '../../node/worker-protocol.ts';
 import { CommandMachine } from './command-machine.ts';
 import { ObservedCore } from './observed-core.ts';
 import { SimClock } from './sim-clock.ts';
-import type { DiskMoment, SimDisk } from './sim-disk.ts';
+import type { DiskMoment, DiskPart, SimDisk } from './sim-disk.ts';
 import { SimLink, type LinkWorld } from './sim-link.ts';
 
 export const CLUSTER_ID = 'simulated';
@@ -55,8 +55,10 @@ export interface MemberWorld extends LinkWorld {
   moment(member: SimMember, what: Moment): void;
   /** It has stopped itself, or would not start. */
   stopped(member: SimMember, error: { code: string; message: string }): void;
+  /** A snapshot that the log of this member refers to has no file. */
+  missing(id: RaftId, file: string): void;
   /** Milliseconds that the disk takes for one thing now. */
-  diskDelayMs(id: RaftId): number;
+  diskDelayMs(id: RaftId, on: DiskPart): number;
 }
 
 export interface SimMemberOptions {
@@ -198,10 +200,11 @@ export class SimMember {
     const { random, limits } = this.#options;
     const options = this.#raftOptions(start);
     const storage = this.disk.mount({
-      later: (fn) => {
-        this.#world.after(this.#world.diskDelayMs(this.id), () => this.#guard(life, fn));
+      later: (fn, on) => {
+        this.#world.after(this.#world.diskDelayMs(this.id, on), () => this.#guard(life, fn));
       },
       moment: (what) => this.#world.moment(this, what),
+      missing: (file) => this.#world.missing(this.id, file),
     });
     const booted = await boot({ options, storage, random, limits });
     if (!life.alive) return;

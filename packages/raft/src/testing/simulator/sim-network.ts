@@ -6,6 +6,8 @@ import type { EventQueue } from './event-queue.ts';
 export interface NetworkRates {
   drop: number;
   duplicate: number;
+  /** 1 unless said otherwise. */
+  minDelayMs?: number;
   maxDelayMs: number;
 }
 
@@ -46,16 +48,25 @@ export class SimNetwork {
     { from, to }: { from: RaftId; to: RaftId },
     outcome: { pass: () => void; lost: () => void },
   ): void {
-    this.#events.after(this.#chance.between(1, this.rates.maxDelayMs), () => {
-      const dropped = this.#cut.has(link(from, to)) || this.#chance.happens(this.rates.drop);
-      if (dropped) outcome.lost();
-      else outcome.pass();
-    });
+    this.#events.after(
+      this.#chance.between(this.rates.minDelayMs ?? 1, this.rates.maxDelayMs),
+      () => {
+        const dropped = this.#cut.has(link(from, to)) || this.#chance.happens(this.rates.drop);
+        if (dropped) outcome.lost();
+        else outcome.pass();
+      },
+    );
   }
 
   /** Nothing passes from `from` to `to` any more; the other way is another link. */
   cut(from: RaftId, to: RaftId): void {
     this.#cut.add(link(from, to));
+  }
+
+  /** Both ways. */
+  cutBetween(a: RaftId, b: RaftId): void {
+    this.cut(a, b);
+    this.cut(b, a);
   }
 
   heal(): void {

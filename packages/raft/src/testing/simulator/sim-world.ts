@@ -12,7 +12,7 @@ import { found } from './founders.ts';
 import { History, commandOf } from './history.ts';
 import { Invariants } from './invariants.ts';
 import type { Plan } from './plan.ts';
-import { SimDisk } from './sim-disk.ts';
+import { SimDisk, type DiskPart } from './sim-disk.ts';
 import type { SimLink } from './sim-link.ts';
 import { SimMember, type MemberWorld, type Moment } from './sim-member.ts';
 import { SimNetwork } from './sim-network.ts';
@@ -75,6 +75,7 @@ export class SimWorld implements MemberWorld {
       const storage = disk.mount({
         later: (fn) => this.after(0, fn),
         moment: () => undefined,
+        missing: (file) => this.missing(id, file),
       });
       const progress = { done: false };
       const founding = found(storage, id, voters).finally(() => (progress.done = true));
@@ -286,6 +287,14 @@ export class SimWorld implements MemberWorld {
     this.moment(member, 'restore');
   }
 
+  /** Whatever becomes of a snapshot that the log refers to, its file is there. */
+  missing(id: RaftId, file: string): void {
+    if (this.#members.get(id)?.disk.damaged === true) return;
+    this.#judge(() => {
+      throw new Violation('snapshot-is-there', `member ${id} has no ${file}, its log needs it`);
+    });
+  }
+
   writeDone(id: number, index: number): void {
     if (id === NOT_A_WRITE) return;
     this.log(() => `client: ${commandOf(id)} is at ${index}`);
@@ -310,7 +319,7 @@ export class SimWorld implements MemberWorld {
     } else if (error.code === 'data-loss' && member.disk.damaged) {
       this.count('damage found');
       member.gone = true;
-    } else if (member.disk.failing) {
+    } else if (member.disk.hasFailed) {
       this.count('disk failed');
       this.after(this.chance.between(50, 2_000), () => this.restart(member));
     } else {
@@ -318,9 +327,10 @@ export class SimWorld implements MemberWorld {
     }
   }
 
-  diskDelayMs(id: RaftId): number {
+  diskDelayMs(id: RaftId, on: DiskPart): number {
     const hungMs = Math.max(0, (this.#hungUntil.get(id) ?? 0) - this.events.now);
-    return hungMs + this.chance.next() * this.maxDiskMs;
+    const busyMs = on === 'database' ? this.chance.next() * this.plan.databaseMs : 0;
+    return hungMs + busyMs + this.chance.next() * this.maxDiskMs;
   }
 
   #add(id: RaftId, disk: SimDisk): SimMember {
