@@ -8,6 +8,8 @@ import type { TaskId } from '@swarmd/model';
 
 import { STATS_INTERVAL_MIN_MS } from './limits.ts';
 import type { Executor, SessionInput, SessionStart } from './ports.ts';
+import { pullWithProgress } from './pull-stream.ts';
+import { registryAuthFrom } from './task/registry-auth.ts';
 import type { TaskRunner } from './task/runner.ts';
 
 export interface EngineServiceDeps {
@@ -56,13 +58,12 @@ export function engineService({ executor, runner, clock }: EngineServiceDeps): E
     listVolumes: async () => [...(await volumes.list())],
     removeVolume: ({ name }) => volumes.remove(name),
     listImages: async () => [...(await images.list())],
-    pullImage: async ({ reference }, { signal }) => {
-      await executor.pull(reference, signal);
-      return images.inspect(reference);
-    },
-    resolveImage: async ({ reference }, { signal }) => ({
-      reference: await images.resolve(reference, signal),
+    pullImage: (request, { signal }) => pullWithProgress(request, { executor, clock }, signal),
+    resolveImage: async ({ reference, registryAuth }, { signal }) => ({
+      reference: await images.resolve(reference, signal, { auth: registryAuthFrom(registryAuth) }),
     }),
+    checkRegistryAuth: async ({ registry, registryAuth }, { signal }) =>
+      images.checkAuth(registry, registryAuthFrom(registryAuth) ?? {}, signal),
     tagImage: ({ reference, target }) => images.tag(reference, target),
     removeImage: async ({ reference }) => ({ freedBytes: await images.remove(reference) }),
     pruneImages: async ({ unusedForMs }) => {

@@ -13,6 +13,10 @@ export const NETWORK_WAIT_MS = 30_000;
 export const ATTACH_TIMEOUT_MS = 30_000;
 /** Images of several gigabytes over slow links are legitimate. */
 export const PULL_TIMEOUT_MS = 30 * 60_000;
+/** Each telling of how far a pull is becomes an entry of the raft log. */
+export const PULL_PROGRESS_MS = 3_000;
+/** The same for whoever watches one pull. */
+export const PULL_STREAM_INTERVAL_MS = 250;
 export const PREPARE_TIMEOUT_MS = 60_000;
 export const START_TIMEOUT_MS = 30_000;
 export const REMOVE_TIMEOUT_MS = 60_000;

@@ -3,7 +3,7 @@
  * `executor` and `network` fit by structure. What people do with containers, volumes and images passes
  * through the agent as it is, so those shapes are the executor's own; nothing of its code is imported.
  */
-import type { Images, Volumes, Workbench } from '@swarmd/executor';
+import type { Images, PullOptions, Volumes, Workbench } from '@swarmd/executor';
 import type {
   ContainerSpec,
   HealthcheckSpec,
@@ -13,7 +13,14 @@ import type {
   TaskId,
 } from '@swarmd/model';
 
-export type { Images, SessionInput, SessionStart, Volumes, Workbench } from '@swarmd/executor';
+export type {
+  Images,
+  LayerProgress,
+  SessionInput,
+  SessionStart,
+  Volumes,
+  Workbench,
+} from '@swarmd/executor';
 
 /** One file to be seen in the container, read-only, on memory only. */
 export interface ContainerFile {
@@ -85,7 +92,7 @@ export interface Executor {
   /** Containers that exist from an earlier life of the agent, re-adopted. */
   restore(signal: AbortSignal): Promise<ReadonlyMap<string, ContainerPhase>>;
   /** Makes the image present. Errors say which registry said what. */
-  pull(image: string, signal: AbortSignal): Promise<void>;
+  pull(image: string, signal: AbortSignal, options?: PullOptions): Promise<void>;
   /** Creates the container so that `start` only has to let it go. Needs the image and the namespace. */
   prepare(request: ContainerRequest, signal: AbortSignal): Promise<void>;
   /** @returns the pid of the container's first process on this machine. */

@@ -40,6 +40,7 @@ export type {
   HealthReport,
   HealthResult,
   Image,
+  PullEvent,
   PathInfo,
   ProcessInfo,
   SessionRequest,

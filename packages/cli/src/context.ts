@@ -4,6 +4,7 @@ import type { Clock } from '@swarmd/base';
 import type { ClusterClient, DaemonClient } from '@swarmd/client';
 
 import type { Console } from './console.ts';
+import type { Credentials } from './credentials.ts';
 
 export interface Terminal {
   readonly out: (text: string) => void;
@@ -20,6 +21,7 @@ export interface Terminal {
 
 export interface Context {
   readonly terminal: Terminal;
+  readonly credentials: Credentials;
   readonly clock: Clock;
   /** Replaced by `--stale`. */
   call: Call;

@@ -7,6 +7,7 @@ import { openCluster, openDaemon, type ClusterClient, type DaemonClient } from '
 
 import { requireManager } from './commands/swarm.ts';
 import type { Context } from './context.ts';
+import { fileCredentials } from './credentials.ts';
 import { runProgram } from './program.ts';
 import { runDirOf } from './run-dir.ts';
 import { systemConsole } from './system-console.ts';
@@ -62,6 +63,7 @@ async function main(argv: readonly string[]): Promise<number> {
         return { [Symbol.dispose]: () => (onSignal = undefined) };
       },
     },
+    credentials: fileCredentials(process.env),
     clock: systemClock,
     call,
     daemon: () => (daemon ??= connections.use(openDaemon(runDir))),

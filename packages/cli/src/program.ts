@@ -9,6 +9,7 @@ import { addConfigCommands, addSecretCommands } from './commands/files.ts';
 import { addImageCommands } from './commands/image.ts';
 import { addNetworkCommands } from './commands/network.ts';
 import { addNodeCommands } from './commands/node.ts';
+import { addRegistryCommands } from './commands/registry.ts';
 import { addServiceCommands } from './commands/service.ts';
 import { addSwarmCommands } from './commands/swarm.ts';
 import { addTaskCommands } from './commands/task.ts';
@@ -38,6 +39,7 @@ export function buildProgram(context: Context): Command {
   addServiceCommands(program, context);
   addTaskCommands(program, context);
   addImageCommands(program, context);
+  addRegistryCommands(program, context);
   addVolumeCommands(program, context);
   addExplainCommands(program, context);
   addNetworkCommands(program, context);

@@ -27,9 +27,11 @@ export class ProgressPrinter {
     ];
     if (progress.wanted <= SLOTS_SHOWN_MAX) {
       for (const slot of progress.slots)
-        lines.push(`${slot.slot}/${progress.wanted}: ${slot.state}${because(slot.error)}`);
+        lines.push(
+          `${slot.slot}/${progress.wanted}: ${slot.state}${because(slot.error || (slot.doing ?? ''))}`,
+        );
     } else {
-      lines.push(...errors(progress));
+      lines.push(...errors(progress), ...busy(progress).slice(0, SLOTS_SHOWN_MAX));
     }
     // A line that wraps would be counted as one and drawn as two.
     const width = this.#terminal.columns();
@@ -47,6 +49,7 @@ export class ProgressPrinter {
       [
         `${progress.running} out of ${progress.wanted} tasks${completed(progress) || ' running'}`,
         ...errors(progress),
+        ...busy(progress),
       ].join('; '),
     );
     if (summary !== this.#lastSummary) this.#terminal.err(`${summary}\n`);
@@ -60,6 +63,13 @@ function completed(progress: Progress): string {
 
 function because(error: string): string {
   return error === '' ? '' : ` (${error})`;
+}
+
+/** Which tasks take their time over what. */
+function busy(progress: Progress): string[] {
+  return progress.slots.flatMap(({ slot, doing }) =>
+    doing === undefined ? [] : [`task ${slot}: ${doing}`],
+  );
 }
 
 /** Each distinct error once, with how many slots have it. */

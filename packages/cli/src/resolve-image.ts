@@ -2,6 +2,7 @@
 import { errorMessage } from '@swarmd/base';
 
 import type { Context } from './context.ts';
+import { registryAuthFor } from './registry-auth.ts';
 
 /**
  * Asked by a node, as nodes are who can reach registries. Whatever goes wrong is said and costs nothing:
@@ -18,7 +19,7 @@ export async function resolveImage(
   const node = nodes.find(({ status }) => status.state === 'ready');
   if (node === undefined) return image;
   try {
-    const request = { nodeId: node.id, reference: image };
+    const request = { nodeId: node.id, reference: image, ...registryAuthFor(context, image) };
     return (await engine.resolveImage(request, context.call)).reference;
   } catch (error) {
     if (context.call.signal.aborted) throw error;

@@ -108,6 +108,7 @@ export interface ServiceFlags extends ScheduleFlags {
   healthcheck: boolean;
   /** False after --no-resolve-image. */
   resolveImage: boolean;
+  withRegistryAuth: boolean;
 }
 
 export interface CreateFlags extends ServiceFlags {
@@ -289,7 +290,12 @@ function addHealthFlags(command: Command): Command {
       parseDuration,
     )
     .option('--no-healthcheck', 'no check, not even that of the image')
-    .option('--no-resolve-image', 'every node asks by itself what the tag of the image stands for');
+    .option('--no-resolve-image', 'every node asks by itself what the tag of the image stands for')
+    .option(
+      '--with-registry-auth',
+      'give the service the credentials of registry login, for its nodes to pull with',
+      false,
+    );
 }
 
 const MOUNT_HINT = 'type=bind|volume|tmpfs,source=...,target=...[,readonly]';

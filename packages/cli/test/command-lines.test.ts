@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { ManualClock } from '@swarmd/base/testing';
 import type { ErrorCode } from '@swarmd/base';
 import { openDaemon } from '@swarmd/client';
+import type { RegistryCredentials } from '@swarmd/model';
 import { describe, expect, it } from 'vitest';
 
 import type { Context } from '../src/context.ts';
@@ -25,6 +26,7 @@ class Session {
   #output: { mark: string; text: string }[] = [];
   readonly #fake = new FakeCluster((text) => this.#add('> ', `${text}\n`));
   readonly #context: Context;
+  readonly #credentials = new Map<string, RegistryCredentials>();
   #hasDaemon = true;
   #interactive = false;
 
@@ -55,6 +57,14 @@ class Session {
         get interactive() {
           return isInteractive();
         },
+      },
+      credentials: {
+        find: (host) => this.#credentials.get(host),
+        store: (host, credentials) => {
+          this.#credentials.set(host, credentials);
+          return '~/registries.json';
+        },
+        erase: (host) => this.#credentials.delete(host),
       },
       clock: new ManualClock(NOW),
       call: { signal: new AbortController().signal },

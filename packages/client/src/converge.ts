@@ -25,6 +25,8 @@ export interface SlotProgress {
   readonly state: string;
   /** Why it cannot proceed, if so. */
   readonly error: string;
+  /** What it is busy with, if it says so: "pulling 34 of 120 MB". */
+  readonly doing?: string;
 }
 
 export interface Progress {
@@ -156,8 +158,10 @@ function judgeSlot(slot: number, tasks: readonly Task[]): SlotProgress {
   }
   // A successor that has just begun has no error yet: the last one tells why it is needed.
   const failed = newest(tasks.filter((task) => task.status.error !== ''));
+  const doing = state === 'preparing' ? (shown?.status.message ?? '') : '';
   return {
     slot,
+    ...(doing.startsWith('pulling') ? { doing } : {}),
     state: state === 'running' ? 'stopping' : state,
     error: shown?.status.error || (failed?.status.error ?? ''),
   };

@@ -16,7 +16,7 @@ export async function openMachine(settings: Settings, logger: Logger): Promise<M
       stateDir,
       runDir,
       cgroupParent: settings.cgroupParent,
-      insecureRegistries: settings.insecureRegistries,
+      registries: settings.registries,
       runtimes: settings.runtimes,
       clock: systemClock,
       random: systemRandom,

@@ -29,7 +29,7 @@ test('defaults', () => {
     advertiseAddr: undefined,
     cgroupParent: '/swarmd',
     genericResources: [],
-    insecureRegistries: [],
+    registries: {},
     runtimes: {},
     logLevel: 'info',
     raftProfile: 'lan',
@@ -42,12 +42,15 @@ test('flags win over the file, lists and labels add up', () => {
     stateDir: '/a',
     runDir: '/b',
     insecureRegistries: ['r1'],
+    registries: { 'docker.io': { mirrors: ['https://first'] } },
     nodeLabels: { x: '1', y: '1' },
   };
   const { settings: flags } = parseFlags([
     '--state-dir=/c',
     '--insecure-registry=r2:5000',
     '--insecure-registry=r3',
+    '--registry-ca=r3=/ca.pem',
+    '--registry-mirror=docker.io=http://second:5000/hub',
     '--node-label=y=2',
     '--node-label=z=a=b',
     '--listen-addr=10.0.0.1',
@@ -57,7 +60,12 @@ test('flags win over the file, lists and labels add up', () => {
     stateDir: '/c',
     raftProfile: 'wan',
     runDir: '/b',
-    insecureRegistries: ['r1', 'r2:5000', 'r3'],
+    registries: {
+      r1: { insecure: true },
+      'r2:5000': { insecure: true },
+      r3: { insecure: true, caFile: '/ca.pem' },
+      'docker.io': { mirrors: ['https://first', 'http://second:5000/hub'] },
+    },
     nodeLabels: { x: '1', y: '2', z: 'a=b' },
     listen: { host: '10.0.0.1', port: 4242 },
   });

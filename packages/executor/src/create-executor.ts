@@ -16,6 +16,7 @@ import { OciExecutor } from './oci-executor.ts';
 import { bootId } from './oci/proc.ts';
 import { checkProgram, Runtimes } from './oci/runtime.ts';
 import { SeccompCache } from './oci/seccomp-cache.ts';
+import type { Registries } from './registry/endpoint.ts';
 import type { Executor } from './types.ts';
 import { VolumeStore } from './volume/volume-store.ts';
 import { Unpacker } from './unpack/unpacker.ts';
@@ -27,8 +28,8 @@ export interface ExecutorOptions {
   readonly runDir: string;
   /** Absolute within the cgroup hierarchies, e.g. "/swarmd"; one executor each. */
   readonly cgroupParent: string;
-  /** host[:port] of registries that speak plain HTTP. Loopback addresses always may. */
-  readonly insecureRegistries: readonly string[];
+  /** How registries are reached. */
+  readonly registries: Registries;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly random?: Random;
@@ -83,7 +84,13 @@ export async function createExecutor(
     );
   });
   const boot = await bootId();
-  const store = await ImageStore.open({ stateDir: folders.stateDir, bootId: boot, logger, scope });
+  const store = await ImageStore.open({
+    stateDir: folders.stateDir,
+    bootId: boot,
+    clock,
+    logger,
+    scope,
+  });
   const unpackEntry =
     options.unpackEntry ?? fileURLToPath(new URL(DEFAULT_UNPACK_ENTRY, import.meta.url));
   const unpacker = scope.own(new Unpacker(unpackEntry, clock));
@@ -93,7 +100,7 @@ export async function createExecutor(
     logger,
     store,
     unpacker,
-    insecureRegistries: options.insecureRegistries,
+    registries: options.registries,
     random: options.random ?? systemRandom,
     platform: { os: 'linux', architecture: ARCHITECTURES[process.arch] ?? process.arch },
   });

@@ -8,12 +8,14 @@ export type {
   ExecRequest,
   ExecResult,
   Executor,
+  LayerProgress,
   LogLine,
   LogOptions,
   ImageInfo,
   Images,
   PathInfo,
   ProcessInfo,
+  PullOptions,
   SessionEvent,
   SessionInput,
   SessionStart,
@@ -22,3 +24,4 @@ export type {
   Volumes,
   Workbench,
 } from './types.ts';
+export type { Registries, RegistrySettings } from './registry/endpoint.ts';

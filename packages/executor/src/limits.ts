@@ -16,6 +16,23 @@ export const TAR_META_MAX_BYTES = 1024 * 1024;
 export const PARALLEL_LAYERS = 3;
 /** A registry that sends nothing for this long is given up. */
 export const REGISTRY_STALL_MS = 30_000;
+/** A registry that brings less than this in so much waiting would keep a pull for ever. */
+export const REGISTRY_SLOW_WINDOW_MS = 60_000;
+export const REGISTRY_SLOW_BYTES = 64 * 1024;
+/** How often one download goes on where its connection was lost, each time with new bytes. */
+export const RESUMES_MAX = 50;
+/** A connection that brought more than this was a good one: no long wait before the next. */
+export const RESUME_FRESH_BYTES = 1024 * 1024;
+/** Storage behind registries is one redirect away; behind a balancer two. */
+export const REDIRECTS_MAX = 5;
+/** Addresses of stored blobs are signed: a few KiB. */
+export const RESPONSE_HEADERS_MAX_BYTES = 32 * 1024;
+/** Connections that nothing is asked over are closed. */
+export const REGISTRY_IDLE_SOCKET_MS = 15_000;
+/** How often the unpacking process tells how far it is. */
+export const PROGRESS_INTERVAL_MS = 200;
+/** What is left of downloads that nobody went on with. */
+export const PARTIAL_KEPT_MS = 24 * 3_600_000;
 /** Checking whether a tag moved must not hold up a container whose image is here already. */
 export const TAG_CHECK_MS = 3_000;
 /** A tag that was checked this recently is not asked for again: many replicas start at once. */

@@ -40,6 +40,7 @@ import type {
   LogLine,
   LogOptions,
   Images,
+  PullOptions,
   Volumes,
   Workbench,
 } from './types.ts';
@@ -90,8 +91,8 @@ export class OciExecutor implements Executor, AsyncDisposable {
     return new Map([...this.#containers].map(([id, { record }]) => [id, phaseOf(record)]));
   }
 
-  async pull(image: string, signal: AbortSignal): Promise<void> {
-    await this.#parts.puller.pull(image, signal);
+  async pull(image: string, signal: AbortSignal, options?: PullOptions): Promise<void> {
+    await this.#parts.puller.pull(image, signal, options);
   }
 
   async prepare(request: ContainerRequest, signal: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@
  * The executor's port as its users see it. The agent declares what it needs of `Executor` itself, which
  * fits by structure, and passes the shapes of sessions, volumes and images on as they are here.
  */
-import type { ContainerSpec, HealthcheckSpec, ResourceLimits } from '@swarmd/model';
+import type { ContainerSpec, HealthcheckSpec, RegistryAuth, ResourceLimits } from '@swarmd/model';
 
 /** One file to be seen in the container, read-only, on memory only. */
 export interface ContainerFile {
@@ -72,7 +72,7 @@ export interface ExecResult {
 export interface Executor {
   /** Re-adopts what an earlier life left; removes what it had only half made. */
   restore(signal: AbortSignal): Promise<ReadonlyMap<string, ContainerPhase>>;
-  pull(image: string, signal: AbortSignal): Promise<void>;
+  pull(image: string, signal: AbortSignal, options?: PullOptions): Promise<void>;
   prepare(request: ContainerRequest, signal: AbortSignal): Promise<void>;
   start(id: string, signal: AbortSignal): Promise<{ pid: number }>;
   wait(id: string, signal: AbortSignal): Promise<ContainerExit>;
@@ -88,6 +88,21 @@ export interface Executor {
   readonly workbench: Workbench;
   readonly volumes: Volumes;
   readonly images: Images;
+}
+
+export interface PullOptions {
+  /** Who asks registries and their mirrors, by host[:port]; undefined: nobody in particular. */
+  readonly auth?: RegistryAuth | undefined;
+}
+
+/** One layer of an image that is being pulled. */
+export interface LayerProgress {
+  /** Of its blob. */
+  readonly digest: string;
+  readonly state: 'waiting' | 'fetching' | 'present';
+  /** Compressed. */
+  readonly bytes: number;
+  readonly totalBytes: number;
 }
 
 /** A named volume to be made or used. */
@@ -142,7 +157,14 @@ export interface Images {
    * The reference with the digest that its tag stands for in its registry now; as it is when it has one.
    * @throws SwarmError `invalid-argument`, `not-found`, `permission-denied`, `unavailable`.
    */
-  resolve(reference: string, signal: AbortSignal): Promise<string>;
+  resolve(reference: string, signal: AbortSignal, options?: PullOptions): Promise<string>;
+  /** The layers of a pull that is under way, lowest first; undefined while they are not known. */
+  pullProgress(reference: string): readonly LayerProgress[] | undefined;
+  /**
+   * Asks a registry whether it knows the credentials for it.
+   * @throws SwarmError `permission-denied` when not, `unavailable`.
+   */
+  checkAuth(registry: string, auth: RegistryAuth, signal: AbortSignal): Promise<void>;
   /** Another name for an image. @throws SwarmError `not-found`. */
   tag(reference: string, target: string): Promise<void>;
   /**

@@ -34,6 +34,7 @@ describe('images', () => {
     store = await ImageStore.open({
       stateDir: join(folder, 'state'),
       bootId,
+      clock: systemClock,
       logger: silentLogger,
       scope,
     });
@@ -43,7 +44,7 @@ describe('images', () => {
       clock: systemClock,
       random: systemRandom,
       logger: silentLogger,
-      insecureRegistries: [],
+      registries: {},
       platform: { os: 'linux', architecture: 'amd64' },
     });
   };
@@ -279,7 +280,7 @@ describe('images', () => {
     [
       'an end that comes early',
       blobFault((bytes) => bytes.subarray(0, 20_000)),
-      { code: 'unavailable', message: /has 20000 bytes instead of/ },
+      { code: 'unavailable', message: /ended a layer after 20000 of/ },
     ],
     [
       'a refusal',

@@ -1,6 +1,6 @@
 /** One real manager, over its real sockets. */
 import { connect, createWatchClient } from '@swarmd/api';
-import type { Service, Task } from '@swarmd/model';
+import { formatRegistryAuth, type Service, type Task } from '@swarmd/model';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { until } from './support/condition.ts';
@@ -160,6 +160,39 @@ describe('a manager alone', () => {
     host = await cluster.restart(host);
     const found = await host.control.getService({ id: service.id }, aCall());
     expect(found).toEqual(service);
+  });
+
+  it('gives registry credentials to nodes that run the service, shows them to nobody, and forgets them with it', async () => {
+    const [agent, idle] = [await readyWorker(), await readyWorker()];
+    const auth = (password: string): Uint8Array =>
+      formatRegistryAuth({ reg: { username: 'ann', password, identityToken: '' } });
+    const request = { spec: spec('web'), registryAuth: auth('old') };
+    const service = await host.control.createService(request, aCall());
+    const [task] = await running(host, service, 1);
+    const [busy, other] = task?.nodeId === agent.nodeId ? [agent, idle] : [idle, agent];
+    const held = () => [...busy.secrets.values()];
+    expect(held()).toEqual([Buffer.from(auth('old')).toString()]);
+    expect([...other.secrets.values()]).toEqual([]);
+    const shown = await host.control.getService({ id: service.id }, aCall());
+    expect(shown.spec.task.container.registrySecret).not.toBe('');
+    const [secret] = await host.control.listSecrets({ filter: {} }, aCall());
+    expect(secret?.spec).toMatchObject({ name: `registry-auth-${service.id}` });
+    expect(secret?.spec.data.length).toBe(0);
+    const { id, meta } = shown;
+    await host.control.updateService(
+      { id, version: meta.version, spec: shown.spec, rollback: false, registryAuth: auth('new') },
+      aCall(),
+    );
+    await until('the node has the new ones', () =>
+      held().every((text) => text === Buffer.from(auth('new')).toString()),
+    );
+    expect((await tasksOf(host, service)).map((one) => one.id)).toEqual([task?.id]);
+    await host.control.removeService({ id }, aCall());
+    expect(await host.control.listSecrets({ filter: {} }, aCall())).toEqual([]);
+    const broken = { spec: spec('web'), registryAuth: new TextEncoder().encode('ann:pass') };
+    await expect(host.control.createService(broken, aCall())).rejects.toMatchObject({
+      code: 'invalid-argument',
+    });
   });
 
   it('shows watchers what is and what comes, without secrets', async () => {

@@ -86,6 +86,7 @@ export {
 export {
   containerSpec,
   mountSpec,
+  secretIds,
   type ContainerSpec,
   type FileReference,
   type HealthcheckSpec,
@@ -114,6 +115,14 @@ export {
   type RestartPolicy,
   type TaskSpec,
 } from './spec/task.ts';
+export {
+  formatRegistryAuth,
+  parseRegistryAuth,
+  registryHost,
+  splitRegistry,
+  type RegistryAuth,
+  type RegistryCredentials,
+} from './registry-auth.ts';
 export {
   isTerminal,
   isWantedState,

@@ -118,13 +118,17 @@ export class NodeLookup {
 
 /**
  * Is the task as the service wants its tasks now? Placement does not count as long as the task's
- * node complies with the new one: a change of constraints moves only what must move.
+ * node complies with the new one: a change of constraints moves only what must move. Neither does who
+ * pulls the image, which has been pulled.
  */
 export function isCurrent(task: Task, service: Service, nodes: NodeLookup): boolean {
   if (task.specVersion === service.specVersion || sameSpec(task.spec, service.spec.task)) {
     return sameHostPorts(task, service);
   }
-  if (!sameSpec({ ...task.spec, placement: service.spec.task.placement }, service.spec.task)) {
+  const { placement, container } = service.spec.task;
+  const { registrySecret } = container;
+  const kept = { ...task.spec, placement, container: { ...task.spec.container, registrySecret } };
+  if (!sameSpec(kept, service.spec.task)) {
     return false;
   }
   const node = nodes.of(task);

@@ -18,6 +18,7 @@ import {
   ATTACH_TIMEOUT_MS,
   CLEANUP_RETRY_MS,
   PREPARE_TIMEOUT_MS,
+  PULL_PROGRESS_MS,
   PULL_TIMEOUT_MS,
   REMOVE_TIMEOUT_MS,
   START_TIMEOUT_MS,
@@ -26,6 +27,8 @@ import {
 import type { Executor, NetworkAttachment, NetworkPlane } from '../ports.ts';
 import { HealthWatch, type HealthReport } from './health.ts';
 import type { Effect, Observation } from './life.ts';
+import { pullMessage } from './pull-message.ts';
+import { registryAuthOf } from './registry-auth.ts';
 import { containerRequest } from './request.ts';
 
 export interface EffectDeps {
@@ -114,16 +117,33 @@ export class TaskEffects {
     const giveUp = new AbortController();
     const both = AbortSignal.any([signal, giveUp.signal]);
     const attach = this.#attach(both);
-    const pull = this.#within(
-      { what: `pulling ${image}`, timeoutMs: PULL_TIMEOUT_MS, signal: both },
-      (signal) => this.#deps.executor.pull(image, signal),
-    );
+    const pull = this.#pull(image, both);
     try {
       return (await Promise.all([attach, pull]))[0];
     } catch (error) {
       giveUp.abort(error);
       await Promise.allSettled([attach, pull]);
       throw error;
+    }
+  }
+
+  /** A pull that takes its time says now and then how far it is. */
+  async #pull(image: string, signal: AbortSignal): Promise<void> {
+    const { executor, clock } = this.#deps;
+    const auth = registryAuthOf(this.#task, this.#deps.assignment());
+    let timer = clock.after(PULL_PROGRESS_MS, () => tell());
+    const tell = (): void => {
+      const message = pullMessage(executor.images.pullProgress(image));
+      if (message !== undefined) this.#observe({ kind: 'pulling', message });
+      timer = clock.after(PULL_PROGRESS_MS, tell);
+    };
+    try {
+      await this.#within(
+        { what: `pulling ${image}`, timeoutMs: PULL_TIMEOUT_MS, signal },
+        (signal) => executor.pull(image, signal, { auth }),
+      );
+    } finally {
+      timer.cancel();
     }
   }
 

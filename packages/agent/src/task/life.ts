@@ -51,6 +51,8 @@ export type Observation =
       readonly container: ContainerPhase | 'absent';
       readonly healthcheck?: HealthcheckSpec;
     }
+  /** How far the image is, while preparing. */
+  | { readonly kind: 'pulling'; readonly message: string }
   | { readonly kind: 'prepared'; readonly healthcheck?: HealthcheckSpec }
   | { readonly kind: 'prepare-failed'; readonly error: string; readonly temporary: boolean }
   | { readonly kind: 'started'; readonly pid: number }

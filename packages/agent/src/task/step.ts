@@ -49,6 +49,9 @@ function observe(life: TaskLife, observation: Observation, now: number): Step {
       return only({ ...life, wish: 'gone' });
     case 'found':
       return found(withCheck(life, observation), observation.container, now);
+    case 'pulling':
+      if (life.phase !== 'preparing') return only(life);
+      return only({ ...life, status: { ...life.status, message: observation.message } });
     case 'prepared':
       if (life.phase === 'cancelling') return removing(life);
       return only(

@@ -111,7 +111,11 @@ export interface NodeVerdict {
 }
 
 export interface Control {
-  createService(request: { spec: ServiceSpecInput }, call: Call): Promise<Service>;
+  /** `registryAuth` as in `parseRegistryAuth` of the model; it becomes a secret that goes with the service. */
+  createService(
+    request: { spec: ServiceSpecInput; registryAuth?: Uint8Array },
+    call: Call,
+  ): Promise<Service>;
   getService(request: { id: ServiceId }, call: Call): Promise<Service>;
   listServices(request: { filter: ListFilter }, call: Call): Promise<Service[]>;
   listServiceCounts(
@@ -129,6 +133,8 @@ export interface Control {
       rollbackTo?: number;
       /** Of a job: run it now, with the spec it has; `spec` and `rollback` are ignored. */
       run?: boolean;
+      /** Takes the place of what the service has; replaces none of its tasks. */
+      registryAuth?: Uint8Array;
     },
     call: Call,
   ): Promise<Service>;

@@ -106,6 +106,19 @@ export interface Volume {
   readonly used: boolean;
 }
 
+/** One layer of an image on its way; bytes of its compressed blob. */
+export interface LayerProgress {
+  readonly digest: string;
+  /** waiting, fetching or present. */
+  readonly state: string;
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
+export type PullEvent =
+  | { readonly kind: 'progress'; readonly layers: LayerProgress[] }
+  | ({ readonly kind: 'image' } & Image);
+
 export interface Image {
   readonly reference: string;
   /** Of what the name stood for: an index or a manifest. */
@@ -121,6 +134,12 @@ export interface Image {
 
 interface OfNode {
   readonly nodeId: NodeId;
+}
+
+interface OfImage extends OfNode {
+  readonly reference: string;
+  /** Credentials, as in `parseRegistryAuth` of the model. */
+  readonly registryAuth?: Uint8Array;
 }
 
 interface OfTask {
@@ -146,9 +165,15 @@ export interface Engine {
   listVolumes(request: OfNode, call: Call): Promise<Volume[]>;
   removeVolume(request: OfNode & { name: string }, call: Call): Promise<void>;
   listImages(request: OfNode, call: Call): Promise<Image[]>;
-  pullImage(request: OfNode & { reference: string }, call: Call): Promise<Image>;
+  /** Ends with the image. */
+  pullImage(request: OfImage, call: Call): AsyncIterable<PullEvent>;
+  /** Fails with `permission-denied` when the registry does not know the credentials. */
+  checkRegistryAuth(
+    request: OfNode & { registry: string; registryAuth: Uint8Array },
+    call: Call,
+  ): Promise<void>;
   /** Answers the reference with the digest that its registry says, asked by the node. */
-  resolveImage(request: OfNode & { reference: string }, call: Call): Promise<{ reference: string }>;
+  resolveImage(request: OfImage, call: Call): Promise<{ reference: string }>;
   tagImage(request: OfNode & { reference: string; target: string }, call: Call): Promise<void>;
   removeImage(request: OfNode & { reference: string }, call: Call): Promise<{ freedBytes: number }>;
   pruneImages(

@@ -88,6 +88,7 @@ const container: fc.Arbitrary<ContainerSpec> = fc
     oomScoreAdj: fc.integer({ min: -1000, max: 1000 }),
     seccomp: text,
     runtime: text,
+    registrySecret: text,
     log: fc.record({
       driver: fc.constantFrom('', 'local', 'journald', 'none'),
       options: labels,

@@ -5,6 +5,8 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { parseDuration } from '../flags.ts';
 import { ago, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { showPull } from '../pull-progress.ts';
+import { registryAuthFor } from '../registry-auth.ts';
 import { forEach } from '../several.ts';
 import { bytes } from './figures.ts';
 import { nodeOf, NODE_FLAG, NODE_HINT } from './on-node.ts';
@@ -24,8 +26,11 @@ export function addImageCommands(program: Command, context: Context): void {
       const { engine } = await context.cluster();
       const nodeId = await nodeOf(context, flags.node);
       const call = { ...context.call, timeoutMs: PULL_TIMEOUT_MS };
-      const image = await engine.pullImage({ nodeId, reference }, call);
-      context.terminal.out(`${image.reference} ${image.digest}\n`);
+      const request = { nodeId, reference, ...registryAuthFor(context, reference) };
+      const image = await showPull(engine.pullImage(request, call), context.terminal);
+      if (context.terminal.interactive) {
+        context.terminal.out(`${image.reference} ${image.digest}\n`);
+      }
     });
 
   group

@@ -12,6 +12,7 @@ import { ProgressPrinter } from '../progress.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { portList } from '../port-flags.ts';
 import { findReferences } from '../references.ts';
+import { requestedAuth } from '../registry-auth.ts';
 import { resolveImage, withoutDigest } from '../resolve-image.ts';
 import {
   addCreateFlags,
@@ -198,7 +199,8 @@ async function create(
     await dryRun(context, { kind: 'create-service', spec }, flags.format);
     return;
   }
-  const service = await control.createService({ spec }, context.call);
+  const auth = requestedAuth(context, image, flags);
+  const service = await control.createService({ spec, ...auth }, context.call);
   context.terminal.out(`${service.id}\n`);
   await wait(context, service, flags);
 }
@@ -233,7 +235,9 @@ async function update(
   const image =
     flags.image === undefined ? {} : { image: await resolveImage(context, flags.image, flags) };
   const spec = updateSpec(before.spec, { ...flags, ...image }, { added, removed });
-  const change = { id: before.id, version: before.meta.version, spec };
+  const { image: now } = spec.task.container;
+  const auth = requestedAuth(context, now, flags);
+  const change = { id: before.id, version: before.meta.version, spec, ...auth };
   const after = await write(context, change, flags);
   if (after !== undefined) await wait(context, after, flags);
 }
@@ -261,6 +265,7 @@ async function write(
     spec?: ServiceSpecInput;
     rollbackTo?: number;
     run?: boolean;
+    registryAuth?: Uint8Array;
   },
   flags: DryRunFlags,
 ): Promise<Service | undefined> {

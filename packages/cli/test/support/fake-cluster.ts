@@ -7,7 +7,15 @@ import { inspect } from 'node:util';
 import type { Call, Control, ListFilter, LocalInfo, Membership, RaftStatusInfo } from '@swarmd/api';
 import { SwarmError, type ErrorCode } from '@swarmd/base';
 import type { ClusterClient, DaemonClient } from '@swarmd/client';
-import { asId, isJob, networkSpec, type Service, type Task, secretSpec } from '@swarmd/model';
+import {
+  asId,
+  isJob,
+  networkSpec,
+  parseRegistryAuth,
+  secretSpec,
+  type Service,
+  type Task,
+} from '@swarmd/model';
 
 import { requireManager } from '../../src/commands/swarm.ts';
 import { aPreview, someVerdicts } from './answers.ts';
@@ -201,6 +209,25 @@ export class FakeCluster {
         const digest = `@sha256:${'d'.repeat(64)}`;
         return { reference: reference.startsWith('team/') ? `${reference}${digest}` : reference };
       },
+      async *pullImage({ nodeId: _node, ...request }) {
+        sent('pullImage', {
+          ...request,
+          registryAuth: Buffer.from(request.registryAuth ?? '').toString(),
+        });
+        const digest = `sha256:${'e'.repeat(64)}`;
+        const layer = { digest, totalBytes: 120e6 };
+        yield { kind: 'progress', layers: [{ ...layer, state: 'fetching', bytes: 34e6 }] };
+        yield { kind: 'progress', layers: [{ ...layer, state: 'present', bytes: 120e6 }] };
+        const { reference } = request;
+        const times = { pulledAt: NOW, usedAt: NOW };
+        yield { kind: 'image', reference, digest, id: digest, bytes: 300e6, ...times, used: false };
+      },
+      // Only what comes of a file is right.
+      checkRegistryAuth: async ({ registry, registryAuth }) => {
+        const auth = parseRegistryAuth(registryAuth);
+        if (!(auth instanceof Error) && auth[registry]?.password.startsWith('content')) return;
+        throw new SwarmError('permission-denied', `registry ${registry} answered HTTP 401`);
+      },
       inspectContainer: async () => ({ paused: false }),
       pause: async (request) => sent('pause', request),
       unpause: async (request) => sent('unpause', request),
@@ -299,8 +326,11 @@ export class FakeCluster {
 
   #services(): Partial<Control> {
     return {
-      createService: async ({ spec }) => {
+      createService: async ({ spec, registryAuth }) => {
         this.#sent('createService', spec);
+        if (registryAuth !== undefined) {
+          this.#print(`  with credentials ${Buffer.from(registryAuth).toString()}`);
+        }
         return this.#become(service(spec, 20));
       },
       updateService: async ({ id, version, spec, rollback, rollbackTo, run }) => {

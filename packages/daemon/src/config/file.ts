@@ -13,6 +13,16 @@ const schema = z.strictObject({
   advertiseAddr: z.string().optional(),
   cgroupParent: z.string().min(1).optional(),
   insecureRegistries: z.array(z.string().min(1)).optional(),
+  registries: z
+    .record(
+      z.string().min(1),
+      z.strictObject({
+        insecure: z.boolean().optional(),
+        caFile: z.string().startsWith('/').optional(),
+        mirrors: z.array(z.string()).optional(),
+      }),
+    )
+    .optional(),
   runtimes: z
     .record(z.string().regex(/^[a-z0-9][a-z0-9_.-]*$/, 'is no name'), z.string().startsWith('/'))
     .optional(),

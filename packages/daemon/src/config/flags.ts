@@ -16,6 +16,8 @@ Usage: swarmd [flags]
   --advertise-addr ADDR      address that other machines reach this one at
   --cgroup-parent PATH       cgroup below which containers are put (default swarmd)
   --insecure-registry HOST   registry without TLS, host[:port]; may be repeated
+  --registry-mirror REGISTRY=URL  asked before the registry itself; may be repeated, the first comes first
+  --registry-ca REGISTRY=FILE  PEM of the authority of a registry's (or mirror's) certificate; may be repeated
   --node-label KEY=VALUE     label of this machine's engine; may be repeated
   --generic-resource KIND=N  what this machine has besides, e.g. gpu=2, or gpu=a,b with names; may be repeated
   --log-level LEVEL          ${LOG_LEVELS.join(', ')} (default info)
@@ -46,6 +48,9 @@ export function parseFlags(args: readonly string[]): Flags {
       insecureRegistries: values['insecure-registry'],
       logLevel: oneOf(LOG_LEVELS, 'log-level', values['log-level']),
       raftProfile: oneOf(RAFT_PROFILES, 'raft-profile', values['raft-profile']),
+      registryMirrors: values['registry-mirror'],
+      registryCas: values['registry-ca'],
+      logLevel: logLevel(values['log-level']),
       nodeLabels: nodeLabels(values['node-label'] ?? []),
       genericResources: values['generic-resource'],
     },
@@ -65,6 +70,8 @@ function parse(args: readonly string[]) {
         'advertise-addr': { type: 'string' },
         'cgroup-parent': { type: 'string' },
         'insecure-registry': { type: 'string', multiple: true },
+        'registry-mirror': { type: 'string', multiple: true },
+        'registry-ca': { type: 'string', multiple: true },
         'node-label': { type: 'string', multiple: true },
         'generic-resource': { type: 'string', multiple: true },
         'log-level': { type: 'string' },

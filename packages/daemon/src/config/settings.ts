@@ -5,6 +5,8 @@ import { isIPv4 } from 'node:net';
 
 import { SwarmError } from '@swarmd/base';
 
+import type { Registries } from '@swarmd/executor';
+import { registriesOf } from './registries.ts';
 import { DEFAULT_PORT } from '../limits.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -26,6 +28,12 @@ export interface GivenSettings {
   readonly advertiseAddr?: string | undefined;
   readonly cgroupParent?: string | undefined;
   readonly insecureRegistries?: readonly string[] | undefined;
+  /** "REGISTRY=URL": asked before the registry itself, in this order. Flags only. */
+  readonly registryMirrors?: readonly string[] | undefined;
+  /** "REGISTRY=FILE": PEM of the authority of its certificate. Flags only. */
+  readonly registryCas?: readonly string[] | undefined;
+  /** The same by registry (host[:port]), and more readable. File only. */
+  readonly registries?: Registries | undefined;
   readonly logLevel?: LogLevel | undefined;
   readonly raftProfile?: RaftProfile | undefined;
   readonly nodeLabels?: Readonly<Record<string, string>> | undefined;
@@ -43,7 +51,7 @@ export interface Settings {
   /** Undefined: chosen at init or join. */
   readonly advertiseAddr: string | undefined;
   readonly cgroupParent: string;
-  readonly insecureRegistries: readonly string[];
+  readonly registries: Registries;
   readonly logLevel: LogLevel;
   /** How far the managers are from each other. */
   readonly raftProfile: RaftProfile;
@@ -64,7 +72,7 @@ export function settle(file: GivenSettings, flags: GivenSettings): Settings {
     }),
     advertiseAddr: advertiseAddr === undefined ? undefined : checkAdvertise(advertiseAddr),
     cgroupParent: absolute(flags.cgroupParent ?? file.cgroupParent ?? '/swarmd'),
-    insecureRegistries: [...(file.insecureRegistries ?? []), ...(flags.insecureRegistries ?? [])],
+    registries: registriesOf(file, flags),
     logLevel: flags.logLevel ?? file.logLevel ?? 'info',
     raftProfile: flags.raftProfile ?? file.raftProfile ?? 'lan',
     nodeLabels: { ...file.nodeLabels, ...flags.nodeLabels },

@@ -1,8 +1,10 @@
 /** The images of this machine for people: seen, named, and removed when nothing needs them. */
 import { SwarmError, type Clock } from '@swarmd/base';
 
+import type { RegistryAuth } from '@swarmd/model';
+
 import { IMAGE_GRACE_MS } from '../limits.ts';
-import type { ImageInfo, Images } from '../types.ts';
+import type { ImageInfo, Images, LayerProgress, PullOptions } from '../types.ts';
 import type { Puller } from './puller.ts';
 import { canonicalReference, parseReference, pinnedReference } from './reference.ts';
 import type { ImageStore } from './store.ts';
@@ -10,7 +12,7 @@ import type { ImageStore } from './store.ts';
 export interface ImageServiceOptions {
   readonly store: ImageStore;
   readonly clock: Clock;
-  readonly puller: Pick<Puller, 'digestOf'>;
+  readonly puller: Pick<Puller, 'digestOf' | 'progress' | 'checkAuth'>;
   /** References that containers of this machine were made of, and the layer directories they mount. */
   readonly used: () => {
     readonly references: ReadonlySet<string>;
@@ -49,10 +51,22 @@ export class ImageService implements Images {
     throw new SwarmError('not-found', `there is no image ${canonical} on this node`);
   }
 
-  async resolve(reference: string, signal: AbortSignal): Promise<string> {
+  async resolve(
+    reference: string,
+    signal: AbortSignal,
+    options: PullOptions = {},
+  ): Promise<string> {
     const parsed = parseReference(reference);
     if (parsed.digest !== undefined) return reference;
-    return pinnedReference(reference, await this.#options.puller.digestOf(parsed, signal));
+    return pinnedReference(reference, await this.#options.puller.digestOf(parsed, signal, options));
+  }
+
+  checkAuth(registry: string, auth: RegistryAuth, signal: AbortSignal): Promise<void> {
+    return this.#options.puller.checkAuth(registry, auth, signal);
+  }
+
+  pullProgress(reference: string): readonly LayerProgress[] | undefined {
+    return this.#options.puller.progress(reference);
   }
 
   async tag(reference: string, target: string): Promise<void> {

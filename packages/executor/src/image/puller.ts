@@ -1,99 +1,120 @@
 /**
  * Makes images present: reference -> index -> manifest -> configuration -> layers. However many
- * containers want the same image or layer at once, it is fetched once.
+ * containers want the same image at once, it is fetched once. A registry's mirrors are asked before it.
  */
+import { createHash } from 'node:crypto';
+
 import {
-  Backoff,
   errorCode,
   errorMessage,
-  sleep,
   SwarmError,
   withDeadline,
   type Clock,
   type Logger,
-  type Random,
 } from '@swarmd/base';
+import { formatRegistryAuth, type RegistryAuth } from '@swarmd/model';
 
-import {
-  PARALLEL_LAYERS,
-  PULL_ATTEMPTS,
-  PULL_BACKOFF,
-  TAG_CHECK_MS,
-  TAG_FRESH_MS,
-} from '../limits.ts';
-import { RegistryClient, type RegistryOptions } from '../registry/client.ts';
-import type { Unpacker } from '../unpack/unpacker.ts';
-import {
-  choosePlatform,
-  layerCompression,
-  parseDocument,
-  parseImageConfig,
-  type Descriptor,
-  type ImageManifest,
-  type Platform,
-} from './manifest.ts';
+import { TAG_CHECK_MS, TAG_FRESH_MS } from '../limits.ts';
+import { RegistryClient } from '../registry/client.ts';
+import { endpointsOf, originOf, type Registries } from '../registry/endpoint.ts';
+import type { LayerProgress, PullOptions } from '../types.ts';
+import { LayerFetcher, type LayerFetcherOptions } from './layer-fetcher.ts';
+import { choosePlatform, parseDocument, parseImageConfig, type Platform } from './manifest.ts';
 import { canonicalReference, parseReference, type ImageReference } from './reference.ts';
-import { Semaphore } from './semaphore.ts';
+import { retry } from './retry.ts';
 import { SingleFlight } from './single-flight.ts';
-import type { ImageStore } from './store.ts';
 
-export interface PullerOptions extends RegistryOptions {
-  readonly store: ImageStore;
-  readonly unpacker: Unpacker;
-  readonly random: Random;
-  readonly logger: Logger;
+export interface PullerOptions extends LayerFetcherOptions {
+  readonly registries: Registries;
   readonly platform: Platform;
 }
 
 export class Puller {
   readonly #options: PullerOptions;
   readonly #clock: Clock;
+  readonly #logger: Logger;
   readonly #pulls = new SingleFlight<void>();
-  readonly #layers = new SingleFlight<void>();
-  readonly #slots = new Semaphore(PARALLEL_LAYERS);
+  readonly #layers: LayerFetcher;
   /** When a tag was last compared with its registry, in monotonic milliseconds. */
   readonly #checked = new Map<string, number>();
+  /** How far those under way are, by canonical reference. */
+  readonly #progress = new Map<string, () => readonly LayerProgress[]>();
 
   constructor(options: PullerOptions) {
     this.#options = options;
     this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#layers = new LayerFetcher(options);
   }
 
   /**
    * @throws SwarmError `invalid-argument`, `not-found`, `permission-denied`, `unavailable`,
    *   `data-loss`, `failed-precondition` (no image for this platform), `resource-exhausted`.
    */
-  async pull(image: string, signal: AbortSignal): Promise<void> {
+  async pull(image: string, signal: AbortSignal, options: PullOptions = {}): Promise<void> {
     const reference = parseReference(image);
     const key = canonicalReference(reference);
-    await this.#pulls.run(key, signal, async (signal) => {
-      if (await this.#isCurrent(reference, key, signal)) {
+    const { auth } = options;
+    // Nobody may fail, or succeed, by what somebody else is allowed.
+    const flight = auth === undefined ? key : `${key} ${fingerprint(auth)}`;
+    await this.#pulls.run(flight, signal, async (signal) => {
+      const wanted = { reference, key, auth };
+      if (await this.#isCurrent(wanted, signal)) {
         await this.#options.store.touch(key, this.#clock.now());
         return;
       }
-      await this.#fetchImage(reference, key, signal);
+      await this.#fromAnywhere(wanted, signal, (registry) =>
+        this.#fetchImage({ registry, reference, key }, signal),
+      );
       this.#checked.set(key, this.#clock.monotonic());
     });
   }
 
+  /** The layers of a pull that is under way; undefined while they are not known. */
+  progress(image: string): readonly LayerProgress[] | undefined {
+    return this.#progress.get(canonicalReference(parseReference(image)))?.();
+  }
+
   /** What a tag stands for in its registry now. */
-  async digestOf(reference: ImageReference, signal: AbortSignal): Promise<string> {
-    const registry = new RegistryClient(this.#options, reference);
+  async digestOf(
+    reference: ImageReference,
+    signal: AbortSignal,
+    { auth }: PullOptions = {},
+  ): Promise<string> {
     const tag = reference.tag ?? 'latest';
-    const what = `asking for ${canonicalReference(reference)}`;
+    const key = canonicalReference(reference);
+    const what = `asking for ${key}`;
     return withDeadline(
       { clock: this.#clock, timeoutMs: TAG_CHECK_MS, what, signal },
       async (signal) =>
-        (await registry.resolve(tag, signal)) ?? (await registry.document(tag, signal)).digest,
+        this.#fromAnywhere(
+          { reference, key, auth },
+          signal,
+          async (registry) =>
+            (await registry.resolve(tag, signal)) ?? (await registry.document(tag, signal)).digest,
+        ),
     );
   }
 
+  /** @throws SwarmError `permission-denied` when the registry does not know the credentials. */
+  async checkAuth(registry: string, auth: RegistryAuth, signal: AbortSignal): Promise<void> {
+    const endpoint = await originOf(registry, this.#options.registries);
+    const credentials = auth[registry];
+    const client = new RegistryClient({
+      clock: this.#clock,
+      endpoint,
+      repository: '',
+      credentials,
+    });
+    await client.checkAuth(signal);
+  }
+
   /** A digest never changes; a tag is compared with the registry, unless that cannot be asked. */
-  async #isCurrent(reference: ImageReference, key: string, signal: AbortSignal): Promise<boolean> {
-    const { store, logger } = this.#options;
+  async #isCurrent({ reference, key, auth }: Wanted, signal: AbortSignal): Promise<boolean> {
+    const { store } = this.#options;
     await this.#adopt(reference, key);
     const local = await store.image(key).catch((error: unknown) => {
-      logger.warn(
+      this.#logger.warn(
         { image: key, error: errorMessage(error) },
         'a stored image is damaged; pulling it again',
       );
@@ -102,17 +123,12 @@ export class Puller {
     if (reference.tag === undefined || reference.digest !== undefined) return true;
     const checkedAt = this.#checked.get(key) ?? Number.NEGATIVE_INFINITY;
     if (this.#clock.monotonic() - checkedAt < TAG_FRESH_MS) return true;
-    const { tag } = reference;
     try {
-      const registry = new RegistryClient(this.#options, reference);
-      const digest = await withDeadline(
-        { clock: this.#clock, timeoutMs: TAG_CHECK_MS, what: `asking for ${key}`, signal },
-        (signal) => registry.resolve(tag, signal),
-      );
+      const digest = await this.digestOf(reference, signal, auth === undefined ? {} : { auth });
       if (digest !== local.target) return false;
     } catch (error) {
       if (signal.aborted) throw error;
-      logger.warn(
+      this.#logger.warn(
         { image: key, error: errorMessage(error) },
         'using the local image: its tag cannot be checked',
       );
@@ -131,29 +147,73 @@ export class Puller {
     await store.commit(key, same.image);
   }
 
-  async #fetchImage(reference: ImageReference, key: string, signal: AbortSignal): Promise<void> {
-    const { store, platform, logger } = this.#options;
-    const registry = new RegistryClient(this.#options, reference);
+  /** Of each place that may have the image in turn, until one gives what is wanted. */
+  async #fromAnywhere<T>(
+    { reference, key, auth }: Wanted,
+    signal: AbortSignal,
+    ask: (registry: RegistryClient) => Promise<T>,
+  ): Promise<T> {
+    const { registry, repository } = reference;
+    const endpoints = await endpointsOf(registry, this.#options.registries);
+    for (const [index, endpoint] of endpoints.entries()) {
+      const credentials = auth?.[endpoint.host];
+      try {
+        return await ask(
+          new RegistryClient({ clock: this.#clock, endpoint, repository, credentials }),
+        );
+      } catch (error) {
+        const isLast = index === endpoints.length - 1;
+        // Another place does not help against a full disk.
+        if (isLast || signal.aborted || errorCode(error) === 'resource-exhausted') throw error;
+        this.#logger.warn(
+          { image: key, mirror: endpoint.host, error: errorMessage(error) },
+          'a mirror does not have the image; asking the next',
+        );
+      }
+    }
+    throw new SwarmError('internal', `registry ${registry} has no endpoint`);
+  }
+
+  async #fetchImage(
+    wanted: {
+      readonly registry: RegistryClient;
+      readonly reference: ImageReference;
+      readonly key: string;
+    },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { registry, reference, key } = wanted;
+    const { store, platform } = this.#options;
     const where = `image ${key}`;
-    const target = await this.#retry(signal, () =>
+    const repeated = <T>(fn: () => Promise<T>): Promise<T> => retry(this.#options, signal, fn);
+    const target = await repeated(() =>
       registry.document(reference.digest ?? reference.tag ?? 'latest', signal),
     );
     let manifest = target;
     let document = parseDocument(target.bytes, where);
     if (document.kind === 'index') {
       const chosen = choosePlatform(document.manifests, platform, where);
-      manifest = await this.#retry(signal, () => registry.document(chosen.digest, signal));
+      manifest = await repeated(() => registry.document(chosen.digest, signal));
       document = parseDocument(manifest.bytes, where);
     }
     if (document.kind === 'index') {
       throw new SwarmError('data-loss', `${where}: an index within an index is not supported`);
     }
     const config = document.manifest.config.digest;
-    const bytes = await this.#retry(signal, () => registry.blob(config, signal));
+    const bytes = await repeated(() => registry.blob(config, signal));
     const { diffIds } = parseImageConfig(bytes, where);
     // Clean-ups leave alone what this pull has found or made until its image is known.
     using _pinned = store.pin(diffIds);
-    await this.#fetchLayers({ registry, manifest: document.manifest, diffIds, where }, signal);
+    const { layers } = document.manifest;
+    const progress = (): readonly LayerProgress[] =>
+      layers.map((layer, index) => this.#layers.progress(layer, diffIds[index] ?? ''));
+    this.#progress.set(key, progress);
+    try {
+      const image = { registry, manifest: document.manifest, diffIds, where };
+      await this.#layers.fetchAll(image, signal);
+    } finally {
+      if (this.#progress.get(key) === progress) this.#progress.delete(key);
+    }
     await store.putBlob(manifest.digest, manifest.bytes);
     await store.putBlob(config, bytes);
     const now = this.#clock.now();
@@ -165,89 +225,18 @@ export class Puller {
       pulledAt: now,
       usedAt: now,
     });
-    logger.info({ image: key, digest: target.digest, layers: diffIds.length }, 'pulled an image');
+    const { length } = diffIds;
+    this.#logger.info({ image: key, digest: target.digest, layers: length }, 'pulled an image');
   }
+}
 
-  async #fetchLayers(
-    image: {
-      readonly registry: RegistryClient;
-      readonly manifest: ImageManifest;
-      readonly diffIds: readonly string[];
-      readonly where: string;
-    },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { registry, manifest, diffIds, where } = image;
-    if (manifest.layers.length !== diffIds.length) {
-      throw new SwarmError(
-        'data-loss',
-        `${where}: its manifest has ${manifest.layers.length} layers, its configuration ${diffIds.length}`,
-      );
-    }
-    const controller = new AbortController();
-    const all = AbortSignal.any([signal, controller.signal]);
-    const results = await Promise.allSettled(
-      manifest.layers.map(async (layer, index) => {
-        try {
-          await this.#layer({ registry, layer, diffId: diffIds[index] ?? '', where }, all);
-        } catch (error) {
-          // The others are of no use without this one.
-          controller.abort(error);
-          throw error;
-        }
-      }),
-    );
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed !== undefined) throw controller.signal.reason ?? failed.reason;
-  }
+interface Wanted {
+  readonly reference: ImageReference;
+  /** Its canonical form. */
+  readonly key: string;
+  readonly auth: RegistryAuth | undefined;
+}
 
-  async #layer(
-    wanted: {
-      readonly registry: RegistryClient;
-      readonly layer: Descriptor;
-      readonly diffId: string;
-      readonly where: string;
-    },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { registry, layer, diffId, where } = wanted;
-    const { store, unpacker } = this.#options;
-    const compression = layerCompression(layer, where);
-    await this.#layers.run(diffId, signal, async (signal) => {
-      if (store.hasLayer(diffId)) return;
-      using _slot = await this.#slots.acquire(signal);
-      await this.#retry(signal, async () => {
-        const directory = store.temporaryLayer();
-        const source = { digest: layer.digest, sizeBytes: layer.size, diffId, compression };
-        const blob = registry.blobRequest(layer.digest);
-        let bytes: number;
-        try {
-          bytes = await unpacker.unpack({ layer: source, blob, directory }, signal);
-        } catch (error) {
-          if (errorCode(error) === 'unauthenticated') await registry.reauthorize(signal);
-          throw error;
-        }
-        await store.adoptLayer(diffId, directory, bytes);
-      });
-    });
-  }
-
-  /** Repeats what failed for a reason that may pass. */
-  async #retry<T>(signal: AbortSignal, fn: () => Promise<T>): Promise<T> {
-    const backoff = new Backoff(PULL_BACKOFF, this.#options.random);
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await fn();
-      } catch (error) {
-        const code = errorCode(error);
-        const mayPass = code === 'unavailable' || code === 'unauthenticated';
-        if (!mayPass || attempt >= PULL_ATTEMPTS || signal.aborted) throw error;
-        this.#options.logger.debug(
-          { attempt, error: errorMessage(error) },
-          'a pull is tried again',
-        );
-        await sleep(this.#clock, backoff.nextMs(), signal);
-      }
-    }
-  }
+function fingerprint(auth: RegistryAuth): string {
+  return createHash('sha256').update(formatRegistryAuth(auth)).digest('hex');
 }

@@ -3,6 +3,7 @@
  * short name means. Pure. Grammar: github.com/distribution/reference.
  */
 import { SwarmError } from '@swarmd/base';
+import { splitRegistry } from '@swarmd/model';
 
 export interface ImageReference {
   /** host[:port] as the user wrote it, "docker.io" for short names. */
@@ -64,16 +65,6 @@ export function canonicalReference(reference: ImageReference): string {
 export function pinnedReference(text: string, digest: string): string {
   const hasTag = /:[^/]+$/.test(text);
   return `${text}${hasTag ? '' : ':latest'}@${digest}`;
-}
-
-/** The first component is a registry if it looks like a host: has a dot, a port or is localhost. */
-function splitRegistry(name: string): { registry: string; path: string } {
-  const slash = name.indexOf('/');
-  const first = slash < 0 ? '' : name.slice(0, slash);
-  const isHost = /[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
-  if (!isHost) return { registry: DEFAULT_REGISTRY, path: name };
-  const registry = first === 'index.docker.io' ? DEFAULT_REGISTRY : first;
-  return { registry, path: name.slice(slash + 1) };
 }
 
 function invalid(text: string, why: string): SwarmError {

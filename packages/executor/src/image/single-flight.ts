@@ -13,6 +13,10 @@ interface Flight<T> {
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>();
 
+  has(key: string): boolean {
+    return this.#flights.has(key);
+  }
+
   async run(key: string, signal: AbortSignal, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
     if (signal.aborted) throw abortReason(signal);
     const flight = this.#flights.get(key) ?? this.#begin(key, fn);

@@ -11,14 +11,15 @@
  * string, which the kernel limits to a page.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { errorMessage, SwarmError, type Logger, type Scope } from '@swarmd/base';
+import { errorMessage, SwarmError, type Clock, type Logger, type Scope } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 import { z } from 'zod';
 
 import { readIfExists, writeAtomically } from '../files/atomic-file.ts';
+import { PARTIAL_KEPT_MS } from '../limits.ts';
 import { parseImageConfig, type ImageConfig } from './manifest.ts';
 
 const storedImage = z.object({
@@ -61,6 +62,7 @@ export interface LocalImage {
 export interface ImageStoreOptions {
   readonly stateDir: string;
   readonly bootId: string;
+  readonly clock: Clock;
   readonly logger: Logger;
   /** Owns the writing back to disk. */
   readonly scope: Scope;
@@ -75,6 +77,7 @@ export class ImageStore {
   readonly layersDir: string;
   readonly #options: ImageStoreOptions;
   readonly #blobsDir: string;
+  readonly #partialsDir: string;
   readonly #indexPath: string;
   readonly #images = new Map<string, StoredImage>();
   readonly #layers = new Map<string, StoredLayer>();
@@ -88,6 +91,7 @@ export class ImageStore {
     this.#options = options;
     this.layersDir = join(options.stateDir, 'l');
     this.#blobsDir = join(options.stateDir, 'images', 'blobs', 'sha256');
+    this.#partialsDir = join(options.stateDir, 'images', 'partial');
     this.#indexPath = join(options.stateDir, 'images', 'index.json');
   }
 
@@ -96,8 +100,10 @@ export class ImageStore {
     // Nobody on this machine but us may reach setuid programs of images.
     await mkdir(store.layersDir, { recursive: true, mode: 0o700 });
     await mkdir(store.#blobsDir, { recursive: true, mode: 0o700 });
+    await mkdir(store.#partialsDir, { recursive: true, mode: 0o700 });
     await store.#load();
     await store.#removeGarbage();
+    await store.#removeOldPartials();
     return store;
   }
 
@@ -137,6 +143,13 @@ export class ImageStore {
     this.#temporary += 1;
     // An earlier life's tar may still be at work in a folder of its own.
     return join(this.layersDir, `${TEMPORARY}${process.pid}-${this.#temporary}`);
+  }
+
+  /** Where the blob of a layer is kept while it is downloaded. */
+  partialBlob(digest: string, diffId: string): string {
+    const short = (text: string): string => text.replace('sha256:', '');
+    // A manifest may name one blob for different layers; they must not share a file.
+    return join(this.#partialsDir, `${short(digest)}-${short(diffId).slice(0, 16)}`);
   }
 
   /** Takes over an unpacked, checked directory. It outlives us once `commit` has been called. */
@@ -266,6 +279,14 @@ export class ImageStore {
     }
     for (const [diffId, { name }] of this.#layers) {
       if (!present.includes(name)) this.#layers.delete(diffId);
+    }
+  }
+
+  async #removeOldPartials(): Promise<void> {
+    const before = this.#options.clock.now() - PARTIAL_KEPT_MS;
+    for (const name of await readdir(this.#partialsDir)) {
+      const path = join(this.#partialsDir, name);
+      if ((await stat(path)).mtimeMs < before) await rm(path, { force: true });
     }
   }
 

@@ -9,7 +9,7 @@ export interface Challenge {
 const PARAMETER = /([a-zA-Z0-9_-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))/g;
 
 /** The first challenge of the header, or undefined when there is none. */
-export function parseChallenge(header: string | null): Challenge | undefined {
+export function parseChallenge(header: string | undefined): Challenge | undefined {
   const match = /^\s*([a-zA-Z]+)(?:\s+(.*))?$/.exec(header ?? '');
   if (match === null) return undefined;
   const parameters: Record<string, string> = {};
@@ -19,13 +19,18 @@ export function parseChallenge(header: string | null): Challenge | undefined {
   return { scheme: (match[1] ?? '').toLowerCase(), parameters };
 }
 
-/** Where to ask for a token that lets us pull `repository`; undefined when the challenge names no realm. */
-export function tokenUrl(challenge: Challenge, repository: string): string | undefined {
-  const { realm, service, scope } = challenge.parameters;
-  if (challenge.scheme !== 'bearer' || realm === undefined || !URL.canParse(realm))
-    return undefined;
-  const url = new URL(realm);
-  if (service !== undefined) url.searchParams.set('service', service);
-  url.searchParams.set('scope', scope ?? `repository:${repository}:pull`);
-  return url.href;
+/** Where and what for to ask for a token; undefined when the challenge names no realm. */
+export interface TokenQuestion {
+  readonly realm: string;
+  readonly service: string;
+  readonly scope: string;
+}
+
+export function tokenQuestion(
+  { scheme, parameters }: Challenge,
+  repository: string,
+): TokenQuestion | undefined {
+  const { realm, service = '', scope = repository && `repository:${repository}:pull` } = parameters;
+  if (scheme !== 'bearer' || realm === undefined || !URL.canParse(realm)) return undefined;
+  return { realm, service, scope };
 }

@@ -6,16 +6,20 @@
 import { createHash } from 'node:crypto';
 
 import { errorMessage, SwarmError, withDeadline, type Clock } from '@swarmd/base';
+import type { RegistryCredentials } from '@swarmd/model';
 
 import { DOCUMENT_TYPES } from '../image/manifest.ts';
-import type { ImageReference } from '../image/reference.ts';
 import { DOCUMENT_MAX_BYTES, REGISTRY_STALL_MS, TOKEN_RESPONSE_MAX_BYTES } from '../limits.ts';
-import { parseChallenge, tokenUrl } from './challenge.ts';
+import { parseChallenge, tokenQuestion, type TokenQuestion } from './challenge.ts';
+import type { Endpoint } from './endpoint.ts';
+import { send, type HttpRequest, type HttpResponse } from './http.ts';
+import { basic, parseTokenResponse, tokenRequest } from './token.ts';
 
 export interface RegistryOptions {
   readonly clock: Clock;
-  /** host[:port] of registries that speak plain HTTP. Loopback addresses always may. */
-  readonly insecureRegistries: readonly string[];
+  readonly endpoint: Endpoint;
+  readonly repository: string;
+  readonly credentials: RegistryCredentials | undefined;
 }
 
 export interface RegistryDocument {
@@ -28,35 +32,25 @@ export interface RegistryDocument {
 export interface BlobRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  readonly ca?: string | undefined;
 }
 
-interface BodyOptions {
-  readonly maxBytes: number;
-  readonly signal: AbortSignal;
-}
-
-const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?$/;
-/** What docker.io stands for. */
-const DOCKER_HUB_HOST = 'registry-1.docker.io';
+/** Below /v2/REPOSITORY, or an absolute address of an upload. */
+type Question = Omit<HttpRequest, 'url' | 'ca'> & { readonly path: string };
 
 export class RegistryClient {
   readonly #options: RegistryOptions;
-  readonly #reference: ImageReference;
   readonly #base: string;
   #authorization: string | undefined;
 
-  constructor(options: RegistryOptions, reference: ImageReference) {
+  constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#reference = reference;
-    const { registry } = reference;
-    const plain = LOOPBACK.test(registry) || options.insecureRegistries.includes(registry);
-    const host = registry === 'docker.io' ? DOCKER_HUB_HOST : registry;
-    this.#base = `${plain ? 'http' : 'https'}://${host}/v2/${reference.repository}`;
+    this.#base = `${options.endpoint.base}/v2/${options.repository}`;
   }
 
   /** "registry 10.0.0.5:5000": how messages name it. */
   get name(): string {
-    return `registry ${this.#reference.registry}`;
+    return `registry ${this.#options.endpoint.host}`;
   }
 
   /**
@@ -64,12 +58,10 @@ export class RegistryClient {
    * @throws SwarmError `not-found`, `permission-denied`, `unavailable`, `data-loss`.
    */
   async document(tagOrDigest: string, signal: AbortSignal): Promise<RegistryDocument> {
-    const response = await this.#get(
-      `/manifests/${tagOrDigest}`,
-      DOCUMENT_TYPES.join(', '),
+    const bytes = await this.#bytes(
+      { path: `/manifests/${tagOrDigest}`, headers: { accept: DOCUMENT_TYPES.join(', ') } },
       signal,
     );
-    const bytes = await this.#body(response, { maxBytes: DOCUMENT_MAX_BYTES, signal });
     const digest = sha256(bytes);
     if (tagOrDigest.startsWith('sha256:') && digest !== tagOrDigest) {
       throw this.#wrongDigest(tagOrDigest, digest);
@@ -80,19 +72,19 @@ export class RegistryClient {
   /** The digest a tag stands for now, without its manifest; undefined when the registry does not say. */
   async resolve(tag: string, signal: AbortSignal): Promise<string | undefined> {
     const path = `/manifests/${tag}`;
-    const response = await this.#request(
-      path,
-      { accept: DOCUMENT_TYPES.join(', '), method: 'HEAD' },
+    const response = await this.request(
+      { path, method: 'HEAD', headers: { accept: DOCUMENT_TYPES.join(', ') } },
       signal,
     );
-    this.#check(response, path);
-    return response.headers.get('docker-content-digest') ?? undefined;
+    response.body.resume();
+    this.check(response, path);
+    const digest = response.headers['docker-content-digest'];
+    return typeof digest === 'string' ? digest : undefined;
   }
 
   /** A small blob (an image configuration), checked against its digest. */
   async blob(digest: string, signal: AbortSignal): Promise<Uint8Array> {
-    const response = await this.#get(`/blobs/${digest}`, '*/*', signal);
-    const bytes = await this.#body(response, { maxBytes: DOCUMENT_MAX_BYTES, signal });
+    const bytes = await this.#bytes({ path: `/blobs/${digest}` }, signal);
     const actual = sha256(bytes);
     if (actual !== digest) throw this.#wrongDigest(digest, actual);
     return bytes;
@@ -103,116 +95,152 @@ export class RegistryClient {
     return {
       url: `${this.#base}/blobs/${digest}`,
       headers: this.#authorization === undefined ? {} : { authorization: this.#authorization },
+      ca: this.#options.endpoint.ca,
     };
   }
 
   /** To be called when a blob was refused with 401: the next `blobRequest` carries a new token. */
   async reauthorize(signal: AbortSignal): Promise<void> {
     this.#authorization = undefined;
-    const path = '/tags/list?n=1';
-    await this.#request(path, { accept: '*/*', method: 'HEAD' }, signal);
+    const response = await this.request({ path: '/tags/list?n=1', method: 'HEAD' }, signal);
+    response.body.resume();
   }
 
-  async #get(path: string, accept: string, signal: AbortSignal): Promise<Response> {
-    const response = await this.#request(path, { accept, method: 'GET' }, signal);
-    this.#check(response, path);
-    return response;
+  /** @throws SwarmError `permission-denied` when the registry does not know the credentials. */
+  async checkAuth(signal: AbortSignal): Promise<void> {
+    const { endpoint, credentials } = this.#options;
+    const response = await this.request({ path: `${endpoint.base}/v2/` }, signal);
+    response.body.resume();
+    if (response.status >= 200 && response.status < 300) return;
+    const said = `${this.name} answered HTTP ${response.status}`;
+    if (response.status === 401 || response.status === 403) {
+      throw new SwarmError(
+        'permission-denied',
+        `${said}: it does not know these credentials${whoAsked(endpoint.host, credentials)}`,
+      );
+    }
+    throw new SwarmError('unavailable', `${said}; is it a registry?`);
   }
 
-  /** Sends once, and once more with a token when the registry asks for one. */
-  async #request(
-    path: string,
-    options: { accept: string; method: 'GET' | 'HEAD' },
-    signal: AbortSignal,
-  ): Promise<Response> {
-    const send = (): Promise<Response> =>
-      this.#fetch(`${this.#base}${path}`, {
-        method: options.method,
-        headers: {
-          accept: options.accept,
-          ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }),
+  /**
+   * Sends, and once more with credentials when the registry asks for some. The answer may be any.
+   * @throws SwarmError `unavailable`, `permission-denied`, `failed-precondition`.
+   */
+  async request(question: Question, signal: AbortSignal): Promise<HttpResponse> {
+    const { path, headers, ...rest } = question;
+    const url = URL.canParse(path) ? path : `${this.#base}${path}`;
+    const ask = (): Promise<HttpResponse> =>
+      this.#send(
+        {
+          ...rest,
+          url,
+          headers: {
+            ...headers,
+            ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }),
+          },
         },
         signal,
-      });
-    const first = await send();
-    if (first.status !== 401) return first;
-    const challenge = parseChallenge(first.headers.get('www-authenticate'));
-    const url =
-      challenge === undefined ? undefined : tokenUrl(challenge, this.#reference.repository);
-    if (url === undefined) return first;
-    this.#authorization = `Bearer ${await this.#token(url, signal)}`;
-    return send();
-  }
-
-  async #token(url: string, signal: AbortSignal): Promise<string> {
-    const response = await this.#fetch(url, { headers: { accept: 'application/json' }, signal });
-    if (!response.ok) {
-      throw new SwarmError(
-        response.status >= 500 ? 'unavailable' : 'permission-denied',
-        `${this.name}: its token service ${new URL(url).host} refused a token for ${this.#reference.repository} (HTTP ${response.status})`,
       );
-    }
-    const body = await this.#body(response, { maxBytes: TOKEN_RESPONSE_MAX_BYTES, signal });
-    const json = parseTokenResponse(body);
-    if (json === undefined) {
-      throw new SwarmError('unavailable', `${this.name}: its token service sent no token`);
-    }
-    return json;
+    const first = await ask();
+    if (first.status !== 401 || !(await this.#authorize(first, signal))) return first;
+    first.body.resume();
+    return ask();
   }
 
-  async #fetch(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
-    const { clock } = this.#options;
-    const what = `asking ${this.name}`;
-    try {
-      return await withDeadline(
-        { clock, timeoutMs: REGISTRY_STALL_MS, what, signal: init.signal },
-        (signal) => fetch(url, { ...init, signal }),
-      );
-    } catch (error) {
-      if (init.signal.aborted) throw error;
-      throw unreachableRegistry(this.name, error);
-    }
-  }
-
-  #check(response: Response, path: string): void {
-    if (response.ok) return;
-    const image = `${this.#reference.registry}/${this.#reference.repository}`;
+  /** @throws SwarmError unless the answer is a success. */
+  check({ status }: HttpResponse, path: string): void {
+    if (status >= 200 && status < 300) return;
+    const { endpoint, repository, credentials } = this.#options;
+    const image = `${endpoint.host}/${repository}`;
     const item = path.split('/').at(-1) ?? '';
-    const said = `${this.name} answered HTTP ${response.status}`;
-    if (response.status === 404) {
+    const said = `${this.name} answered HTTP ${status}`;
+    if (status === 404) {
       throw new SwarmError(
         'not-found',
         `image ${image}: ${said}: it has no "${item}"; check the name and the tag`,
       );
     }
-    if (response.status === 401 || response.status === 403) {
+    if (status === 401 || status === 403) {
       throw new SwarmError(
         'permission-denied',
-        `image ${image}: ${said}: access to "${item}" is not allowed`,
+        `image ${image}: ${said}: access to "${item}" is not allowed${whoAsked(endpoint.host, credentials)}`,
       );
     }
-    const code = response.status >= 500 || response.status === 429 ? 'unavailable' : 'internal';
+    const code = status >= 500 || status === 429 ? 'unavailable' : 'internal';
     throw new SwarmError(code, `image ${image}: ${said} for "${item}"`);
   }
 
-  async #body(response: Response, options: BodyOptions): Promise<Uint8Array> {
-    const { maxBytes, signal } = options;
+  /** @returns whether there is something new to try. */
+  async #authorize(refused: HttpResponse, signal: AbortSignal): Promise<boolean> {
+    const { credentials, repository } = this.#options;
+    const challenge = parseChallenge(refused.headers['www-authenticate']);
+    if (challenge === undefined) return false;
+    const before = this.#authorization;
+    const question = tokenQuestion(challenge, repository);
+    if (question !== undefined) {
+      this.#authorization = `Bearer ${await this.#token(question, signal)}`;
+    } else if (challenge.scheme === 'basic' && credentials !== undefined) {
+      this.#authorization = basic(credentials);
+    }
+    return this.#authorization !== before;
+  }
+
+  async #token(question: TokenQuestion, signal: AbortSignal): Promise<string> {
+    const { credentials, endpoint, repository } = this.#options;
+    const from = { isSecure: endpoint.base.startsWith('https:'), name: this.name };
+    const request = tokenRequest(question, credentials, from);
+    const response = await this.#send(request, signal);
+    const { host } = new URL(request.url);
+    if (response.status !== 200) {
+      response.body.resume();
+      throw new SwarmError(
+        response.status >= 500 ? 'unavailable' : 'permission-denied',
+        `${this.name}: its token service ${host} refused a token for ${repository} (HTTP ${response.status})${whoAsked(endpoint.host, credentials)}`,
+      );
+    }
+    const token = parseTokenResponse(await this.body(response, TOKEN_RESPONSE_MAX_BYTES, signal));
+    if (token !== undefined) return token;
+    throw new SwarmError('unavailable', `${this.name}: its token service ${host} sent no token`);
+  }
+
+  async #send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
+    const { clock, endpoint } = this.#options;
+    const deadline = { clock, timeoutMs: REGISTRY_STALL_MS, what: `asking ${this.name}`, signal };
+    try {
+      return await withDeadline(deadline, (signal) =>
+        send({ ...request, ca: endpoint.ca }, signal),
+      );
+    } catch (error) {
+      throw signal.aborted ? error : unreachableRegistry(this.name, error);
+    }
+  }
+
+  async #bytes(question: Question, signal: AbortSignal): Promise<Uint8Array> {
+    const response = await this.request(question, signal);
+    if (response.status !== 200) response.body.resume();
+    this.check(response, question.path);
+    return this.body(response, DOCUMENT_MAX_BYTES, signal);
+  }
+
+  /** All of a small answer. @throws SwarmError `resource-exhausted`, `unavailable`. */
+  async body(response: HttpResponse, maxBytes: number, signal: AbortSignal): Promise<Uint8Array> {
     const timeoutMs = REGISTRY_STALL_MS;
     const what = `reading a document of ${this.name}`;
     const chunks: Uint8Array[] = [];
     let length = 0;
     const read = async (signal: AbortSignal): Promise<void> => {
-      for await (const chunk of response.body ?? []) {
+      const stop = (): void => void response.body.destroy(new Error('it took too long'));
+      signal.addEventListener('abort', stop, { once: true });
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
         length += chunk.length;
-        if (length > maxBytes || signal.aborted) return;
+        if (length > maxBytes) return;
         chunks.push(chunk);
       }
     };
     try {
       await withDeadline({ clock: this.#options.clock, timeoutMs, what, signal }, read);
     } catch (error) {
-      if (signal.aborted) throw error;
-      throw unreachableRegistry(this.name, error);
+      throw signal.aborted ? error : unreachableRegistry(this.name, error);
     }
     if (length > maxBytes) {
       throw new SwarmError(
@@ -226,34 +254,38 @@ export class RegistryClient {
   #wrongDigest(expected: string, actual: string): SwarmError {
     return new SwarmError(
       'data-loss',
-      `${this.name} sent wrong bytes for ${this.#reference.repository}: digest ${actual} instead of ${expected}`,
+      `${this.name} sent wrong bytes for ${this.#options.repository}: digest ${actual} instead of ${expected}`,
     );
   }
 }
 
-/** Why a registry could not be asked, from what fetch threw. */
+function whoAsked(host: string, credentials: RegistryCredentials | undefined): string {
+  return credentials === undefined
+    ? `; if it needs credentials, log in with: swarmctl registry login ${host}, and pass --with-registry-auth`
+    : ` for ${credentials.username || 'this identity token'}`;
+}
+
+/** Certificate authorities, not addresses, are what is wrong then. */
+const CERTIFICATE_ERROR = /CERT|SELF_SIGNED|UNABLE_TO_/;
+
+/** Why a registry could not be asked, from what the request threw. */
 export function unreachableRegistry(name: string, error: unknown): SwarmError {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  if (error instanceof SwarmError && error.code !== 'deadline-exceeded') {
+    return new SwarmError(error.code, `${name}: ${error.message}`, { cause: error });
+  }
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const advice = CERTIFICATE_ERROR.test(code)
+    ? 'give swarmd the authority of its certificate (registries.HOST.caFile)'
+    : 'check its address, and whether it needs to be listed as insecure (plain HTTP)';
   return new SwarmError(
     'unavailable',
-    `${name} cannot be reached: ${errorMessage(cause)}; check its address, and whether it needs to be listed as insecure (plain HTTP)`,
-    { cause: error },
+    `${name} cannot be reached: ${errorMessage(error)}; ${advice}`,
+    {
+      cause: error,
+    },
   );
 }
 
 function sha256(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-}
-
-function parseTokenResponse(body: Uint8Array): string | undefined {
-  try {
-    const json: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
-    if (typeof json !== 'object' || json === null) return undefined;
-    const fields = json as Readonly<Record<string, unknown>>;
-    const token = fields['token'] ?? fields['access_token'];
-    return typeof token === 'string' ? token : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

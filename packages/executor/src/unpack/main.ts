@@ -3,9 +3,11 @@
  * garbage ever holds up the process that starts containers. Started by `Unpacker`; ends with it.
  */
 import { errorCode, errorMessage } from '@swarmd/base';
-import { systemClock } from '@swarmd/base/system';
+import { systemClock, systemRandom } from '@swarmd/base/system';
 
+import { PROGRESS_INTERVAL_MS } from '../limits.ts';
 import { fetchBlob } from './fetch-blob.ts';
+import { forgetPartial, resumedBlob } from './partial-blob.ts';
 import type { FromUnpacker, ToUnpacker, UnpackJob } from './protocol.ts';
 import { unpackLayer } from './unpack-layer.ts';
 
@@ -24,19 +26,37 @@ async function work(job: number, unpack: UnpackJob): Promise<void> {
   const controller = new AbortController();
   const { signal } = controller;
   running.set(job, controller);
+  const { layer, partial, directory } = unpack;
   try {
-    const blob = fetchBlob(unpack.blob, { clock: systemClock, signal });
-    const plainBytes = await unpackLayer(unpack.layer, {
-      blob,
-      directory: unpack.directory,
-      signal,
+    const { sizeBytes } = layer;
+    const common = { sizeBytes, clock: systemClock, random: systemRandom, signal };
+    const blob = resumedBlob({
+      path: partial,
+      sizeBytes,
+      fetch: (from) => fetchBlob(unpack.blob, { ...common, from }),
+      onBytes: throttledProgress(job),
     });
+    const plainBytes = await unpackLayer(layer, { blob, directory, signal });
+    await forgetPartial(partial);
     send({ kind: 'done', job, plainBytes });
   } catch (error) {
+    // Wrong bytes stay wrong; a full disk needs every byte it can get back.
+    if (['data-loss', 'resource-exhausted', 'permission-denied'].includes(errorCode(error)))
+      await forgetPartial(partial);
     send({ kind: 'failed', job, code: errorCode(error), message: errorMessage(error) });
   } finally {
     running.delete(job);
   }
+}
+
+function throttledProgress(job: number): (bytes: number) => void {
+  let saidAt = Number.NEGATIVE_INFINITY;
+  return (bytes) => {
+    const now = systemClock.monotonic();
+    if (now - saidAt < PROGRESS_INTERVAL_MS) return;
+    saidAt = now;
+    send({ kind: 'progress', job, bytes });
+  };
 }
 
 function send(message: FromUnpacker): void {

@@ -9,6 +9,8 @@ export interface UnpackJob {
   readonly blob: BlobRequest;
   /** Where to unpack; must not exist. */
   readonly directory: string;
+  /** Where the blob is kept while it comes, so that the next attempt need not begin anew. */
+  readonly partial: string;
 }
 
 export type ToUnpacker =
@@ -16,6 +18,8 @@ export type ToUnpacker =
   | { readonly kind: 'cancel'; readonly job: number };
 
 export type FromUnpacker =
+  /** Bytes of the blob that are here. */
+  | { readonly kind: 'progress'; readonly job: number; readonly bytes: number }
   | { readonly kind: 'done'; readonly job: number; readonly plainBytes: number }
   | {
       readonly kind: 'failed';

@@ -13,6 +13,7 @@ import type { FromUnpacker, ToUnpacker, UnpackJob } from './protocol.ts';
 interface Waiting {
   readonly resolve: (plainBytes: number) => void;
   readonly reject: (error: Error) => void;
+  readonly onBytes: (bytes: number) => void;
 }
 
 export class Unpacker implements Disposable {
@@ -29,15 +30,22 @@ export class Unpacker implements Disposable {
     this.#clock = clock;
   }
 
-  /** @returns bytes of the plain archive. @throws what `fetchBlob` and `unpackLayer` throw. */
-  async unpack(job: UnpackJob, signal: AbortSignal): Promise<number> {
+  /**
+   * @param onBytes told now and then how much of the blob is here.
+   * @returns bytes of the plain archive. @throws what `resumedBlob` and `unpackLayer` throw.
+   */
+  async unpack(
+    job: UnpackJob,
+    onBytes: (bytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<number> {
     if (signal.aborted) throw abortReason(signal);
     this.#idle?.cancel();
     const id = (this.#jobs += 1);
     const cancel = (): void => this.#send({ kind: 'cancel', job: id });
     try {
       return await new Promise<number>((resolve, reject) => {
-        this.#waiting.set(id, { resolve, reject });
+        this.#waiting.set(id, { resolve, reject, onBytes });
         this.#child ??= this.#start();
         this.#send({ kind: 'unpack', job: id, unpack: job });
         signal.addEventListener('abort', cancel, { once: true });
@@ -77,7 +85,8 @@ export class Unpacker implements Disposable {
 
   #received(message: FromUnpacker): void {
     const waiting = this.#waiting.get(message.job);
-    if (message.kind === 'done') waiting?.resolve(message.plainBytes);
+    if (message.kind === 'progress') waiting?.onBytes(message.bytes);
+    else if (message.kind === 'done') waiting?.resolve(message.plainBytes);
     else waiting?.reject(new SwarmError(message.code, message.message));
   }
 

@@ -3,7 +3,6 @@ import { SwarmError } from '@swarmd/base';
 import {
   type Config,
   type ContainerSpec,
-  type FileReference,
   type Secret,
   fileTemplateError,
   type SecretSpec,
@@ -14,7 +13,7 @@ import type { ReadView } from '@swarmd/store';
 export interface FileKind {
   readonly word: 'secret' | 'config';
   readonly byName: (view: ReadView, name: string) => Secret | Config | undefined;
-  readonly references: (container: ContainerSpec) => readonly FileReference[];
+  readonly references: (container: ContainerSpec) => readonly { readonly id: string }[];
 }
 
 export function refuseTakenName(view: ReadView, kind: FileKind, name: string): void {

@@ -18,7 +18,10 @@ type SecretControl = Pick<Control, 'createSecret' | 'getSecret' | 'listSecrets' 
 const KIND: FileKind = {
   word: 'secret',
   byName: (view, name) => view.secretByName(name),
-  references: (container) => container.secrets,
+  references: (container) =>
+    container.registrySecret === ''
+      ? container.secrets
+      : [...container.secrets, { id: container.registrySecret }],
 };
 
 export function secretControl(context: ControlContext): SecretControl {

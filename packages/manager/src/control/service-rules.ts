@@ -166,6 +166,10 @@ export function checkServiceReferences(view: ReadView, spec: ServiceSpec): void 
       throw missing(spec, 'secret', `${reference.name} (${reference.id})`);
     }
   }
+  const { registrySecret } = container;
+  if (registrySecret !== '' && view.get('secret', asId('secret', registrySecret)) === undefined) {
+    throw missing(spec, 'secret with registry credentials', registrySecret);
+  }
   for (const reference of container.configs) {
     if (view.get('config', asId('config', reference.id)) === undefined) {
       throw missing(spec, 'config', `${reference.name} (${reference.id})`);

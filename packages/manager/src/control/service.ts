@@ -16,6 +16,7 @@ import { writeChanges, type ReadView, type Transaction } from '@swarmd/store';
 import type { ControlContext } from './context.ts';
 import { matches } from './filter.ts';
 import { granted } from './granted.ts';
+import { checkRegistryAuth, removeRegistrySecret, withRegistrySecret } from './registry-secret.ts';
 import { checkServiceReferences, checkServiceSpec } from './service-rules.ts';
 import { invalid, notFound, parseSpec } from './validate.ts';
 
@@ -32,12 +33,15 @@ type ServiceControl = Pick<
 export function serviceControl(context: ControlContext): ServiceControl {
   return {
     createService: (request, call) => {
-      const spec = checkedSpec(request.spec);
+      const checked = checkedSpec(request.spec);
+      const { registryAuth } = request;
+      checkRegistryAuth(registryAuth);
       const id = asId('service', context.ids.next());
       return context.writeObject(
         { call, table: 'service', forward: (leader, on) => leader.createService(request, on) },
         (tx) => {
-          refuseTakenName(tx, spec.name);
+          refuseTakenName(tx, checked.name);
+          const spec = withRegistrySecret(tx, { id, spec: checked, registryAuth }, context);
           checkServiceReferences(tx, spec);
           const service = granted(newService(tx, { id, spec, now: context.clock.now() }));
           tx.put('service', service);
@@ -64,15 +68,18 @@ export function serviceControl(context: ControlContext): ServiceControl {
       });
     },
     updateService: (request, call) => {
-      const { rollback, rollbackTo: to } = request;
+      const { id, rollback, rollbackTo: to, registryAuth } = request;
       if (to !== undefined && !rollback) throw invalid('service: rollbackTo is for rollbacks');
       const asksForRun = request.run === true;
-      const spec = rollback || asksForRun ? undefined : checkedSpec(request.spec);
+      const checked = rollback || asksForRun ? undefined : checkedSpec(request.spec);
+      checkRegistryAuth(registryAuth);
       return context.writeObject(
         { call, table: 'service', forward: (leader, on) => leader.updateService(request, on) },
         (tx) => {
           const stored = required(tx, request.id);
           const now = context.clock.now();
+          const spec =
+            checked && withRegistrySecret(tx, { id, spec: checked, registryAuth }, context);
           const next = asksForRun
             ? granted(repeatedJob(stored, now))
             : written(tx, stored, { version: request.version, spec, to, now });
@@ -87,6 +94,7 @@ export function serviceControl(context: ControlContext): ServiceControl {
         call,
         (tx) => {
           required(tx, id);
+          removeRegistrySecret(tx, id);
           tx.delete('service', id);
           plan(context, tx, id);
         },

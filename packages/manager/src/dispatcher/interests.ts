@@ -2,7 +2,7 @@
  * Which commits can change what a node is assigned (pure). Saying yes too often costs a computation,
  * saying no wrongly costs correctness: what is not known to be harmless counts.
  */
-import type { AssignmentSet, Node, NodeId, Task } from '@swarmd/model';
+import { secretIds, type AssignmentSet, type Node, type NodeId, type Task } from '@swarmd/model';
 import type { ChangedObject, Commit, ReadView } from '@swarmd/store';
 
 import { sameValue } from '../same-value.ts';
@@ -23,7 +23,7 @@ export function interestsOf(nodeId: NodeId, { tasks }: AssignmentSet): Interests
   return {
     nodeId,
     networks: new Set(tasks.flatMap((task) => task.networks.map((one) => one.networkId))),
-    secrets: new Set(tasks.flatMap((task) => task.spec.container.secrets.map((one) => one.id))),
+    secrets: new Set(tasks.flatMap((task) => secretIds(task.spec.container))),
     configs: new Set(tasks.flatMap((task) => task.spec.container.configs.map((one) => one.id))),
   };
 }

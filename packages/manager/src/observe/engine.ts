@@ -50,6 +50,7 @@ type NodeMethod =
   | 'listImages'
   | 'pullImage'
   | 'resolveImage'
+  | 'checkRegistryAuth'
   | 'tagImage'
   | 'removeImage'
   | 'pruneImages';
@@ -65,9 +66,11 @@ function nodeMethods(ofNode: (id: NodeId) => Engine): Pick<Engine, NodeMethod> {
     removeVolume: async (request, call) =>
       ofNode(request.nodeId).removeVolume(request, passOn(call)),
     listImages: async (request, call) => ofNode(request.nodeId).listImages(request, passOn(call)),
-    pullImage: async (request, call) => ofNode(request.nodeId).pullImage(request, patient(call)),
+    pullImage: (request, call) => ofNode(request.nodeId).pullImage(request, patient(call)),
     resolveImage: async (request, call) =>
       ofNode(request.nodeId).resolveImage(request, passOn(call)),
+    checkRegistryAuth: async (request, call) =>
+      ofNode(request.nodeId).checkRegistryAuth(request, passOn(call)),
     tagImage: async (request, call) => ofNode(request.nodeId).tagImage(request, passOn(call)),
     removeImage: async (request, call) => ofNode(request.nodeId).removeImage(request, passOn(call)),
     pruneImages: async (request, call) =>

@@ -25,6 +25,8 @@ const RECONNECT_MS = 50;
 export class FakeAgent implements AsyncDisposable {
   readonly nodeId: NodeId;
   readonly tasks = new Map<TaskId, Task>();
+  /** Contents by id. */
+  readonly secrets = new Map<string, string>();
   readonly errors: string[] = [];
   managers: readonly ManagerAddress[] = [];
   isConnected = false;
@@ -150,6 +152,11 @@ export class FakeAgent implements AsyncDisposable {
     if (delta.full) this.tasks.clear();
     for (const task of delta.putTasks) this.tasks.set(task.id, task);
     for (const id of delta.removeTasks) this.tasks.delete(id);
+    if (delta.full) this.secrets.clear();
+    for (const { id, data } of delta.putSecrets) {
+      this.secrets.set(id, Buffer.from(data).toString());
+    }
+    for (const id of delta.removeSecrets) this.secrets.delete(id);
     this.#act();
   }
 

@@ -145,7 +145,15 @@ export const containerSpec = z.strictObject({
     .default(''),
   /** A runtime that the nodes are configured with; empty: their default. */
   runtime: z.string().default(''),
+  /** Id of a secret with credentials for the image's registry (see `parseRegistryAuth`); or empty. */
+  registrySecret: z.string().default(''),
   log: logSpec.prefault({}),
   dns: dnsSpec.prefault({}),
 });
 export type ContainerSpec = z.infer<typeof containerSpec>;
+
+/** Ids of all secrets that a container needs: those it sees as files, and its registry's. */
+export function secretIds({ secrets, registrySecret }: ContainerSpec): readonly string[] {
+  const files = secrets.map((one) => one.id);
+  return registrySecret === '' ? files : [...files, registrySecret];
+}

@@ -2,6 +2,7 @@
 import {
   asId,
   rank,
+  secretIds,
   type AssignmentSet,
   type ConfigId,
   type FileContent,
@@ -39,7 +40,7 @@ export function assign(view: AssignView, nodeId: NodeId): AssignmentSet {
 }
 
 function secretsOf(view: AssignView, tasks: readonly Task[]): FileContent<SecretId>[] {
-  const ids = new Set(tasks.flatMap((task) => task.spec.container.secrets.map((one) => one.id)));
+  const ids = new Set(tasks.flatMap((task) => secretIds(task.spec.container)));
   return [...ids].flatMap((id) => {
     const secret = view.get('secret', asId('secret', id));
     if (secret === undefined) return [];
