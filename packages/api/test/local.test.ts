@@ -82,7 +82,7 @@ describe('a unary call', () => {
     expect(await control.listServices({ filter: { names: ['web'] } }, call)).toEqual([made, made]);
     expect(await control.removeNode({ id: nodeId, force: true }, call)).toBeUndefined();
     expect(seen).toEqual([
-      { spec: serviceSpec.parse(spec), registryAuth: Buffer.alloc(0) },
+      { spec: serviceSpec.parse(spec), registryAuth: new Uint8Array() },
       true,
       undefined,
       { ids: [], idPrefixes: [], names: ['web'], labels: [] },
