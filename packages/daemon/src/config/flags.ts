@@ -50,7 +50,6 @@ export function parseFlags(args: readonly string[]): Flags {
       raftProfile: oneOf(RAFT_PROFILES, 'raft-profile', values['raft-profile']),
       registryMirrors: values['registry-mirror'],
       registryCas: values['registry-ca'],
-      logLevel: logLevel(values['log-level']),
       nodeLabels: nodeLabels(values['node-label'] ?? []),
       genericResources: values['generic-resource'],
     },
