@@ -84,32 +84,19 @@ export async function createExecutor(
     );
   });
   const boot = await bootId();
-  const store = await ImageStore.open({
+  const containers = new Map<string, LiveContainer>();
+  const { store, puller, images } = await openImages(options, {
     stateDir: folders.stateDir,
     bootId: boot,
-    clock,
-    logger,
     scope,
-  });
-  const unpackEntry =
-    options.unpackEntry ?? fileURLToPath(new URL(DEFAULT_UNPACK_ENTRY, import.meta.url));
-  const unpacker = scope.own(new Unpacker(unpackEntry, clock));
-  const containers = new Map<string, LiveContainer>();
-  const puller = new Puller({
-    clock,
-    logger,
-    store,
-    unpacker,
-    registries: options.registries,
-    random: options.random ?? systemRandom,
-    platform: { os: 'linux', architecture: ARCHITECTURES[process.arch] ?? process.arch },
+    containers,
   });
   return new OciExecutor({
     folders,
     bootId: boot,
     store,
     puller,
-    images: new ImageService({ store, clock, puller, used: () => usedImages(containers) }),
+    images,
     containers,
     exits: new ExitWatch({ exitsDir, containers, cgroups, clock, logger }),
     scope,
@@ -128,6 +115,29 @@ export async function createExecutor(
     clock,
     logger,
   });
+}
+
+/** What this machine has of images, and how it gets more. */
+async function openImages(
+  options: ExecutorOptions,
+  machine: {
+    readonly stateDir: string;
+    readonly bootId: string;
+    readonly scope: Scope;
+    readonly containers: ReadonlyMap<string, LiveContainer>;
+  },
+): Promise<{ store: ImageStore; puller: Puller; images: ImageService }> {
+  const { clock, logger, registries, random = systemRandom } = options;
+  const { scope, containers } = machine;
+  const store = await ImageStore.open({ ...machine, clock, logger });
+  const unpackEntry =
+    options.unpackEntry ?? fileURLToPath(new URL(DEFAULT_UNPACK_ENTRY, import.meta.url));
+  const unpacker = scope.own(new Unpacker(unpackEntry, clock));
+  const architecture = ARCHITECTURES[process.arch] ?? process.arch;
+  const platform = { os: 'linux', architecture };
+  const puller = new Puller({ clock, logger, store, unpacker, registries, random, platform });
+  const used = () => usedImages(containers);
+  return { store, puller, images: new ImageService({ store, clock, puller, used }) };
 }
 
 /** Also of containers that have ended: their logs and files are still looked at. */

@@ -7,18 +7,11 @@ import { inspect } from 'node:util';
 import type { Call, Control, ListFilter, LocalInfo, Membership, RaftStatusInfo } from '@swarmd/api';
 import { SwarmError, type ErrorCode } from '@swarmd/base';
 import type { ClusterClient, DaemonClient } from '@swarmd/client';
-import {
-  asId,
-  isJob,
-  networkSpec,
-  parseRegistryAuth,
-  secretSpec,
-  type Service,
-  type Task,
-} from '@swarmd/model';
+import { asId, isJob, networkSpec, secretSpec, type Service, type Task } from '@swarmd/model';
 
 import { requireManager } from '../../src/commands/swarm.ts';
 import { aPreview, someVerdicts } from './answers.ts';
+import { fakeImages } from './fake-images.ts';
 import { NOW, service, smallWorld, task, type World } from './world.ts';
 
 /** What the daemon of this machine is in. */
@@ -203,31 +196,7 @@ export class FakeCluster {
         yield { timestamp: NOW, cpuNs: 0, ...common };
         yield { timestamp: NOW + 1_000, cpuNs: 5e8, ...common };
       },
-      // Its registry is down for images of "lost", and knows a digest of those of "team".
-      resolveImage: async ({ reference }) => {
-        if (reference.startsWith('lost/')) throw new SwarmError('unavailable', 'registry is down');
-        const digest = `@sha256:${'d'.repeat(64)}`;
-        return { reference: reference.startsWith('team/') ? `${reference}${digest}` : reference };
-      },
-      async *pullImage({ nodeId: _node, ...request }) {
-        sent('pullImage', {
-          ...request,
-          registryAuth: Buffer.from(request.registryAuth ?? '').toString(),
-        });
-        const digest = `sha256:${'e'.repeat(64)}`;
-        const layer = { digest, totalBytes: 120e6 };
-        yield { kind: 'progress', layers: [{ ...layer, state: 'fetching', bytes: 34e6 }] };
-        yield { kind: 'progress', layers: [{ ...layer, state: 'present', bytes: 120e6 }] };
-        const { reference } = request;
-        const times = { pulledAt: NOW, usedAt: NOW };
-        yield { kind: 'image', reference, digest, id: digest, bytes: 300e6, ...times, used: false };
-      },
-      // Only what comes of a file is right.
-      checkRegistryAuth: async ({ registry, registryAuth }) => {
-        const auth = parseRegistryAuth(registryAuth);
-        if (!(auth instanceof Error) && auth[registry]?.password.startsWith('content')) return;
-        throw new SwarmError('permission-denied', `registry ${registry} answered HTTP 401`);
-      },
+      ...fakeImages(sent),
       inspectContainer: async () => ({ paused: false }),
       pause: async (request) => sent('pause', request),
       unpause: async (request) => sent('unpause', request),

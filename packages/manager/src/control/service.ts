@@ -50,23 +50,7 @@ export function serviceControl(context: ControlContext): ServiceControl {
         },
       );
     },
-    getService: async ({ id }, call) => required(await context.read(call), id),
-    listServices: async ({ filter }, call) =>
-      [...(await context.read(call)).list('service')].filter((service) =>
-        matches(filter, {
-          id: service.id,
-          name: service.spec.name,
-          labels: service.spec.labels,
-        }),
-      ),
-    listServiceCounts: async ({ serviceIds }, call) => {
-      const view = await context.read(call);
-      // One that was removed meanwhile is left out: it must not spoil the answer for the others.
-      return serviceIds.flatMap((id) => {
-        const service = view.get('service', id);
-        return service === undefined ? [] : { serviceId: id, ...countTasks(view, service) };
-      });
-    },
+    ...serviceReading(context),
     updateService: (request, call) => {
       const { id, rollback, rollbackTo: to, registryAuth } = request;
       if (to !== undefined && !rollback) throw invalid('service: rollbackTo is for rollbacks');
@@ -100,6 +84,30 @@ export function serviceControl(context: ControlContext): ServiceControl {
         },
         (leader, on) => leader.removeService({ id }, on),
       ),
+  };
+}
+
+function serviceReading(
+  context: ControlContext,
+): Pick<ServiceControl, 'getService' | 'listServices' | 'listServiceCounts'> {
+  return {
+    getService: async ({ id }, call) => required(await context.read(call), id),
+    listServices: async ({ filter }, call) =>
+      [...(await context.read(call)).list('service')].filter((service) =>
+        matches(filter, {
+          id: service.id,
+          name: service.spec.name,
+          labels: service.spec.labels,
+        }),
+      ),
+    listServiceCounts: async ({ serviceIds }, call) => {
+      const view = await context.read(call);
+      // One that was removed meanwhile is left out: it must not spoil the answer for the others.
+      return serviceIds.flatMap((id) => {
+        const service = view.get('service', id);
+        return service === undefined ? [] : { serviceId: id, ...countTasks(view, service) };
+      });
+    },
   };
 }
 
