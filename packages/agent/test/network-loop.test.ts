@@ -27,6 +27,7 @@ function state(...networks: string[]): NetworkState {
     address: '10.0.0.1',
     ingressAddress: '10.255.0.1',
     gatewaySubnet: '100.64.1.0/24',
+    down: false,
   };
   return {
     self,

@@ -22,6 +22,8 @@ export interface NetworkPeer {
   readonly address: string;
   readonly ingressAddress: string;
   readonly gatewaySubnet: string;
+  /** The managers do not hear of it: its tasks serve nobody. It may be reachable all the same. */
+  readonly down: boolean;
 }
 
 /** A task that holds an address on an overlay network, wherever it runs. */

@@ -6,13 +6,14 @@ import { errorMessage } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 import type { NetworkEndpoint } from '@swarmd/model';
 
+import { AGENT_PORT, knock } from './apply/knock.ts';
 import { observe } from './apply/observe.ts';
 import { listingDifferences, objectDifferences } from './desired/differences.ts';
 import type { KernelObjects } from './desired/kernel-object.ts';
 import { NFT_TABLE, taskNetns } from './desired/names.ts';
 import { loadProgram, type NftProgram } from './desired/nft-program.ts';
 import type { StateIndex } from './desired/state-index.ts';
-import { CHECKS_AT_ONCE, PROBE_SECONDS, PROBES_MAX } from './limits.ts';
+import { CHECKS_AT_ONCE, PROBES_MAX } from './limits.ts';
 import type { LocalTask } from './local-task.ts';
 import type { NetworkFinding } from './types.ts';
 
@@ -150,26 +151,5 @@ async function probe({
   ];
 }
 
-/**
- * A refused connection is an answer as good as an accepted one: whatever listens there, packets go and
- * come. @returns why there was none.
- */
-async function knock(
-  enter: readonly string[],
-  target: { address: string; port: number },
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  const script = `exec 3<>/dev/tcp/${target.address}/${target.port}`;
-  const argv = [...enter, 'timeout', String(PROBE_SECONDS), 'bash', '-c', script];
-  const [program = '', ...args] = argv;
-  const { code, stderr } = await run(program, args, { signal, okCodes: [0, 1, TIMED_OUT] });
-  if (code === 0 || /Connection refused/.test(stderr)) return undefined;
-  return code === TIMED_OUT ? 'timeout' : (stderr.trim().split(': ').at(-1) ?? '');
-}
-
 /** "discard": hardly anything listens there. */
 const DISCARD_PORT = 9;
-/** Where managers reach the agents: nodes let each other in there. */
-const AGENT_PORT = 4_244;
-/** What timeout(1) exits with. */
-const TIMED_OUT = 124;

@@ -44,6 +44,9 @@ export const RESOLV_CONF_MAX_AGE_MS = 30_000;
 export const DNS_UDP_BYTES = 512;
 export const DNS_EDNS_BYTES = 1_232;
 
+/** Lost nodes that are asked at one time whether they are there; each may take PROBE_SECONDS. */
+export const KNOCKS_AT_ONCE = 16;
+
 /** Checks of the doctor at one time: each is a program or two. */
 export const CHECKS_AT_ONCE = 8;
 

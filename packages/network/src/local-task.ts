@@ -1,4 +1,6 @@
 /** A container of this host and the program in its namespace. */
+import type { NetworkId } from '@swarmd/model';
+
 import { addressesOf, subnetRoutes, type AttachmentNote } from './desired/attachment.ts';
 import { firstHost } from './desired/addresses.ts';
 import { CONTAINER_NAMESERVER, taskNetns } from './desired/names.ts';
@@ -38,10 +40,14 @@ export class LocalTask {
     };
   }
 
+  get networks(): readonly NetworkId[] {
+    return this.note.networks.map(({ networkId }) => networkId);
+  }
+
   programFor(index: StateIndex): NftProgram {
     return taskProgram({
       index,
-      networks: this.note.networks.map(({ networkId }) => networkId),
+      networks: this.networks,
       gateway: firstHost(index.state.self.gatewaySubnet),
     });
   }
@@ -92,8 +98,8 @@ export class LocalTask {
   }
 
   /** Ends connections to backends that are gone, so that their clients hear of it at once. */
-  async forget(): Promise<void> {
-    const lines = this.#forgettable.splice(0);
+  async forget(more: readonly string[] = []): Promise<void> {
+    const lines = [...this.#forgettable.splice(0), ...more];
     if (lines.length === 0) return;
     const netns = taskNetns(this.note.taskId);
     await this.#unlessGone([{ kind: 'forget-connections', netns, lines }]);
@@ -110,7 +116,6 @@ export class LocalTask {
   }
 
   #forgetLines(before: StateIndex | undefined, next: StateIndex): string[] {
-    const networks = this.note.networks.map(({ networkId }) => networkId);
-    return before === undefined ? [] : forgetLines(deadBackends(before, next, networks));
+    return before === undefined ? [] : forgetLines(deadBackends(before, next, this.networks));
   }
 }

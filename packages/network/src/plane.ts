@@ -23,6 +23,7 @@ import type { KernelObjects } from './desired/kernel-object.ts';
 import { desiredObjects, type OverlayLink } from './desired/objects.ts';
 import { indexState, type StateIndex } from './desired/state-index.ts';
 import { HostFirewall } from './host-firewall.ts';
+import { LostNodes } from './lost-nodes.ts';
 import {
   APPLY_TIMEOUT_MS,
   DEFAULT_UNDERLAY_MTU,
@@ -52,6 +53,7 @@ class HostPlane implements NetworkPlane {
   readonly #containers: Containers;
   readonly #firewall: HostFirewall;
   readonly #names: NameService;
+  readonly #lostNodes: LostNodes;
   readonly #reconciler = new Coalescer(() => this.#reconcile());
   readonly #forgetter = new Coalescer(() =>
     forEachTask(this.#containers.tasks, FORGETS_AT_ONCE, (task) => task.forget()),
@@ -76,6 +78,7 @@ class HostPlane implements NetworkPlane {
     const tasks = (): readonly AttachmentNote[] => this.#containers.notes;
     this.#firewall = new HostFirewall({ wanted, tasks, controlPorts });
     this.#names = new NameService({ ...options, wanted, tasks });
+    this.#lostNodes = new LostNodes({ tasks: () => this.#containers.tasks, logger });
     this.#containers = new Containers({
       notes,
       clock,
@@ -159,6 +162,7 @@ class HostPlane implements NetworkPlane {
     await this.#containers.close();
     await this.#reconciler.idle();
     await this.#forgetter.idle();
+    await this.#lostNodes.close();
     await this.#names[Symbol.asyncDispose]();
   }
 
@@ -210,6 +214,7 @@ class HostPlane implements NetworkPlane {
       forEachTask(this.#containers.tasks, NAMESPACES_AT_ONCE, (task) => task.sync()),
     ]);
     this.#forgetConnections();
+    this.#lostNodes.follow(index);
     await this.#names.update(firstHost(index.state.self.gatewaySubnet));
     if (this.#guardTimer === undefined) await this.#guard();
     this.#usable = new Set(index.networks.keys());
@@ -261,6 +266,7 @@ class HostPlane implements NetworkPlane {
       await passForeignFirewall({ gateway, vxlanPort: index.state.vxlanPort });
       await this.#firewall.check();
       await this.#names.update(gateway);
+      this.#lostNodes.look();
     } catch (error) {
       const text = 'looking after the firewall failed';
       this.#options.logger.warn({ error: errorMessage(error) }, text);

@@ -53,6 +53,45 @@ describe('changes', () => {
     ports: [port('web', 8082, { backends: [gatewayAddressOf(web[2])], targetPort: 81 })],
   };
 
+  test('connections to a node that is lost live on while it answers, and end when it is dead', async () => {
+    // By the third host alone, so that none of its packets goes elsewhere.
+    const far: Cluster = {
+      ...base,
+      ...onlyWeb3,
+      tasks: placed.map((one) => ({ ...one, serving: one.id === 'web3' })),
+    };
+    await s.apply(far);
+    const vip = await echo(inClient, '10.0.1.2:81');
+    const mesh = await echo(outside, '10.99.0.1:8082');
+    expect([await vip.say('a'), await mesh.say('a')]).toEqual(['a', 'a']);
+    const lost: Cluster = {
+      ...base,
+      tasks: placed.map((one) => ({ ...one, serving: one.id !== 'web3' })),
+      ports: [port('web', 8082, { backends: [gatewayAddressOf(web[1])], targetPort: 81 })],
+      down: [3],
+    };
+    await s.hosts[0].apply(stateOf(lost, 1));
+    const tracked = async (): Promise<string> => {
+      const vips = 'conntrack -L -p tcp --orig-dst 10.0.1.2 --reply-src 10.0.1.13';
+      const ports = 'conntrack -L -p tcp --orig-port-dst 8082 --reply-src 100.65.44.13';
+      return (await s.from(client, vips)).out + (await s.hosts[0].sh(ports)).out;
+    };
+    await s.hosts[0].guard();
+    expect([await vip.say('b'), await mesh.say('b')]).toEqual(['b', 'b']);
+    expect((await tracked()).trim().split('\n')).toHaveLength(2);
+    await s.lab.run('sw', 'ip', 'link', 'set', 'p3', 'down');
+    await s.hosts[0].guard();
+    await eventually('they are forgotten', async () => (await tracked()).trim() === '');
+    expect([await vip.say('c'), await mesh.say('c')]).toEqual([
+      expect.stringContaining('closed'),
+      expect.stringContaining('closed'),
+    ]);
+    await s.lab.run('sw', 'ip', 'link', 'set', 'p3', 'up');
+    vip.end();
+    mesh.end();
+    await s.apply(base);
+  }, 60_000);
+
   test('connections live on when their backend is drained, and end when it is gone', async () => {
     const with3: Cluster = {
       ...base,

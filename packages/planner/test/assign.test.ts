@@ -41,6 +41,7 @@ describe('assign', () => {
       address: '192.168.0.1',
       ingressAddress: '10.255.0.1',
       gatewaySubnet: '100.64.2.0/23',
+      down: false,
     });
     expect(state.peers.map((peer) => peer.nodeId)).toEqual(['n1', 'n2']);
     expect(state.networks.map((network) => network.id)).toEqual(['back']);

@@ -24,6 +24,7 @@ const peers = fc.record({
   address: text,
   ingressAddress: text,
   gatewaySubnet: text,
+  down: fc.boolean(),
 });
 
 export const networkStates: fc.Arbitrary<NetworkState> = fc.record({

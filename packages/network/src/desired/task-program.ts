@@ -2,7 +2,7 @@
  * A container's nft table: virtual addresses become a serving task's address (any protocol, the
  * client's own address is kept), and DNS at 127.0.0.11 becomes DNS at the host's gateway address.
  */
-import type { NetworkId } from '@swarmd/model';
+import type { NetworkId, NodeId } from '@swarmd/model';
 
 import { CONTAINER_GATEWAY_LINK, CONTAINER_NAMESERVER } from './names.ts';
 import { balancing } from './balance.ts';
@@ -103,6 +103,23 @@ function previousBackends(
   return (before.endpoints.get(vip.networkId) ?? [])
     .filter((endpoint) => endpoint.serviceId === vip.serviceId)
     .map((endpoint) => ({ address: endpoint.address, wasServing: endpoint.serving }));
+}
+
+/** The arguments of `conntrack` that make a container forget its connections to tasks of a node. */
+export function connectionsTo(
+  nodeId: NodeId,
+  index: StateIndex,
+  networks: readonly NetworkId[],
+): string[] {
+  return networks.flatMap((networkId) => {
+    const vips = (index.vips.get(networkId) ?? []).filter((vip) => vip.address !== '');
+    const there = (index.endpoints.get(networkId) ?? []).filter((one) => one.nodeId === nodeId);
+    return vips.flatMap((vip) =>
+      there
+        .filter(({ serviceId }) => serviceId === vip.serviceId)
+        .map(({ address }) => `-D --orig-dst ${vip.address} --reply-src ${address}`),
+    );
+  });
 }
 
 /** The arguments of `conntrack` that make a container forget these connections. */

@@ -25,6 +25,7 @@ export function peer(node: number): NetworkPeer {
     address: `10.99.0.${node}`,
     ingressAddress: `10.255.${index >> 8}.${index & 255}`,
     gatewaySubnet: `100.${64 + (index >> 8)}.${index & 255}.0/24`,
+    down: false,
   };
 }
 
@@ -105,6 +106,8 @@ export interface Cluster {
   /** Service -> last part of its virtual address; 0 for dnsrr. */
   readonly vips: Readonly<Record<string, number>>;
   readonly ports: readonly PublishedPort[];
+  /** Nodes that the managers do not hear of. */
+  readonly down?: readonly number[];
   /** Service -> how long its clients are remembered in milliseconds; those that have affinity. */
   readonly affinity?: Readonly<Record<string, number>>;
   /** On every node, whether it has tasks or not. */
@@ -133,11 +136,12 @@ export function port(
 }
 
 export function stateOf(cluster: Cluster, node: number): NetworkState {
+  const isDown = (i: number): boolean => cluster.down?.includes(i) ?? false;
   const all = Array.from({ length: cluster.nodes }, (_, i) => i + 1);
   return {
     self: peer(node),
     vxlanPort: cluster.vxlanPort ?? 4789,
-    peers: all.filter((i) => i !== node).map((i) => peer(i)),
+    peers: all.filter((i) => i !== node).map((i) => ({ ...peer(i), down: isDown(i) })),
     networks: cluster.networks,
     endpoints: cluster.tasks.flatMap((placed) => endpointsOf(placed)),
     vips: cluster.networks.flatMap((network) => vipsOf(cluster, network)),

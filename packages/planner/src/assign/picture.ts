@@ -293,7 +293,8 @@ export function peerOf(node: Node): NetworkPeer | undefined {
   const known = peersBefore.get(node);
   if (known !== undefined) return known;
   const { id, index, ingressAddress, gatewaySubnet } = node;
-  const peer: NetworkPeer = { nodeId: id, index, address, ingressAddress, gatewaySubnet };
+  const down = node.status.state === 'down';
+  const peer: NetworkPeer = { nodeId: id, index, address, ingressAddress, gatewaySubnet, down };
   peersBefore.set(node, peer);
   return peer;
 }

@@ -1,0 +1,109 @@
+/**
+ * Nodes that died. Nobody ends the connections to their containers, so clients would wait for minutes
+ * on backends that are no more: once the managers have lost a node and it does not answer us either,
+ * its connections are forgotten here, and the next packet of each is answered with a reset. A node
+ * that only the managers have lost keeps them.
+ */
+import { errorMessage, type Logger } from '@swarmd/base';
+import type { NetworkPeer, NodeId } from '@swarmd/model';
+
+import { AGENT_PORT, knock } from './apply/knock.ts';
+import { runSteps } from './apply/kernel.ts';
+import { isInSubnet } from './desired/addresses.ts';
+import type { StateIndex } from './desired/state-index.ts';
+import { connectionsTo } from './desired/task-program.ts';
+import { FORGETS_AT_ONCE, KNOCKS_AT_ONCE } from './limits.ts';
+import type { LocalTask } from './local-task.ts';
+import { forEachTask } from './namespaces.ts';
+
+export interface LostNodesOptions {
+  readonly tasks: () => readonly LocalTask[];
+  readonly logger: Logger;
+}
+
+interface LostNode {
+  readonly peer: NetworkPeer;
+  /** Of published ports, on that node, when it was last heard of. conntrack takes no subnets. */
+  readonly backends: readonly string[];
+}
+
+export class LostNodes {
+  readonly #options: LostNodesOptions;
+  readonly #stop = new AbortController();
+  /** Whose connections were forgotten since they were lost. */
+  readonly #dead = new Set<NodeId>();
+  #lost: ReadonlyMap<NodeId, LostNode> = new Map();
+  #index: StateIndex | undefined;
+  #looking: Promise<void> | undefined;
+
+  constructor(options: LostNodesOptions) {
+    this.#options = options;
+  }
+
+  /** Notes who is lost by the newest state; looks after those who were not before. */
+  follow(index: StateIndex): void {
+    const [before, lost] = [this.#lost, index.state.peers.filter(isLost)];
+    const known = this.#index;
+    this.#index = index;
+    this.#lost = new Map(
+      lost.map((peer) => [
+        peer.nodeId,
+        before.get(peer.nodeId) ?? { peer, backends: backendsOn(peer, known) },
+      ]),
+    );
+    for (const nodeId of this.#dead) if (!this.#lost.has(nodeId)) this.#dead.delete(nodeId);
+    if (lost.some(({ nodeId }) => !before.has(nodeId))) this.look();
+  }
+
+  /** Knocks at lost nodes that still answered the last time; to be called from time to time. */
+  look(): void {
+    if (this.#lost.size === this.#dead.size) return;
+    const run = async (): Promise<void> => {
+      await this.#looking;
+      await this.#look();
+    };
+    this.#looking = run().catch((error: unknown) => {
+      if (this.#stop.signal.aborted) return;
+      const text = 'looking after a lost node failed';
+      this.#options.logger.warn({ error: errorMessage(error) }, text);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    const queue = [...this.#lost.values()].values();
+    const worker = async (): Promise<void> => {
+      for (const lost of queue) {
+        if (this.#dead.has(lost.peer.nodeId)) continue;
+        const target = { address: lost.peer.address, port: AGENT_PORT };
+        if ((await knock([], target, this.#stop.signal)) !== undefined) await this.#forget(lost);
+      }
+    };
+    await Promise.all(Array.from({ length: KNOCKS_AT_ONCE }, worker));
+  }
+
+  async #forget({ peer, backends }: LostNode): Promise<void> {
+    const index = this.#index;
+    if (index === undefined || this.#stop.signal.aborted) return;
+    this.#dead.add(peer.nodeId);
+    this.#options.logger.info({ node: peer.nodeId }, 'forgetting the connections to a dead node');
+    const lines = backends.map((backend) => `-D --reply-src ${backend}`);
+    if (lines.length > 0) await runSteps([{ kind: 'forget-connections', lines }]);
+    await forEachTask(this.#options.tasks(), FORGETS_AT_ONCE, (task) =>
+      task.forget(connectionsTo(peer.nodeId, index, task.networks)),
+    );
+  }
+}
+
+function isLost({ down, address }: NetworkPeer): boolean {
+  return down && address !== '';
+}
+
+function backendsOn({ gatewaySubnet }: NetworkPeer, index: StateIndex | undefined): string[] {
+  const all = new Set(index?.state.ports.flatMap(({ backends }) => backends));
+  return [...all].filter((address) => isInSubnet(address, gatewaySubnet));
+}
