@@ -62,7 +62,8 @@ export async function* fetchBlob(
     } catch (error) {
       if (signal.aborted) throw abortReason(signal);
       resumed += 1;
-      const isWorthIt = offset > before && resumed <= RESUMES_MAX;
+      // What crawls, or breaks off again and again, is not worth a connection after the other.
+      const isWorthIt = offset - before >= REGISTRY_SLOW_BYTES && resumed <= RESUMES_MAX;
       if (errorCode(error) !== 'unavailable' || !isWorthIt) throw error;
       if (offset - before > RESUME_FRESH_BYTES) backoff.reset();
     }
