@@ -11,6 +11,7 @@ import { AgentState } from './disk/agent-state.ts';
 import { engineService } from './engine-service.ts';
 import { logService } from './log-service.ts';
 import { GOODBYE_MAX_MS } from './limits.ts';
+import { Meter } from './meter/meter.ts';
 import { NetworkLoop } from './network-loop.ts';
 import type { Executor, NetworkPlane } from './ports.ts';
 import { runSessions, type ManagerConnection, type SessionDeps } from './session.ts';
@@ -77,6 +78,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       ...ports,
     }),
   );
+  const meter = scope.own(
+    new Meter({
+      stats: (id) => executor.workbench.stats(id),
+      addressOf: (id) => worker.runner(id)?.life.task.gatewayAddress,
+      clock,
+      logger,
+    }),
+  );
   network.set((await state.loadAssignment()).network, 0);
   await worker.restore(scope.signal);
   let managers = unique([...options.managers, ...(await state.loadManagers())]);
@@ -103,6 +112,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         },
         onAssignments: (delta, version) => change(applyDelta(assignment, delta), version),
         onApplied: (listener) => network.onApplied(listener),
+        onMeasures: (tasks) => meter.measure(tasks),
+        onUsage: (listener) => meter.onUsage(listener),
         clock,
         random,
         logger,

@@ -64,3 +64,9 @@ export const GOODBYE_MAX_MS = 1_000;
 export const HEALTH_RESULTS_KEPT = 5;
 /** A look at a container's figures costs 30 microseconds; nobody reads faster. */
 export const STATS_INTERVAL_MIN_MS = 100;
+/** Between two measurements of tasks that managers ask about. */
+export const METER_PERIOD_MS = 5_000;
+/** For a task's own metric: a slow one must not hold up the others' next measurement. */
+export const METRIC_TIMEOUT_MS = 2_000;
+/** Of a page of metrics; common ones have some 100 KiB. */
+export const METRIC_BYTES_MAX = 4 * 1024 * 1024;

@@ -14,7 +14,14 @@ import {
   type Random,
   type Timer,
 } from '@swarmd/base';
-import type { AgentMessage, AssignmentDelta, Dispatcher, ManagerMessage } from '@swarmd/api';
+import type {
+  AgentMessage,
+  AssignmentDelta,
+  Dispatcher,
+  ManagerMessage,
+  TaskMeasure,
+  TaskUsage,
+} from '@swarmd/api';
 import type { NodeRole } from '@swarmd/model';
 
 import {
@@ -47,6 +54,10 @@ export interface SessionDeps {
   readonly onRole: (role: NodeRole) => void;
   /** In order; the first of a session is complete. */
   readonly onAssignments: (delta: AssignmentDelta, version: number) => void;
+  /** What is to be measured, whenever that changes; nothing at the beginning of a session. */
+  readonly onMeasures: (tasks: readonly TaskMeasure[]) => void;
+  /** Calls with what was measured. */
+  readonly onUsage: (listener: (tasks: readonly TaskUsage[]) => void) => Disposable;
   /** Calls with the version that the network of this node has come to. */
   readonly onApplied: (listener: (version: number) => void) => Disposable;
   readonly clock: Clock;
@@ -109,6 +120,10 @@ class Session {
     using _applied = this.#deps.onApplied((version) => {
       if (this.welcomed) this.#send({ kind: 'applied', version });
     });
+    using _usage = this.#deps.onUsage((tasks) => {
+      if (this.welcomed) this.#send({ kind: 'usage', tasks });
+    });
+    this.#deps.onMeasures([]);
     this.#timer('welcome', WELCOME_TIMEOUT_MS, () => this.#fail('it did not answer'));
     try {
       const incoming = connection.dispatcher.session(this.#messages(both), { signal: both });
@@ -156,6 +171,9 @@ class Session {
         return;
       case 'assignments':
         this.#deps.onAssignments(message.delta, message.version);
+        return;
+      case 'measures':
+        this.#deps.onMeasures(message.tasks);
         return;
       case 'heartbeat':
         this.#answersHeartbeats = true;

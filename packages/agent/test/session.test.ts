@@ -11,6 +11,7 @@ import {
   type AgentMessage,
   type AssignmentDelta,
   type ManagerMessage,
+  type TaskUsage,
 } from '@swarmd/api';
 import { BoundedQueue, silentLogger } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
@@ -113,6 +114,8 @@ let known: string[];
 let roles: NodeRole[];
 let deltas: AssignmentDelta[];
 let applied: (version: number) => void;
+let measures: string[][];
+let tellUsage: ((tasks: readonly TaskUsage[]) => void) | undefined;
 let stop: AbortController;
 let leaving: AbortController;
 let running: Promise<void>;
@@ -125,6 +128,7 @@ beforeEach(async () => {
   known = [first.path];
   roles = [];
   deltas = [];
+  measures = [];
   stop = new AbortController();
   leaving = new AbortController();
   running = Promise.resolve();
@@ -163,6 +167,11 @@ function start(): void {
       }),
       reporter,
       leaving: leaving.signal,
+      onMeasures: (tasks) => void measures.push(tasks.map(({ taskId }) => taskId)),
+      onUsage: (listener) => {
+        tellUsage = listener;
+        return { [Symbol.dispose]: () => (tellUsage = undefined) };
+      },
       onRole: (role) => roles.push(role),
       onManagers: (addresses) => (known = [...addresses]),
       onAssignments: (delta) => deltas.push(delta),
@@ -195,6 +204,23 @@ test('confirms how far its network has come', async () => {
   applied(7);
   await until('it is confirmed', () => first.heard.some(({ kind }) => kind === 'applied'));
   expect(first.heard).toContainEqual({ kind: 'applied', version: 7 });
+});
+
+test('measures what it is asked to, and tells; a new session begins with nothing', async () => {
+  const taskId = asId('task', 't1');
+  start();
+  await until('hello is heard', () => first.heard[0]?.kind === 'hello');
+  first.say({ kind: 'measures', tasks: [{ taskId }] });
+  await until('it is asked', () => measures.length === 2);
+  tellUsage?.([{ taskId, nanoCpus: 5, memoryBytes: 6, metric: 0.5 }]);
+  await until('it is told', () => first.heard.some(({ kind }) => kind === 'usage'));
+  expect(first.heard).toContainEqual({
+    kind: 'usage',
+    tasks: [{ taskId, nanoCpus: 5, memoryBytes: 6, metric: 0.5 }],
+  });
+  first.hangUp();
+  await until('a new session', () => first.sessions === 2);
+  expect(measures).toEqual([[], ['t1'], []]);
 });
 
 test('sends statuses until they are acknowledged, also to another manager', async () => {

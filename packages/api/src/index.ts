@@ -71,7 +71,9 @@ export type {
   LogSelector,
   ManagerAddress,
   ManagerMessage,
+  TaskMeasure,
   TaskStatusUpdate,
+  TaskUsage,
 } from './contract/node-side.ts';
 export { serveHealth, type Health, type HealthStatus } from './server/health.ts';
 export { serveReflection } from './server/reflection.ts';

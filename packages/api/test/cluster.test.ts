@@ -62,6 +62,7 @@ beforeEach(async () => {
     reportSessions: (_, call) => Promise.resolve(note(call)),
     reportStatuses: (_, call) => Promise.resolve(note(call)),
     reportApplied: (_, call) => Promise.resolve(note(call)),
+    reportUsage: (_, call) => Promise.resolve(note(call)),
   });
   serveDispatcher(server, {
     async *session(messages, call) {
@@ -340,6 +341,7 @@ describe('the port', () => {
       reportSessions: counted,
       reportStatuses: counted,
       reportApplied: counted,
+      reportUsage: counted,
     });
     let back = false;
     void (async () => {

@@ -26,11 +26,12 @@ import {
 import { addContainerFlags, type SecurityOption, type Ulimit } from './container-flags.ts';
 import { parseAffinityFlag, parsePorts, parseTargetPorts, type TargetPort } from './port-flags.ts';
 import { parseMount } from './mount-flag.ts';
+import { addAutoscaleFlags, type AutoscaleFlags } from './autoscale-flags.ts';
 import { addScheduleFlags, type ScheduleFlags } from './schedule-flags.ts';
 import { splitWords } from './words.ts';
 
 /** What `create` and `update` have in common, as commander delivers it. */
-export interface ServiceFlags extends ScheduleFlags {
+export interface ServiceFlags extends ScheduleFlags, AutoscaleFlags {
   replicas?: number;
   maxConcurrent?: number;
   entrypoint?: string[];
@@ -162,7 +163,7 @@ export interface UpdateFlags extends ServiceFlags {
 
 function addServiceFlags(command: Command): Command {
   return addPolicyFlags(
-    addScheduleFlags(addContainerFlags(command))
+    addAutoscaleFlags(addScheduleFlags(addContainerFlags(command)))
       .option('--replicas <n>', 'number of tasks; of a job: of completions', parseCount)
       .option('--max-concurrent <n>', 'job: tasks at the same time', parseCount)
       .option('--entrypoint <command>', 'replace the entrypoint of the image', splitWords)
@@ -336,6 +337,7 @@ export function addUpdateFlags(command: Command): Command {
     .option('--no-init', 'run no init process')
     .option('--no-read-only', 'writable root file system')
     .option('--no-preempt', 'nobody makes room')
+    .option('--no-autoscale', 'keep the number of tasks as it is now')
     .option('--no-schedule', 'job: run now, and whenever it is updated')
     .option('--no-suspend', 'job: follow the schedule again')
     .option('--no-publish-local-only', 'ingress ports: every node answers')

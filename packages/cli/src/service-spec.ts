@@ -3,6 +3,7 @@ import { SwarmError } from '@swarmd/base';
 import type { ServiceSpec, ServiceSpecInput } from '@swarmd/model';
 
 import type { FileInput, References } from './references.ts';
+import { autoscaleWith } from './autoscale-flags.ts';
 import { scheduleWith } from './schedule-flags.ts';
 import type { CreateFlags, ServiceFlags, UpdateFlags } from './service-flags.ts';
 
@@ -211,6 +212,7 @@ function withFlags(spec: ServiceSpecInput, flags: ServiceFlags): ServiceSpecInpu
     }),
     ...given({ standby: flags.standby }),
     ...scheduleWith(spec.schedule, flags),
+    ...autoscaleWith(spec.autoscale, flags),
     ...section('rebalance', spec.rebalance, {
       budget: flags.rebalanceBudget,
       intervalMs: flags.rebalanceInterval,

@@ -11,10 +11,10 @@ import {
   isJob,
   isTerminal,
   isWantedState,
+  wantedReplicas,
   type NodeId,
   type Service,
   type ServiceId,
-  type ServiceMode,
   type Task,
   type TaskSpec,
 } from '@swarmd/model';
@@ -57,7 +57,7 @@ function leftOvers(service: Service, tasks: readonly Task[]): Task[] {
   const { mode } = service.spec;
   const isSurplus = (task: Task): boolean =>
     mode.kind === 'replicated'
-      ? task.slot > mode.replicas
+      ? task.slot > wantedReplicas(service)
       : isGlobal(mode) && !isWantedState(task.desiredState);
   return tasks.filter(
     (task) =>
@@ -83,7 +83,7 @@ export function judge(
     tasks.filter((task) => isCurrent(service, task)),
     (task) => task.slot,
   );
-  const wanted = wantedTasks(mode, options.desired);
+  const wanted = wantedTasks(service, options.desired);
   const numbers = isGlobal(mode)
     ? [...current.keys()]
         .filter((slot) => current.get(slot)?.some(isAtWork))
@@ -117,8 +117,9 @@ export function judge(
   }
 }
 
-function wantedTasks(mode: ServiceMode, desired = 0): number {
-  if (mode.kind === 'replicated') return mode.replicas;
+function wantedTasks(service: Service, desired = 0): number {
+  const { mode } = service.spec;
+  if (mode.kind === 'replicated') return wantedReplicas(service);
   return mode.kind === 'replicated-job' ? mode.totalCompletions : desired;
 }
 

@@ -14,6 +14,7 @@ import {
   type Task,
 } from '@swarmd/model';
 
+import { explainAutoscale } from './explain-autoscale.ts';
 import { explainRuns } from './explain-runs.ts';
 
 const SECOND_MS = 1_000;
@@ -75,6 +76,7 @@ export function explainService(
     `service ${service.spec.name}: ${running} of ${many(newest.length, 'slot is', 'slots are')} as ${newest.length === 1 ? 'it' : 'they'} should be`,
     ...update,
     ...explainRuns(service),
+    ...explainAutoscale(service, now),
     ...chain(service.because, now),
     ...unsettled.map((task) => {
       const node = task.nodeId === undefined ? undefined : nodes.get(task.nodeId);

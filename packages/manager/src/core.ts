@@ -74,6 +74,7 @@ export async function assembleCore(
   const core: Core = { options, store, raft, leadership, route, dispatcher, scope };
   reportSessions(core);
   reportApplied(core);
+  scope.spawn('use of tasks', (signal) => dispatcher.reportUsage(signal));
   return core;
 }
 

@@ -14,6 +14,14 @@ export const SERVICE_LOOP_CONCURRENCY = 64;
 export const SERVICE_LOOP_DEBOUNCE_MS = 5;
 /** What comes later is asked for again: timers hold 24 days, and clocks are set meanwhile. */
 export const SERVICE_LOOP_REQUEUE_MAX_MS = 60 * 60_000;
+/** Autoscaled services are looked at so often; agents measure as often. */
+export const AUTOSCALE_PERIOD_MS = 5_000;
+/** A new leader decides on no number before the agents had time to tell it what their tasks use. */
+export const AUTOSCALE_FIRST_MS = 12_000;
+/** What sessions report of use gathers so long before it goes to the leader. */
+export const USAGE_GATHER_MS = 500;
+/** Tasks in one report of use: some 40 bytes each. */
+export const USAGE_REPORT_MAX_TASKS = 5_000;
 /** How often learners' progress is looked at while there are learners. */
 export const PROMOTION_POLL_MS = 200;
 /** Who demotes a manager is told how far it is after this time at the latest. */

@@ -68,6 +68,33 @@ describe('a service is refused', () => {
       { mode: job, schedule: { cron: '@daily', timeZone: 'Europe/Bonn' } },
       'time zone "Europe/Bonn" is not known',
     ],
+    [
+      'autoscale: a job',
+      { mode: job, autoscale: { min: 1, max: 2, cpuPercent: 50 } },
+      'autoscaling is for replicated services; this one is replicated-job',
+    ],
+    ['autoscale: no target', { autoscale: { min: 1, max: 2 } }, 'needs a target'],
+    [
+      'autoscale: bounds',
+      { autoscale: { min: 3, max: 2, cpuPercent: 50 } },
+      'at least 3 and at most 2',
+    ],
+    ['autoscale: nothing', { autoscale: { min: 0, max: 2 } }, 'autoscale.min'],
+    [
+      'autoscale: CPU of what',
+      { autoscale: { min: 1, max: 2, cpuPercent: 50 } },
+      'needs a reservation or a limit of CPU',
+    ],
+    [
+      'autoscale: memory of what',
+      { autoscale: { min: 1, max: 2, memoryPercent: 50 } },
+      'by memory needs a reservation',
+    ],
+    [
+      'autoscale: metric',
+      { autoscale: { min: 1, max: 2, metric: { name: 'a b', port: 80, target: 1 } } },
+      'name of a Prometheus metric',
+    ],
     ['ValidateContainerSpec: template', { container: { env: ['A={{.Nope}}'] } }, 'no .Nope'],
     ['ValidateResources: CPU', { reservations: { nanoCpus: 1 } }, 'at least 0.001'],
     ['ValidateResources: memory', { limits: { memoryBytes: 1_000 } }, 'at least 4 MiB'],

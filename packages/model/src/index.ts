@@ -40,6 +40,7 @@ export {
 } from './ipv4.ts';
 export {
   TABLE_NAMES,
+  type AutoscaleStatus,
   type Change,
   type Cluster,
   type Config,
@@ -94,9 +95,10 @@ export {
   type MountSpec,
 } from './spec/container.ts';
 export { portText } from './port.ts';
-export { isGlobal, isJob } from './service-mode.ts';
+export { isGlobal, isJob, wantedReplicas } from './service-mode.ts';
 export {
   serviceSpec,
+  type AutoscalePolicy,
   type EndpointSpec,
   type JobSchedule,
   type PortConfig,

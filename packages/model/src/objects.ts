@@ -151,7 +151,22 @@ export interface Service {
   readonly updateStatus?: UpdateStatus;
   /** Of jobs: which run of it is the present one. */
   readonly jobStatus?: JobStatus;
+  /** Of autoscaled services. */
+  readonly autoscale?: AutoscaleStatus;
   readonly because: readonly Reason[];
+}
+
+export interface AutoscaleStatus {
+  /** The number that was decided last; the bounds of the policy hold besides. */
+  readonly replicas: number;
+  readonly changedAt: number;
+  /** Set while another number is wanted: since when without a break, and the least change wanted then. */
+  readonly pressure?: {
+    readonly since: number;
+    readonly replicas: number;
+  };
+  /** Why nothing is done, for people; empty: all is as it should be. */
+  readonly message: string;
 }
 
 export interface JobStatus {

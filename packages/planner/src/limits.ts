@@ -33,6 +33,9 @@ export const SUBNET_PREFIX_LENGTH = 24;
 export const DYNAMIC_PORT_MIN = 30_000;
 export const DYNAMIC_PORT_MAX = 32_767;
 
+/** What a task uses counts so long: agents measure every 5 s, and may miss a few times. */
+export const USAGE_FRESH_MS = 20_000;
+
 /** Runs of one job at the same time, of jobs whose schedule allows that. */
 export const RUNS_ACTIVE_MAX = 20;
 /** Times of a schedule without a run, and runs that gave way to the next one, that are told of. */

@@ -22,6 +22,7 @@ export const REASONS = {
   rebalanced: 'another node has more room for the task',
   'job-run': 'the job wants more completions than it has tasks',
   'job-again': 'the job runs again, and the task is of an earlier run',
+  autoscaled: 'what the tasks of the service use asks for another number of replicas',
   'run-due': 'the schedule of the job says that it runs now',
   'run-asked': 'a user asked for a run of the job',
   'run-skipped': 'a time of the schedule has no run',

@@ -1,6 +1,7 @@
 /** What becomes of a service object when its user writes it. The caller checks and stores it. */
 import {
   isJob,
+  wantedReplicas,
   type JobRun,
   type JobStatus,
   type Service,
@@ -29,6 +30,7 @@ export function newService(
     spec,
     specVersion: 0,
     endpoint: endpoint.value,
+    ...autoscaleOf(undefined, spec, now),
     ...(isJob(spec.mode) ? { jobStatus: firstStatus(spec, now) } : {}),
     because: [],
   });
@@ -46,10 +48,11 @@ export function changedService(
   const { spec, now } = change;
   const endpoint = allocateEndpoint(view, spec, service);
   if (endpoint.kind === 'refused') return endpoint;
-  const { updateStatus: _ended, ...rest } = service;
+  const { updateStatus: _ended, autoscale: _before, ...rest } = service;
   return allocated({
     ...rest,
-    spec,
+    spec: withoutScaler(service, spec),
+    ...autoscaleOf(service, spec, now),
     // Grows with every write, so no two specs of a service share one.
     specVersion: service.meta.version,
     previousSpec: service.spec,
@@ -57,6 +60,29 @@ export function changedService(
     endpoint: endpoint.value,
     ...(isJob(spec.mode) ? { jobStatus: statusAfter(service, spec, now) } : {}),
   });
+}
+
+/** What autoscaling has come to stays when the policy changes; it starts with what there is. */
+function autoscaleOf(
+  service: Service | undefined,
+  spec: ServiceSpec,
+  now: number,
+): Pick<Service, 'autoscale'> {
+  if (spec.autoscale === undefined || spec.mode.kind !== 'replicated') return {};
+  const known = service?.autoscale;
+  if (known !== undefined) return { autoscale: known };
+  const replicas = wantedReplicas({ spec });
+  return { autoscale: { replicas, changedAt: now, message: 'nothing is measured yet' } };
+}
+
+/** Who turns autoscaling off and says no number keeps the one there is. */
+function withoutScaler(service: Service, spec: ServiceSpec): ServiceSpec {
+  const before = service.spec.mode;
+  const { mode } = spec;
+  const isOff = service.spec.autoscale !== undefined && spec.autoscale === undefined;
+  if (!isOff || mode.kind !== 'replicated' || before.kind !== 'replicated') return spec;
+  if (mode.replicas !== before.replicas) return spec;
+  return { ...spec, mode: { ...mode, replicas: wantedReplicas(service) } };
 }
 
 /** The history of a service whose spec is about to be replaced. */

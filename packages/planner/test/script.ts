@@ -12,6 +12,7 @@
  *   status web.1 failed            an agent's word on a task               agents    one step of all
  *   waits web                      plan, and print what is waited for      why web.1   what nodes say
  *   run job                       a user asks for a run         clock 2026-03-28T23:00:00Z   sets the time
+ *   use web cpu=0.5 memory=1G metric=3   what its tasks use        autoscale web   decide on its number
  *   tasks [web] [all]              wanted tasks, or all of them            show web  the service
  */
 import {
@@ -24,6 +25,7 @@ import {
   type Task,
   type TaskState,
   type GenericResource,
+  wantedReplicas,
 } from '@swarmd/model';
 
 import { countTasks, nodeVerdicts, type Allocated, type Plan } from '../src/index.ts';
@@ -56,6 +58,9 @@ export class Script {
           ...(options.has('pool') ? { overlayPool: options.get('pool') } : {}),
         });
         this.#written.clear();
+        return [];
+      case 'use':
+        this.#use(name, options);
         return [];
       case 'clock':
         this.world.now = Date.parse(name);
@@ -108,6 +113,8 @@ export class Script {
       case 'pass':
         world.pass(milliseconds(name));
         return [];
+      case 'autoscale':
+        return this.#autoscale(name);
       case 'run':
         return said(world.run(name), () => []);
       case 'wait':
@@ -168,6 +175,35 @@ export class Script {
       const before = new Map(this.world.tasks().map((task) => [task.id, task]));
       return printPlan(this.world.plan(id), before);
     });
+  }
+
+  /** Every task of the service that runs uses so much, as measured now; of "web.1" that one does. */
+  #use(name: string, options: Options): void {
+    for (const task of this.world.tasks()) {
+      const isMeant = name === task.serviceName || name === `${task.serviceName}.${task.slot}`;
+      if (!isMeant || task.status.state !== 'running') continue;
+      const metric = options.get('metric');
+      this.world.usage.set(task.id, {
+        taskId: task.id,
+        at: this.world.now,
+        nanoCpus: Number(options.get('cpu') ?? 0) * 1e9,
+        memoryBytes: bytes(options.get('memory') ?? '0'),
+        ...(metric === undefined ? {} : { metric: Number(metric) }),
+      });
+    }
+  }
+
+  #autoscale(name: string): string[] {
+    const before = wantedReplicas(this.world.service(name));
+    const plan = this.world.autoscale(name);
+    const service = this.world.service(name);
+    const { pressure, message } = service.autoscale ?? { message: 'is not autoscaled' };
+    const after = wantedReplicas(service);
+    const wish = pressure === undefined ? '' : `, ${pressure.replicas} wanted`;
+    return [
+      `${before === after ? after : `${before} -> ${after}`} replicas${wish}${message === '' ? '' : `: ${message}`}`,
+      ...plan.because.map((why) => `because ${why.message}`),
+    ];
   }
 
   #tasks(words: readonly string[]): string[] {
@@ -309,6 +345,7 @@ function specOf(name: string, options: Options): ServiceSpecInput {
       forceUpdate: Number(options.get('force') ?? 0),
     },
     standby: Number(options.get('standby') ?? 0),
+    ...((options.get('max') ?? '') !== '' ? { autoscale: autoscaleOf(options) } : {}),
     ...(options.has('schedule') ? { schedule: scheduleOf(options) } : {}),
     rebalance: { ...plain('rebalance.budget'), ...duration('rebalance.interval') },
     update: config('update'),
@@ -339,6 +376,27 @@ function genericOf(text: string): GenericResource {
   const [kind = '', value = ''] = text.split(':');
   const names = /^\d+$/.test(value) ? [] : value.split('|');
   return { kind, count: names.length || Number(value), names };
+}
+
+/** min=1 max=5 cpu-target=70 memory-target=80 metric-target=20 up=0s down=5m step=4/2 warmup=0s */
+function autoscaleOf(options: Options): ServiceSpecInput['autoscale'] {
+  const [stepUp = '4', stepDown = '2'] = (options.get('step') ?? '').split('/').filter(Boolean);
+  const target = (key: string, field: string) =>
+    options.has(key) ? { [field]: Number(options.get(key)) } : {};
+  return {
+    min: Number(options.get('min') ?? 1),
+    max: Number(options.get('max')),
+    ...target('cpu-target', 'cpuPercent'),
+    ...target('memory-target', 'memoryPercent'),
+    ...(options.has('metric-target')
+      ? { metric: { name: 'load', port: 80, target: Number(options.get('metric-target')) } }
+      : {}),
+    upWindowMs: milliseconds(options.get('up') ?? '0s'),
+    downWindowMs: milliseconds(options.get('down') ?? '5m'),
+    stepUp: Number(stepUp),
+    stepDown: Number(stepDown),
+    warmupMs: milliseconds(options.get('warmup') ?? '0s'),
+  };
 }
 
 /** schedule="0 4 * * *" zone=Europe/Berlin concurrency=forbid deadline=1m suspended=true keep=3/1 */

@@ -30,11 +30,13 @@ import {
   allocateNode,
   changedService,
   newService,
+  planAutoscale,
   planService,
   repeatedJob,
   rolledBackService,
   type Allocated,
   type AssignView,
+  type Measured,
   type Plan,
 } from '../src/index.ts';
 
@@ -68,6 +70,8 @@ export class World {
     service: new Map(),
     task: new Map(),
   };
+  /** What tasks were last measured to use. */
+  readonly usage = new Map<string, Measured>();
   #made = 0;
   #lastStamp = 0;
   readonly #ids = new SequentialIds('t');
@@ -232,6 +236,16 @@ export class World {
   /** Plans a service and applies the plan. */
   plan(id: ServiceId): Plan {
     const plan = planService(this.view, id, { now: this.now, ids: this.#ids });
+    this.apply(plan.ops);
+    return plan;
+  }
+
+  /** Decides on the number of replicas of an autoscaled service, and applies the decision. */
+  autoscale(name: string): Plan {
+    const plan = planAutoscale(this.view, this.service(name).id, {
+      now: this.now,
+      usage: (id) => this.usage.get(id),
+    });
     this.apply(plan.ops);
     return plan;
   }

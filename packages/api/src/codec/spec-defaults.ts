@@ -8,6 +8,15 @@ export type Defaults = Readonly<Record<string, unknown>>;
 const NONE: Defaults = {};
 
 const DEFAULTS: Readonly<Record<string, Defaults>> = {
+  AutoscaleMetric: { path: '/metrics' },
+  AutoscalePolicy: {
+    tolerance: 0.1,
+    downWindowMs: 300_000,
+    stepUp: 4,
+    stepDown: 2,
+    intervalMs: 15_000,
+    warmupMs: 30_000,
+  },
   ClusterSpec: {
     taskHistoryLimit: 5,
     heartbeatPeriodMs: 1_000,

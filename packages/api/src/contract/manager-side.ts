@@ -2,7 +2,7 @@
 import type { Change, NodeDescription, NodeId, NodeRole, TableName } from '@swarmd/model';
 
 import type { Call } from './call.ts';
-import type { TaskStatusUpdate } from './node-side.ts';
+import type { TaskStatusUpdate, TaskUsage } from './node-side.ts';
 
 /** swarm.v1.Ca. Without a client certificate only `issueCertificate` with a token is allowed. */
 export interface Ca {
@@ -118,6 +118,8 @@ export interface Leader {
   ): Promise<void>;
   /** While tasks wait to be let go of. A new leader is told everything again. */
   reportApplied(request: { nodes: readonly AppliedNetwork[] }, call: Call): Promise<void>;
+  /** Of autoscaled services. Not stored: what is lost is measured again. */
+  reportUsage(request: { tasks: readonly TaskUsage[] }, call: Call): Promise<void>;
 }
 
 /** swarm.v1.Watch: committed changes from the local replica of any manager. */

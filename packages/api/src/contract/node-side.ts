@@ -1,5 +1,6 @@
 /** Services between agents and managers. */
 import type {
+  AutoscalePolicy,
   NodeDescription,
   NodeId,
   NodeRole,
@@ -14,6 +15,21 @@ import type { Call } from './call.ts';
 export interface TaskStatusUpdate {
   readonly taskId: TaskId;
   readonly status: TaskStatus;
+}
+
+/** What a task uses. */
+export interface TaskUsage {
+  readonly taskId: TaskId;
+  /** Billionths of a CPU, on average since the measurement before. */
+  readonly nanoCpus: number;
+  readonly memoryBytes: number;
+  /** Undefined when none was asked for, or the task did not answer. */
+  readonly metric?: number;
+}
+
+export interface TaskMeasure {
+  readonly taskId: TaskId;
+  readonly metric?: NonNullable<AutoscalePolicy['metric']>;
 }
 
 export interface ManagerAddress {
@@ -42,7 +58,9 @@ export type AgentMessage =
       readonly updates: readonly TaskStatusUpdate[];
     }
   /** The network follows the assignments of this version: nothing new goes to tasks that left. */
-  | { readonly kind: 'applied'; readonly version: number };
+  | { readonly kind: 'applied'; readonly version: number }
+  /** Every few seconds while there is something to measure. */
+  | { readonly kind: 'usage'; readonly tasks: readonly TaskUsage[] };
 
 export type ManagerMessage =
   | { readonly kind: 'welcome'; readonly sessionId: string; readonly heartbeatPeriodMs: number }
@@ -50,6 +68,8 @@ export type ManagerMessage =
   | { readonly kind: 'managers'; readonly managers: readonly ManagerAddress[] }
   /** What the node itself shall be; sent after welcome and on change. */
   | { readonly kind: 'node'; readonly role: NodeRole }
+  /** What to measure from now on; not sent while there is nothing. */
+  | { readonly kind: 'measures'; readonly tasks: readonly TaskMeasure[] }
   /** The first one is complete (`delta.full`), later ones build on it in order. */
   | {
       readonly kind: 'assignments';

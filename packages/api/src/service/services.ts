@@ -74,7 +74,12 @@ export const membershipService: Service<Membership> = {
 
 export const leaderService: Service<Leader> = {
   name: 'Leader',
-  methods: { reportStatuses: read(), reportSessions: read(), reportApplied: read() },
+  methods: {
+    reportStatuses: read(),
+    reportSessions: read(),
+    reportApplied: read(),
+    reportUsage: read(),
+  },
 };
 
 export const caService: Service<Ca> = {

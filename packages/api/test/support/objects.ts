@@ -1,6 +1,7 @@
 /** Arbitrary objects of the cluster, with optional parts present or not. */
 import {
   TASK_STATES,
+  type AutoscaleStatus,
   type Cluster,
   type Config,
   type JobRun,
@@ -153,9 +154,18 @@ const services = partly<Service>(
       },
       ['schedule'],
     ),
+    autoscale: partly<AutoscaleStatus>(
+      {
+        replicas: uint32,
+        changedAt: uint,
+        pressure: fc.record({ since: uint, replicas: uint32 }),
+        message: text,
+      },
+      ['pressure'],
+    ),
     because,
   },
-  ['previousSpec', 'history', 'updateStatus', 'jobStatus'],
+  ['previousSpec', 'history', 'updateStatus', 'jobStatus', 'autoscale'],
 );
 
 export const taskStatuses = partly<TaskStatus>(

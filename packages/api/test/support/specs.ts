@@ -183,6 +183,41 @@ const schedule = fc.record({
   keepFailed: fc.nat(100),
 });
 
+const autoscale = fc.record(
+  {
+    min: fc.integer({ min: 1, max: 9 }),
+    max: fc.integer({ min: 9, max: 99 }),
+    cpuPercent: fc.integer({ min: 1, max: 100 }),
+    memoryPercent: fc.integer({ min: 1, max: 100 }),
+    metric: fc.record({
+      name: fc.constantFrom('requests_total', 'queue:length'),
+      port: fc.integer({ min: 1, max: 65_535 }),
+      path: fc.constantFrom('/metrics', '/'),
+      target: fc.constantFrom(0.5, 20),
+    }),
+    tolerance: fc.constantFrom(0, 0.1),
+    upWindowMs: uint,
+    downWindowMs: uint,
+    stepUp: fc.integer({ min: 1, max: 9 }),
+    stepDown: fc.integer({ min: 1, max: 9 }),
+    intervalMs: fc.integer({ min: 1_000, max: 99_000 }),
+    warmupMs: uint,
+  },
+  {
+    requiredKeys: [
+      'min',
+      'max',
+      'tolerance',
+      'upWindowMs',
+      'downWindowMs',
+      'stepUp',
+      'stepDown',
+      'intervalMs',
+      'warmupMs',
+    ],
+  },
+);
+
 const serviceFields = {
   name,
   labels: labels.map((map) => withoutEmptyKey(map)),
@@ -209,15 +244,15 @@ const serviceFields = {
   standby: fc.nat(1_000),
   rebalance: fc.record({ budget: uint, intervalMs: uint }),
   schedule,
+  autoscale,
 } satisfies { [K in keyof ServiceSpec]-?: fc.Arbitrary<Exclude<ServiceSpec[K], undefined>> };
 
-type Optional = 'schedule';
+type Optional = 'schedule' | 'autoscale';
 
 export const serviceSpecs: fc.Arbitrary<ServiceSpec> = fc.record(serviceFields, {
-  requiredKeys: Object.keys(serviceFields).filter((key) => key !== 'schedule') as Exclude<
-    keyof ServiceSpec,
-    Optional
-  >[],
+  requiredKeys: Object.keys(serviceFields).filter(
+    (key) => !['schedule', 'autoscale'].includes(key),
+  ) as Exclude<keyof ServiceSpec, Optional>[],
 });
 
 export const nodeSpecs: fc.Arbitrary<NodeSpec> = fc.record({

@@ -328,7 +328,10 @@ function replicasOf(service: Service, counts: ServiceCounts | undefined): string
   switch (mode.kind) {
     case 'replicated': {
       const max = task.placement.maxReplicasPerNode;
-      return `${running}/${desired}${max === 0 ? '' : ` (max ${max} per node)`}`;
+      const { autoscale } = service.spec;
+      const bounds =
+        autoscale === undefined ? '' : ` (autoscaled ${autoscale.min}-${autoscale.max})`;
+      return `${running}/${desired}${max === 0 ? '' : ` (max ${max} per node)`}${bounds}`;
     }
     case 'global':
       return `${running}/${desired}`;

@@ -56,6 +56,7 @@ export function checkServiceSpec(spec: ServiceSpec): void {
   checkPorts(spec);
   checkMode(spec);
   checkSchedule(spec);
+  checkAutoscale(spec);
 }
 
 function checkPlacement({ name, task }: ServiceSpec): void {
@@ -111,6 +112,26 @@ function checkSchedule({ name, mode, schedule }: ServiceSpec): void {
   }
   const fault = scheduleFault(schedule);
   if (fault !== undefined) throw invalid(`service ${name}: ${fault}`);
+}
+
+function checkAutoscale({ name, mode, task, autoscale }: ServiceSpec): void {
+  if (autoscale === undefined) return;
+  const { min, max, cpuPercent, memoryPercent, metric } = autoscale;
+  const refuse = (why: string): Error => invalid(`service ${name}: ${why}`);
+  if (mode.kind !== 'replicated') {
+    throw refuse(`autoscaling is for replicated services; this one is ${mode.kind}`);
+  }
+  if (min > max) throw refuse(`autoscaling to at least ${min} and at most ${max} replicas`);
+  if (cpuPercent === undefined && memoryPercent === undefined && metric === undefined) {
+    throw refuse('autoscaling needs a target: CPU, memory or a metric (--autoscale-cpu 70%)');
+  }
+  const { reservations, limits } = task;
+  if (cpuPercent !== undefined && reservations.nanoCpus === 0 && limits.nanoCpus === 0) {
+    throw refuse('autoscaling by CPU needs a reservation or a limit of CPU (--reserve-cpu 0.5)');
+  }
+  if (memoryPercent !== undefined && reservations.memoryBytes === 0 && limits.memoryBytes === 0) {
+    throw refuse('autoscaling by memory needs a reservation or a limit (--reserve-memory 64M)');
+  }
 }
 
 function checkFit(name: string, what: string, [reserved, limit]: [number, number]): void {

@@ -123,7 +123,7 @@ function written(
   return granted(
     spec === undefined
       ? rolledBackService(tx, stored, { to, now })
-      : changedService(tx, sameKind(stored, spec), { spec, now }),
+      : changedService(tx, notScaled(sameKind(stored, spec), spec), { spec, now }),
   );
 }
 
@@ -161,6 +161,22 @@ function checkVersion(stored: Service, version: number): void {
     'out-of-date',
     `service ${stored.spec.name} was changed meanwhile: version ${version} was read, ` +
       `${stored.meta.version} is stored; read it again and repeat the change`,
+  );
+}
+
+/** @throws SwarmError `failed-precondition` for a number of replicas that autoscaling would overrule. */
+function notScaled(stored: Service, spec: ServiceSpec): Service {
+  const { name, mode, autoscale } = stored.spec;
+  if (autoscale === undefined || spec.autoscale === undefined) return stored;
+  const isSame =
+    mode.kind !== 'replicated' ||
+    spec.mode.kind !== 'replicated' ||
+    mode.replicas === spec.mode.replicas;
+  if (isSame) return stored;
+  throw new SwarmError(
+    'failed-precondition',
+    `service ${name}: autoscaling decides on its replicas (${autoscale.min} to ${autoscale.max}); ` +
+      `change the bounds with service update --autoscale-min and --autoscale-max, or end it with --no-autoscale`,
   );
 }
 

@@ -9,6 +9,7 @@ import type {
   Dispatcher,
   ManagerAddress,
   ManagerMessage,
+  TaskUsage,
 } from '@swarmd/api';
 import {
   SwarmError,
@@ -18,10 +19,10 @@ import {
   type Logger,
   type Random,
 } from '@swarmd/base';
-import type { NodeId } from '@swarmd/model';
+import type { NodeId, Service } from '@swarmd/model';
 import { assign } from '@swarmd/planner';
 import type { Raft, RaftTiming } from '@swarmd/raft';
-import type { Commit, Store } from '@swarmd/store';
+import type { Commit, ReadView, Store } from '@swarmd/store';
 
 import { theCluster } from '../replication/the-cluster.ts';
 import type { LeaderRoute } from '../leadership/leader-route.ts';
@@ -29,9 +30,12 @@ import { LEADERLESS_SESSION_MS, NODE_KNOWN_WAIT_MS, OVERDUE_HEARTBEATS } from '.
 import { beyondElections } from '../leadership/patience.ts';
 import { writeStatuses, type StatusReport } from '../leadership/task-statuses.ts';
 import { audienceOf, concerns, interestsOf, type Audience } from './interests.ts';
+import { measuresOf } from './measures.ts';
 import { Outbox } from './outbox.ts';
 import { receiveHello, Session, type Hello } from './session.ts';
 import { StatusRelay } from './status-relay.ts';
+import { sameValue } from '../same-value.ts';
+import { UsageReporter } from './usage-reporter.ts';
 
 export interface DispatcherOptions {
   readonly store: Store;
@@ -53,9 +57,18 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   readonly #listeners = new Set<() => void>();
   readonly #appliedListeners = new Set<() => void>();
   readonly #subscription: Disposable;
+  readonly #usage: UsageReporter;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+    this.#usage = new UsageReporter({
+      ...options,
+      report: (tasks, signal) =>
+        options.route.report(signal, {
+          here: (duties) => Promise.resolve(duties.autoscale.report(tasks)),
+          there: (manager, call) => manager.leader.reportUsage({ tasks }, call),
+        }),
+    });
     this.#subscription = options.store.subscribe((commit) => this.#onCommit(commit));
   }
 
@@ -81,11 +94,17 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
         signal,
         onNews: () => this.#notify(),
         onApplied: () => this.#tellApplied(),
+        onUsage: (tasks) => this.#usage.add(tasksOf(session, tasks, this.#options.store.view)),
         onGoodbye: (until) => this.#reportAway(session.nodeId, until),
       });
     } finally {
       this.#close(session);
     }
+  }
+
+  /** Tells the leader what the tasks of the nodes here use. */
+  reportUsage(signal: AbortSignal): Promise<void> {
+    return this.#usage.run(signal);
   }
 
   /** Called when a session began or ended, or its description changed. */
@@ -151,6 +170,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
           return assigned;
         },
         managers: () => this.managers(),
+        measures: () => measuresOf(store.view, nodeId),
         role: () => store.view.get('node', nodeId)?.spec.role,
         version: () => store.view.version,
         unchanged: () => this.#tellApplied(),
@@ -230,6 +250,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     const { view } = this.#options.store;
     let managersMayDiffer = false;
     for (const { table, before, after } of commit.changes) {
+      if (table === 'service') this.#measureAnew(before, after);
       if (table !== 'node') continue;
       if (after === undefined) this.#sessions.get(before?.id as NodeId)?.end(removed());
       else if (before?.spec.role !== after.spec.role)
@@ -241,6 +262,15 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     }
     for (const session of this.#concerned(audienceOf(commit, view))) {
       session.outbox.assignmentsChanged();
+    }
+  }
+
+  /** Nothing else tells the nodes of its tasks that a service is autoscaled by now, or is no more. */
+  #measureAnew(before: Service | undefined, after: Service | undefined): void {
+    if (after === undefined || before === undefined) return;
+    if (sameValue(before.spec.autoscale, after.spec.autoscale)) return;
+    for (const { nodeId } of this.#options.store.view.tasksByService(after.id)) {
+      if (nodeId !== undefined) this.#sessions.get(nodeId)?.outbox.measuresChanged();
     }
   }
 
@@ -272,6 +302,15 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     );
     if (store.view.get('node', nodeId) === undefined) throw removed();
   }
+}
+
+/** A node tells of its own tasks only. */
+function tasksOf(
+  { nodeId }: Session,
+  tasks: readonly TaskUsage[],
+  view: ReadView,
+): readonly TaskUsage[] {
+  return tasks.filter(({ taskId }) => view.get('task', taskId)?.nodeId === nodeId);
 }
 
 function removed(): SwarmError {

@@ -2,7 +2,12 @@
  * What a session still has to tell its agent, as state instead of a queue: what is new replaces what
  * was not sent yet, so a slow agent costs no memory and always gets the newest.
  */
-import { diffAssignments, type ManagerAddress, type ManagerMessage } from '@swarmd/api';
+import {
+  diffAssignments,
+  type ManagerAddress,
+  type ManagerMessage,
+  type TaskMeasure,
+} from '@swarmd/api';
 import type { AssignmentSet, NodeRole } from '@swarmd/model';
 
 import { Wakeup } from '../wakeup.ts';
@@ -15,6 +20,8 @@ export interface OutboxSources {
   readonly managers: () => readonly ManagerAddress[];
   /** Undefined while the node is not known here. */
   readonly role: () => NodeRole | undefined;
+  /** What the node is to measure. */
+  readonly measures: () => readonly TaskMeasure[];
   /** What was computed is what the agent knows already. */
   readonly unchanged: () => void;
 }
@@ -32,6 +39,8 @@ export class Outbox {
   #managersDirty = true;
   #managersSent = '';
   #roleSent: NodeRole | undefined;
+  #measuresDirty = true;
+  #measuresSent = '[]';
   #heartbeats = false;
   #acknowledge = -1;
   #acknowledged = -1;
@@ -66,6 +75,12 @@ export class Outbox {
 
   assignmentsChanged(): void {
     this.#assignmentsDirty = true;
+    this.#measuresDirty = true;
+    this.wakeup.wake();
+  }
+
+  measuresChanged(): void {
+    this.#measuresDirty = true;
     this.wakeup.wake();
   }
 
@@ -104,6 +119,7 @@ export class Outbox {
       this.#nextManagers() ??
       this.#nextRole() ??
       this.#nextAssignments() ??
+      this.#nextMeasures() ??
       this.#nextAcknowledgement()
     );
   }
@@ -139,6 +155,16 @@ export class Outbox {
     }
     this.#sentVersion = version;
     return { kind: 'assignments', delta, version };
+  }
+
+  #nextMeasures(): ManagerMessage | undefined {
+    if (!this.#measuresDirty) return undefined;
+    this.#measuresDirty = false;
+    const tasks = this.#sources.measures();
+    const text = JSON.stringify(tasks);
+    if (text === this.#measuresSent) return undefined;
+    this.#measuresSent = text;
+    return { kind: 'measures', tasks };
   }
 
   #nextAcknowledgement(): ManagerMessage | undefined {

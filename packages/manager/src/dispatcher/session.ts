@@ -1,5 +1,5 @@
 /** One agent's stream: what it says is kept, what it must know is sent. Ends with its signal. */
-import type { AgentMessage, LiveNode, ManagerMessage } from '@swarmd/api';
+import type { AgentMessage, LiveNode, ManagerMessage, TaskUsage } from '@swarmd/api';
 import { abortReason, Scope, SwarmError, withDeadline, type Clock } from '@swarmd/base';
 import type { NodeId } from '@swarmd/model';
 
@@ -15,6 +15,8 @@ export interface SessionEvents {
   readonly onNews: () => void;
   /** Its network has come further. */
   readonly onApplied: () => void;
+  /** What its tasks use. */
+  readonly onUsage: (tasks: readonly TaskUsage[]) => void;
   /** The node restarts on purpose. Resolves when the leader has taken note. */
   readonly onGoodbye: (signal: AbortSignal) => Promise<void>;
 }
@@ -127,6 +129,9 @@ export class Session {
         case 'applied':
           this.outbox.confirm(next.value.version);
           options.onApplied();
+          break;
+        case 'usage':
+          options.onUsage(next.value.tasks);
           break;
         default:
           break;

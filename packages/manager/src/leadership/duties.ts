@@ -3,6 +3,7 @@ import type { Clock, Ids, Logger, Random, Scope } from '@swarmd/base';
 import type { Raft, RaftTiming } from '@swarmd/raft';
 import type { Store } from '@swarmd/store';
 
+import { AutoscaleLoop } from '../loops/autoscale-loop.ts';
 import { ServiceLoop } from '../loops/service-loop.ts';
 import { PromotionLoop } from '../loops/promotion-loop.ts';
 import { RoleLoop } from '../membership/role-loop.ts';
@@ -13,6 +14,7 @@ import { ReleaseLoop } from './release-loop.ts';
 export interface Duties {
   readonly liveness: NodeLiveness;
   readonly release: ReleaseLoop;
+  readonly autoscale: AutoscaleLoop;
 }
 
 export interface DutiesOptions {
@@ -41,5 +43,6 @@ export async function openDuties(
   scope.own(new PromotionLoop(options));
   scope.own(new RoleLoop(options));
   const release = scope.own(new ReleaseLoop({ store, clock, logger, scope }));
-  return { liveness, release };
+  const autoscale = scope.own(new AutoscaleLoop(options));
+  return { liveness, release, autoscale };
 }

@@ -31,5 +31,9 @@ export function createLeaderService(options: {
       lead(call).duties.release.report(nodes);
       return Promise.resolve();
     },
+    reportUsage: ({ tasks }, call) => {
+      lead(call).duties.autoscale.report(tasks);
+      return Promise.resolve();
+    },
   };
 }

@@ -44,6 +44,41 @@ export const rebalancePolicy = z.strictObject({
 });
 export type RebalancePolicy = z.infer<typeof rebalancePolicy>;
 
+const percent = z.int().min(1).max(10_000);
+
+/** The number of replicas follows what the tasks use. Of several targets the one that wants most counts. */
+export const autoscalePolicy = z.strictObject({
+  /** Never fewer: at nothing there would be nothing to measure. */
+  min: z.int().min(1).max(1_000_000),
+  max: z.int().min(1).max(1_000_000),
+  /** Wanted use of a task's CPU and memory, of what it reserves, or else of its limit. */
+  cpuPercent: percent.optional(),
+  memoryPercent: percent.optional(),
+  /** A metric that each task serves over HTTP in Prometheus' text form, and its wanted value per task. */
+  metric: z
+    .strictObject({
+      name: z
+        .string()
+        .regex(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/, 'must be the name of a Prometheus metric'),
+      port: z.int().min(1).max(65_535),
+      path: z.string().startsWith('/').max(200).default('/metrics'),
+      target: z.number().positive(),
+    })
+    .optional(),
+  /** Nothing is done while use differs from the target by less than this share of it. */
+  tolerance: z.number().min(0).max(1).default(0.1),
+  /** More, or fewer, must have been wanted all this time. */
+  upWindowMs: durationMs.default(0),
+  downWindowMs: durationMs.default(300_000),
+  /** Replicas that come or go in one step, and the least time between two steps. */
+  stepUp: z.int().min(1).default(4),
+  stepDown: z.int().min(1).default(2),
+  intervalMs: durationMs.min(1_000).default(15_000),
+  /** What a task uses so long after its start asks for no more replicas. */
+  warmupMs: durationMs.default(30_000),
+});
+export type AutoscalePolicy = z.infer<typeof autoscalePolicy>;
+
 /** When a job runs by itself. What the words of `cron` mean: `planner/src/schedule/cron.ts`. */
 export const jobSchedule = z.strictObject({
   /** Minute, hour, day of month, month, day of week; or @hourly, @daily and the like. */
@@ -102,6 +137,8 @@ export const serviceSpec = z.strictObject({
   /** Tasks that are prepared besides, to take over at once from one that fails. Replicated only. */
   standby: z.int().min(0).max(1_000).default(0),
   rebalance: rebalancePolicy.prefault({}),
+  /** Replicated only; the number of replicas in `mode` is what it starts with. */
+  autoscale: autoscalePolicy.optional(),
   /** Jobs only: they run when it says so, not when they are written. */
   schedule: jobSchedule.optional(),
 });

@@ -1,6 +1,6 @@
 /** A service in numbers, as lists show it. */
 import { unreachable } from '@swarmd/base';
-import { isTerminal, type Service, type Task } from '@swarmd/model';
+import { isTerminal, wantedReplicas, type Service, type Task } from '@swarmd/model';
 
 import { compliance, isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
@@ -32,7 +32,7 @@ function desiredOf(view: PlanView, service: Service, tasks: readonly Task[]): nu
   const { mode } = service.spec;
   switch (mode.kind) {
     case 'replicated':
-      return mode.replicas;
+      return wantedReplicas(service);
     case 'replicated-job':
       return mode.totalCompletions;
     case 'global':

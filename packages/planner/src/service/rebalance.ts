@@ -19,6 +19,7 @@ import {
   taskName,
 } from '../task-view.ts';
 import { addTask } from './new-task.ts';
+import { isUpdating } from './update-state.ts';
 
 export function rebalance(draft: Draft, service: Service): void {
   const { mode, rebalance: policy, update, task: spec } = service.spec;
@@ -40,11 +41,6 @@ export function rebalance(draft: Draft, service: Service): void {
   if (moving >= limit || isTooEarly(draft, policy.intervalMs)) return;
   const move = bestMove(draft, settled);
   if (move !== undefined) start(draft, service, move);
-}
-
-function isUpdating({ updateStatus }: Service): boolean {
-  const state = updateStatus?.state;
-  return state !== undefined && state !== 'completed' && state !== 'rollback-completed';
 }
 
 /** Soon after the last move, or not long after one that failed. */

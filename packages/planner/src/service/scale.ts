@@ -1,5 +1,5 @@
 /** As many slots as the service wants: which are added, which go. */
-import { rank, type Service, type Task } from '@swarmd/model';
+import { rank, wantedReplicas, type Service, type Task } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 import { PLAN_TASKS_MAX } from '../limits.ts';
@@ -16,7 +16,7 @@ export function scale(draft: Draft, service: Service): void {
   const present = presentSlots(draft);
   const { mode } = service.spec;
   if (mode.kind !== 'replicated') return;
-  const wanted = mode.replicas;
+  const wanted = wantedReplicas(service);
   const missing = wanted - present.length;
   if (missing > 0) scaleUp(draft, service, { present, missing, wanted });
   if (missing < 0) scaleDown(draft, { present, surplus: -missing, wanted });

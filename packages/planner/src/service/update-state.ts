@@ -11,6 +11,12 @@ export function updateConfigOf(service: Service): UpdateConfig {
   return isRollback ? service.spec.rollback : service.spec.update;
 }
 
+/** One is under way, or halted and waits for its user. */
+export function isUpdating({ updateStatus }: Service): boolean {
+  const state = updateStatus?.state;
+  return state !== undefined && state !== 'completed' && state !== 'rollback-completed';
+}
+
 export interface SlotProgress {
   readonly number: number;
   /** Wanted tasks of an older spec. */

@@ -11,6 +11,7 @@ import {
   type Task,
   type TaskId,
   type TaskStatus,
+  wantedReplicas,
 } from '@swarmd/model';
 import type { StateMachine } from '@swarmd/raft';
 import { createStore, type ChangedObject, type Commit, type ReadView } from '@swarmd/store';
@@ -188,11 +189,11 @@ export class Judge {
     const { mode } = service.spec;
     if (mode.kind !== 'replicated') return;
     const present = presentSlots(tasks).size;
-    if (present === mode.replicas) this.#complete.set(service.id, service.specVersion);
+    if (present === wantedReplicas(service)) this.#complete.set(service.id, service.specVersion);
     else if (this.#complete.get(service.id) === service.specVersion) {
       this.#options.broken(
         'slots',
-        `service ${service.spec.name} had ${mode.replicas} slots and now has ${present}`,
+        `service ${service.spec.name} had ${wantedReplicas(service)} slots and now has ${present}`,
       );
     }
   }

@@ -1,7 +1,7 @@
 /** Is the cluster what its specs say? What is not, in words; empty once everything has settled. */
 import { isDeepStrictEqual } from 'node:util';
 
-import { isTerminal, TABLE_NAMES, type Service, type Task } from '@swarmd/model';
+import { isTerminal, TABLE_NAMES, type Service, type Task, wantedReplicas } from '@swarmd/model';
 import { assign } from '@swarmd/planner';
 
 import { isOver, isWanted, presentSlots } from './rules.ts';
@@ -67,8 +67,8 @@ function* serviceProblems(service: Service, tasks: readonly Task[]): Iterable<st
   const isUnderWay = phase === 'updating' || phase === 'rollback-started';
   if (isUnderWay && !waits) yield `${name} is ${phase} and waits for nothing`;
   const slots = presentSlots(tasks);
-  if (mode.kind === 'replicated' && slots.size !== mode.replicas) {
-    yield `${name} has ${slots.size} of ${mode.replicas} slots`;
+  if (mode.kind === 'replicated' && slots.size !== wantedReplicas(service)) {
+    yield `${name} has ${slots.size} of ${wantedReplicas(service)} slots`;
   }
   for (const slot of slots) {
     const here = tasks.filter((task) => task.slot === slot);

@@ -206,6 +206,7 @@ export class SimAgent {
         break;
       case 'heartbeat':
       case 'managers':
+      case 'measures':
       case 'node':
         break;
       default:
