@@ -78,14 +78,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       ...ports,
     }),
   );
-  const meter = scope.own(
-    new Meter({
-      stats: (id) => executor.workbench.stats(id),
-      addressOf: (id) => worker.runner(id)?.life.task.gatewayAddress,
-      clock,
-      logger,
-    }),
-  );
+  const meter = scope.own(meterOf(options, worker));
   network.set((await state.loadAssignment()).network, 0);
   await worker.restore(scope.signal);
   let managers = unique([...options.managers, ...(await state.loadManagers())]);
@@ -133,6 +126,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     drain: (signal) => worker.drain(signal),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+function meterOf({ executor, clock, logger }: AgentOptions, worker: Worker): Meter {
+  return new Meter({
+    stats: (id) => executor.workbench.stats(id),
+    addressOf: (id) => worker.runner(id)?.life.task.gatewayAddress,
+    clock,
+    logger,
+  });
 }
 
 function logsOf({ nodeId, executor }: AgentOptions, worker: Worker): AgentService {

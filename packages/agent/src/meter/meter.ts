@@ -13,9 +13,7 @@ import { sumOfMetric } from './prometheus.ts';
 
 export interface MeterDeps {
   /** Counters of the task's container. @throws while it has none that runs. */
-  readonly stats: (
-    id: TaskId,
-  ) => Promise<{
+  readonly stats: (id: TaskId) => Promise<{
     readonly timestamp: number;
     readonly cpuNs: number;
     readonly memoryBytes: number;
