@@ -128,6 +128,16 @@ describe('service discovery and balancing', () => {
     expect(await fetchIn(client, 'http://web/')).toContain(`you are ${addressOf(client)}`);
   });
 
+  it('is explained: what every node has for it, should have, and whether it reaches the tasks', async () => {
+    const vip = (await service('web')).endpoint.virtualIps[0]?.address ?? '';
+    const text = await ok('network', 'explain', 'web');
+    expect(text).not.toContain('BAD');
+    expect(text).toContain(`map vip4: ${vip} : jump vip_${vip.replaceAll('.', '_')}`);
+    expect(text).toContain('map ports: tcp . 8080 : jump port_tcp_8080');
+    expect(text).toMatch(/ok {4}probe\.1 reaches web\.\d/);
+    expect(await ok('network', 'explain', 'net1')).toContain(`type vxlan id ${network.vni}`);
+  });
+
   it('knows nothing of networks the container is not on', async () => {
     await ok('network', 'create', 'net2');
     await ok(

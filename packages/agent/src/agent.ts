@@ -117,7 +117,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const owned = starting.move();
   return {
     service: logsOf(options, worker),
-    engine: engineService({ executor, clock, runner: (id) => worker.runner(id) }),
+    engine: engineService({ executor, plane, clock, runner: (id) => worker.runner(id) }),
     managers: () => managers,
     goodbye: async () => {
       leaving.abort();

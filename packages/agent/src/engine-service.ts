@@ -7,19 +7,20 @@ import { sleep, SwarmError, type Clock } from '@swarmd/base';
 import type { TaskId } from '@swarmd/model';
 
 import { STATS_INTERVAL_MIN_MS } from './limits.ts';
-import type { Executor, SessionInput, SessionStart } from './ports.ts';
+import type { Executor, NetworkPlane, SessionInput, SessionStart } from './ports.ts';
 import { pullWithProgress } from './pull-stream.ts';
 import { registryAuthFrom } from './task/registry-auth.ts';
 import type { TaskRunner } from './task/runner.ts';
 
 export interface EngineServiceDeps {
   readonly executor: Pick<Executor, 'workbench' | 'volumes' | 'images' | 'pull'>;
+  readonly plane: Pick<NetworkPlane, 'check'>;
   /** Undefined when the task is not assigned to this node. */
   readonly runner: (id: TaskId) => Pick<TaskRunner, 'health'> | undefined;
   readonly clock: Clock;
 }
 
-export function engineService({ executor, runner, clock }: EngineServiceDeps): Engine {
+export function engineService({ executor, plane, runner, clock }: EngineServiceDeps): Engine {
   const { workbench, volumes, images } = executor;
   const known = (taskId: TaskId): TaskId => {
     if (runner(taskId) !== undefined) return taskId;
@@ -57,6 +58,13 @@ export function engineService({ executor, runner, clock }: EngineServiceDeps): E
       volumes.create({ name, driver, options, labels }),
     listVolumes: async () => [...(await volumes.list())],
     removeVolume: ({ name }) => volumes.remove(name),
+    explainNetwork: async ({ networkId, serviceId }, { signal }) => {
+      const scope = {
+        ...(networkId === '' ? {} : { networkId }),
+        ...(serviceId === '' ? {} : { serviceId }),
+      };
+      return [...(await plane.check({ repair: false, scope, signal }))];
+    },
     listImages: async () => [...(await images.list())],
     pullImage: (request, { signal }) => pullWithProgress(request, { executor, clock }, signal),
     resolveImage: async ({ reference, registryAuth }, { signal }) => ({

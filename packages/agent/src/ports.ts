@@ -7,8 +7,10 @@ import type { Images, PullOptions, Volumes, Workbench } from '@swarmd/executor';
 import type {
   ContainerSpec,
   HealthcheckSpec,
+  NetworkId,
   NetworkState,
   ResourceLimits,
+  ServiceId,
   Task,
   TaskId,
 } from '@swarmd/model';
@@ -127,6 +129,8 @@ export interface NetworkFinding {
   readonly subject: string;
   /** What is wrong with it, a line each; nothing when all is well. */
   readonly details: readonly string[];
+  /** What should be there; told when asked for a scope. */
+  readonly wanted: readonly string[];
 }
 
 /** The network plane of this machine. */
@@ -138,7 +142,12 @@ export interface NetworkPlane {
   /** Removes the task's namespace and all that belongs to it. */
   detach(taskId: TaskId, signal: AbortSignal): Promise<void>;
   /** Compares the kernel with what it should be, and tries ways to other nodes; repairs if asked. */
-  check(options: { repair: boolean; signal: AbortSignal }): Promise<readonly NetworkFinding[]>;
+  check(options: {
+    repair: boolean;
+    /** Only what belongs to one of them. */
+    scope?: { networkId?: NetworkId; serviceId?: ServiceId };
+    signal: AbortSignal;
+  }): Promise<readonly NetworkFinding[]>;
   /** Task ids that have a namespace on this machine, from an earlier life. */
   attached(signal: AbortSignal): Promise<readonly TaskId[]>;
 }

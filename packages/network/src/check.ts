@@ -8,10 +8,16 @@ import type { NetworkEndpoint } from '@swarmd/model';
 
 import { AGENT_PORT, knock } from './apply/knock.ts';
 import { observe } from './apply/observe.ts';
-import { listingDifferences, objectDifferences } from './desired/differences.ts';
+import {
+  listingDifferences,
+  listingStatements,
+  objectDifferences,
+  objectStatements,
+} from './desired/differences.ts';
 import type { KernelObjects } from './desired/kernel-object.ts';
 import { NFT_TABLE, taskNetns } from './desired/names.ts';
 import { loadProgram, type NftProgram } from './desired/nft-program.ts';
+import type { Scope } from './desired/scope.ts';
 import type { StateIndex } from './desired/state-index.ts';
 import { CHECKS_AT_ONCE, PROBES_MAX } from './limits.ts';
 import type { LocalTask } from './local-task.ts';
@@ -22,11 +28,16 @@ export interface CheckInput {
   readonly objects: KernelObjects;
   readonly firewall: NftProgram;
   readonly tasks: readonly LocalTask[];
+  /** Only what belongs to it, and what should be there, too. */
+  readonly scope: Scope | undefined;
   readonly signal: AbortSignal;
 }
 
 export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
-  const { index, objects, firewall, tasks, signal } = input;
+  const { index, objects, firewall, scope, signal } = input;
+  const tasks = input.tasks.filter(
+    ({ networks }) => scope === undefined || networks.some((id) => scope.hasNetwork(id)),
+  );
   const nameOf = namesOf(index);
   const scratch = new Map<string, Promise<string>>();
   /** How the kernel lists a program: the only judge of whether two are the same. */
@@ -36,26 +47,43 @@ export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
     scratch.set(text, known);
     return known;
   };
+  const isMeant = (statement: string): boolean => scope?.hasStatement(statement) ?? true;
   const rules = async (subject: string, program: NftProgram, netns?: string) =>
-    finding(subject, async () =>
-      listingDifferences(await listTable(netns, signal), await listed(program)),
-    );
+    finding(subject, async () => {
+      const wanted = await listed(program);
+      const details = listingDifferences(await listTable(netns, signal), wanted, isMeant);
+      return {
+        details,
+        wanted: scope === undefined ? [] : listingStatements(wanted).filter(isMeant),
+      };
+    });
   const checks = [
-    () =>
-      finding('devices, entries and routes', async () =>
-        objectDifferences(await observe(), objects),
-      ),
+    () => checkObjects(objects, scope),
     () => rules('rules of the host', firewall),
     ...tasks.map((task) => () => {
       const { taskId } = task.note;
       return rules(`rules of ${nameOf(taskId)}`, task.programFor(index), taskNetns(taskId));
     }),
-    ...probesOf(index, tasks).map(({ from, to }) => () => {
+    ...probesOf({ index, tasks, scope }).map(({ from, to }) => () => {
       const subject = `${nameOf(from)} reaches ${nameOf(to.taskId)} (${to.address})`;
-      return finding(subject, () => probe({ from, to, index, signal }));
+      return finding(subject, async () => {
+        return { details: await probe({ from, to, index, signal }), wanted: [] };
+      });
     }),
   ];
   return inTurns(checks);
+}
+
+function checkObjects(objects: KernelObjects, scope: Scope | undefined): Promise<NetworkFinding> {
+  const subject = `devices${scope === undefined ? ', entries and routes' : ' and entries'}`;
+  return finding(subject, async () => {
+    if (scope === undefined) {
+      return { details: objectDifferences(await observe(), objects), wanted: [] };
+    }
+    const wanted = scope.objects(objects);
+    const details = objectDifferences(scope.objects(await observe()), wanted);
+    return { details, wanted: objectStatements(wanted) };
+  });
 }
 
 async function inTurns(checks: (() => Promise<NetworkFinding>)[]): Promise<NetworkFinding[]> {
@@ -69,11 +97,14 @@ async function inTurns(checks: (() => Promise<NetworkFinding>)[]): Promise<Netwo
 }
 
 /** A check that cannot be made is a finding, too. */
-async function finding(subject: string, check: () => Promise<string[]>): Promise<NetworkFinding> {
+async function finding(
+  subject: string,
+  check: () => Promise<Omit<NetworkFinding, 'subject'>>,
+): Promise<NetworkFinding> {
   try {
-    return { subject, details: await check() };
+    return { subject, ...(await check()) };
   } catch (error) {
-    return { subject, details: [`cannot look: ${errorMessage(error)}`] };
+    return { subject, details: [`cannot look: ${errorMessage(error)}`], wanted: [] };
   }
 }
 
@@ -108,14 +139,18 @@ interface Probe {
   readonly to: NetworkEndpoint;
 }
 
-/** From every container to one serving task of each other node on each of its networks. */
-function probesOf(index: StateIndex, tasks: readonly LocalTask[]): Probe[] {
+/**
+ * From every container to one serving task of each other node on each of its networks; to every one
+ * of a service that is asked about.
+ */
+function probesOf({ index, tasks, scope }: Pick<CheckInput, 'index' | 'tasks' | 'scope'>): Probe[] {
   const probes: Probe[] = [];
   for (const { note } of tasks) {
     for (const { networkId } of note.networks) {
       const nodes = new Set<string>([index.state.self.nodeId]);
       for (const to of index.endpoints.get(networkId) ?? []) {
-        if (!to.serving || nodes.has(to.nodeId)) continue;
+        if (!to.serving || nodes.has(to.nodeId) || to.taskId === note.taskId) continue;
+        if (scope !== undefined && !scope.hasEndpoint(to)) continue;
         nodes.add(to.nodeId);
         probes.push({ from: note.taskId, to });
       }

@@ -21,6 +21,7 @@ import { attachmentOf, isInternal, type AttachmentNote } from './desired/attachm
 import { diffObjects } from './desired/diff-objects.ts';
 import type { KernelObjects } from './desired/kernel-object.ts';
 import { desiredObjects, type OverlayLink } from './desired/objects.ts';
+import { Scope } from './desired/scope.ts';
 import { indexState, type StateIndex } from './desired/state-index.ts';
 import { HostFirewall } from './host-firewall.ts';
 import { LostNodes } from './lost-nodes.ts';
@@ -34,6 +35,7 @@ import {
 import { NameService } from './name-service.ts';
 import { forEachTask } from './namespaces.ts';
 import type {
+  CheckOptions,
   NetworkAttachment,
   NetworkFinding,
   NetworkPlane,
@@ -124,25 +126,23 @@ class HostPlane implements NetworkPlane {
     return Promise.resolve(this.#containers.notes.map(({ taskId }) => taskId));
   }
 
-  async check(options: {
-    repair: boolean;
-    signal: AbortSignal;
-  }): Promise<readonly NetworkFinding[]> {
+  async check(options: CheckOptions): Promise<readonly NetworkFinding[]> {
     this.#assertOpen();
-    const findings = await this.#check(options.signal);
+    const findings = await this.#check(options);
     if (!options.repair || findings.every(({ details }) => details.length === 0)) return findings;
     this.#objects = undefined;
     this.#firewall.distrust();
     for (const task of this.#containers.tasks) task.distrust();
     await this.#reconciler.request();
-    return this.#check(options.signal);
+    return this.#check(options);
   }
 
-  async #check(signal: AbortSignal): Promise<readonly NetworkFinding[]> {
+  async #check({ scope, signal }: CheckOptions): Promise<readonly NetworkFinding[]> {
     await this.#reconciler.idle();
     const index = this.#wanted;
     if (index === undefined) {
-      return [{ subject: 'managers', details: ['they have not told this node its network yet'] }];
+      const details = ['they have not told this node its network yet'];
+      return [{ subject: 'managers', details, wanted: [] }];
     }
     const underlayMtu = await this.#underlayMtu(index.state.self.address);
     const lingering = this.#lingering(index);
@@ -151,6 +151,7 @@ class HostPlane implements NetworkPlane {
       objects: desiredObjects({ state: index.state, underlayMtu, lingering }),
       firewall: this.#firewall.programFor(index),
       tasks: this.#containers.tasks,
+      scope: scope === undefined ? undefined : new Scope(index, scope),
       signal,
     });
   }

@@ -5,6 +5,8 @@
 import type { Clock, Logger } from '@swarmd/base';
 import type { NetworkState, Task, TaskId } from '@swarmd/model';
 
+import type { NetworkScope } from './desired/scope.ts';
+
 export interface NetworkAttachment {
   /** Path of the container's network namespace. */
   readonly namespace: string;
@@ -19,6 +21,15 @@ export interface NetworkFinding {
   readonly subject: string;
   /** What is wrong with it, a line each; nothing when all is well. */
   readonly details: readonly string[];
+  /** What should be there, in the words of the programs that make it; told when asked for a scope. */
+  readonly wanted: readonly string[];
+}
+
+export interface CheckOptions {
+  readonly repair: boolean;
+  /** Only what belongs to a network or a service; unless given, all. */
+  readonly scope?: NetworkScope;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -35,7 +46,7 @@ export interface NetworkPlane extends AsyncDisposable {
   /** Task ids that have a namespace on this machine, from an earlier life too. */
   attached(signal: AbortSignal): Promise<readonly TaskId[]>;
   /** Compares the kernel with what it should be, and tries ways to other nodes; repairs if asked. */
-  check(options: { repair: boolean; signal: AbortSignal }): Promise<readonly NetworkFinding[]>;
+  check(options: CheckOptions): Promise<readonly NetworkFinding[]>;
   /** Removes everything of ours from the kernel, for a node that leaves. Ends the plane. */
   destroy(): Promise<void>;
 }

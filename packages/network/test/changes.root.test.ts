@@ -1,3 +1,4 @@
+import { asId } from '@swarmd/model';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import {
@@ -222,6 +223,15 @@ describe('changes', () => {
       'web.1 reaches far.1 (10.0.1.77)': expect.stringMatching(/^container to container/),
     });
     expect(await wrong(true)).toEqual({});
+    const about = await s.hosts[0].check(false, { serviceId: asId('service', 'web') });
+    expect(Object.fromEntries(about.map((one) => [one.subject, one.wanted]))).toMatchObject({
+      'rules of cli.1': expect.arrayContaining([
+        'chain vip_10_0_1_2: dnat to 10.0.1.11',
+        'map vip4: 10.0.1.2 : jump vip_10_0_1_2',
+      ]),
+      'rules of the host': expect.arrayContaining(['map ports: tcp . 8080 : jump port_tcp_8080']),
+    });
+    expect(JSON.stringify(about)).not.toMatch(/8091|10\.0\.1\.3\b/);
     await s.lab.run('sw', 'ip', 'link', 'set', 'p3', 'down');
     expect(Object.values(await wrong())).toEqual([
       expect.stringMatching(/^node to node: TCP 4244 of 10\.99\.0\.3 does not answer/),

@@ -1,7 +1,8 @@
 /** swarm.v1.Engine: containers on their nodes. Agents serve it to managers, managers to users. */
-import type { NodeId, TaskId } from '@swarmd/model';
+import type { NetworkId, NodeId, ServiceId, TaskId } from '@swarmd/model';
 
 import type { Call } from './call.ts';
+import type { NetworkFinding } from './manager-side.ts';
 
 export type SessionRequest =
   /** First message: starts a program, or attaches. */
@@ -164,6 +165,11 @@ export interface Engine {
   ): Promise<Volume>;
   listVolumes(request: OfNode, call: Call): Promise<Volume[]>;
   removeVolume(request: OfNode & { name: string }, call: Call): Promise<void>;
+  /** What a node's network has for one network or service, and should have. The other id is ''. */
+  explainNetwork(
+    request: OfNode & { networkId: NetworkId | ''; serviceId: ServiceId | '' },
+    call: Call,
+  ): Promise<NetworkFinding[]>;
   listImages(request: OfNode, call: Call): Promise<Image[]>;
   /** Ends with the image. */
   pullImage(request: OfImage, call: Call): AsyncIterable<PullEvent>;

@@ -164,6 +164,8 @@ export interface Local {
 export interface NetworkFinding {
   readonly subject: string;
   readonly details: readonly string[];
+  /** What should be there; told when asked about a network or a service. */
+  readonly wanted: readonly string[];
 }
 
 export interface LocalInfo {

@@ -114,6 +114,7 @@ export const engineService: Service<Engine> = {
     copyIn: write('message'),
     createVolume: write('volume'),
     listVolumes: read('volumes'),
+    explainNetwork: read('findings'),
     removeVolume: write(),
     listImages: read('images'),
     pullImage: write('message'),

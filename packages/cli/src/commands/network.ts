@@ -9,6 +9,7 @@ import { collect, oneOf, parseCount, parseLabel, parseText } from '../flags.ts';
 import { json, list, parseFormat, type Column, type Format } from '../output.ts';
 import { forEach } from '../several.ts';
 import { findService, networkKind } from './kinds.ts';
+import { addNetworkExplain } from './network-explain.ts';
 
 const COLUMNS: readonly Column<Network>[] = [
   { title: 'ID', value: (network) => network.id.slice(0, 12) },
@@ -37,6 +38,7 @@ export function addNetworkCommands(program: Command, context: Context): void {
   const group = program.command('network').description('overlay networks between containers');
   addCreate(group, context);
   addReads(group, context);
+  addNetworkExplain(group, context);
   addUpdate(group, context);
   addConnections(group, context);
   addRemovals(group, context);

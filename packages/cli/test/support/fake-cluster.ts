@@ -51,8 +51,12 @@ export class FakeCluster {
         },
         leave: async (request) => void said('leave', request),
         checkNetwork: async ({ repair }) => [
-          { subject: 'devices, entries and routes', details: [] },
-          { subject: 'rules of web.1', details: repair ? [] : ['missing: set vips: 10.0.1.2'] },
+          { subject: 'devices, entries and routes', details: [], wanted: [] },
+          {
+            subject: 'rules of web.1',
+            details: repair ? [] : ['missing: set vips: 10.0.1.2'],
+            wanted: [],
+          },
         ],
       },
     };
@@ -175,6 +179,12 @@ export class FakeCluster {
         yield { kind: 'output', stream: 'stdout', data: Buffer.from('hello\n') };
         yield { kind: 'output', stream: 'stderr', data: Buffer.from('oh\n') };
         yield { kind: 'exit', code: 3 };
+      },
+      explainNetwork: async (request) => {
+        sent('explainNetwork', request);
+        if (request.nodeId.startsWith('nodew2')) throw new SwarmError('unavailable', 'no answer');
+        const wanted = ['chain vip_10_0_1_2: dnat to 10.0.1.5'];
+        return [{ subject: 'rules of web.1', details: [], wanted }];
       },
       top: async () => [
         {

@@ -45,6 +45,7 @@ export function createEngine({ store, engineAt }: EngineOptions): Engine {
 
 type NodeMethod =
   | 'createVolume'
+  | 'explainNetwork'
   | 'listVolumes'
   | 'removeVolume'
   | 'listImages'
@@ -63,6 +64,8 @@ function nodeMethods(ofNode: (id: NodeId) => Engine): Pick<Engine, NodeMethod> {
     createVolume: async (request, call) =>
       ofNode(request.nodeId).createVolume(request, passOn(call)),
     listVolumes: async (request, call) => ofNode(request.nodeId).listVolumes(request, passOn(call)),
+    explainNetwork: async (request, call) =>
+      ofNode(request.nodeId).explainNetwork(request, passOn(call)),
     removeVolume: async (request, call) =>
       ofNode(request.nodeId).removeVolume(request, passOn(call)),
     listImages: async (request, call) => ofNode(request.nodeId).listImages(request, passOn(call)),

@@ -24,10 +24,19 @@ function describe(object: KernelObject): string {
   return object.put.map((statement) => statement.line).join('; ');
 }
 
+/** The objects in the words that make them. */
+export function objectStatements(objects: KernelObjects): string[] {
+  return [...objects.values()].map(describe);
+}
+
 /** The same of two listings of an nft table; the order of what is in them does not count. */
-export function listingDifferences(current: string, wanted: string): string[] {
-  const found = statements(current);
-  const asked = statements(wanted);
+export function listingDifferences(
+  current: string,
+  wanted: string,
+  isMeant: (statement: string) => boolean,
+): string[] {
+  const found = new Set(listingStatements(current).filter(isMeant));
+  const asked = new Set(listingStatements(wanted).filter(isMeant));
   return [
     ...[...asked].filter((one) => !found.has(one)).map((one) => `missing: ${one}`),
     ...[...found].filter((one) => !asked.has(one)).map((one) => `unexpected: ${one}`),
@@ -35,7 +44,7 @@ export function listingDifferences(current: string, wanted: string): string[] {
 }
 
 /** "chain nat_out: ip daddr vmap @vip4"; elements of sets and maps are one statement each. */
-function statements(listing: string): Set<string> {
+export function listingStatements(listing: string): string[] {
   const found = new Set<string>();
   let block = '';
   for (const line of listing.split('\n').map((text) => text.trim())) {
@@ -49,7 +58,7 @@ function statements(listing: string): Set<string> {
       }
     }
   }
-  return found;
+  return [...found];
 }
 
 /** What the kernel remembers of clients is nobody's wish. */

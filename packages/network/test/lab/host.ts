@@ -10,6 +10,7 @@ import { run, systemClock } from '@swarmd/base/system';
 import type { NetworkState, Task, TaskId } from '@swarmd/model';
 
 import { createNetworkPlane, type NetworkPlane } from '../../src/index.ts';
+import type { NetworkScope } from '../../src/desired/scope.ts';
 
 interface Request {
   readonly id: number;
@@ -51,7 +52,8 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
   attach: (task: Task) => the().attach(task, signal),
   detach: (taskId: TaskId) => the().detach(taskId, signal),
   attached: () => the().attached(signal),
-  check: (repair: boolean) => the().check({ repair, signal }),
+  check: (options: { repair: boolean; scope?: NetworkScope }) =>
+    the().check({ ...options, signal }),
   destroy: () => the().destroy(),
   guard: () => Promise.resolve(guard?.()),
   pid: () => Promise.resolve(process.pid),

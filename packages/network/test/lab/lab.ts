@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline';
 
 import type { NetworkState, Task } from '@swarmd/model';
 
+import type { NetworkScope } from '../../src/desired/scope.ts';
 import type { NetworkAttachment, NetworkFinding } from '../../src/index.ts';
 import { eventually } from './traffic.ts';
 
@@ -83,8 +84,8 @@ export class Host {
   attached(): Promise<string[]> {
     return this.#remote.call('attached', undefined);
   }
-  check(repair = false): Promise<NetworkFinding[]> {
-    return this.#remote.call('check', repair);
+  check(repair = false, scope?: NetworkScope): Promise<NetworkFinding[]> {
+    return this.#remote.call('check', { repair, scope });
   }
   destroy(): Promise<void> {
     return this.#remote.call('destroy', undefined);
