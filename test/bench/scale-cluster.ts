@@ -12,16 +12,23 @@ import { openCluster, type ClusterClient } from '@swarmd/client';
 import { asId, type ClusterId } from '@swarmd/model';
 import { createKeyAndCsr, createRootCa, signNodeCertificate } from '@swarmd/pki';
 
+import {
+  MANAGER_ENVIRONMENT,
+  MANAGER_FLAGS,
+} from '../../packages/daemon/src/manager/process-flags.ts';
 import type {
+  AgentFigures,
+  AgentsRequest,
   ScaleAnswer,
   ScaleFigures,
   ScaleRequest,
   ScaleStart,
 } from '../../packages/manager/src/testing/scale/protocol.ts';
 
-const PROGRAM = fileURLToPath(
-  new URL('../../packages/manager/src/testing/scale/main.ts', import.meta.url),
-);
+const pathOf = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+const MANAGER = pathOf('../../packages/manager/src/testing/scale/main.ts');
+const AGENTS = pathOf('../../packages/manager/src/testing/scale/agents-main.ts');
+const TUNE_HEAP = pathOf('./tune-heap.ts');
 const HOUR_MS = 3_600_000;
 const CALL_MS = 60_000;
 
@@ -33,12 +40,19 @@ export const call = (): { signal: AbortSignal; timeoutMs: number } => ({
 export class ScaleManager {
   readonly client: ClusterClient & Disposable;
   readonly options: ScaleStart;
+  /** Where simulated agents are let in. */
+  readonly agentSocket: string;
   readonly #process: ChildProcess;
 
-  constructor(process: ChildProcess, options: ScaleStart, controlSocket: string) {
+  constructor(
+    process: ChildProcess,
+    options: ScaleStart,
+    sockets: { controlSocket: string; agentSocket: string },
+  ) {
     this.#process = process;
     this.options = options;
-    this.client = openCluster(controlSocket);
+    this.agentSocket = sockets.agentSocket;
+    this.client = openCluster(sockets.controlSocket);
   }
 
   async ask(request: ScaleRequest): Promise<ScaleAnswer> {
@@ -53,22 +67,64 @@ export class ScaleManager {
 
   async stop(): Promise<void> {
     this.client[Symbol.dispose]();
-    const exited = once(this.#process, 'exit');
-    this.#process.disconnect();
-    await exited;
+    await end(this.#process);
   }
 }
 
-async function ask(child: ChildProcess, request: ScaleRequest): Promise<ScaleAnswer> {
-  const reply = once(child, 'message');
+/** All simulated agents: a process of their own, so that the managers' figures are theirs alone. */
+export class ScaleAgents {
+  readonly #process = fork(AGENTS, {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    serialization: 'advanced',
+    execArgv: profiling('agents'),
+  });
+
+  async add(manager: ScaleManager, from: number, to: number): Promise<void> {
+    await ask(this.#process, { kind: 'agents', socket: manager.agentSocket, from, to });
+  }
+
+  async figures(): Promise<AgentFigures> {
+    const answer = await ask(this.#process, { kind: 'agent-figures' });
+    if (answer.kind !== 'agent-figures') throw new Error(`no figures, but ${answer.kind}`);
+    return answer.figures;
+  }
+
+  async stop(): Promise<void> {
+    await end(this.#process);
+  }
+}
+
+/** BENCH_CPU_PROFILE=FOLDER writes a profile of every process there when it ends. */
+function profiling(name: string): string[] {
+  const folder = process.env['BENCH_CPU_PROFILE'];
+  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}/${name}`];
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.disconnect();
+  await exited;
+}
+
+/** One request at a time for each process: answers come in the order of requests. */
+async function ask(
+  child: ChildProcess,
+  request: ScaleRequest | AgentsRequest,
+): Promise<ScaleAnswer> {
+  const waiting = new AbortController();
+  const onExit = (): void => waiting.abort();
+  child.once('exit', onExit);
+  const reply = once(child, 'message', { signal: waiting.signal });
   child.send(request);
-  const [answer] = (await reply) as [ScaleAnswer];
+  const [answer] = (await reply.finally(() => child.off('exit', onExit))) as [ScaleAnswer];
   if (answer.kind === 'failed') throw new Error(`${request.kind}: ${answer.error}`);
   return answer;
 }
 
 export class ScaleCluster implements AsyncDisposable {
   readonly managers: ScaleManager[] = [];
+  readonly agents = new ScaleAgents();
   readonly #folders: string[] = [];
   readonly #clusterId: ClusterId = asId('cluster', 'scale');
 
@@ -92,6 +148,7 @@ export class ScaleCluster implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.agents.stop();
     for (const manager of this.managers.toReversed()) await manager.stop();
     for (const folder of this.#folders) await rm(folder, { recursive: true, force: true });
   }
@@ -154,16 +211,21 @@ export class ScaleCluster implements AsyncDisposable {
       raftListen: { host: '127.0.0.1', port: raft },
       advertise: { api: `127.0.0.1:${api}`, raft: `127.0.0.1:${raft}` },
     };
-    const profile = process.env['BENCH_CPU_PROFILE'];
-    const child = fork(PROGRAM, {
+    const child = fork(MANAGER, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       serialization: 'advanced',
-      execArgv: profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`],
+      env: { ...process.env, ...MANAGER_ENVIRONMENT },
+      execArgv: [
+        ...MANAGER_FLAGS,
+        '--import',
+        TUNE_HEAP,
+        ...profiling(`manager${this.managers.length + 1}`),
+      ],
     });
     try {
       const answer = await ask(child, { kind: 'start', options });
       if (answer.kind !== 'started') throw new Error(`no start, but ${answer.kind}`);
-      this.managers.push(new ScaleManager(child, options, answer.controlSocket));
+      this.managers.push(new ScaleManager(child, options, answer));
     } catch (error) {
       child.kill();
       throw error;

@@ -33,6 +33,7 @@ function state(...networks: string[]): NetworkState {
     self,
     vxlanPort: 4_789,
     peers: [],
+    nodes: ['10.0.0.1'],
     networks: networks.map((name) => ({
       id: asId('network', name),
       meta: { version: 1, createdAt: 0, updatedAt: 0 },

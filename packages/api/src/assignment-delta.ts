@@ -30,4 +30,6 @@ export interface NetworkDelta {
   /** Keyed "service/protocol/publishedPort/targetPort/mode/address". */
   readonly putPorts: NetworkState['ports'];
   readonly removePorts: readonly string[];
+  readonly putNodes: NetworkState['nodes'];
+  readonly removeNodes: readonly string[];
 }

@@ -67,6 +67,7 @@ const KEYS = {
   network: (network: Item<'networks'>) => network.id,
   endpoint: (endpoint: Item<'endpoints'>) => `${endpoint.taskId}/${endpoint.networkId}`,
   vip: (vip: Item<'vips'>) => `${vip.serviceId}/${vip.networkId}`,
+  node: (address: Item<'nodes'>) => address,
   port: (port: Item<'ports'>) =>
     [
       port.serviceId,
@@ -88,10 +89,11 @@ function diffNetwork(
   const endpoints = diffShared(before?.endpoints ?? NONE, after.endpoints, KEYS.endpoint);
   const vips = diffShared(before?.vips ?? NONE, after.vips, KEYS.vip);
   const ports = diffShared(before?.ports ?? NONE, after.ports, KEYS.port);
+  const nodes = diffShared(before?.nodes ?? NONE, after.nodes, KEYS.node);
   const self = equal(before?.self, after.self) ? {} : { self: after.self };
   const vxlanPort = before?.vxlanPort === after.vxlanPort ? {} : { vxlanPort: after.vxlanPort };
   const unchanged =
-    [peers, networks, endpoints, vips, ports].every((list) => list === UNCHANGED) &&
+    [peers, networks, endpoints, vips, ports, nodes].every((list) => list === UNCHANGED) &&
     !('self' in self) &&
     !('vxlanPort' in vxlanPort);
   if (unchanged) return undefined;
@@ -108,6 +110,8 @@ function diffNetwork(
     removeVips: vips.remove,
     putPorts: ports.put,
     removePorts: ports.remove,
+    putNodes: nodes.put,
+    removeNodes: nodes.remove,
   };
 }
 
@@ -139,6 +143,10 @@ function applyNetwork(
     ports: merge(before?.ports ?? [], delta.putPorts, {
       removed: delta.removePorts,
       key: KEYS.port,
+    }),
+    nodes: merge(before?.nodes ?? [], delta.putNodes, {
+      removed: delta.removeNodes,
+      key: KEYS.node,
     }),
   };
 }

@@ -10,14 +10,11 @@ import { systemClock, systemIds, systemRandom } from '@swarmd/base/system';
 import type { Settings } from './config/settings.ts';
 import { IdentityStore } from './identity/identity.ts';
 import { localService } from './local-service.ts';
+import { MANAGER_ENVIRONMENT, MANAGER_FLAGS } from './manager/process-flags.ts';
 import { MANAGER_ARGUMENT } from './manager/protocol.ts';
 import { NodeDaemon } from './node-daemon.ts';
 
 const PRIVATE_FOLDER = 0o700;
-/** The young generation may grow to this; it starts small, and `heap.ts` says when it may. */
-const MANAGER_FLAGS = ['--max-semi-space-size=16', '--semi-space-growth-factor=1'];
-/** Two threads that mostly wait need no malloc arena each. */
-const MANAGER_ENVIRONMENT = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '65536' };
 
 /**
  * @param program the script to fork for the manager process

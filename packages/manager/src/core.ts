@@ -6,6 +6,7 @@ import type { Gather, Store } from '@swarmd/store';
 
 import { parseSpec } from './control/validate.ts';
 import { SessionDispatcher } from './dispatcher/dispatcher.ts';
+import type { NextTurn } from './dispatcher/herald.ts';
 import { ReleaseReporter } from './dispatcher/release-reporter.ts';
 import { SessionReporter } from './dispatcher/session-reporter.ts';
 import { openDuties, type Duties } from './leadership/duties.ts';
@@ -31,6 +32,8 @@ export interface Outside {
   readonly startRaft: RaftStarter;
   /** When transactions that wait are looked at: by default at once. */
   readonly gather?: Gather;
+  /** Runs a function in a turn of the event loop of its own; at once unless given. */
+  readonly nextTurn?: NextTurn;
   readonly managerAt: (address: string) => ManagerClients;
 }
 
@@ -70,7 +73,9 @@ export async function assembleCore(
   };
   const route = stack.use(new LeaderRoute({ ...options, raft, leadership, clientsOf }));
   led.route = route;
-  const dispatcher = stack.use(new SessionDispatcher({ ...options, store, raft, route }));
+  const dispatcher = stack.use(
+    new SessionDispatcher({ ...options, store, raft, route, nextTurn: outside.nextTurn }),
+  );
   const core: Core = { options, store, raft, leadership, route, dispatcher, scope };
   reportSessions(core);
   reportApplied(core);

@@ -49,10 +49,17 @@ export const LOG_STREAMS_MAX = 1_000;
 export const STATUS_BATCH_MAX = 2_000;
 /** Unacknowledged statuses of one session; above this its stream is not read. */
 export const STATUS_PENDING_MAX = 20_000;
-/** How long a session may wait until this replica is up to date; agents then try another manager. */
+/** How long confirming takes that this replica is up to date; agents then try another manager. */
 export const NODE_KNOWN_WAIT_MS = 3_000;
 /** How long a new session may take to say hello. */
 export const HELLO_WAIT_MS = 10_000;
+/** Sessions that work out what is new for their agents in one turn of the event loop: some 100 us each. */
+export const HERALD_SLICE_SESSIONS = 50;
+/**
+ * That a node came or went is told to those that have nothing to do with it after this time: in a large
+ * cluster it concerns thousands, and nothing they do depends on it.
+ */
+export const ADDRESSES_GATHER_MS = 1_000;
 /** Sessions are reported to the leader so many times a heartbeat period. */
 export const SESSION_REPORTS_PER_HEARTBEAT = 2;
 /** Nodes in one report of sessions: a description is about 1 KiB. */

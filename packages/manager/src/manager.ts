@@ -48,6 +48,7 @@ export async function assembleManager(
     startRaft: raftOnDisk(options),
     // After the sockets were read: under load each entry then carries many requests.
     gather: setImmediate,
+    nextTurn: setImmediate,
     managerAt: (address: string) => peers.manager(address),
   };
   const core = await assembleCore(options, outside, stack);

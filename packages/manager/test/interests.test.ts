@@ -13,6 +13,7 @@ const interests: Interests = {
   networks: new Set(['blue']),
   secrets: new Set(['s1']),
   configs: new Set(),
+  mesh: false,
 };
 const onBlue = [{ networkId: asId('network', 'blue'), address: '10.0.1.5/24', aliases: [] }];
 const onRed = [{ networkId: asId('network', 'red'), address: '10.0.2.5/24', aliases: [] }];
@@ -72,7 +73,7 @@ const cases: [string, Commit['changes'][number], boolean][] = [
     true,
   ],
   ['its own node', { table: 'node', before: aNode('here'), after: aNode('here') }, true],
-  ['a node that joins', { table: 'node', before: undefined, after: aNode('there') }, true],
+  ['a node that joins', { table: 'node', before: undefined, after: aNode('there') }, false],
   [
     'labels of another node',
     {
@@ -91,7 +92,7 @@ const cases: [string, Commit['changes'][number], boolean][] = [
       before: aNode('there'),
       after: aNode('there', { status: { ...aNode('x').status, address: '10.0.0.9' } }),
     },
-    true,
+    false,
   ],
   [
     'a service without network',

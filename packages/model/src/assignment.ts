@@ -74,8 +74,14 @@ export interface PublishedPort {
 export interface NetworkState {
   readonly self: NetworkPeer;
   readonly vxlanPort: number;
-  /** All nodes of the cluster. Managers list the node itself too; agents are told of the others. */
+  /**
+   * Nodes that traffic of tasks goes to or comes from: those with a task on a network of this node's,
+   * those that serve published ports, and every node for one that serves them. Managers list the node
+   * itself too; agents are told of the others.
+   */
   readonly peers: readonly NetworkPeer[];
+  /** Underlay addresses of all nodes of the cluster, this one included. */
+  readonly nodes: readonly string[];
   /** Networks that a task of this node uses. */
   readonly networks: readonly Network[];
   /** Endpoints of those networks on every node. */

@@ -50,12 +50,12 @@ export class HostFirewall {
   }
 
   programFor(index: StateIndex): NftProgram {
-    const { self, peers, vxlanPort, ports } = index.state;
+    const { self, peers, nodes, vxlanPort, ports } = index.state;
     const internal = [...this.#options.tasks()]
       .filter(isInternal)
       .map((note) => note.gatewayAddress);
     const controlPorts = this.#options.controlPorts ?? CONTROL_PORTS;
-    return hostProgram({ self, peers, vxlanPort, ports, internal, controlPorts });
+    return hostProgram({ self, peers, nodes, vxlanPort, ports, internal, controlPorts });
   }
 
   async #program(): Promise<void> {

@@ -174,6 +174,38 @@ describe('assign', () => {
     expect(changed.endpoints[0]).toBe(before.endpoints[1]);
   });
 
+  it('names as peers those that traffic goes to or comes from, and all addresses', () => {
+    const world = new World();
+    for (const name of ['n1', 'n2', 'n3', 'n4']) world.node(name, {});
+    world.network('back');
+    const task = { container: { image: 'a' } };
+    const on = (node: string) => ({ constraints: [`node.id == ${node}`] });
+    const mode = { kind: 'replicated', replicas: 1 } as const;
+    for (const node of ['n1', 'n2']) {
+      const networks = [{ target: 'back' }];
+      world.create({ name: `of-${node}`, mode, task: { ...task, networks, placement: on(node) } });
+    }
+    world.settle();
+    const peersOf = (node: string): string[] =>
+      networkOf(world, node).peers.map((peer) => peer.nodeId);
+    expect([peersOf('n1'), peersOf('n3'), peersOf('n4')]).toEqual([['n1', 'n2'], [], []]);
+    world.create({
+      name: 'web',
+      mode,
+      task: { ...task, placement: on('n3') },
+      endpoint: { ports: [{ targetPort: 80, publishedPort: 8080 }] },
+    });
+    world.settle();
+    expect([peersOf('n1'), peersOf('n3'), peersOf('n4')]).toEqual([
+      ['n1', 'n2', 'n3'],
+      ['n1', 'n2', 'n3', 'n4'],
+      ['n3'],
+    ]);
+    expect(networkOf(world, 'n4').nodes).toHaveLength(4);
+    world.report(world.find('web.1'), 'failed');
+    expect(peersOf('n4')).toEqual([]);
+  });
+
   it('has no network until the node has told its address', () => {
     const world = start();
     const node = world.node('n4', {});

@@ -31,6 +31,7 @@ export const networkStates: fc.Arbitrary<NetworkState> = fc.record({
   self: peers,
   vxlanPort: fc.constantFrom(4_789, 4_790),
   peers: unique(peers, (peer) => peer.nodeId),
+  nodes: unique(text, (address) => address),
   networks: unique(networks, (network) => network.id),
   endpoints: unique(
     fc.record({

@@ -18,6 +18,7 @@ import {
   type Ids,
   type Logger,
   type Random,
+  type Timer,
 } from '@swarmd/base';
 import type { NodeId, Service } from '@swarmd/model';
 import { assign } from '@swarmd/planner';
@@ -26,11 +27,18 @@ import type { Commit, ReadView, Store } from '@swarmd/store';
 
 import { theCluster } from '../replication/the-cluster.ts';
 import type { LeaderRoute } from '../leadership/leader-route.ts';
-import { LEADERLESS_SESSION_MS, NODE_KNOWN_WAIT_MS, OVERDUE_HEARTBEATS } from '../limits.ts';
 import { beyondElections } from '../leadership/patience.ts';
 import { writeStatuses, type StatusReport } from '../leadership/task-statuses.ts';
 import { audienceOf, concerns, interestsOf, type Audience } from './interests.ts';
 import { measuresOf } from './measures.ts';
+import { SharedBarrier } from '../replication/shared-barrier.ts';
+import {
+  ADDRESSES_GATHER_MS,
+  LEADERLESS_SESSION_MS,
+  NODE_KNOWN_WAIT_MS,
+  OVERDUE_HEARTBEATS,
+} from '../limits.ts';
+import { Herald, type NextTurn } from './herald.ts';
 import { Outbox } from './outbox.ts';
 import { receiveHello, Session, type Hello } from './session.ts';
 import { StatusRelay } from './status-relay.ts';
@@ -46,6 +54,8 @@ export interface DispatcherOptions {
   readonly ids: Ids;
   readonly logger: Logger;
   readonly raftTiming?: RaftTiming | undefined;
+  /** At once unless given. */
+  readonly nextTurn?: NextTurn | undefined;
 }
 
 export class SessionDispatcher implements Dispatcher, AsyncDisposable {
@@ -58,6 +68,9 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   readonly #appliedListeners = new Set<() => void>();
   readonly #subscription: Disposable;
   readonly #usage: UsageReporter;
+  readonly #barrier: SharedBarrier;
+  readonly #herald: Herald<Session>;
+  #addressNews: Timer | undefined;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -69,11 +82,17 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
           there: (manager, call) => manager.leader.reportUsage({ tasks }, call),
         }),
     });
+    this.#herald = new Herald({
+      nextTurn: options.nextTurn ?? queueMicrotask,
+      tell: ({ outbox }) => outbox.assignmentsChanged(),
+    });
+    this.#barrier = new SharedBarrier({ ...options, timeoutMs: NODE_KNOWN_WAIT_MS });
     this.#subscription = options.store.subscribe((commit) => this.#onCommit(commit));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     this.#subscription[Symbol.dispose]();
+    this.#addressNews?.cancel();
     const stopping = new SwarmError('unavailable', 'this manager is stopping');
     for (const session of this.#sessions.values()) session.end(stopping);
     return Promise.resolve();
@@ -214,6 +233,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   #close(session: Session): void {
     const { nodeId } = session;
     this.#unsure.delete(session);
+    this.#herald.forget(session);
     if (this.#sessions.get(nodeId) !== session) return;
     this.#sessions.delete(nodeId);
     if (!session.isLeaving) this.#lost.add(nodeId);
@@ -260,9 +280,17 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     if (managersMayDiffer) {
       for (const session of this.#sessions.values()) session.outbox.managersChanged();
     }
-    for (const session of this.#concerned(audienceOf(commit, view))) {
-      session.outbox.assignmentsChanged();
-    }
+    const audience = audienceOf(commit, view);
+    for (const session of this.#concerned(audience)) this.#herald.add(session);
+    if (audience.addresses) this.#tellAddresses();
+  }
+
+  /** Everybody, but not now. */
+  #tellAddresses(): void {
+    this.#addressNews ??= this.#options.clock.after(ADDRESSES_GATHER_MS, () => {
+      this.#addressNews = undefined;
+      for (const session of this.#sessions.values()) this.#herald.add(session);
+    });
   }
 
   /** Nothing else tells the nodes of its tasks that a service is autoscaled by now, or is no more. */
@@ -276,9 +304,9 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
 
   /** With thousands of sessions, most commits concern a few, and which is known without asking all. */
   *#concerned(audience: Audience): Iterable<Session> {
-    const { everyone, nodes, networks, secrets, configs } = audience;
+    const { everyone, mesh, nodes, networks, secrets, configs } = audience;
     for (const session of this.#unsure) yield session;
-    if (everyone || networks.size + secrets.size + configs.size > 0) {
+    if (everyone || mesh || networks.size + secrets.size + configs.size > 0) {
       for (const session of this.#sessions.values()) {
         if (session.interests !== undefined && concerns(session.interests, audience)) yield session;
       }
@@ -295,10 +323,10 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
    * that lags (a manager that has just started) would end tasks that are wanted.
    */
   async #upToDate(nodeId: NodeId, signal: AbortSignal): Promise<void> {
-    const { store, raft, clock } = this.#options;
-    const what = 'confirming with the other managers that this one is up to date';
-    await withDeadline({ clock, timeoutMs: NODE_KNOWN_WAIT_MS, what, signal }, (waiting) =>
-      raft.readBarrier(waiting),
+    const { store, clock } = this.#options;
+    const what = 'waiting until this manager is up to date';
+    await withDeadline({ clock, timeoutMs: 2 * NODE_KNOWN_WAIT_MS, what, signal }, () =>
+      this.#barrier.wait(),
     );
     if (store.view.get('node', nodeId) === undefined) throw removed();
   }

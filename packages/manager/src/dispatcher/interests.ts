@@ -13,10 +13,12 @@ export interface Interests {
   readonly networks: ReadonlySet<string>;
   readonly secrets: ReadonlySet<string>;
   readonly configs: ReadonlySet<string>;
+  /** Published ports lead to it: every node is its peer. */
+  readonly mesh: boolean;
 }
 
-/** What is asked of the store: are there ports of a service? */
-export type ServiceView = Pick<ReadView, 'get'>;
+/** What is asked of the store: the ports of a service, what is on a node. */
+export type AudienceView = Pick<ReadView, 'get' | 'tasksByNode'>;
 
 /** By what the tasks name, also what is not there (yet). */
 export function interestsOf(nodeId: NodeId, { tasks }: AssignmentSet): Interests {
@@ -25,7 +27,12 @@ export function interestsOf(nodeId: NodeId, { tasks }: AssignmentSet): Interests
     networks: new Set(tasks.flatMap((task) => task.networks.map((one) => one.networkId))),
     secrets: new Set(tasks.flatMap((task) => secretIds(task.spec.container))),
     configs: new Set(tasks.flatMap((task) => task.spec.container.configs.map((one) => one.id))),
+    mesh: tasks.some(isMesh),
   };
+}
+
+function isMesh({ ports }: Task): boolean {
+  return ports.some((port) => port.publishMode === 'ingress');
 }
 
 /** Whom a commit concerns. Found once, however many sessions there are. */
@@ -36,10 +43,16 @@ export interface Audience {
   readonly networks: ReadonlySet<string>;
   readonly secrets: ReadonlySet<string>;
   readonly configs: ReadonlySet<string>;
+  /** Those that published ports lead to. */
+  readonly mesh: boolean;
+  /** The list of all nodes' addresses differs: everybody's concern, but one that can wait. */
+  readonly addresses: boolean;
 }
 
 class Listed implements Audience {
   everyone = false;
+  mesh = false;
+  addresses = false;
   readonly nodes = new Set<string>();
   readonly networks = new Set<string>();
   readonly secrets = new Set<string>();
@@ -47,15 +60,17 @@ class Listed implements Audience {
 }
 
 /** `view` is as of the commit. */
-export function audienceOf(commit: Commit, view: ServiceView): Audience {
+export function audienceOf(commit: Commit, view: AudienceView): Audience {
   const audience = new Listed();
   for (const change of commit.changes) add(audience, change, view);
   return audience;
 }
 
+/** What can wait aside. */
 export function concerns(interests: Interests, audience: Audience): boolean {
   return (
     audience.everyone ||
+    (audience.mesh && interests.mesh) ||
     audience.nodes.has(interests.nodeId) ||
     meet(audience.networks, interests.networks) ||
     meet(audience.secrets, interests.secrets) ||
@@ -68,7 +83,7 @@ function meet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
   return false;
 }
 
-function add(audience: Listed, change: Commit['changes'][number], view: ServiceView): void {
+function add(audience: Listed, change: Commit['changes'][number], view: AudienceView): void {
   const id = (change.after ?? change.before)?.id ?? '';
   switch (change.table) {
     case 'task':
@@ -79,7 +94,7 @@ function add(audience: Listed, change: Commit['changes'][number], view: ServiceV
       break;
     case 'node':
       audience.nodes.add(id);
-      audience.everyone ||= peerKey(change.before) !== peerKey(change.after);
+      if (peerKey(change.before) !== peerKey(change.after)) addPeer(audience, change, view);
       break;
     case 'network':
       audience.networks.add(id);
@@ -98,10 +113,26 @@ function add(audience: Listed, change: Commit['changes'][number], view: ServiceV
   }
 }
 
+/** Those whose tasks have to do with tasks of the node. */
+function addPeer(
+  audience: Listed,
+  { before, after }: ChangedObject<'node'>,
+  view: AudienceView,
+): void {
+  audience.mesh = true;
+  audience.addresses ||= before?.status.address !== after?.status.address;
+  const id = (after ?? before)?.id;
+  if (id === undefined) return;
+  for (const task of view.tasksByNode(id)) {
+    audience.everyone ||= isMesh(task) || publishes(view, task);
+    for (const { networkId } of task.networks) audience.networks.add(networkId);
+  }
+}
+
 function addTask(
   audience: Listed,
   { before, after }: ChangedObject<'task'>,
-  view: ServiceView,
+  view: AudienceView,
 ): void {
   for (const task of [before, after]) {
     if (task?.nodeId !== undefined) audience.nodes.add(task.nodeId);
@@ -109,13 +140,13 @@ function addTask(
   if (sameTraffic(before, after)) return;
   for (const task of [before, after]) {
     if (task === undefined) continue;
-    audience.everyone ||= publishes(view, task);
+    audience.everyone ||= isMesh(task) || publishes(view, task);
     for (const { networkId } of task.networks) audience.networks.add(networkId);
   }
 }
 
 /** Every node answers the ports of its service, and sends what comes to the task. */
-function publishes(view: ServiceView, task: Task): boolean {
+function publishes(view: AudienceView, task: Task): boolean {
   return (view.get('service', task.serviceId)?.endpoint.ports.length ?? 0) > 0;
 }
 
@@ -127,6 +158,7 @@ function sameTraffic(before: Task | undefined, after: Task | undefined): boolean
   return (
     before.nodeId === after.nodeId &&
     sameValue(before.networks, after.networks) &&
+    sameValue(before.ports, after.ports) &&
     before.gatewayAddress === after.gatewayAddress &&
     before.status.state === after.status.state &&
     (before.desiredState === 'running') === (after.desiredState === 'running')

@@ -18,6 +18,8 @@ import { portParts, SNAT_MARK } from './published-ports.ts';
 export interface HostProgramInput {
   readonly self: NetworkPeer;
   readonly peers: readonly NetworkPeer[];
+  /** Underlay addresses of all nodes. */
+  readonly nodes: readonly string[];
   readonly vxlanPort: number;
   readonly ports: readonly PublishedPort[];
   /** Gateway addresses of local containers whose networks are all internal. */
@@ -42,10 +44,16 @@ export function hostProgram(input: HostProgramInput): NftProgram {
         'node_hairpin',
         new Map(peers.map((peer) => [`${peer.address} . ${peer.gatewaySubnet}`, ''])),
       ],
-      ['nodes', new Map([input.self, ...peers].map((peer) => [peer.address, '']))],
+      ['nodes', new Map(addressesOf(input).map((address) => [address, '']))],
       ['internal', new Map(input.internal.map((address) => [address, '']))],
     ]),
   };
+}
+
+/** Peers are nodes also where the list of nodes has not come yet. */
+function addressesOf({ self, peers, nodes }: HostProgramInput): string[] {
+  const known = [self, ...peers].map(({ address }) => address);
+  return [...new Set([...known, ...nodes])].filter((address) => address !== '');
 }
 
 /**

@@ -74,11 +74,11 @@ export class Planner {
   }
 
   #hostSteps({ state }: StateIndex): Step[] {
-    const { self, peers, vxlanPort, ports } = state;
+    const { self, peers, nodes, vxlanPort, ports } = state;
     const notes = [...this.#tasks.values()].map(({ note }) => note);
     const internal = notes.filter(isInternal).map(({ gatewayAddress }) => gatewayAddress);
     const controlPorts = [4242, 4243, 4244];
-    const program = hostProgram({ self, peers, vxlanPort, ports, internal, controlPorts });
+    const program = hostProgram({ self, peers, nodes, vxlanPort, ports, internal, controlPorts });
     const text =
       this.#host === undefined ? replaceProgram(program) : diffProgram(this.#host, program);
     this.#host = program;

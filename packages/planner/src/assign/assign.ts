@@ -87,8 +87,9 @@ function networkStateOf(
   return {
     self,
     vxlanPort: cluster.spec.vxlanPort,
-    // One list for all nodes, this one included: thousands of lists of thousands would cost too much.
-    peers: picture.peers,
+    // Shared lists, the node itself included: thousands of lists of thousands would cost too much.
+    peers: picture.peerLists.of(nodeId, used, picture),
+    nodes: picture.nodes,
     networks: used.map((id) => view.get('network', id)).filter((one) => one !== undefined),
     endpoints: ofNetworks(picture.endpoints, used),
     vips: ofNetworks(picture.vips, used),

@@ -22,11 +22,18 @@ import { asId } from '@swarmd/model';
 
 import { isOver, sameSpec } from '../task-view.ts';
 import type { AssignView } from '../types.ts';
+import { keep } from './keep.ts';
+import { PeerLists } from './peers.ts';
 
 export interface Picture {
   readonly version: number;
   /** Nodes that can be reached, by index. */
   readonly peers: readonly NetworkPeer[];
+  /** Their addresses. */
+  readonly nodes: readonly string[];
+  /** Nodes with a task that published ports lead to. */
+  readonly mesh: ReadonlySet<NodeId>;
+  readonly peerLists: PeerLists;
   readonly endpoints: ReadonlyMap<NetworkId, readonly NetworkEndpoint[]>;
   readonly vips: ReadonlyMap<NetworkId, readonly ServiceVip[]>;
   /** Ports that every node answers. */
@@ -47,6 +54,7 @@ interface Part {
   readonly task: Task;
   readonly endpoints: readonly NetworkEndpoint[];
   readonly backend: string | undefined;
+  readonly isMesh: boolean;
 }
 
 class PictureBook {
@@ -54,6 +62,9 @@ class PictureBook {
   #picture: Picture = {
     version: -1,
     peers: [],
+    nodes: [],
+    mesh: new Set(),
+    peerLists: new PeerLists(),
     endpoints: new Map(),
     vips: new Map(),
     ingressPorts: [],
@@ -63,6 +74,9 @@ class PictureBook {
   readonly #parts = new Map<TaskId, Part>();
   readonly #endpoints = new Map<NetworkId, Map<TaskId, NetworkEndpoint>>();
   readonly #backends = new Map<ServiceId, Map<TaskId, string>>();
+  /** How many tasks of a node published ports lead to. */
+  readonly #mesh = new Map<NodeId, number>();
+  #meshIsNew = false;
   /** Networks and services whose lists are to be drawn again. */
   readonly #dirtyNetworks = new Set<NetworkId>();
   readonly #dirtyServices = new Set<ServiceId>();
@@ -72,10 +86,13 @@ class PictureBook {
     const peers = this.#followNodes(view);
     this.#followTasks(view);
     const services = this.#followServices(view);
-    const { endpoints, vips, ingressPorts } = this.#picture;
+    const { endpoints, vips, ingressPorts, nodes, mesh, peerLists } = this.#picture;
     this.#picture = {
       version: view.version,
       peers,
+      nodes: peers === this.#picture.peers ? nodes : addressesOf(peers, nodes),
+      mesh: this.#meshIsNew ? new Set(this.#mesh.keys()) : mesh,
+      peerLists,
       endpoints: this.#drawEndpoints(endpoints),
       vips: services ? this.#drawVips(view, vips) : vips,
       ingressPorts:
@@ -85,6 +102,7 @@ class PictureBook {
     };
     this.#dirtyNetworks.clear();
     this.#dirtyServices.clear();
+    this.#meshIsNew = false;
     return this.#picture;
   }
 
@@ -126,6 +144,8 @@ class PictureBook {
     if (after === undefined) this.#parts.delete(id);
     else this.#parts.set(id, after);
     this.#putEndpoints(id, before?.endpoints ?? [], after?.endpoints ?? []);
+    if (before?.isMesh === true) this.#countMesh(before.task, -1);
+    if (after?.isMesh === true) this.#countMesh(after.task, 1);
     if (before?.backend === after?.backend) return;
     const serviceId = (after ?? before)?.task.serviceId;
     if (serviceId === undefined) return;
@@ -149,6 +169,14 @@ class PictureBook {
       setIn(this.#endpoints, [endpoint.networkId, id], endpoint);
       this.#dirtyNetworks.add(endpoint.networkId);
     }
+  }
+
+  #countMesh({ nodeId }: Task, change: 1 | -1): void {
+    if (nodeId === undefined) return;
+    const count = this.#mesh.get(nodeId) ?? 0;
+    if (count + change === 0) this.#mesh.delete(nodeId);
+    else this.#mesh.set(nodeId, count + change);
+    if (count === 0 || count + change === 0) this.#meshIsNew = true;
   }
 
   /** @returns whether any service changed. */
@@ -224,7 +252,8 @@ function partOf(view: AssignView, task: Task | undefined): Part | undefined {
   if (task?.nodeId === undefined || isOver(task)) return undefined;
   const serving = mayServe(view, task);
   const backend = serving ? task.gatewayAddress : undefined;
-  return { task, endpoints: endpointsOf(task, serving), backend };
+  const isMesh = task.ports.some((port) => port.publishMode === 'ingress');
+  return { task, endpoints: endpointsOf(task, serving), backend, isMesh };
 }
 
 /** Running, not being stopped, and on a node that is heard of. */
@@ -298,22 +327,11 @@ export function peerOf(node: Node): NetworkPeer | undefined {
   peersBefore.set(node, peer);
   return peer;
 }
-/** The items of `after`, each as it was in `before` where equal; the list itself where all are. */
-function keep<T extends object>(
-  before: readonly T[] | undefined,
-  after: readonly T[],
-  keyOf: (item: T) => string,
-): readonly T[] {
-  if (before === undefined) return after;
-  let old: Map<string, T> | undefined;
-  const list = after.map((item, index) => {
-    const same = before[index];
-    if (same === item) return item;
-    if (same !== undefined && sameSpec(same, item)) return same;
-    old ??= new Map(before.map((one) => [keyOf(one), one]));
-    const known = old.get(keyOf(item));
-    return known !== undefined && sameSpec(known, item) ? known : item;
-  });
-  const unchanged = list.length === before.length && list.every((item, at) => item === before[at]);
-  return unchanged ? before : list;
+
+/** Each once, sorted; the list as it was when it is the same. */
+function addressesOf(peers: readonly NetworkPeer[], before: readonly string[]): readonly string[] {
+  const addresses = [...new Set(peers.map(({ address }) => address))].toSorted();
+  const isSame =
+    addresses.length === before.length && addresses.every((one, at) => one === before[at]);
+  return isSame ? before : addresses;
 }

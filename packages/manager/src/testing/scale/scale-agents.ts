@@ -1,73 +1,103 @@
 /**
- * Thousands of agents on one manager, attached to its dispatcher without a network between: their
- * tasks are prepared and run at once, and they send a heartbeat each second.
+ * Thousands of agents in one process: their tasks are prepared and run at once, they confirm what
+ * they are assigned, and send a heartbeat each second.
  */
-import type { AgentMessage, ManagerMessage } from '@swarmd/api';
-import { systemClock } from '@swarmd/base/system';
-import { rank, type ClusterId, type NodeId, type Task, type TaskState } from '@swarmd/model';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { performance } from 'node:perf_hooks';
 
-import type { Core } from '../../core.ts';
-import { Inbox } from '../simulation/sim-pipe.ts';
+import type { AgentMessage, ManagerMessage } from '@swarmd/api';
+import { sessionCodecs } from '@swarmd/api/testing';
+import { systemClock } from '@swarmd/base/system';
+import { rank, type Task, type TaskState } from '@swarmd/model';
+
+import { FrameWriter, readFrames } from './frames.ts';
+import type { AgentFigures } from './protocol.ts';
 
 const HEARTBEAT_MS = 1_000;
 /** Heartbeats are spread over the second. */
-const BEATS = 20;
+const BEATS = 50;
+const RECONNECT_MS = 500;
 /** How long an image that is there takes to be prepared and started. */
 const START_MS = 100;
 
-export interface ScaleOptions {
-  readonly core: Core;
-  readonly clusterId: ClusterId;
-  /** Called when an agent first hears of a task. */
-  readonly onTask: (task: Task) => void;
-}
-
 export class ScaleAgents {
-  readonly #options: ScaleOptions;
-  readonly #agents: Agent[] = [];
+  readonly #agents = new Map<number, Agent>();
+  readonly #codecs = sessionCodecs();
+  readonly #heartbeat = this.#codecs.fromAgent.encode({ kind: 'heartbeat' });
+  readonly #seen = { connected: 0, sent: 0, sentAt: 0 };
   #beat = 0;
 
-  constructor(options: ScaleOptions) {
-    this.#options = options;
+  constructor() {
     this.#tick();
   }
 
-  get connected(): number {
-    return this.#agents.filter((agent) => agent.hasAssignments).length;
+  figures(): AgentFigures {
+    const { user, system } = process.cpuUsage();
+    return { ...this.#seen, cpuMs: (user + system) / 1_000 };
   }
 
-  add(nodeId: NodeId, index: number): void {
-    const agent = new Agent(this.#options, nodeId, index);
-    this.#agents.push(agent);
-    void agent.run();
+  /** Resolves when they are on their way; `figures` tells when they have arrived. */
+  async add(range: { socket: string; from: number; to: number }): Promise<void> {
+    const socket = connect(range.socket);
+    await once(socket, 'connect');
+    socket.on('error', () => socket.destroy());
+    const writer = new FrameWriter(socket);
+    readFrames(socket, (index, bytes) => {
+      if (bytes.length === 0) this.#agents.get(index)?.comeAgain();
+      else this.#agents.get(index)?.hear(this.#codecs.fromManager.decode(bytes));
+    });
+    for (let index = range.from; index < range.to; index += 1) {
+      const agent = new Agent(index, {
+        send: (message) => writer.write(index, this.#codecs.fromAgent.encode(message)),
+        beat: () => writer.write(index, this.#heartbeat),
+        onConnected: (isConnected) => {
+          this.#seen.connected += isConnected ? 1 : -1;
+        },
+        onTask: () => {
+          this.#seen.sent += 1;
+          this.#seen.sentAt = performance.timeOrigin + performance.now();
+        },
+      });
+      this.#agents.set(index, agent);
+      agent.greet();
+    }
   }
 
   #tick(): void {
     this.#beat = (this.#beat + 1) % BEATS;
-    for (let at = this.#beat; at < this.#agents.length; at += BEATS) {
-      this.#agents[at]?.send({ kind: 'heartbeat' });
-    }
+    for (let at = this.#beat; at < this.#agents.size; at += BEATS) this.#agents.get(at)?.beat();
     systemClock.after(HEARTBEAT_MS / BEATS, () => this.#tick(), { unref: true });
   }
 }
 
+interface AgentPorts {
+  readonly send: (message: AgentMessage) => void;
+  readonly beat: () => void;
+  readonly onConnected: (isConnected: boolean) => void;
+  /** It was sent a task that it did not know. */
+  readonly onTask: () => void;
+}
+
 class Agent {
-  readonly nodeId: NodeId;
-  hasAssignments = false;
-  readonly #options: ScaleOptions;
-  readonly #inbox = new Inbox<AgentMessage>();
+  readonly #index: number;
+  readonly #ports: AgentPorts;
   readonly #states = new Map<string, TaskState>();
+  #isConnected = false;
   #fresh: Task[] = [];
   #sequence = 0;
 
-  constructor(options: ScaleOptions, nodeId: NodeId, index: number) {
-    this.#options = options;
-    this.nodeId = nodeId;
-    const address = `192.168.${index >> 8}.${index & 255}`;
-    this.#inbox.push({
+  constructor(index: number, ports: AgentPorts) {
+    this.#index = index;
+    this.#ports = ports;
+  }
+
+  greet(): void {
+    const address = `192.168.${this.#index >> 8}.${this.#index & 255}`;
+    this.#ports.send({
       kind: 'hello',
       description: {
-        hostname: `host-${index}`,
+        hostname: `host-${this.#index}`,
         platform: { os: 'linux', architecture: 'amd64' },
         resources: { nanoCpus: 64e9, memoryBytes: 256 * 1024 ** 3, generic: [] },
         engineVersion: 'scale',
@@ -79,27 +109,21 @@ class Agent {
     });
   }
 
-  send(message: AgentMessage): void {
-    this.#inbox.push(message);
+  /** The manager has ended its session. */
+  comeAgain(): void {
+    if (this.#isConnected) this.#ports.onConnected(false);
+    this.#isConnected = false;
+    systemClock.after(RECONNECT_MS, () => this.greet());
   }
 
-  async run(): Promise<void> {
-    const { core, clusterId } = this.#options;
-    const peer = { nodeId: this.nodeId, role: 'worker', clusterId } as const;
-    const { signal } = new AbortController();
-    try {
-      for await (const message of core.dispatcher.session(this.#inbox, { signal, peer })) {
-        this.#hear(message);
-      }
-    } catch {
-      // The manager stops; nobody looks at its agents any more.
-      this.hasAssignments = false;
-    }
+  beat(): void {
+    if (this.#isConnected) this.#ports.beat();
   }
 
-  #hear(message: ManagerMessage): void {
+  hear(message: ManagerMessage): void {
     if (message.kind !== 'assignments') return;
-    this.hasAssignments = true;
+    if (!this.#isConnected) this.#ports.onConnected(true);
+    this.#isConnected = true;
     const { putTasks, removeTasks } = message.delta;
     for (const id of removeTasks) this.#states.delete(id);
     const stopped: Task[] = [];
@@ -109,10 +133,11 @@ class Agent {
         if (known === 'running' || known === 'preparing') stopped.push(task);
       } else if (known === undefined) {
         this.#states.set(task.id, 'preparing');
-        this.#options.onTask(task);
+        this.#ports.onTask();
         this.#fresh.push(task);
       }
     }
+    this.#ports.send({ kind: 'applied', version: message.version });
     this.#report(stopped, 'shutdown');
     if (this.#fresh.length > 0) this.#startLater();
   }
@@ -136,6 +161,6 @@ class Agent {
       this.#states.set(task.id, state);
       return { taskId: task.id, status: { state, timestamp, message: state, error: '' } };
     });
-    this.#inbox.push({ kind: 'statuses', sequence: (this.#sequence += 1), updates });
+    this.#ports.send({ kind: 'statuses', sequence: (this.#sequence += 1), updates });
   }
 }

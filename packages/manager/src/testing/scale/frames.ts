@@ -1,0 +1,48 @@
+/**
+ * Messages of many agents over one socket: a frame is the length of the message (4 bytes), the number
+ * of the agent (4 bytes), and the message. What is written within one turn leaves together.
+ */
+import type { Socket } from 'node:net';
+
+const HEAD_BYTES = 8;
+
+export class FrameWriter {
+  readonly #socket: Socket;
+  #parts: Uint8Array[] = [];
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  write(agent: number, message: Uint8Array): void {
+    const head = Buffer.allocUnsafe(HEAD_BYTES);
+    head.writeUInt32LE(message.byteLength, 0);
+    head.writeUInt32LE(agent, 4);
+    if (this.#parts.length === 0) setImmediate(() => this.#flush());
+    this.#parts.push(head, message);
+  }
+
+  #flush(): void {
+    const parts = this.#parts;
+    this.#parts = [];
+    if (!this.#socket.destroyed) this.#socket.write(Buffer.concat(parts));
+  }
+}
+
+/** Calls `onFrame` for every frame of the socket, in order. */
+export function readFrames(
+  socket: Socket,
+  onFrame: (agent: number, message: Uint8Array) => void,
+): void {
+  let rest: Buffer = Buffer.alloc(0);
+  socket.on('data', (chunk: Buffer) => {
+    let data = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    while (data.length >= HEAD_BYTES) {
+      const end = HEAD_BYTES + data.readUInt32LE(0);
+      if (data.length < end) break;
+      onFrame(data.readUInt32LE(4), data.subarray(HEAD_BYTES, end));
+      data = data.subarray(end);
+    }
+    rest = data;
+  });
+}

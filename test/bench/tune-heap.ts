@@ -1,0 +1,6 @@
+/** For processes of benchmarks that stand for a manager: its memory is kept as the daemon keeps it. */
+import { systemClock } from '@swarmd/base/system';
+
+import { tuneHeap } from '../../packages/daemon/src/manager/heap.ts';
+
+tuneHeap(systemClock);
