@@ -17,4 +17,7 @@ async function answer(request: AgentsRequest): Promise<ScaleAnswer> {
   }
 }
 
-serveParent(answer, () => Promise.resolve());
+serveParent(
+  (request) => answer(request as AgentsRequest),
+  () => Promise.resolve(),
+);

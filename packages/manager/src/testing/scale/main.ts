@@ -108,4 +108,7 @@ async function answer(request: ScaleRequest): Promise<ScaleAnswer> {
   }
 }
 
-serveParent(answer, () => stack.disposeAsync());
+serveParent(
+  (request) => answer(request as ScaleRequest),
+  () => stack.disposeAsync(),
+);

@@ -3,17 +3,17 @@ import { errorMessage } from '@swarmd/base';
 
 import type { ScaleAnswer } from './protocol.ts';
 
-export function serveParent<Request>(
-  answer: (request: Request) => ScaleAnswer | Promise<ScaleAnswer>,
+export function serveParent(
+  answer: (request: unknown) => Promise<ScaleAnswer>,
   end: () => Promise<void>,
 ): void {
-  const reply = async (request: Request): Promise<void> => {
+  const reply = async (request: unknown): Promise<void> => {
     try {
       process.send?.(await answer(request));
     } catch (error) {
       process.send?.({ kind: 'failed', error: errorMessage(error) });
     }
   };
-  process.on('message', (request) => void reply(request as Request));
+  process.on('message', (request) => void reply(request));
   process.on('disconnect', () => void end().finally(() => process.exit()));
 }
