@@ -1,4 +1,5 @@
 /** Values of flags as people write them: sizes, durations, CPUs, ports, key=value pairs. */
+import type { CanaryStep } from '@swarmd/model';
 import { InvalidArgumentError } from 'commander';
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {
@@ -178,6 +179,25 @@ export function parsePreference(text: string): { spread: string } {
   const spread = /^spread=(.+)$/.exec(text)?.[1];
   if (spread === undefined) throw new InvalidArgumentError('use spread=node.labels.NAME.');
   return { spread };
+}
+
+/** "10%:approve,3:health=30s", or "none". */
+export function parseCanary(text: string): CanaryStep[] {
+  return text === 'none' ? [] : text.split(',').map(parseCanaryStep);
+}
+
+function parseCanaryStep(text: string): CanaryStep {
+  const [, count, percent, duration] = /^(\d+)(%?):(?:approve|health=(.+))$/.exec(text) ?? [];
+  const size = Number(count);
+  const healthMs = duration === undefined ? 0 : parseDuration(duration);
+  const isNever = duration !== undefined && healthMs === 0;
+  if (count === undefined || size < 1 || isNever || (percent === '%' && size > 100)) {
+    throw new InvalidArgumentError(
+      `"${text}" is no canary step: use SIZE:approve or SIZE:health=DURATION, where SIZE is a ` +
+        'number of tasks or a percentage, e.g. 10%:approve,3:health=30s.',
+    );
+  }
+  return percent === '%' ? { percent: size, healthMs } : { tasks: size, healthMs };
 }
 
 /** "linux/amd64". */

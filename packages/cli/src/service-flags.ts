@@ -1,5 +1,5 @@
 /** The flags that describe a service, named as Docker's. What they do to a spec: `service-spec.ts`. */
-import type { EndpointSpec, MountSpec, PortConfig, ServiceMode } from '@swarmd/model';
+import type { CanaryStep, EndpointSpec, MountSpec, PortConfig, ServiceMode } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import {
@@ -7,6 +7,7 @@ import {
   collectAll,
   oneOf,
   parseBytes,
+  parseCanary,
   parseCount,
   parseCpus,
   parseDuration,
@@ -61,6 +62,7 @@ export interface ServiceFlags extends ScheduleFlags, AutoscaleFlags {
   priority?: number;
   preempt?: boolean;
   updateProgressDeadline?: number;
+  updateCanary?: CanaryStep[];
   rollbackProgressDeadline?: number;
   placementStrategy?: 'spread' | 'binpack';
   platform?: { os: string; architecture: string }[];
@@ -233,6 +235,11 @@ function addPolicyFlags(command: Command): Command {
             '--rebalance-interval <duration>',
             'least time between moves (10s)',
             parseDuration,
+          )
+          .option(
+            '--update-canary <steps>',
+            'update: stops on the way, e.g. 10%:approve,3:health=30s; "none" for no stops',
+            parseCanary,
           )
           .option('--platform <os/arch>', 'what the image runs on', collect(parsePlatform)),
         { verb: 'update', failureActions: ['pause', 'continue', 'rollback'] },

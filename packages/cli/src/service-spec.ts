@@ -194,6 +194,7 @@ function withFlags(spec: ServiceSpecInput, flags: ServiceFlags): ServiceSpecInpu
       maxFailureRatio: flags.updateMaxFailureRatio,
       order: flags.updateOrder,
       progressDeadlineMs: flags.updateProgressDeadline,
+      canary: flags.updateCanary,
     }),
     ...section('rollback', spec.rollback, {
       parallelism: flags.rollbackParallelism,

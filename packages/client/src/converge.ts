@@ -36,7 +36,8 @@ export interface Progress {
   readonly running: number;
   readonly wanted: number;
   readonly slots: readonly SlotProgress[];
-  readonly verdict: 'waiting' | 'converged' | 'paused' | 'rolled-back' | 'failed';
+  /** held: a canary step waits for somebody's word. */
+  readonly verdict: 'waiting' | 'converged' | 'held' | 'paused' | 'rolled-back' | 'failed';
   readonly message: string;
 }
 
@@ -103,6 +104,7 @@ export function judge(
     case 'rollback-completed':
       return { ...base, verdict: 'rolled-back' };
     case 'updating':
+      return { ...base, verdict: waitsForApproval(service) ? 'held' : 'waiting' };
     case 'rollback-started':
       return { ...base, verdict: 'waiting' };
     case 'completed':
@@ -115,6 +117,11 @@ export function judge(
     default:
       return unreachable(state);
   }
+}
+
+function waitsForApproval({ updateStatus }: Service): boolean {
+  const { waitsSince, until } = updateStatus?.canary ?? {};
+  return waitsSince !== undefined && until === undefined;
 }
 
 function wantedTasks(service: Service, desired = 0): number {
@@ -175,7 +182,9 @@ function newest(tasks: readonly Task[]): Task | undefined {
 const POLL_MS = 100;
 
 /**
- * Waits until the service is what it should be, telling every change on the way.
+ * Waits until the service is what it should be, or its update waits for somebody's word; tells every
+ * change on the way.
+ * @returns how it stands then: `converged` or `held`, where a rollback was wanted also `rolled-back`.
  * @throws SwarmError `failed-precondition` when an update paused or was rolled back, `not-found` when the
  * service is removed meanwhile, the reason of `call.signal`, or what a call of the API throws.
  */
@@ -188,7 +197,7 @@ export async function waitForConvergence(
     wantRollback?: boolean;
   },
   call: Call,
-): Promise<void> {
+): Promise<Progress> {
   const { control, clock, serviceId } = options;
   let shown = '';
   for (;;) {
@@ -196,7 +205,7 @@ export async function waitForConvergence(
     const text = JSON.stringify(progress);
     if (text !== shown) options.onProgress(progress);
     shown = text;
-    if (progress.verdict === 'converged') return;
+    if (progress.verdict === 'converged' || progress.verdict === 'held') return progress;
     if (progress.verdict === 'failed') {
       throw new SwarmError(
         'failed-precondition',
@@ -204,7 +213,7 @@ export async function waitForConvergence(
       );
     }
     if (progress.verdict === 'rolled-back') {
-      if (options.wantRollback === true) return;
+      if (options.wantRollback === true) return progress;
       throw new SwarmError(
         'failed-precondition',
         `the update was rolled back: ${progress.message}`,

@@ -69,7 +69,7 @@ export function explainService(
     updateStatus === undefined
       ? []
       : [
-          `  update: ${updateStatus.state} since ${ago(updateStatus.startedAt, now)}: ${updateStatus.message}`,
+          `  update: ${updateStatus.state} since ${ago(updateStatus.startedAt, now)}: ${updateStatus.message}${forMore(updateStatus.canary?.until, now)}`,
         ];
   const running = newest.length - unsettled.length;
   return [
@@ -164,7 +164,7 @@ function byWorth(a: Task, b: Task): number {
 
 function chain(because: readonly Reason[], now: number): string[] {
   return because.flatMap(({ code, message, at, until, placement }) => [
-    `  ${ago(at, now)}: ${message} [${code}]${until === undefined || until <= now ? '' : `, for ${seconds(until - now)} more`}`,
+    `  ${ago(at, now)}: ${message} [${code}]${forMore(until, now)}`,
     ...(placement?.refusals ?? []).map(
       ({ filter, nodes }) => `    ${filter}: ${many(nodes, 'node', 'nodes')}`,
     ),
@@ -209,6 +209,10 @@ function taskName(task: Task): string {
 
 function nodeName(task: Task, node: Node | undefined): string {
   return node?.description?.hostname ?? task.nodeId ?? '';
+}
+
+function forMore(until: number | undefined, now: number): string {
+  return until === undefined || until <= now ? '' : `, for ${seconds(until - now)} more`;
 }
 
 function ago(at: number, now: number): string {

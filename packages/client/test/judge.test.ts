@@ -86,6 +86,18 @@ const updates: Case[] = [
     expected: ['1/1 waiting', 'running'],
   },
   {
+    what: 'the update waits for somebody at a canary step',
+    service: { update: 'updating', canary: { passed: 0, waitsSince: 1 } },
+    tasks: ['1 running'],
+    expected: ['1/1 held', 'running'],
+  },
+  {
+    what: 'the update waits for time to pass at a canary step',
+    service: { update: 'updating', canary: { passed: 0, waitsSince: 1, until: 9 } },
+    tasks: ['1 running'],
+    expected: ['1/1 waiting', 'running'],
+  },
+  {
     what: 'the update is completed',
     service: { update: 'completed' },
     tasks: ['1 shutdown old shutdown', '1 running'],

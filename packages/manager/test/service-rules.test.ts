@@ -125,6 +125,22 @@ describe('a service is refused', () => {
     ['ValidateUpdate: ratio', { update: { maxFailureRatio: 1.5 } }, 'update.maxFailureRatio'],
     ['ValidateUpdate: delay', { update: { delayMs: -1 } }, 'update.delayMs'],
     ['ValidateUpdate: monitor', { rollback: { monitorMs: -1 } }, 'rollback.monitorMs'],
+    [
+      'ValidateUpdate: canary step without a size',
+      { update: { canary: [{ healthMs: 1 }] } },
+      'update.canary.0: a canary step is a percentage or a number of tasks',
+    ],
+    [
+      'ValidateUpdate: canary step with two sizes',
+      { update: { canary: [{ percent: 1, tasks: 1 }] } },
+      'say one of them',
+    ],
+    ['ValidateUpdate: canary percentage', { update: { canary: [{ percent: 101 }] } }, 'percent'],
+    [
+      'ValidateUpdate: canary steps of a rollback',
+      { rollback: { canary: [{ percent: 10 }] } },
+      'canary steps are for updates',
+    ],
     ['ValidateMode: replicas', { mode: { kind: 'replicated', replicas: -1 } }, 'mode.replicas'],
     ['ServiceValidateJob: concurrency', { mode: { ...job, maxConcurrent: 0 } }, 'maxConcurrent'],
     [

@@ -65,6 +65,7 @@ export {
   type TaskNetwork,
   type TaskStatus,
   type UpdateState,
+  type CanaryProgress,
   type UpdateStatus,
   type VirtualIp,
 } from './objects.ts';
@@ -106,6 +107,7 @@ export {
   type ServiceSpec,
   type ServiceSpecInput,
   type RebalancePolicy,
+  type CanaryStep,
   type UpdateConfig,
 } from './spec/service.ts';
 export {

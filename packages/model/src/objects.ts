@@ -123,6 +123,17 @@ export interface UpdateStatus {
   readonly startedAt: number;
   readonly completedAt?: number;
   readonly message: string;
+  /** Of an update with canary steps: where it stands. */
+  readonly canary?: CanaryProgress;
+}
+
+export interface CanaryProgress {
+  /** Steps of the spec that are behind it. */
+  readonly passed: number;
+  /** Since when every slot of the next step has its new task; undefined: not yet. */
+  readonly waitsSince?: number;
+  /** When the next step is passed if all stays well; undefined: when somebody says so. */
+  readonly until?: number;
 }
 
 /** A spec that a service had. */

@@ -8,8 +8,7 @@ import {
   STANDBY_SLOT,
 } from '@swarmd/model';
 
-import { BECAUSE_MAX } from './limits.ts';
-import { reason, type ReasonCode, type ReasonData } from './reasons.ts';
+import { reason, remember, type ReasonCode, type ReasonData } from './reasons.ts';
 import { isOver, isWanted, NodeLookup } from './task-view.ts';
 import type { Plan, PlanContext, PlanView, Wait } from './types.ts';
 
@@ -177,10 +176,4 @@ export class Draft {
       ...(this.#dueAt === undefined ? {} : { requeueAfterMs: Math.max(0, this.#dueAt - this.now) }),
     };
   }
-}
-
-function remember(because: readonly Reason[], why: Reason): readonly Reason[] {
-  const last = because.at(-1);
-  if (last?.code === why.code && last.message === why.message) return because;
-  return [...because, why].slice(-BECAUSE_MAX);
 }

@@ -12,6 +12,7 @@ export { followsNodes } from './service/follows-nodes.ts';
 export { countTasks, type TaskCounts } from './service/count-tasks.ts';
 export {
   changedService,
+  continuedService,
   newService,
   repeatedJob,
   rollbackSpec,

@@ -1,6 +1,8 @@
 /** The registry of reason codes: why a plan does what it does. Codes are stable, texts are not. */
 import type { Reason } from '@swarmd/model';
 
+import { BECAUSE_MAX } from './limits.ts';
+
 export const REASONS = {
   'scale-up': 'the service wants more replicas than it has slots',
   'scale-down': 'the service has more slots than it wants replicas',
@@ -33,6 +35,8 @@ export const REASONS = {
   superseded: 'another task has taken over the slot',
   update: 'the task was made from an older spec',
   'update-started': 'a rolling update begins',
+  'update-step': 'a rolling update has come to a canary step, or waits at one',
+  'update-continued': 'somebody said that the update may go on',
   'update-completed': 'every task runs the new spec and has outlived the monitoring time',
   'update-paused': 'too many tasks of the new spec failed, and the update is told to pause',
   'update-failed': 'too many tasks of the new spec failed, and the update is told to roll back',
@@ -61,4 +65,11 @@ export function reason(
   more: { at: number } & ReasonData,
 ): Reason {
   return { code, message, ...more };
+}
+
+/** The newest reasons of an object with one more; what is so already is not said twice. */
+export function remember(because: readonly Reason[], why: Reason): readonly Reason[] {
+  const last = because.at(-1);
+  if (last?.code === why.code && last.message === why.message) return because;
+  return [...because, why].slice(-BECAUSE_MAX);
 }

@@ -11,8 +11,8 @@ import {
 
 import { allocateEndpoint } from './allocate/endpoint.ts';
 import { allocated, refused, type Allocated } from './allocate/result.ts';
-import { BECAUSE_MAX, SPEC_HISTORY_MAX } from './limits.ts';
-import { reason } from './reasons.ts';
+import { SPEC_HISTORY_MAX } from './limits.ts';
+import { reason, remember } from './reasons.ts';
 import { runRefusal, withRun } from './service/runs.ts';
 import type { PlanView } from './types.ts';
 
@@ -55,7 +55,7 @@ export function changedService(
     ...autoscaleOf(service, spec, now),
     // Grows with every write, so no two specs of a service share one.
     specVersion: service.meta.version,
-    previousSpec: service.spec,
+    previousSpec: isUnfinished(service) ? (service.previousSpec ?? service.spec) : service.spec,
     history: withPresent(service, now),
     endpoint: endpoint.value,
     ...(isJob(spec.mode) ? { jobStatus: statusAfter(service, spec, now) } : {}),
@@ -85,6 +85,14 @@ function withoutScaler(service: Service, spec: ServiceSpec): ServiceSpec {
   return { ...spec, mode: { ...mode, replicas: wantedReplicas(service) } };
 }
 
+/**
+ * An update that nobody knows yet to be good: what follows it goes back to what was before it. Swarm
+ * goes back to the unfinished one, which may be what had to be mended.
+ */
+function isUnfinished({ updateStatus }: Service): boolean {
+  return updateStatus?.state === 'updating' || updateStatus?.state === 'paused';
+}
+
 /** The history of a service whose spec is about to be replaced. */
 export function withPresent(
   { history, spec, specVersion }: Service,
@@ -108,8 +116,7 @@ export function repeatedJob(service: Service, now: number): Allocated<Service> {
   const why = reason('run-asked', `run ${after.iteration} begins, as a user asked for it`, {
     at: now,
   });
-  const because = [...service.because, why].slice(-BECAUSE_MAX);
-  return allocated({ ...service, jobStatus: after, because });
+  return allocated({ ...service, jobStatus: after, because: remember(service.because, why) });
 }
 
 function firstStatus({ schedule }: ServiceSpec, now: number): JobStatus {
@@ -138,6 +145,28 @@ function statusAfter(service: Service, { schedule }: ServiceSpec, now: number): 
     before.timeZone === schedule.timeZone &&
     before.suspended === schedule.suspended;
   return isSame ? status : { ...status, schedule: { decidedUntil: now } };
+}
+
+/** The service whose update may go on from the canary step where it waits for that. */
+export function continuedService(service: Service, now: number): Allocated<Service> {
+  const { spec, updateStatus } = service;
+  const { passed = 0, waitsSince, until } = updateStatus?.canary ?? {};
+  if (updateStatus?.state !== 'updating' || waitsSince === undefined || until !== undefined) {
+    const state =
+      updateStatus === undefined
+        ? 'it is not being updated'
+        : `${updateStatus.state}: ${updateStatus.message}`;
+    return refused(
+      'failed-precondition',
+      `the update of service "${spec.name}" waits for no approval (${state})`,
+    );
+  }
+  const message = `step ${passed + 1} of ${spec.update.canary.length} was approved`;
+  return allocated({
+    ...service,
+    updateStatus: { ...updateStatus, message, canary: { passed: passed + 1 } },
+    because: remember(service.because, reason('update-continued', message, { at: now })),
+  });
 }
 
 /** What a rollback goes back to: the previous spec, or that of the version `to`. */
@@ -169,6 +198,7 @@ export function rolledBackService(
   if (changed.kind === 'refused' || isJob(changed.value.spec.mode)) return changed;
   return allocated({
     ...changed.value,
+    previousSpec: service.spec,
     updateStatus: {
       state: 'rollback-started',
       startedAt: now,

@@ -66,6 +66,7 @@ export type WaitCode =
   | 'predecessor'
   | 'update-delay'
   | 'update-monitor'
+  | 'update-health'
   | 'progress-deadline'
   | 'rebalance-interval'
   | 'standby-delay'

@@ -150,3 +150,32 @@ function updateKeepsToParallelism(service: Service, tasks: readonly Task[]): voi
   );
   expect(slots.size).toBeLessThanOrEqual(parallelism);
 }
+
+/** A plan that gives slots the new spec leaves no more of them with it than the canary step says. */
+export function checkCanary(world: World, plan: Plan, before: ReadonlyMap<string, Task>): void {
+  const [made] = plan.ops.flatMap((op) =>
+    op.kind === 'put' && op.table === 'task' && !before.has(op.object.id) ? [op.object] : [],
+  );
+  const service = world.tables.service.get(made?.serviceId ?? '');
+  const { updateStatus, spec } = service ?? {};
+  const step = spec?.update.canary[updateStatus?.canary?.passed ?? 0];
+  if (service === undefined || updateStatus?.state !== 'updating' || step === undefined) return;
+  // Of a global service, steps count the nodes that can be updated now.
+  const open = [...world.tables.node.values()]
+    .filter((node) => node.status.state === 'ready' && node.spec.availability === 'active')
+    .map((node) => node.index);
+  const present = world
+    .tasks()
+    .filter((task) => task.serviceId === service.id && task.desiredState !== 'remove')
+    .filter((task) => task.slot > 0 && (!isGlobal(service.spec.mode) || open.includes(task.slot)));
+  const isUpdate = (task: Task): boolean =>
+    ['update', 'scale-up', 'node-added'].includes(task.because[0]?.code ?? '') &&
+    task.specVersion === service.specVersion;
+  if (!present.some((task) => !before.has(task.id) && isUpdate(task))) return;
+  const updated = new Set(present.filter(isUpdate).map((task) => task.slot)).size;
+  const slots = new Set(present.map((task) => task.slot)).size;
+  const { percent, tasks = 0 } = step;
+  expect(updated).toBeLessThanOrEqual(
+    percent === undefined ? tasks : Math.ceil((slots * percent) / 100),
+  );
+}

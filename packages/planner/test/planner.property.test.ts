@@ -3,7 +3,13 @@ import { isWantedState, type ServiceId, type ServiceSpecInput, isTerminal } from
 import { describe, expect, it } from 'vitest';
 
 import { countTasks, planService } from '../src/index.ts';
-import { checkForgotten, checkInvariants, checkSlots, checkStarts } from './invariants.ts';
+import {
+  checkCanary,
+  checkForgotten,
+  checkInvariants,
+  checkSlots,
+  checkStarts,
+} from './invariants.ts';
 import { World } from './world.ts';
 
 const MIB = 1024 ** 2;
@@ -16,6 +22,7 @@ type Action =
   | { kind: 'write'; service: string; spec: Choices }
   | { kind: 'remove'; service: string }
   | { kind: 'rollback'; service: string }
+  | { kind: 'continue'; service: string }
   | { kind: 'node'; node: string; state: 'ready' | 'down' | 'unknown' }
   | { kind: 'availability'; node: string; availability: 'active' | 'pause' | 'drain' }
   | { kind: 'remove-node'; node: string }
@@ -41,6 +48,7 @@ interface Choices {
   priority: number;
   moves: number;
   zones: boolean;
+  canary: NonNullable<NonNullable<ServiceSpecInput['update']>['canary']>;
 }
 
 const choices: fc.Arbitrary<Choices> = fc.record({
@@ -58,6 +66,13 @@ const choices: fc.Arbitrary<Choices> = fc.record({
   priority: fc.constantFrom(0, 0, 1, 2),
   moves: fc.constantFrom(0, 0, 2),
   zones: fc.boolean(),
+  canary: fc.constantFrom(
+    [],
+    [],
+    [{ tasks: 1 }],
+    [{ percent: 30, healthMs: 5_000 }, { tasks: 2 }],
+    [{ percent: 50 }, { percent: 100, healthMs: 1_000 }],
+  ),
 });
 
 const service = fc.constantFrom(...SERVICES);
@@ -67,6 +82,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('write'), service, spec: choices }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove'), service }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('rollback'), service }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('continue'), service }) },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -138,6 +154,7 @@ function updateOf(chosen: Choices): ServiceSpecInput['update'] {
     parallelism: chosen.parallelism,
     order: chosen.order,
     failureAction: chosen.failureAction,
+    canary: chosen.canary,
   };
 }
 
@@ -151,6 +168,7 @@ function planAndCheck(world: World, id: ServiceId): void {
   const plan = world.plan(id);
   checkStarts(world, plan, before);
   checkForgotten(world, plan, before);
+  checkCanary(world, plan, before);
   checkSlots(world, id);
 }
 
@@ -176,6 +194,9 @@ function act(world: World, step: Action): void {
       break;
     case 'rollback':
       if (world.serviceNamed(step.service) !== undefined) world.rollback(step.service);
+      break;
+    case 'continue':
+      if (world.serviceNamed(step.service) !== undefined) world.proceed(step.service);
       break;
     case 'node':
       world.node(step.node, { state: step.state, memoryBytes: 1_000 * MIB });
@@ -286,6 +307,7 @@ describe('planService, whatever happens', () => {
           priority: 0,
           moves: 1,
           zones: true,
+          canary: [],
         };
         for (const name of SERVICES) {
           const spec = specOf(name, name === 'j' ? { ...wanted, image: 'job' } : wanted);

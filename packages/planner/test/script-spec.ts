@@ -1,5 +1,5 @@
 /** Specs as the options of the case language say them. */
-import type { GenericResource, ServiceSpecInput } from '@swarmd/model';
+import type { CanaryStep, GenericResource, ServiceSpecInput } from '@swarmd/model';
 
 export type Options = Map<string, string>;
 
@@ -28,6 +28,7 @@ export function specOf(name: string, options: Options): ServiceSpecInput {
     ...plain(`${prefix}.maxFailureRatio`),
     ...plain(`${prefix}.order`),
     ...duration(`${prefix}.progressDeadline`),
+    ...(prefix === 'update' ? { canary: list(options, 'update.canary').map(canaryStep) } : {}),
   });
   return {
     name,
@@ -90,6 +91,14 @@ export function specOf(name: string, options: Options): ServiceSpecInput {
 
 export function list(options: Options, key: string, separator = ','): string[] {
   return (options.get(key) ?? '').split(separator).filter((one) => one !== '');
+}
+
+/** "10%:approve", "2:30s" */
+function canaryStep(text: string): CanaryStep {
+  const [size = '', gate = ''] = text.split(':');
+  const healthMs = gate === 'approve' ? 0 : milliseconds(gate);
+  const number = Number.parseInt(size, 10);
+  return size.endsWith('%') ? { percent: number, healthMs } : { tasks: number, healthMs };
 }
 
 /** "gpu:4" is four, "gpu:a|b" are two with names. */

@@ -9,6 +9,7 @@
  *   plan [web]                     plan once and print what changes
  *   service job mode=replicated-job concurrent=2 completions=5     also: mode=global, global-job
  *   pass 5s                        time passes with everybody at work      wait 5s   only time
+ *   continue web       somebody approves the canary step      update.canary=10%:approve,2:30s
  *   status web.1 failed            an agent's word on a task               agents    one step of all
  *   waits web                      plan, and print what is waited for      why web.1   what nodes say
  *   run job                       a user asks for a run         clock 2026-03-28T23:00:00Z   sets the time
@@ -95,6 +96,8 @@ export class Script {
       }
       case 'rollback':
         return said(world.rollback(name, this.#pastSpec(name, options.get('to'))), () => []);
+      case 'continue':
+        return said(world.proceed(name), () => []);
       case 'history':
         return (world.service(name).history?.specs ?? []).map(
           ({ spec }) => `image ${spec.task.container.image}`,

@@ -29,6 +29,7 @@ import {
   allocateNetwork,
   allocateNode,
   changedService,
+  continuedService,
   newService,
   planAutoscale,
   planService,
@@ -210,6 +211,11 @@ export class World {
   /** A user asks for a run of a job. */
   run(name: string): Allocated<Service> {
     return this.#store(repeatedJob(this.service(name), this.now));
+  }
+
+  /** Somebody approves the canary step that the update waits at. */
+  proceed(name: string): Allocated<Service> {
+    return this.#store(continuedService(this.service(name), this.now));
   }
 
   #store(service: Allocated<Service>): Allocated<Service> {

@@ -59,6 +59,7 @@ export type Write =
       readonly rollback: boolean;
       readonly rollbackTo?: number;
       readonly run?: boolean;
+      readonly continueUpdate?: boolean;
     }
   | { readonly kind: 'remove-service'; readonly id: ServiceId }
   | {
@@ -135,6 +136,8 @@ export interface Control {
       run?: boolean;
       /** Takes the place of what the service has; replaces none of its tasks. */
       registryAuth?: Uint8Array;
+      /** The update goes on from the canary step where it waits for this; `spec` is ignored. */
+      continueUpdate?: boolean;
     },
     call: Call,
   ): Promise<Service>;

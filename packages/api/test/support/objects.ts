@@ -2,6 +2,7 @@
 import {
   TASK_STATES,
   type AutoscaleStatus,
+  type CanaryProgress,
   type Cluster,
   type Config,
   type JobRun,
@@ -126,8 +127,12 @@ const services = partly<Service>(
         startedAt: uint,
         completedAt: uint,
         message: text,
+        canary: partly<CanaryProgress>({ passed: uint32, waitsSince: uint, until: uint }, [
+          'waitsSince',
+          'until',
+        ]),
       },
-      ['completedAt'],
+      ['completedAt', 'canary'],
     ),
     jobStatus: partly<NonNullable<Service['jobStatus']>>(
       {

@@ -160,6 +160,13 @@ const updateConfig = fc.record({
   maxFailureRatio: fc.constantFrom(0, 0.25, 1),
   order: fc.constantFrom('stop-first', 'start-first'),
   progressDeadlineMs: uint,
+  canary: fc.array(
+    fc.oneof(
+      fc.record({ percent: fc.integer({ min: 1, max: 100 }), healthMs: uint }),
+      fc.record({ tasks: fc.integer({ min: 1, max: 99 }), healthMs: uint }),
+    ),
+    { maxLength: 3 },
+  ),
 });
 
 export const ports = fc.array(

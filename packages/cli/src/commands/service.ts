@@ -1,19 +1,16 @@
 /** swarmctl service ... */
-import type { ServiceCounts } from '@swarmd/api';
-import { SwarmError, unreachable } from '@swarmd/base';
-import { explainRuns, nextRun, waitForConvergence } from '@swarmd/client';
-import type { PastSpec, Service, ServiceSpecInput } from '@swarmd/model';
+import { SwarmError } from '@swarmd/base';
+import { nextRun, waitForConvergence } from '@swarmd/client';
+import type { Service, ServiceSpecInput } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { parseCount } from '../flags.ts';
-import { ago, json, list, oneLine, parseFormat, type Column, type Format } from '../output.ts';
 import { ProgressPrinter } from '../progress.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
-import { portList } from '../port-flags.ts';
 import { findReferences } from '../references.ts';
 import { requestedAuth } from '../registry-auth.ts';
-import { resolveImage, withoutDigest } from '../resolve-image.ts';
+import { resolveImage } from '../resolve-image.ts';
 import {
   addCreateFlags,
   addUpdateFlags,
@@ -24,11 +21,17 @@ import { createSpec, modeWith, updateSpec } from '../service-spec.ts';
 import { forEach } from '../several.ts';
 import { addServiceLogs } from './logs.ts';
 import { findService } from './kinds.ts';
-import { printTasks } from './task.ts';
+import { addServiceReads } from './service-read.ts';
 
 interface WriteFlags extends DryRunFlags {
   detach: boolean;
   quiet: boolean;
+}
+
+/** What `update` does when no new spec is meant. */
+interface Instead {
+  rollback: boolean;
+  continue: boolean;
 }
 
 /** Of all that write a service and then wait for it. */
@@ -54,8 +57,13 @@ export function addServiceCommands(program: Command, context: Context): void {
     .description('change a service and wait until it has happened')
     .argument('<service>', 'name, id or id prefix')
     .option('--rollback', 'go back to the previous spec', false)
-    .action(async (reference: string, flags: UpdateFlags & WriteFlags & { rollback: boolean }) => {
+    .option('--continue', 'let the update go on, which waits for that at a canary step', false)
+    .action(async (reference: string, flags: UpdateFlags & WriteFlags & Instead) => {
+      if (flags.rollback && flags.continue) {
+        throw new SwarmError('invalid-argument', '--rollback or --continue, not both');
+      }
       if (flags.rollback) await rollback(context, reference, flags);
+      else if (flags.continue) await proceed(context, reference, flags);
       else await update(context, reference, flags);
     });
 
@@ -107,79 +115,8 @@ export function addServiceCommands(program: Command, context: Context): void {
       });
     });
 
-  addReadCommands(group, context);
+  addServiceReads(group, context);
   addServiceLogs(group, context);
-}
-
-function addReadCommands(group: Command, context: Context): void {
-  group
-    .command('ls')
-    .description('list services')
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .action(async (flags: { format: Format }) => listServices(context, flags.format));
-
-  group
-    .command('inspect')
-    .description('show everything about services, as JSON')
-    .argument('<service...>', 'name, id or id prefix')
-    .action(async (references: string[]) => {
-      const services = await Promise.all(
-        references.map((reference) => findService(context, reference)),
-      );
-      context.terminal.out(json(services, 2));
-    });
-
-  group
-    .command('history')
-    .description('list the last specs of a service, which rollback --to goes back to')
-    .argument('<service>', 'name, id or id prefix')
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .action(async (reference: string, flags: { format: Format }) => {
-      context.terminal.out(historyOf(await findService(context, reference), context, flags.format));
-    });
-
-  group
-    .command('ps')
-    .description('list the tasks of services, and why they are as they are')
-    .argument('<service...>', 'name, id or id prefix')
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .option('--no-trunc', 'do not shorten anything')
-    .action(async (references: string[], flags: { format: Format; trunc: boolean }) => {
-      const services = await Promise.all(
-        references.map((reference) => findService(context, reference)),
-      );
-      await printTasks(context, {
-        filter: { serviceIds: services.map((service) => service.id) },
-        ...flags,
-      });
-      if (flags.format === 'json') return;
-      for (const line of services.flatMap(explainRuns)) context.terminal.out(`${oneLine(line)}\n`);
-    });
-}
-
-/** Newest first. */
-function historyOf(
-  { history, spec, specVersion }: Service,
-  { clock }: Context,
-  format: Format,
-): string {
-  const past: readonly Partial<PastSpec>[] = history?.specs ?? [];
-  const all = [...past, { specVersion, spec }].toReversed();
-  const columns: Column<Partial<PastSpec>>[] = [
-    { title: 'SPEC', value: (one) => `${one.specVersion}` },
-    {
-      title: 'REPLACED',
-      value: ({ replacedAt }) =>
-        replacedAt === undefined ? 'in use' : ago(replacedAt, clock.now()),
-    },
-    {
-      title: 'REPLICAS',
-      value: ({ spec: { mode } = spec }) =>
-        mode.kind === 'replicated' ? `${mode.replicas}` : mode.kind,
-    },
-    { title: 'IMAGE', value: (one) => one.spec?.task.container.image ?? '' },
-  ];
-  return list(format, columns, all);
 }
 
 async function create(
@@ -253,8 +190,17 @@ async function rollback(
   if (service !== undefined) await wait(context, service, { ...flags, wantRollback: true });
 }
 
+/** Approves the canary step that the update waits at. */
+async function proceed(context: Context, reference: string, flags: WriteFlags): Promise<void> {
+  const { id, meta } = await findService(context, reference);
+  const change = { id, version: meta.version, continueUpdate: true };
+  const service = await write(context, change, flags);
+  if (service !== undefined) await wait(context, service, flags);
+}
+
 /**
- * Stores a changed spec, runs a job, or else goes back to the previous spec, and says of what.
+ * Stores a changed spec, goes back to the previous one, lets the update go on or runs a job; says of
+ * what.
  * @returns Undefined when it was only to be shown.
  */
 async function write(
@@ -266,11 +212,13 @@ async function write(
     rollbackTo?: number;
     run?: boolean;
     registryAuth?: Uint8Array;
+    continueUpdate?: boolean;
   },
   flags: DryRunFlags,
 ): Promise<Service | undefined> {
   const { control } = await context.cluster();
-  const request = { ...change, rollback: change.spec === undefined && change.run !== true };
+  const isOther = change.run === true || change.continueUpdate === true;
+  const request = { ...change, rollback: change.spec === undefined && !isOther };
   if (flags.dryRun) {
     await dryRun(context, { kind: 'update-service', ...request }, flags.format);
     return undefined;
@@ -292,7 +240,7 @@ async function wait(
   }
   const { control } = await context.cluster();
   const printer = new ProgressPrinter(context.terminal);
-  await waitForConvergence(
+  const { verdict, message } = await waitForConvergence(
     {
       control,
       clock: context.clock,
@@ -304,7 +252,9 @@ async function wait(
     },
     context.call,
   );
-  if (!flags.quiet) context.terminal.err(`service ${service.spec.name} converged\n`);
+  const { name } = service.spec;
+  if (verdict === 'held') context.terminal.err(`service ${name}: ${message}\n`);
+  else if (!flags.quiet) context.terminal.err(`service ${name} converged\n`);
 }
 
 function parseScale(word: string): [string, number] {
@@ -319,59 +269,4 @@ function parseScale(word: string): [string, number] {
     throw new SwarmError('invalid-argument', `"${word}": use SERVICE=REPLICAS, e.g. web=5`);
   }
   return [name, parseCount(count)];
-}
-
-/** "2/3", with what else there is to say of the number. */
-function replicasOf(service: Service, counts: ServiceCounts | undefined): string {
-  const { desired = 0, running = 0, completed = 0 } = counts ?? {};
-  const { mode, task } = service.spec;
-  switch (mode.kind) {
-    case 'replicated': {
-      const max = task.placement.maxReplicasPerNode;
-      const { autoscale } = service.spec;
-      const bounds =
-        autoscale === undefined ? '' : ` (autoscaled ${autoscale.min}-${autoscale.max})`;
-      return `${running}/${desired}${max === 0 ? '' : ` (max ${max} per node)`}${bounds}`;
-    }
-    case 'global':
-      return `${running}/${desired}`;
-    case 'replicated-job':
-    case 'global-job':
-      return [`${running} running (${completed}/${desired} completed)`, nextRun(service)]
-        .filter((part) => part !== '')
-        .join(', ');
-    default:
-      return unreachable(mode);
-  }
-}
-
-async function listServices(context: Context, format: Format): Promise<void> {
-  const { control } = await context.cluster();
-  const services = (await control.listServices({ filter: {} }, context.call)).toSorted((a, b) =>
-    a.spec.name.localeCompare(b.spec.name),
-  );
-  const counts = new Map(
-    (
-      await control.listServiceCounts(
-        { serviceIds: services.map((service) => service.id) },
-        context.call,
-      )
-    ).map((row) => [row.serviceId, row]),
-  );
-  const columns: Column<Service>[] = [
-    { title: 'ID', value: (service) => service.id.slice(0, 12) },
-    { title: 'NAME', value: (service) => service.spec.name },
-    { title: 'MODE', value: (service) => service.spec.mode.kind },
-    {
-      title: 'REPLICAS',
-      value: (service) => replicasOf(service, counts.get(service.id)),
-    },
-    { title: 'IMAGE', value: (service) => withoutDigest(service.spec.task.container.image) },
-    {
-      title: 'PORTS',
-      value: (service) =>
-        portList(service.endpoint.ports.filter((port) => port.publishMode === 'ingress')),
-    },
-  ];
-  context.terminal.out(list(format, columns, services));
 }

@@ -1,5 +1,5 @@
 /** What managers might answer, whatever they are asked. */
-import type { NodeVerdict, Preview } from '@swarmd/api';
+import type { NodeVerdict, Preview, RaftStatusInfo } from '@swarmd/api';
 import { asId, type NodeId } from '@swarmd/model';
 
 import { NOW } from './world.ts';
@@ -38,4 +38,55 @@ export function someVerdicts(): NodeVerdict[] {
 
 function nodeIdOf(short: string): NodeId {
   return asId('node', short.padEnd(25, '0'));
+}
+
+/** Of three managers, as the first of them sees it. */
+export function raftStatus(): RaftStatusInfo {
+  const member = (n: number, role: 'voter' | 'learner' = 'voter') => {
+    const nodeId = asId('node', `nodem${n}`.padEnd(25, '0'));
+    return { raftId: n, nodeId, address: `10.0.0.${n}:4244`, role };
+  };
+  const peer = { next: 101, recentlyActive: true };
+  return {
+    raftId: 1,
+    role: 'leader',
+    term: 7,
+    leader: 1,
+    commit: 100,
+    applied: 99,
+    first: 1,
+    last: 100,
+    members: [member(1), member(2), member(3, 'learner')],
+    progress: [
+      { raftId: 1, state: 'replicate', match: 100, ...peer },
+      { raftId: 2, state: 'probe', match: 98, ...peer },
+      { raftId: 3, state: 'snapshot', match: 0, ...peer },
+    ],
+    snapshot: 50,
+    logEntries: 100,
+    logBytes: 10_240,
+    transferTarget: 0,
+    writeP99Us: 1_234,
+    peers: [
+      {
+        raftId: 2,
+        connection: 'open',
+        connectionError: '',
+        lastContactMs: 12,
+        queuedMessages: 0,
+        behind: 2,
+        inflightMessages: 1,
+        limit: '',
+      },
+      {
+        raftId: 3,
+        connection: 'closed',
+        connectionError: 'connect ECONNREFUSED',
+        queuedMessages: 0,
+        behind: 100,
+        inflightMessages: 0,
+        limit: 'it cannot be reached: connect ECONNREFUSED',
+      },
+    ],
+  };
 }

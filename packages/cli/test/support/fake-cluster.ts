@@ -10,7 +10,7 @@ import type { ClusterClient, DaemonClient } from '@swarmd/client';
 import { asId, isJob, networkSpec, secretSpec, type Service, type Task } from '@swarmd/model';
 
 import { requireManager } from '../../src/commands/swarm.ts';
-import { aPreview, someVerdicts } from './answers.ts';
+import { aPreview, raftStatus, someVerdicts } from './answers.ts';
 import { fakeImages } from './fake-images.ts';
 import { NOW, service, smallWorld, task, type World } from './world.ts';
 
@@ -64,7 +64,7 @@ export class FakeCluster {
 
   get cluster(): ClusterClient {
     requireManager(this.info);
-    const status = async (): Promise<RaftStatusInfo> => this.raft;
+    const status = async (): Promise<RaftStatusInfo> => raftStatus();
     return {
       control: this.#control(),
       membership: { status } as Partial<Membership> as Membership,
@@ -96,56 +96,6 @@ export class FakeCluster {
       manager: { ...active, role: 'manager', controlSocket: '/run/swarmd/control.sock' },
     };
     return infos[this.place];
-  }
-
-  get raft(): RaftStatusInfo {
-    const member = (n: number, role: 'voter' | 'learner' = 'voter') => {
-      const nodeId = asId('node', `nodem${n}`.padEnd(25, '0'));
-      return { raftId: n, nodeId, address: `10.0.0.${n}:4244`, role };
-    };
-    const peer = { next: 101, recentlyActive: true };
-    return {
-      raftId: 1,
-      role: 'leader',
-      term: 7,
-      leader: 1,
-      commit: 100,
-      applied: 99,
-      first: 1,
-      last: 100,
-      members: [member(1), member(2), member(3, 'learner')],
-      progress: [
-        { raftId: 1, state: 'replicate', match: 100, ...peer },
-        { raftId: 2, state: 'probe', match: 98, ...peer },
-        { raftId: 3, state: 'snapshot', match: 0, ...peer },
-      ],
-      snapshot: 50,
-      logEntries: 100,
-      logBytes: 10_240,
-      transferTarget: 0,
-      writeP99Us: 1_234,
-      peers: [
-        {
-          raftId: 2,
-          connection: 'open',
-          connectionError: '',
-          lastContactMs: 12,
-          queuedMessages: 0,
-          behind: 2,
-          inflightMessages: 1,
-          limit: '',
-        },
-        {
-          raftId: 3,
-          connection: 'closed',
-          connectionError: 'connect ECONNREFUSED',
-          queuedMessages: 0,
-          behind: 100,
-          inflightMessages: 0,
-          limit: 'it cannot be reached: connect ECONNREFUSED',
-        },
-      ],
-    };
   }
 
   #sent(what: string, request: unknown): void {
@@ -312,13 +262,17 @@ export class FakeCluster {
         }
         return this.#become(service(spec, 20));
       },
-      updateService: async ({ id, version, spec, rollback, rollbackTo, run }) => {
+      updateService: async ({ id, version, spec, rollback, rollbackTo, ...more }) => {
         const stored = this.#stored(id);
         if (version !== stored.meta.version)
           throw new SwarmError('out-of-date', 'changed meanwhile');
-        if (run === true) {
+        if (more.run === true) {
           this.#print(`updateService ${stored.spec.name}: run`);
           return this.#become(stored);
+        }
+        if (more.continueUpdate === true) {
+          this.#print(`updateService ${stored.spec.name}: continue`);
+          return this.#become({ ...stored, updateStatus: atTheNextStep() });
         }
         if (spec === undefined) {
           const to = rollbackTo === undefined ? '' : ` to ${rollbackTo}`;
@@ -422,4 +376,15 @@ function leaves(value: unknown, path = ''): [string, string][] {
   return Object.entries(value).flatMap(([key, part]) =>
     leaves(part, path === '' ? key : `${path}.${key}`),
   );
+}
+
+/** An update that was let go on as far as its next canary step. */
+function atTheNextStep(): NonNullable<Service['updateStatus']> {
+  const message = 'step 2 of 2: 2 of 3 tasks run the new spec; waits for approval';
+  return {
+    state: 'updating',
+    startedAt: NOW,
+    message,
+    canary: { passed: 1, waitsSince: NOW },
+  };
 }

@@ -1,6 +1,7 @@
 /** Services, tasks and nodes in a few words. */
 import {
   asId,
+  type CanaryProgress,
   isJob,
   serviceSpec,
   type DesiredState,
@@ -15,6 +16,7 @@ import {
 export interface ServiceWords {
   readonly replicas?: number;
   readonly update?: UpdateStatus['state'];
+  readonly canary?: CanaryProgress;
   readonly labels?: Record<string, string>;
   /** Instead of so many replicas. */
   readonly mode?: ServiceMode;
@@ -24,7 +26,13 @@ const meta = (createdAt: number) => ({ version: 10, createdAt, updatedAt: create
 
 /** A service "web" of image "web:2", whose spec was last written at version 5. */
 export function service(words: ServiceWords = {}): Service {
-  const { replicas = 1, update, labels = {}, mode = { kind: 'replicated', replicas } } = words;
+  const {
+    replicas = 1,
+    update,
+    canary,
+    labels = {},
+    mode = { kind: 'replicated', replicas },
+  } = words;
   return {
     id: asId('service', 'service1'),
     meta: meta(0),
@@ -40,7 +48,14 @@ export function service(words: ServiceWords = {}): Service {
     ...(isJob(mode) ? { jobStatus: { iteration: 2, lastExecution: 0, runs: [] } } : {}),
     ...(update === undefined
       ? {}
-      : { updateStatus: { state: update, startedAt: 0, message: `update ${update}` } }),
+      : {
+          updateStatus: {
+            state: update,
+            startedAt: 0,
+            message: `update ${update}`,
+            ...(canary === undefined ? {} : { canary }),
+          },
+        }),
   };
 }
 

@@ -96,6 +96,9 @@ function checkMode(spec: ServiceSpec): void {
       `service ${name}: standbys are prepared before they have a slot; leave .Task.Slot and .Task.Name out of templates`,
     );
   }
+  if (rollback.canary.length > 0) {
+    throw invalid(`service ${name}: canary steps are for updates; a rollback goes all the way`);
+  }
   if (isJob(mode) && !(sameValue(update, NO_ROLLOUT) && sameValue(rollback, NO_ROLLOUT))) {
     throw invalid(
       `service ${name}: a job is not updated but run again; leave out what is said of updates and rollbacks`,

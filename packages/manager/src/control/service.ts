@@ -1,9 +1,10 @@
 /** Control of services. A service and its first tasks are written in one transaction. */
 import type { Control } from '@swarmd/api';
-import { SwarmError } from '@swarmd/base';
+import { SwarmError, unreachable } from '@swarmd/base';
 import { asId, serviceSpec, type Service, type ServiceId, type ServiceSpec } from '@swarmd/model';
 import {
   changedService,
+  continuedService,
   countTasks,
   newService,
   planService,
@@ -52,21 +53,22 @@ export function serviceControl(context: ControlContext): ServiceControl {
     },
     ...serviceReading(context),
     updateService: (request, call) => {
-      const { id, rollback, rollbackTo: to, registryAuth } = request;
-      if (to !== undefined && !rollback) throw invalid('service: rollbackTo is for rollbacks');
-      const asksForRun = request.run === true;
-      const checked = rollback || asksForRun ? undefined : checkedSpec(request.spec);
+      const { id, version, registryAuth } = request;
+      const asked = changeOf(request);
       checkRegistryAuth(registryAuth);
       return context.writeObject(
         { call, table: 'service', forward: (leader, on) => leader.updateService(request, on) },
         (tx) => {
           const stored = required(tx, request.id);
           const now = context.clock.now();
-          const spec =
-            checked && withRegistrySecret(tx, { id, spec: checked, registryAuth }, context);
-          const next = asksForRun
-            ? granted(repeatedJob(stored, now))
-            : written(tx, stored, { version: request.version, spec, to, now });
+          const change =
+            asked.kind === 'spec'
+              ? {
+                  ...asked,
+                  spec: withRegistrySecret(tx, { id, spec: asked.spec, registryAuth }, context),
+                }
+              : asked;
+          const next = changed(tx, stored, { version, change, now });
           tx.put('service', next);
           plan(context, tx, stored.id);
           return next;
@@ -111,20 +113,50 @@ function serviceReading(
   };
 }
 
-/** The service with another spec, or undefined: with the one that a rollback goes back to. */
-function written(
+/** What an update asks for: a spec, a former one, that the update under way goes on, or a run. */
+type Change =
+  | { readonly kind: 'spec'; readonly spec: ServiceSpec }
+  | { readonly kind: 'rollback'; readonly to?: number }
+  | { readonly kind: 'continue' }
+  | { readonly kind: 'run' };
+
+/** @throws SwarmError `invalid-argument` */
+function changeOf(request: Parameters<Control['updateService']>[0]): Change {
+  const { rollback, rollbackTo: to, continueUpdate = false, run = false } = request;
+  if (run) return { kind: 'run' };
+  if (to !== undefined && !rollback) throw invalid('service: rollbackTo is for rollbacks');
+  if (rollback && continueUpdate) {
+    throw invalid('service: an update goes on or goes back, not both');
+  }
+  if (rollback) return { kind: 'rollback', ...(to === undefined ? {} : { to }) };
+  return continueUpdate ? { kind: 'continue' } : { kind: 'spec', spec: checkedSpec(request.spec) };
+}
+
+function changed(
   tx: Transaction,
   stored: Service,
-  change: { version: number; spec: ServiceSpec | undefined; to: number | undefined; now: number },
+  { version, change, now }: { version: number; change: Change; now: number },
 ): Service {
-  const { spec, to, now } = change;
-  checkVersion(stored, change.version);
-  checkServiceReferences(tx, spec ?? rollbackSpec(stored, to) ?? stored.spec);
-  return granted(
-    spec === undefined
-      ? rolledBackService(tx, stored, { to, now })
-      : changedService(tx, notScaled(sameKind(stored, spec), spec), { spec, now }),
-  );
+  // Whatever the spec became meanwhile, one more run of it is what is asked for.
+  if (change.kind === 'run') return granted(repeatedJob(stored, now));
+  checkVersion(stored, version);
+  switch (change.kind) {
+    case 'spec':
+      checkServiceReferences(tx, change.spec);
+      return granted(
+        changedService(tx, notScaled(sameKind(stored, change.spec), change.spec), {
+          spec: change.spec,
+          now,
+        }),
+      );
+    case 'rollback':
+      checkServiceReferences(tx, rollbackSpec(stored, change.to) ?? stored.spec);
+      return granted(rolledBackService(tx, stored, { to: change.to, now }));
+    case 'continue':
+      return granted(continuedService(stored, now));
+    default:
+      return unreachable(change);
+  }
 }
 
 /** Plans in the transaction of the change itself, so that tasks leave in the same Raft entry. */

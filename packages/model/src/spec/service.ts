@@ -21,6 +21,23 @@ export const serviceMode = z.discriminatedUnion('kind', [
 ]);
 export type ServiceMode = z.infer<typeof serviceMode>;
 
+const CANARY_STEPS_MAX = 10;
+
+/** A stop on the way of an update: when so many slots run the new spec, it waits. */
+export const canaryStep = z
+  .strictObject({
+    /** Of all slots, rounded up. This or `tasks`. */
+    percent: z.int().min(1).max(100).optional(),
+    tasks: z.int().min(1).optional(),
+    /** It goes on after so long without too many failures; 0: when somebody says so. */
+    healthMs: durationMs.default(0),
+  })
+  .refine(
+    ({ percent, tasks }) => (percent === undefined) !== (tasks === undefined),
+    'a canary step is a percentage or a number of tasks: say one of them',
+  );
+export type CanaryStep = z.infer<typeof canaryStep>;
+
 export const updateConfig = z.strictObject({
   /** Tasks updated at the same time; 0: all. */
   parallelism: z.int().min(0).default(1),
@@ -32,6 +49,8 @@ export const updateConfig = z.strictObject({
   order: z.enum(['stop-first', 'start-first']).default('stop-first'),
   /** A new task that neither runs nor fails for so long counts as a failure; 0: it is waited for. */
   progressDeadlineMs: durationMs.default(600_000),
+  /** Where an update stops on its way, in this order; of updates only, not of rollbacks. */
+  canary: z.array(canaryStep).max(CANARY_STEPS_MAX).default([]),
 });
 export type UpdateConfig = z.infer<typeof updateConfig>;
 

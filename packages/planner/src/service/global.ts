@@ -11,6 +11,7 @@ import type { Node, Service, Task } from '@swarmd/model';
 import type { Draft } from '../draft.ts';
 import { PLAN_TASKS_MAX } from '../limits.ts';
 import { byAge, compliance, isOver, isWanted } from '../task-view.ts';
+import { sourceOfNewSlots } from './canary.ts';
 import { addTask } from './new-task.ts';
 import { slotPolicy } from './slot-policy.ts';
 
@@ -46,6 +47,7 @@ function forget(draft: Draft, task: Task): void {
 export function coverNodes(draft: Draft, service: Service): void {
   const policy = slotPolicy(draft, service);
   const slots = draft.slots();
+  const from = sourceOfNewSlots(draft, service);
   let made = 0;
   for (const node of [...draft.view.list('node')].toSorted((a, b) => a.index - b.index)) {
     if (!policy.mayStart(node.index)) continue;
@@ -64,6 +66,7 @@ export function coverNodes(draft: Draft, service: Service): void {
     addTask(draft, service, {
       slot: node.index,
       because: draft.reason('node-added', `node ${name} suits and has no task of the service`),
+      ...(from === undefined ? {} : { from }),
       ...(leaving ? { startNotBefore: draft.now } : {}),
     });
   }

@@ -9,10 +9,12 @@ import type { Draft } from '../draft.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { withPresent } from '../service-change.ts';
 import { byAge, isOver, isWanted, taskName } from '../task-view.ts';
+import { isCanary, judgedSlots, passSteps, stepName } from './canary.ts';
 import { addTask } from './new-task.ts';
 import { stuckSlot } from './progress-deadline.ts';
 import {
   failedEarly,
+  needsTask,
   progressOf,
   settledAt,
   updateConfigOf,
@@ -42,22 +44,20 @@ export function judgeUpdate(draft: Draft, service: Service): Service {
   const slots = progressOf(draft, service).filter(
     (slot) => slot.attempts.length > 0 || slot.outdated.length > 0,
   );
+  // As long as a step is before it, a failure counts however late it comes.
+  const watchMs = isCanary(service) ? Infinity : monitorMs;
   const failed = slots.flatMap((slot) => {
-    const task = slot.attempts.find((one) => failedEarly(one, monitorMs));
+    const task = slot.attempts.find((one) => failedEarly(one, watchMs));
     return task === undefined ? [] : [task];
   });
   const last = failed.toSorted((a, b) => a.status.timestamp - b.status.timestamp).at(-1);
-  if (last === undefined || failed.length / slots.length <= maxFailureRatio) {
+  if (last === undefined || failed.length / judgedSlots(service, slots.length) <= maxFailureRatio) {
     const stuck = stuckSlot(draft, service, slots);
     return stuck === undefined ? service : react(draft, service, { cause: stuck, isStuck: true });
   }
   const detail = last.status.error === '' ? last.status.state : last.status.error;
   const cause = `task ${taskName(last)} failed or ended early: ${detail}`;
   return react(draft, service, { cause, isStuck: false });
-}
-
-function needsTask(slot: SlotProgress): boolean {
-  return slot.outdated.length > 0 && !slot.isTaken;
 }
 
 function begin(draft: Draft, service: Service): Service {
@@ -76,12 +76,14 @@ function enter(
   const { state, code, message } = next;
   const isStart = UNDER_WAY.includes(state);
   const isEnd = state === 'completed' || state === 'rollback-completed';
+  const step = state === 'paused' ? service.updateStatus?.canary : undefined;
   const startedAt = isStart ? draft.now : (service.updateStatus?.startedAt ?? draft.now);
   const updateStatus = {
     state,
     startedAt,
     message,
     ...(isEnd ? { completedAt: draft.now } : {}),
+    ...(step === undefined ? {} : { canary: { passed: step.passed } }),
   };
   draft.setService({ ...service, updateStatus }, draft.reason(code, message));
   return draft.service ?? service;
@@ -103,14 +105,17 @@ function react(
     });
   }
   const action = service.spec.update.failureAction;
+  const step = stepName(service);
+  const at = step === undefined ? '' : ` at ${step}`;
   if (action === 'continue' && !isStuck) return service;
-  const rolledBack = action === 'rollback' ? rollBack(draft, service, cause) : undefined;
+  const rolledBack =
+    action === 'rollback' ? rollBack(draft, service, `${at}: ${cause}`) : undefined;
   return (
     rolledBack ??
     enter(draft, service, {
       state: 'paused',
       code: 'update-paused',
-      message: `update paused: ${cause}`,
+      message: `update paused${at}: ${cause}`,
     })
   );
 }
@@ -131,7 +136,7 @@ function rollBack(draft: Draft, service: Service, cause: string): Service | unde
   return enter(draft, next, {
     state: 'rollback-started',
     code: 'update-failed',
-    message: `rolling back: ${cause}`,
+    message: `rolling back${cause}`,
   });
 }
 
@@ -163,7 +168,8 @@ export function advanceUpdate(draft: Draft, service: Service): void {
   const live = next.filter((slot) => slot.hasRun);
   const busy = slots.filter((slot) => isBusy(draft, service, slot)).length;
   const room = parallelism === 0 ? live.length : Math.max(0, parallelism - busy);
-  for (const slot of [...idle, ...live.slice(0, room)]) {
+  const allowed = Math.max(0, passSteps(draft, service, slots) - (slots.length - next.length));
+  for (const slot of [...idle, ...live.slice(0, room)].slice(0, allowed)) {
     const old = slot.outdated.map(taskName).join(', ');
     for (const task of slot.outdated) draft.dropIfNew(task);
     addTask(draft, service, {
@@ -172,7 +178,8 @@ export function advanceUpdate(draft: Draft, service: Service): void {
       ...(order === 'start-first' ? {} : { startNotBefore: draft.now }),
     });
   }
-  if (next.length === 0) finishWhenOver(draft, service, slots);
+  const reached = draft.service ?? service;
+  if (next.length === 0 && !isCanary(reached)) finishWhenOver(draft, reached, slots);
 }
 
 /** Slots that serve nobody are updated first. */

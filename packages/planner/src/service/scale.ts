@@ -5,6 +5,7 @@ import type { Draft } from '../draft.ts';
 import { PLAN_TASKS_MAX } from '../limits.ts';
 import { byAge, isOver, isWanted } from '../task-view.ts';
 import { areWanted, exist } from '../words.ts';
+import { sourceOfNewSlots } from './canary.ts';
 import { addTask } from './new-task.ts';
 
 interface Slot {
@@ -46,6 +47,7 @@ function scaleUp(
   const count = Math.min(change.missing, PLAN_TASKS_MAX);
   if (count < change.missing) draft.askAgainAt(draft.now);
   const why = `${areWanted(change.wanted, 'replica')}, ${exist(change.present.length)}`;
+  const from = sourceOfNewSlots(draft, service);
   let number = 1;
   for (let made = 0; made < count; made += 1) {
     while (used.has(number)) number += 1;
@@ -55,6 +57,7 @@ function scaleUp(
     addTask(draft, service, {
       slot: number,
       because: draft.reason('scale-up', why),
+      ...(from === undefined ? {} : { from }),
       ...(leaving ? { startNotBefore: draft.now } : {}),
     });
   }

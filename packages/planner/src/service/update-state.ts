@@ -63,6 +63,10 @@ export function progressOf(draft: Draft, service: Service): SlotProgress[] {
   return progress.toSorted((a, b) => a.number - b.number);
 }
 
+export function needsTask(slot: SlotProgress): boolean {
+  return slot.outdated.length > 0 && !slot.isTaken;
+}
+
 /** When the first of the tasks was known to run or to have failed; undefined: not yet. */
 export function settledAt(attempts: readonly Task[]): number | undefined {
   const times = attempts
