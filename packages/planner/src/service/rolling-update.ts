@@ -193,8 +193,11 @@ function urgency(slot: SlotProgress): number {
  */
 function isBusy(draft: Draft, service: Service, slot: SlotProgress): boolean {
   if (!slot.hasRun) return false;
-  const settled = settledAt(slot.successors);
-  if (settled === undefined) return slot.successors.some(isWanted);
+  // The same was tried before, perhaps: by an earlier update, and there was a rollback in between.
+  const newest = Math.max(...slot.successors.map((task) => task.specVersion));
+  const successors = slot.successors.filter((task) => task.specVersion === newest);
+  const settled = settledAt(successors);
+  if (settled === undefined) return successors.some(isWanted);
   const freeAt = settled + updateConfigOf(service).delayMs;
   if (freeAt <= draft.now) return false;
   const message = `slot ${slot.number} is updated; the delay passes before the next one`;

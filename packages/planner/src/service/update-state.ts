@@ -1,5 +1,5 @@
 /** What the stored objects say about a rolling update: no other memory of it exists. */
-import { isTerminal, rank, type Service, type Task, type UpdateConfig } from '@swarmd/model';
+import { isTerminal, type Service, type Task, type UpdateConfig } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 import { slotPolicy } from './slot-policy.ts';
@@ -67,10 +67,13 @@ export function needsTask(slot: SlotProgress): boolean {
   return slot.outdated.length > 0 && !slot.isTaken;
 }
 
-/** When the first of the tasks was known to run or to have failed; undefined: not yet. */
+/**
+ * When the first of the tasks was known to run or to have failed; undefined: not yet. One that was
+ * stopped or lost before it ran has shown nothing.
+ */
 export function settledAt(attempts: readonly Task[]): number | undefined {
   const times = attempts
-    .filter((task) => rank(task.status.state) >= rank('running'))
+    .filter((task) => task.startedAt !== undefined || endedByItself(task))
     .map((task) => task.startedAt ?? statusTime(task));
   return times.length === 0 ? undefined : Math.min(...times);
 }
