@@ -1,7 +1,8 @@
 /**
  * Canary steps: where an update stops on its way, until somebody says that it may go on or until it
  * has been well for long enough. Where it stands is stored with the service (`updateStatus.canary`);
- * whether a step is complete is read from the tasks.
+ * whether a step is complete is read from the tasks. While steps are before it, every failure counts,
+ * of the slots of the step, and new slots start as the old ones are.
  */
 import { rank, type CanaryProgress, type CanaryStep, type Service, type Task } from '@swarmd/model';
 
