@@ -100,3 +100,5 @@ export const RELEASE_WAIT_MS = 5_000;
 export const RELEASE_BATCH_MAX = 1_000;
 /** One pull or clean-up of images on a node, as long as the agent itself gives it. */
 export const PULL_RELAY_MS = 30 * 60_000;
+/** Removed managers whose certificates are refused, some 26 bytes each; more are not removed in a lifetime. */
+export const REMOVED_MANAGERS_MAX = 1_000;

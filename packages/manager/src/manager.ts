@@ -10,6 +10,7 @@ import { assembleCore, type Core } from './core.ts';
 import { BOOTSTRAP_MS, HAND_OVER_MS } from './limits.ts';
 import { Peers } from './net/peers.ts';
 import { tellOwnAddress } from './membership/own-address.ts';
+import { refuseRemoved } from './membership/refuse-removed.ts';
 import type { ManagerIdentity, ManagerOptions } from './options.ts';
 import { raftOnDisk } from './replication/start-replication.ts';
 import { serve } from './serve.ts';
@@ -54,6 +55,7 @@ export async function assembleManager(
   const core = await assembleCore(options, outside, stack);
   const { raft } = core;
   stack.use(raft.onStatus(() => membersChanged(core, peers)));
+  stack.use(refuseRemoved(core.store, raft));
   const served = await serve(core, { peers, identity: () => identity, stack });
   stack.defer(() => handOver(core));
   core.scope.spawn('own address', (signal) => tellOwnAddress(core, outside.managerAt, signal));

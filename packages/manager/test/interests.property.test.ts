@@ -204,6 +204,7 @@ async function newStore(): Promise<Store> {
       meta: NEW,
       spec: clusterSpec.parse({}),
       rootCa: { certificatePem: '', keyPem: '', joinTokens: { worker: '', manager: '' } },
+      removedManagers: [],
     });
     for (const [at, id] of NETWORKS.entries()) {
       tx.put('network', {

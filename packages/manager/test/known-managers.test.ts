@@ -1,5 +1,5 @@
 import type { Call, PeerIdentity } from '@swarmd/api';
-import { asId } from '@swarmd/model';
+import { asId, clusterSpec } from '@swarmd/model';
 import { createMemoryStore } from '@swarmd/store/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 
@@ -24,6 +24,13 @@ describe('services for managers', () => {
     store.update((tx) => {
       tx.put('node', aNode('m', { meta: NEW, spec: manager }));
       tx.put('node', aNode('demoted', { meta: NEW }));
+      tx.put('cluster', {
+        id: asId('cluster', 'c'),
+        meta: NEW,
+        spec: clusterSpec.parse({}),
+        rootCa: { certificatePem: '', keyPem: '', joinTokens: { worker: '', manager: '' } },
+        removedManagers: [asId('node', 'removed')],
+      });
     }, signal),
   );
 
@@ -38,7 +45,8 @@ describe('services for managers', () => {
 
   const refused: [string, Partial<Call>, string][] = [
     ['one that was demoted', { peer: certificate('demoted') }, 'permission-denied'],
-    ['one that was removed', { peer: certificate('gone') }, 'unavailable'],
+    ['one that was removed', { peer: certificate('removed') }, 'permission-denied'],
+    ['one that may be too new', { peer: certificate('unknown') }, 'unavailable'],
     [
       'who passes on but was demoted',
       { local: true, forwardedBy: certificate('demoted') },

@@ -46,6 +46,7 @@ beforeEach(async () => {
       meta,
       spec: clusterSpec.parse({}),
       rootCa: { certificatePem: '', keyPem: '', joinTokens: { worker: '', manager: '' } },
+      removedManagers: [],
     });
     tx.put('node', { ...fresh, status } as Node);
     tx.put('node', aNode('old', { meta }));

@@ -1,5 +1,12 @@
 /** Three real managers on loopback: forwarding, sessions at any of them, loss of the leader. */
-import { createMembershipClient, type ReplicaState } from '@swarmd/api';
+import {
+  createCaClient,
+  createControlClient,
+  createDispatcherClient,
+  createMembershipClient,
+  type AgentMessage,
+  type ReplicaState,
+} from '@swarmd/api';
 import { errorCode } from '@swarmd/base';
 import {
   asId,
@@ -9,6 +16,7 @@ import {
   type Service,
   type Task,
 } from '@swarmd/model';
+import { createKeyAndCsr } from '@swarmd/pki';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { until } from './support/condition.ts';
@@ -31,6 +39,12 @@ async function runningTasks(host: Host, service: Service, count: number): Promis
     return running.length === count && running;
   });
 }
+
+const noMessages: AsyncIterable<AgentMessage> = {
+  [Symbol.asyncIterator]: () => ({
+    next: () => Promise.resolve({ done: true, value: undefined }),
+  }),
+};
 
 /** One cluster for all tests, in this order: the later ones take it apart. */
 describe('three managers', () => {
@@ -208,6 +222,31 @@ describe('three managers', () => {
     await expect(left!.control.getNode({ id: lost }, aCall())).rejects.toMatchObject({
       code: 'not-found',
     });
+    const { removedManagers } = await left!.control.getCluster({}, aCall());
+    expect(removedManagers).toContain(lost);
+  });
+
+  it('the certificate of a removed manager, still valid, opens nothing any more', async () => {
+    const [left] = followers();
+    const { rootCa } = await left!.control.getCluster({}, aCall());
+    const guest = await cluster.certificate(left!, rootCa.joinTokens.manager);
+    const channel = cluster.connect(left!, guest.identity);
+    await createControlClient(channel).listServices({ filter: {} }, aCall());
+    await left!.control.removeNode({ id: guest.nodeId, force: true }, aCall());
+    const session = createDispatcherClient(channel).session(noMessages, aCall());
+    await Promise.all(
+      [
+        createControlClient(channel).listServices({ filter: {} }, aCall()),
+        createMembershipClient(channel).status({}, aCall()),
+        createCaClient(channel).issueCertificate({ csrPem: createKeyAndCsr().csrPem }, aCall()),
+        session[Symbol.asyncIterator]().next(),
+      ].map((call) =>
+        expect(call).rejects.toMatchObject({
+          code: 'permission-denied',
+          message: expect.stringContaining('removed') as string,
+        }),
+      ),
+    );
   });
 
   it('says that there is no leader when the quorum is gone', async () => {

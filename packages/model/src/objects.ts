@@ -77,6 +77,8 @@ export interface Node {
   readonly spec: NodeSpec;
   /** The role its newest certificate carries. */
   readonly role: NodeRole;
+  /** It has had a manager's certificate, now or before. */
+  readonly everManager?: boolean;
   /** Small number, unique among living nodes, >= 1: names its gateway subnet and ingress address. */
   readonly index: number;
   /** e.g. "100.64.3.0/24" and "10.255.0.3", derived from `index` and the cluster's pools. */
@@ -315,6 +317,11 @@ export interface Cluster {
     readonly keyPem: string;
     readonly joinTokens: JoinTokens;
   };
+  /**
+   * Nodes that were removed and have had a manager's certificate, which outlives the removal. The newest
+   * 1,000, oldest first.
+   */
+  readonly removedManagers: readonly NodeId[];
 }
 
 /** The tables of the store, by the name used in changes and on the wire. */

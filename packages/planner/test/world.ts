@@ -97,6 +97,7 @@ export class World {
       meta: META,
       spec: clusterSpec.parse(cluster),
       rootCa: { certificatePem: '', keyPem: '', joinTokens: { worker: '', manager: '' } },
+      removedManagers: [],
     });
   }
 

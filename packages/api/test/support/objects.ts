@@ -94,8 +94,9 @@ const nodes = partly<Node>(
       since: uint,
     }),
     manager: fc.record({ raftId: uint, apiAddress: text, raftAddress: text }),
+    everManager: fc.boolean(),
   },
-  ['description', 'manager'],
+  ['description', 'manager', 'everManager'],
 );
 
 const services = partly<Service>(
@@ -249,6 +250,7 @@ const clusters: fc.Arbitrary<Cluster> = fc.record({
     keyPem: text,
     joinTokens: fc.record({ worker: text, manager: text }),
   }),
+  removedManagers: fc.array(id()),
 });
 
 export const OBJECTS: { [T in TableName]: fc.Arbitrary<ObjectOf[T]> } = {

@@ -234,6 +234,7 @@ export function smallWorld(): World {
         keyPem: '',
         joinTokens: { worker: 'SWMTKN-worker-1', manager: 'SWMTKN-manager-1' },
       },
+      removedManagers: [],
     },
   };
 }

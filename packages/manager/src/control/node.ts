@@ -12,6 +12,8 @@ import {
 import type { ReadView, Transaction } from '@swarmd/store';
 
 import type { ControlContext } from './context.ts';
+import { REMOVED_MANAGERS_MAX } from '../limits.ts';
+import { theCluster } from '../replication/the-cluster.ts';
 import { matches } from './filter.ts';
 import { notFound, parseSpec } from './validate.ts';
 
@@ -118,7 +120,17 @@ function removeNode(tx: Transaction, id: NodeId, now: number): void {
   for (const task of tx.tasksByNode(id)) {
     if (!isTerminal(task.status.state)) tx.put('task', orphaned(task, now));
   }
+  refuseCertificate(tx, id);
   tx.delete('node', id);
+}
+
+/** Its certificate outlives it, and would still be one of a manager. */
+function refuseCertificate(tx: Transaction, id: NodeId): void {
+  const node = tx.get('node', id);
+  const cluster = theCluster(tx);
+  if (node?.everManager !== true && node?.manager === undefined) return;
+  const removedManagers = [...cluster.removedManagers, id].slice(-REMOVED_MANAGERS_MAX);
+  tx.put('cluster', { ...cluster, removedManagers });
 }
 
 function orphaned(task: Task, now: number): Task {

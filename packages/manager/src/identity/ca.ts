@@ -90,7 +90,9 @@ class Authority {
     if (node.role !== role) {
       await store.update((tx) => {
         const stored = tx.get('node', nodeId);
-        if (stored !== undefined) tx.put('node', { ...stored, role });
+        if (stored === undefined) return;
+        const everManager = stored.everManager === true || role === 'manager';
+        tx.put('node', { ...stored, role, everManager });
       }, signal);
     }
     return issued;

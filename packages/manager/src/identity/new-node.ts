@@ -16,6 +16,7 @@ export function newNode(
     meta: { version: 0, createdAt: now, updatedAt: now },
     spec: { labels: {}, role, availability: 'active' },
     role,
+    ...(role === 'manager' && { everManager: true }),
     ...granted(allocateNode(view)),
     status: {
       state: 'unknown',

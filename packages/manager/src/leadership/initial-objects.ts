@@ -50,6 +50,7 @@ function newCluster(
   const { certificatePem, keyPem } = bootstrap.rootCa;
   return {
     id: initial.clusterId,
+    removedManagers: [],
     meta: { version: 0, createdAt: now, updatedAt: now },
     spec: bootstrap.clusterSpec,
     rootCa: {

@@ -4,6 +4,7 @@
  */
 import type { Call } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
+import type { NodeId } from '@swarmd/model';
 import type { ReadView } from '@swarmd/store';
 
 type Method = (request: never, call: Call) => unknown;
@@ -28,6 +29,13 @@ function refuseStrangers(view: ReadView, call: Call): void {
   const peer = call.forwardedBy ?? call.peer;
   if (peer === undefined) return;
   const node = view.get('node', peer.nodeId);
+  if (node === undefined && wasRemoved(view, peer.nodeId)) {
+    throw new SwarmError(
+      'permission-denied',
+      `node ${peer.nodeId} was removed from the cluster, and its certificate with it; ` +
+        'on that machine: swarmctl swarm leave --force, then join again with a token',
+    );
+  }
   if (node === undefined) {
     throw new SwarmError(
       'unavailable',
@@ -40,4 +48,9 @@ function refuseStrangers(view: ReadView, call: Call): void {
     'permission-denied',
     `node ${peer.nodeId} is not a manager any more; to make it one: swarmctl node promote ${peer.nodeId}`,
   );
+}
+
+function wasRemoved(view: ReadView, nodeId: NodeId): boolean {
+  for (const { removedManagers } of view.list('cluster')) return removedManagers.includes(nodeId);
+  return false;
 }

@@ -2,7 +2,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { Clock } from '@swarmd/base';
+import { errorCode, errorMessage, SwarmError, type Clock } from '@swarmd/base';
+import type { NodeId } from '@swarmd/model';
 import { startRaft, type Raft, type StateMachine } from '@swarmd/raft';
 import { createStore, type Gather, type Store } from '@swarmd/store';
 
@@ -44,7 +45,7 @@ export function raftOnDisk(options: ManagerOptions): RaftStarter {
   return async (machine) => {
     const directory = join(options.stateDir, 'manager', 'raft');
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    return await startRaft(
+    const started = startRaft(
       {
         directory,
         clusterId: options.clusterId,
@@ -61,5 +62,16 @@ export function raftOnDisk(options: ManagerOptions): RaftStarter {
       machine,
       { clock, logger },
     );
+    return await started.catch((error: unknown) => {
+      throw errorCode(error) === 'data-loss' ? withWayBack(error, options.nodeId) : error;
+    });
   };
+}
+
+/** Its containers and its place in the cluster do not depend on the log, only its being a manager. */
+function withWayBack(cause: unknown, nodeId: NodeId): SwarmError {
+  const why =
+    `${errorMessage(cause)}: on another manager, swarmctl node demote ${nodeId}, ` +
+    `then swarmctl node promote ${nodeId}`;
+  return new SwarmError('data-loss', why, { cause });
 }

@@ -12,6 +12,7 @@ import type {
 export class FakeRaft implements Raft {
   readonly failed = new Promise<never>(() => undefined);
   readonly transfers: number[] = [];
+  readonly refused: (readonly string[])[] = [];
   readonly #machine: StateMachine;
   readonly #listeners = new Set<(status: RaftStatus) => void>();
   #status: RaftStatus;
@@ -121,6 +122,10 @@ export class FakeRaft implements Raft {
 
   setTls(): void {
     // No connections, nothing to change.
+  }
+
+  refuseNodes(nodeIds: readonly string[]): void {
+    this.refused.push(nodeIds);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

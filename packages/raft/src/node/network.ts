@@ -58,6 +58,8 @@ export interface Network extends AsyncDisposable {
   /** A member was removed for ever: its streams end with that reason. */
   remove(raftId: number): void;
   replaceTls(tls: RaftTls): void;
+  /** As in `Raft`. */
+  refuseNodes(nodeIds: readonly string[]): void;
   tick(): void;
   /** Their files are being read and must stay. */
   snapshotsInUse(): readonly SnapshotRecord[];

@@ -154,6 +154,9 @@ export class Replica implements AsyncDisposable {
       case 'tls':
         this.#network.replaceTls(message.tls);
         break;
+      case 'refuseNodes':
+        this.#network.refuseNodes(message.nodeIds);
+        break;
       case 'applied':
         this.#applier.acknowledged(message.index);
         break;

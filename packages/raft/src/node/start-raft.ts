@@ -39,9 +39,9 @@ import { ownBuffer, type FromWorker, type ToWorker, type WorkerStart } from './w
  * Starts a member in a worker thread of its own. Resolves once everything that this member's disk
  * knows to be committed is applied to `stateMachine` and its listener is open.
  *
- * @throws SwarmError `data-loss` when the log is damaged or was wiped; `failed-precondition` when it
- * belongs to another member, is in use, is encrypted with another key, or the listener's address is
- * taken.
+ * @throws SwarmError `data-loss` when the log is damaged, was wiped or belongs to another member;
+ * `failed-precondition` when it is in use, is encrypted with another key, or the listener's address
+ * is taken.
  */
 export async function startRaft(
   options: RaftOptions,
@@ -157,6 +157,10 @@ class WorkerRaft implements Raft {
 
   setTls(tls: RaftTls): void {
     this.#post({ kind: 'tls', tls });
+  }
+
+  refuseNodes(nodeIds: readonly string[]): void {
+    this.#post({ kind: 'refuseNodes', nodeIds });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

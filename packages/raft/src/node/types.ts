@@ -214,4 +214,9 @@ export interface Raft extends AsyncDisposable {
   transferLeadership(to: number | undefined, signal: AbortSignal): Promise<void>;
   /** New certificates for new connections, without a restart. */
   setTls(tls: RaftTls): void;
+  /**
+   * Certificates of these nodes are refused from now on, whatever Raft id they come with; what they have
+   * open ends. Replaces the list given before. For nodes that never come back under their id.
+   */
+  refuseNodes(nodeIds: readonly string[]): void;
 }

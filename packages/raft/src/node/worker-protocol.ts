@@ -36,6 +36,7 @@ export type ToWorker =
   | { readonly kind: 'transfer'; readonly id: number; readonly to: number | undefined }
   | { readonly kind: 'report'; readonly id: number }
   | { readonly kind: 'tls'; readonly tls: RaftTls }
+  | { readonly kind: 'refuseNodes'; readonly nodeIds: readonly string[] }
   | { readonly kind: 'applied'; readonly index: number }
   | { readonly kind: 'restored' }
   | { readonly kind: 'restoreCredit' }

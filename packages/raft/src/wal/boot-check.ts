@@ -42,7 +42,7 @@ interface Source {
   readonly cipher: RecordCipher | undefined;
 }
 
-/** @throws SwarmError `data-loss`; `failed-precondition` for somebody else's log or a wrong key. */
+/** @throws SwarmError `data-loss`, also for somebody else's log; `failed-precondition` for a wrong key. */
 export async function readStoredLog(
   source: Source,
   identity: LogIdentity,
@@ -73,10 +73,10 @@ async function checkIdentity(source: Source, wanted: LogIdentity): Promise<void>
   }
   for (const field of ['clusterId', 'nodeId', 'raftId'] as const) {
     if (stored[field] !== wanted[field]) {
-      throw refused(
+      throw damaged(
         directory,
-        `belongs to another member: its ${field} is ${stored[field]}, ours is ${wanted[field]}. ` +
-          'It was probably copied; every member needs a folder of its own',
+        `it belongs to another member (its ${field} is ${stored[field]}, ours is ${wanted[field]}) ` +
+          'and was probably copied, while every member needs a folder of its own',
       );
     }
   }

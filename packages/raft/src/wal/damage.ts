@@ -9,7 +9,7 @@ export function damaged(directory: string, finding: string, cause?: unknown): Sw
   return new SwarmError(
     'data-loss',
     `the Raft log in ${directory} is damaged: ${finding}. This member must not vote with what is ` +
-      'left: remove it from the cluster, delete the folder, and join again as a new member',
+      'left; it can come back as a new one, with a new Raft id and an empty folder',
     { cause },
   );
 }

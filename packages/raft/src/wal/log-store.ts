@@ -99,8 +99,8 @@ export class LogStore implements AsyncDisposable {
   }
 
   /**
-   * @throws SwarmError `data-loss` for a damaged or wiped log, `failed-precondition` for one that is
-   * in use, of another member, or encrypted with another key.
+   * @throws SwarmError `data-loss` for a log that is damaged, wiped or of another member,
+   * `failed-precondition` for one that is in use or encrypted with another key.
    */
   static async open(options: LogStoreOptions): Promise<OpenedLog> {
     const { storage, cipher } = options;

@@ -136,6 +136,20 @@ test('only managers of this cluster may speak', { timeout: TEST_MS }, async () =
   const worker = { cluster: CLUSTER_ID, node: 'm9', unit: 'swarm-worker' };
   expect(await refusal(worker)).toMatch(/not for the role swarm-manager/u);
 
+  // One that was removed, whatever it calls itself.
+  target.raft.refuseNodes(['m9']);
+  await target.raft.readBarrier(deadline());
+  const removed = { cluster: CLUSTER_ID, node: 'm9' };
+  expect(await refusal(removed)).toMatch(/was removed from the cluster/u);
+  const renamed = { from: 4_711, nodeId: 'm9' };
+  expect(await sayHello(target, cluster.ca.issue(removed), renamed)).toMatch(/was removed/u);
+  const other9 = { cluster: CLUSTER_ID, node: 'm8' };
+  expect(await sayHello(target, cluster.ca.issue(other9), { from: 8, nodeId: 'm8' })).toBe(
+    'accepted',
+  );
+  target.raft.refuseNodes([]);
+  await target.raft.readBarrier(deadline());
+
   // New roots, without a restart.
   using other = new TestCa();
   expect(await refusal({ cluster: CLUSTER_ID, node: 'm9' }, other)).toMatch(/certificate/u);

@@ -137,7 +137,7 @@ describe('a folder that is not ours is refused', () => {
   test('64: copied from another member', async () => {
     await write({ hard: hard(1, 0), append: entries(1, 3), sync: true });
     const identity = { ...IDENTITY, raftId: 8 };
-    expect(await refusal({ identity })).toMatch(/^failed-precondition: .*raftId is 7, ours is 8/u);
+    expect(await refusal({ identity })).toMatch(/^data-loss: .*raftId is 7, ours is 8/u);
   });
 
   test('in use', async () => {

@@ -46,6 +46,7 @@ function putCluster(tx: Transaction, now: number): void {
     meta,
     spec: clusterSpec.parse({}),
     rootCa: { certificatePem: '', keyPem: '', joinTokens: { worker: '', manager: '' } },
+    removedManagers: [],
   });
   for (const name of NETWORKS) {
     const spec = networkSpec.parse({ name, subnet: SUBNETS[name] });

@@ -111,6 +111,10 @@ export class SimRaft implements Raft {
     // No connections, nothing to change.
   }
 
+  refuseNodes(): void {
+    // Nobody connects.
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     this.#isDown = true;
     this.#group.leave(this);

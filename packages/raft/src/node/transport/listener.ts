@@ -44,6 +44,13 @@ export interface ListenerContext {
   serveSnapshot(sink: SnapshotSink, request: SnapshotRequest): void;
 }
 
+/** A peer that was admitted, and how to end what it sends. */
+interface Inbound {
+  readonly raftId: number;
+  readonly nodeId: string;
+  readonly end: (refusal: Refusal | null) => void;
+}
+
 type Authenticated = Pick<SnapshotCall, 'getAuthContext'>;
 
 interface Refusal {
@@ -56,8 +63,8 @@ export class Listener implements AsyncDisposable {
   readonly #context: ListenerContext;
   readonly #server: Server;
   readonly #tls: ServerTls;
-  /** How to end the streams of a peer, by raft id. */
-  readonly #streams = new Map<number, Set<(refusal: Refusal) => void>>();
+  readonly #streams = new Set<Inbound>();
+  #refusedNodes: ReadonlySet<string> = new Set();
   #port = 0;
 
   constructor(context: ListenerContext, tls: RaftTls) {
@@ -103,7 +110,17 @@ export class Listener implements AsyncDisposable {
 
   /** Ends the streams of a member that was removed, telling it so. */
   dropRemoved(raftId: number): void {
-    for (const end of this.#streams.get(raftId) ?? []) end(removed(raftId));
+    this.#endStreams((stream) => stream.raftId === raftId);
+  }
+
+  /** As in `Raft`. */
+  refuseNodes(nodeIds: readonly string[]): void {
+    this.#refusedNodes = new Set(nodeIds);
+    this.#endStreams((stream) => this.#refusedNodes.has(stream.nodeId));
+  }
+
+  #endStreams(which: (stream: Inbound) => boolean): void {
+    for (const stream of [...this.#streams].filter(which)) stream.end(removed(stream.raftId));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -115,37 +132,33 @@ export class Listener implements AsyncDisposable {
     call: ServerReadableStream<WireDelivery, object>,
     end: (refusal: Refusal | null, value?: object) => void,
   ): void {
-    let from: number | undefined;
+    let stream: Inbound | undefined;
     let ended = false;
     const finish = (refusal: Refusal | null): void => {
       if (ended) return;
       ended = true;
-      if (from !== undefined) this.#streams.get(from)?.delete(finish);
+      if (stream !== undefined) this.#streams.delete(stream);
       end(refusal, {});
     };
     call.on('data', (delivery: WireDelivery) => {
       if (ended) return;
-      if (from === undefined) {
+      if (stream === undefined) {
         const refusal = this.#refuseHello(call, delivery.hello ?? undefined);
         if (refusal !== undefined || !delivery.hello) {
           finish(refusal ?? null);
           return;
         }
-        from = delivery.hello.from;
-        this.#register(from, finish);
+        const { from: raftId, nodeId } = delivery.hello;
+        stream = { raftId, nodeId, end: finish };
+        this.#streams.add(stream);
         this.#context.onHello(memberOf(delivery.hello));
         call.sendMetadata(new Metadata());
       }
-      for (const message of delivery.messages ?? []) this.#receive(message, from);
+      for (const message of delivery.messages ?? []) this.#receive(message, stream.raftId);
     });
     call.on('end', () => finish(null));
     call.on('error', () => finish(null));
     call.on('cancelled', () => finish(null));
-  }
-
-  #register(from: number, finish: (refusal: Refusal) => void): void {
-    const streams = this.#streams.get(from) ?? new Set();
-    this.#streams.set(from, streams.add(finish));
   }
 
   #receive(wire: WireMessage, from: number): void {
@@ -186,7 +199,8 @@ export class Listener implements AsyncDisposable {
       const details = `this is a member of cluster ${self.clusterId}`;
       return { code: status.FAILED_PRECONDITION, details };
     }
-    if (this.#context.isRemoved(claim.from)) return removed(claim.from);
+    const isRefused = this.#refusedNodes.has(peer.nodeId);
+    if (isRefused || this.#context.isRemoved(claim.from)) return removed(claim.from);
     const member = this.#context.member(claim.from);
     const incarnation = this.#context.incarnation();
     // A survivor cannot know whom the former cluster has taken in since: those it expels as well.

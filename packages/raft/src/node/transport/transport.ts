@@ -98,6 +98,10 @@ export class Transport implements Network {
     this.#listener.dropRemoved(raftId);
   }
 
+  refuseNodes(nodeIds: readonly string[]): void {
+    this.#listener.refuseNodes(nodeIds);
+  }
+
   replaceTls(tls: RaftTls): void {
     this.#tls = tls;
     this.#listener.replaceTls(tls);

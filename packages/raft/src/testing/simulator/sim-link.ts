@@ -111,6 +111,10 @@ export class SimLink implements Network {
     // No certificates here.
   }
 
+  refuseNodes(): void {
+    // None here either.
+  }
+
   tick(): void {
     this.#server.expire();
   }
