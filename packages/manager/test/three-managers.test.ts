@@ -233,6 +233,8 @@ describe('three managers', () => {
     const channel = cluster.connect(left!, guest.identity);
     await createControlClient(channel).listServices({ filter: {} }, aCall());
     await left!.control.removeNode({ id: guest.nodeId, force: true }, aCall());
+    // From now on this manager knows.
+    await left!.control.getCluster({}, aCall());
     const session = createDispatcherClient(channel).session(noMessages, aCall());
     await Promise.all(
       [
