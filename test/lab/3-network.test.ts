@@ -165,6 +165,30 @@ describe('service discovery and balancing', () => {
   });
 });
 
+describe('networks of other kinds', () => {
+  it('host: the node’s own interfaces, by name alone', async () => {
+    await ok(
+      'service',
+      'create',
+      '--name',
+      'bare',
+      '--network',
+      'host',
+      BUSYBOX,
+      'sleep',
+      '100000',
+    );
+    const [task] = await untilRunning('bare', 1);
+    if (task === undefined) throw new Error('no task');
+    const host = await hostOf(task);
+    expect(await inTask(task, 'ip -4 addr show')).toContain(` ${host.place.address}/`);
+    const refused = await ctl('m1', 'service', 'update', '--publish-add', '8099:80', 'bare');
+    expect(refused.stderr).toContain('containers bind ports of the node itself');
+    await remove('bare');
+    await ok('network', 'rm', 'host');
+  });
+});
+
 describe('a published port', () => {
   it('answers on every host, and the server sees the address of the client', async () => {
     for (const host of lab.nodes) {

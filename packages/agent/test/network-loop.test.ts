@@ -47,6 +47,7 @@ function state(...networks: string[]): NetworkState {
         ipRange: '',
         reserved: {},
         moreSubnets: [],
+        options: {},
         subnet: '',
         mtu: 0,
       },

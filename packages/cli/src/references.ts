@@ -1,6 +1,7 @@
 /** From the names that flags give to the ids that a spec needs. */
+import { errorCode } from '@swarmd/base';
 import { resolve, type Kind } from '@swarmd/client';
-import type { Config, Secret, ServiceSpecInput } from '@swarmd/model';
+import type { Config, Network, Secret, ServiceSpecInput } from '@swarmd/model';
 
 import { configKind, networkKind, secretKind } from './commands/kinds.ts';
 import type { Context } from './context.ts';
@@ -22,8 +23,30 @@ export interface References {
   readonly configs: readonly FileInput[];
 }
 
-/** @throws SwarmError `not-found` for the first name that nothing has. */
-export async function findReferences(context: Context, flags: ReferenceFlags): Promise<References> {
+/** Networks that need no thought: made when they are first named. */
+const PREDEFINED = ['bridge', 'host', 'none'] as const;
+
+async function predefined(context: Context, name: string, missing: unknown): Promise<Network> {
+  const driver = PREDEFINED.find((one) => one === name);
+  if (driver === undefined || errorCode(missing) !== 'not-found') throw missing;
+  const { control } = await context.cluster();
+  try {
+    return await control.createNetwork({ spec: { name, driver } }, context.call);
+  } catch (error) {
+    if (errorCode(error) !== 'already-exists') throw error;
+    return resolve(await networkKind(context), name, context.call);
+  }
+}
+
+/**
+ * @param mayCreate networks "bridge", "host" and "none", which are there for everybody to use.
+ * @throws SwarmError `not-found` for the first name that nothing has.
+ */
+export async function findReferences(
+  context: Context,
+  flags: ReferenceFlags,
+  { mayCreate }: { mayCreate: boolean },
+): Promise<References> {
   const [networks, secrets, configs] = await Promise.all([
     networkKind(context),
     secretKind(context),
@@ -36,7 +59,10 @@ export async function findReferences(context: Context, flags: ReferenceFlags): P
       return { id, name: spec.name, target: target ?? spec.name, ...rest };
     };
   const network = async ({ name, aliases }: NetworkFlag): Promise<NetworkInput> => {
-    const { id } = await resolve(networks, name, context.call);
+    const { id } = await resolve(networks, name, context.call).catch((error: unknown) => {
+      if (!mayCreate) throw error;
+      return predefined(context, name, error);
+    });
     return { target: id, ...(aliases.length === 0 ? {} : { aliases: [...aliases] }) };
   };
   return {

@@ -220,6 +220,7 @@ async function newStore(): Promise<Store> {
           ipRange: '',
           reserved: {},
           moreSubnets: [],
+          options: {},
           subnet: '',
           mtu: 0,
         },

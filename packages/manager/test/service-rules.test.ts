@@ -1,8 +1,9 @@
 /** What makes a service spec be refused, with SwarmKit's names for these checks. */
-import { serviceSpec, type ServiceSpecInput } from '@swarmd/model';
+import { networkSpec, serviceSpec, type NetworkSpec, type ServiceSpecInput } from '@swarmd/model';
+import type { ReadView } from '@swarmd/store';
 import { describe, expect, it } from 'vitest';
 
-import { checkServiceSpec } from '../src/control/service-rules.ts';
+import { checkServiceReferences, checkServiceSpec } from '../src/control/service-rules.ts';
 import { parseSpec } from '../src/control/validate.ts';
 
 type Part = Partial<ServiceSpecInput> & {
@@ -25,6 +26,47 @@ function refusal(part: Part): string {
     return (error as Error).message;
   }
 }
+
+/** What is said of a service on a network, with other fields of the service. */
+function refusalOn(
+  network: Partial<NetworkSpec>,
+  part: { container?: object; endpoint?: object; networks?: string[] },
+): string {
+  const { container, endpoint, networks = ['n'] } = part;
+  const spec = networkSpec.parse({ name: 'net', ...network });
+  const view = { get: () => ({ spec }) } as unknown as ReadView;
+  const targets = networks.map((target) => ({ target }));
+  const task = { container: { image: 'a', ...container }, networks: targets };
+  try {
+    const wanted = parseSpec('service', serviceSpec, { name: 'web', task, endpoint });
+    checkServiceReferences(view, wanted);
+    return 'accepted';
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+describe('a service on a network', () => {
+  const endpoint = { ports: [{ targetPort: 80, publishedPort: 80 }] };
+
+  it.each<[Partial<NetworkSpec>, object, string]>([
+    [{}, { endpoint }, 'accepted'],
+    [{ driver: 'host' }, {}, 'accepted'],
+    [{ driver: 'host' }, { endpoint }, 'containers bind ports of the node itself'],
+    [{ driver: 'none' }, { endpoint }, 'nobody can come in'],
+    [{ driver: 'macvlan', gateway: '10.0.0.1' }, { endpoint }, 'answers would leave'],
+    [{ driver: 'macvlan' }, { endpoint }, 'accepted'],
+  ])('%j and %j: %s', (network, part, words) => {
+    expect(refusalOn(network, part)).toContain(words);
+  });
+
+  it('that is not the only one, or would change the node', () => {
+    const host = { driver: 'host' } as const;
+    expect(refusalOn(host, { networks: ['n', 'm'] })).toContain('cannot be combined');
+    const container = { sysctls: { 'net.core.somaxconn': '1' } };
+    expect(refusalOn(host, { container })).toContain('it would change the node itself');
+  });
+});
 
 const job = { kind: 'replicated-job' } as const;
 

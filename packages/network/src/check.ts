@@ -60,10 +60,12 @@ export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
   const checks = [
     () => checkObjects(objects, scope),
     () => rules('rules of the host', firewall),
-    ...tasks.map((task) => () => {
-      const { taskId } = task.note;
-      return rules(`rules of ${nameOf(taskId)}`, task.programFor(index), taskNetns(taskId));
-    }),
+    ...tasks
+      .filter(({ isProgrammed }) => isProgrammed)
+      .map((task) => () => {
+        const { taskId } = task.note;
+        return rules(`rules of ${nameOf(taskId)}`, task.programFor(index), taskNetns(taskId));
+      }),
     ...probesOf({ index, tasks, scope }).map(({ from, to }) => () => {
       const subject = `${nameOf(from)} reaches ${nameOf(to.taskId)} (${to.address})`;
       return finding(subject, async () => {

@@ -14,9 +14,11 @@ import type { Notes } from './apply/notes.ts';
 import { attachSteps, linkRemovalSteps, type AttachmentNote } from './desired/attachment.ts';
 import { taskNetns, taskOfNetns } from './desired/names.ts';
 import type { StateIndex } from './desired/state-index.ts';
+import { attachToHost } from './host-attachment.ts';
 import { ATTACH_WAIT_MS } from './limits.ts';
 import { LocalTask } from './local-task.ts';
 import { removeNamespace } from './namespaces.ts';
+import type { NetworkAttachment } from './types.ts';
 
 export interface ContainersOptions {
   readonly notes: Notes;
@@ -25,12 +27,14 @@ export interface ContainersOptions {
   /** The newest state. */
   readonly wanted: () => StateIndex | undefined;
   /** What the task's namespace should be; undefined while its networks are not there. */
-  readonly plan: (task: Task & { readonly gatewayAddress: string }) => AttachmentNote | undefined;
+  readonly plan: (task: PlacedTask) => AttachmentNote | 'host' | undefined;
   /** Containers came or went: said before their namespaces are made and removed. */
   readonly onChange: () => void;
   /** A container's namespace is complete; the attach waits for this. */
   readonly onMade: (note: AttachmentNote) => Promise<void>;
 }
+
+export type PlacedTask = Task & { readonly gatewayAddress: string };
 
 export class Containers {
   readonly #options: ContainersOptions;
@@ -70,10 +74,11 @@ export class Containers {
   }
 
   /** The task's namespace, complete. Waits for its networks. */
-  async attach(task: Task, signal: AbortSignal): Promise<LocalTask> {
+  async attach(task: Task, signal: AbortSignal): Promise<NetworkAttachment> {
     const local = this.#tasks.get(task.id) ?? (await this.#start(task, signal));
+    if (local === 'host') return attachToHost();
     await local.made;
-    return local;
+    return local.attachment;
   }
 
   /** @returns what was removed, or undefined when the task had no namespace of ours. */
@@ -106,8 +111,9 @@ export class Containers {
   }
 
   /** Registers the task before anything else is awaited, so that its networks are kept from now on. */
-  async #start(task: Task, signal: AbortSignal): Promise<LocalTask> {
+  async #start(task: Task, signal: AbortSignal): Promise<LocalTask | 'host'> {
     const note = await this.#whenUsable(task, signal);
+    if (note === 'host') return note;
     const other = this.#tasks.get(task.id);
     if (other !== undefined) return other;
     const local = new LocalTask(note, this.#options.wanted);
@@ -147,7 +153,7 @@ export class Containers {
     }
   }
 
-  async #whenUsable(task: Task, signal: AbortSignal): Promise<AttachmentNote> {
+  async #whenUsable(task: Task, signal: AbortSignal): Promise<AttachmentNote | 'host'> {
     const { gatewayAddress } = task;
     if (gatewayAddress === undefined) {
       const message = `task ${task.id} has no gateway address: it was not given to a node yet`;

@@ -36,12 +36,17 @@ export class LocalTask {
     return {
       namespace: `/run/netns/${taskNetns(this.note.taskId)}`,
       addresses: addressesOf(this.note),
-      nameservers: [CONTAINER_NAMESERVER],
+      nameservers: this.note.isolated === true ? [] : [CONTAINER_NAMESERVER],
     };
   }
 
   get networks(): readonly NetworkId[] {
     return this.note.networks.map(({ networkId }) => networkId);
+  }
+
+  /** False for a container without networks: there is nothing to program in it. */
+  get isProgrammed(): boolean {
+    return this.note.isolated !== true;
   }
 
   programFor(index: StateIndex): NftProgram {
@@ -76,7 +81,7 @@ export class LocalTask {
   async #program(): Promise<void> {
     const index = this.#wanted();
     const before = this.#programmed;
-    if (index === undefined || before?.index === index) return;
+    if (index === undefined || before?.index === index || !this.isProgrammed) return;
     const program = this.programFor(index);
     const text =
       before === undefined ? replaceProgram(program) : diffProgram(before.program, program);

@@ -15,9 +15,9 @@ import { passForeignFirewall } from './apply/firewall.ts';
 import { runSteps } from './apply/kernel.ts';
 import { Notes } from './apply/notes.ts';
 import { mtuOfAddress, observe } from './apply/observe.ts';
-import { Containers } from './containers.ts';
+import { Containers, type PlacedTask } from './containers.ts';
 import { firstHost } from './desired/addresses.ts';
-import { attachmentOf, isInternal, type AttachmentNote } from './desired/attachment.ts';
+import { attachmentOf, isInternal, usesHost, type AttachmentNote } from './desired/attachment.ts';
 import { diffObjects } from './desired/diff-objects.ts';
 import type { KernelObjects } from './desired/kernel-object.ts';
 import { desiredObjects, type OverlayLink } from './desired/objects.ts';
@@ -108,7 +108,7 @@ class HostPlane implements NetworkPlane {
 
   async attach(task: Task, signal: AbortSignal): Promise<NetworkAttachment> {
     this.#assertOpen();
-    return (await this.#containers.attach(task, signal)).attachment;
+    return await this.#containers.attach(task, signal);
   }
 
   async detach(taskId: TaskId, signal: AbortSignal): Promise<void> {
@@ -176,12 +176,13 @@ class HostPlane implements NetworkPlane {
     if (this.#closed) throw new SwarmError('unavailable', 'the network plane was stopped');
   }
 
-  #plan(task: Task & { readonly gatewayAddress: string }): AttachmentNote | undefined {
+  #plan(task: PlacedTask): AttachmentNote | 'host' | undefined {
     const usable = this.#usable;
     if (usable === undefined || this.#wanted === undefined || this.#underlay === undefined) {
       return undefined;
     }
     const allThere = task.networks.every(({ networkId }) => usable.has(networkId));
+    if (allThere && usesHost(task, this.#wanted)) return 'host';
     return allThere ? attachmentOf(task, this.#wanted, this.#underlay.mtu) : undefined;
   }
 

@@ -48,6 +48,29 @@ describe('a network', () => {
     expect(allocate(new World(), fields)).toMatch(message);
   });
 
+  const wire = { driver: 'macvlan', subnet: '192.168.0.0/24' } as const;
+
+  it.each([
+    [{ driver: 'host', subnet: '10.1.0.0/24' }, /driver host has no addresses: leave out subnet/],
+    [{ driver: 'none', internal: true }, /leave out internal/],
+    [wire, /needs the interface of the nodes .* parent=eth0/],
+    [{ driver: 'macvlan', options: { parent: 'eth0' } }, /needs the subnet of the wire/],
+    [{ ...wire, options: { parent: 'eth0', mode: 'x' } }, /no option "mode"; it knows parent/],
+    [{ ...wire, options: { parent: 'eth0', macvlan_mode: 'x' } }, /"x" is no value/],
+    [{ options: { parent: 'eth0' } }, /driver overlay has no option "parent"; it has none/],
+    [{ options: { encrypted: '' } }, /encrypted networks are not supported/],
+  ] as const)('is refused with %j by its driver', (fields, message) => {
+    expect(allocate(new World(), fields as Input)).toMatch(message);
+  });
+
+  it('may be the wire of the nodes with macvlan, and needs no addresses with host and none', () => {
+    const world = withHostNetwork('192.168.0.0/24');
+    const options = { parent: 'eth0' };
+    expect(allocate(world, { ...wire, driver: 'bridge' })).toMatch(/contains the node address/);
+    expect(allocate(world, { ...wire, options })).toMatchObject({ subnet: '192.168.0.0/24' });
+    expect(allocate(world, { driver: 'host' })).toEqual({ vni: 0, subnet: '', gateway: '' });
+  });
+
   it('is refused where a node has a route to its subnet, and avoids it by itself', () => {
     const world = withHostNetwork('10.0.1.0/24');
     expect(allocate(world, { subnet: '10.0.0.0/16' })).toMatch(

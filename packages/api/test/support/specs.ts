@@ -271,7 +271,8 @@ export const nodeSpecs: fc.Arbitrary<NodeSpec> = fc.record({
 export const networkSpecs: fc.Arbitrary<NetworkSpec> = fc.record({
   name,
   labels: labels.map((map) => withoutEmptyKey(map)),
-  driver: fc.constant('overlay'),
+  driver: fc.constantFrom('overlay', 'bridge', 'host', 'none', 'macvlan'),
+  options: fc.constantFrom({}, { parent: 'eth0' }),
   internal: fc.boolean(),
   attachable: fc.boolean(),
   subnet: fc.oneof(fc.constant(''), cidr),

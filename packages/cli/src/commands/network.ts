@@ -1,7 +1,7 @@
 /** swarmctl network ... */
 import { errorCode, SwarmError } from '@swarmd/base';
 import { resolve } from '@swarmd/client';
-import type { Network, NetworkAttachmentSpec } from '@swarmd/model';
+import type { Network, NetworkAttachmentSpec, NetworkSpec } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
@@ -23,7 +23,7 @@ const COLUMNS: readonly Column<Network>[] = [
 ];
 
 interface CreateFlags {
-  driver: 'overlay';
+  driver: NetworkSpec['driver'];
   subnet?: string;
   internal: boolean;
   attachable: boolean;
@@ -32,10 +32,13 @@ interface CreateFlags {
   auxAddress?: [string, string][];
   mtu?: number;
   label?: [string, string][];
+  opt?: [string, string][];
 }
 
+const NETWORK_DRIVERS = ['overlay', 'bridge', 'macvlan', 'host', 'none'] as const;
+
 export function addNetworkCommands(program: Command, context: Context): void {
-  const group = program.command('network').description('overlay networks between containers');
+  const group = program.command('network').description('networks of containers');
   addCreate(group, context);
   addReads(group, context);
   addNetworkExplain(group, context);
@@ -47,9 +50,19 @@ export function addNetworkCommands(program: Command, context: Context): void {
 function addCreate(group: Command, context: Context): void {
   group
     .command('create')
-    .description('create an overlay network')
+    .description('create a network')
     .argument('<name>')
-    .option('-d, --driver <overlay>', 'kind of network', oneOf('overlay'), 'overlay')
+    .option(
+      '-d, --driver <driver>',
+      'overlay, bridge (on each node alone), macvlan, host or none',
+      oneOf(...NETWORK_DRIVERS),
+      'overlay',
+    )
+    .option(
+      '-o, --opt <key=value>',
+      'option of the driver; macvlan: parent=INTERFACE, macvlan_mode=bridge|private|vepa',
+      collect(parseLabel),
+    )
     .option(
       '--subnet <cidr>',
       'addresses, e.g. 10.1.0.0/24 (default: from the pool of the cluster)',
@@ -67,11 +80,12 @@ function addCreate(group: Command, context: Context): void {
     .option('--label <key=value>', 'label', collect(parseLabel))
     .action(async (name: string, flags: CreateFlags) => {
       const { control } = await context.cluster();
-      const { label, auxAddress, ...rest } = flags;
+      const { label, auxAddress, opt, ...rest } = flags;
       const spec = {
         name,
         ...rest,
         ...(auxAddress === undefined ? {} : { reserved: Object.fromEntries(auxAddress) }),
+        ...(opt === undefined ? {} : { options: Object.fromEntries(opt) }),
         ...(label === undefined ? {} : { labels: Object.fromEntries(label) }),
       };
       const network = await control.createNetwork({ spec }, context.call);

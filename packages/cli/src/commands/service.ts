@@ -126,7 +126,7 @@ async function create(
   const { args, flags } = request;
   const { control } = await context.cluster();
   const [references, image] = await Promise.all([
-    findReferences(context, flags),
+    findReferences(context, flags, { mayCreate: !flags.dryRun }),
     resolveImage(context, request.image, flags),
   ]);
   const name =
@@ -163,12 +163,20 @@ async function update(
   flags: UpdateFlags & WriteFlags,
 ): Promise<void> {
   const before = await findService(context, reference);
-  const added = await findReferences(context, {
-    network: flags.networkAdd ?? [],
-    secret: flags.secretAdd ?? [],
-    config: flags.configAdd ?? [],
-  });
-  const removed = await findReferences(context, { network: flags.networkRm ?? [] });
+  const added = await findReferences(
+    context,
+    {
+      network: flags.networkAdd ?? [],
+      secret: flags.secretAdd ?? [],
+      config: flags.configAdd ?? [],
+    },
+    { mayCreate: !flags.dryRun },
+  );
+  const removed = await findReferences(
+    context,
+    { network: flags.networkRm ?? [] },
+    { mayCreate: false },
+  );
   const image =
     flags.image === undefined ? {} : { image: await resolveImage(context, flags.image, flags) };
   const spec = updateSpec(before.spec, { ...flags, ...image }, { added, removed });

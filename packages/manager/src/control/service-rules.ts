@@ -9,6 +9,7 @@ import {
   isJob,
   parseConstraint,
   serviceSpec,
+  type NetworkSpec,
   type ServiceSpec,
   containerTemplateError,
   parseAffinity,
@@ -181,9 +182,9 @@ function unique(complaint: string, values: readonly string[]): void {
 export function checkServiceReferences(view: ReadView, spec: ServiceSpec): void {
   const { container, networks } = spec.task;
   for (const { target } of networks) {
-    if (view.get('network', asId('network', target)) === undefined) {
-      throw missing(spec, 'network', target);
-    }
+    const network = view.get('network', asId('network', target));
+    if (network === undefined) throw missing(spec, 'network', target);
+    checkNetworkUse(spec, network.spec);
   }
   for (const reference of container.secrets) {
     if (view.get('secret', asId('secret', reference.id)) === undefined) {
@@ -198,6 +199,37 @@ export function checkServiceReferences(view: ReadView, spec: ServiceSpec): void 
     if (view.get('config', asId('config', reference.id)) === undefined) {
       throw missing(spec, 'config', `${reference.name} (${reference.id})`);
     }
+  }
+}
+
+/** What cannot go together with a network of some drivers. */
+function checkNetworkUse(service: ServiceSpec, { name, driver, gateway }: NetworkSpec): void {
+  const { networks, container } = service.task;
+  const { ports } = service.endpoint;
+  if (driver === 'host' || driver === 'none') {
+    if (networks.length > 1) {
+      throw invalid(
+        `service ${service.name}: network ${name} (driver ${driver}) cannot be combined with others`,
+      );
+    }
+    if (ports.length > 0) {
+      const why =
+        driver === 'host' ? 'containers bind ports of the node itself' : 'nobody can come in';
+      throw invalid(
+        `service ${service.name}: ports cannot be published on network ${name}: with driver ${driver} ${why}`,
+      );
+    }
+  }
+  const sysctl = Object.keys(container.sysctls).find((key) => key.startsWith('net.'));
+  if (driver === 'host' && sysctl !== undefined) {
+    throw invalid(
+      `service ${service.name}: ${sysctl} cannot be set on network ${name}: it would change the node itself`,
+    );
+  }
+  if (driver === 'macvlan' && gateway !== '' && ports.length > 0) {
+    throw invalid(
+      `service ${service.name}: ports cannot be published on network ${name}: answers would leave by its gateway ${gateway}; clients reach its tasks at their own addresses`,
+    );
   }
 }
 

@@ -26,7 +26,9 @@ const MORE_SUBNETS_MAX = 15;
 export const networkSpec = z.strictObject({
   name: dnsName,
   labels,
-  driver: z.enum(['overlay']).default('overlay'),
+  driver: z.enum(['overlay', 'bridge', 'host', 'none', 'macvlan']).default('overlay'),
+  /** By driver; macvlan: parent (an interface of the nodes), macvlan_mode. */
+  options: z.record(z.string().min(1), z.string()).default({}),
   /** No way out of the network. */
   internal: z.boolean().default(false),
   attachable: z.boolean().default(false),

@@ -6,7 +6,13 @@ import { errorMessage, type Logger } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 
 import { diffObjects } from '../desired/diff-objects.ts';
-import { GATEWAY_LINK_PREFIX, NFT_TABLE, OVERLAY_NETNS, taskOfNetns } from '../desired/names.ts';
+import {
+  GATEWAY_LINK_PREFIX,
+  HOST_NETNS,
+  NFT_TABLE,
+  OVERLAY_NETNS,
+  taskOfNetns,
+} from '../desired/names.ts';
 import type { Step } from '../desired/step.ts';
 import { leaveForeignFirewall } from './firewall.ts';
 import { listJson, listNetns, runSteps } from './kernel.ts';
@@ -58,6 +64,11 @@ export async function clearHost(folder: string, logger: Logger): Promise<void> {
     });
     await attempt(`namespace ${OVERLAY_NETNS}`, () =>
       runSteps([{ kind: 'delete-netns', name: OVERLAY_NETNS }]),
+    );
+  }
+  if (namespaces.includes(HOST_NETNS)) {
+    await attempt(`the name ${HOST_NETNS}`, () =>
+      runSteps([{ kind: 'delete-netns', name: HOST_NETNS }]),
     );
   }
   await attempt('gateway links', deleteGatewayLinks);

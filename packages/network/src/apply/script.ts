@@ -65,6 +65,7 @@ function standalone(step: Step): Command {
       return { argv: argvOf(step), input: inputOf(step) };
     case 'add-netns':
     case 'delete-netns':
+    case 'name-host-netns':
     case 'delete-links':
     case 'sysctl':
     case 'together':
@@ -101,6 +102,7 @@ function line(step: Step): string {
       return step.names.map((name) => deleteLinkLine(name, step.netns)).join('');
     case 'add-netns':
     case 'delete-netns':
+    case 'name-host-netns':
     case 'sysctl':
     case 'forget-connections': {
       const netns = netnsOf(step);
@@ -119,6 +121,8 @@ function insideLine(step: Step): string {
       return `ip netns add ${step.name}\n`;
     case 'delete-netns':
       return `ip netns del ${step.name}\n`;
+    case 'name-host-netns':
+      return `[ -e /run/netns/${step.name} ] || ip netns attach ${step.name} $$\n`;
     case 'ip':
     case 'bridge':
       return `${step.kind} -batch - <<'E'\n${inputOf(step)}E\n`;

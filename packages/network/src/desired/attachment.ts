@@ -1,5 +1,5 @@
 /** A container's namespace: what is in it, and the steps that make and remove it. */
-import type { NetworkId, Task, TaskId } from '@swarmd/model';
+import type { NetworkId, NetworkSpec, Task, TaskId } from '@swarmd/model';
 
 import { bareAddress, firstHost, isInSubnet, macOf } from './addresses.ts';
 import {
@@ -22,6 +22,8 @@ export interface AttachmentNote {
   readonly gatewayAddress: string;
   /** In the order of eth0, eth1, ... */
   readonly networks: readonly AttachedNetwork[];
+  /** Nothing but a loopback interface. */
+  readonly isolated?: true;
 }
 
 /** How a container reaches the subnets of its networks that its own addresses are not in. */
@@ -40,6 +42,15 @@ interface AttachedNetwork extends OverlayLink {
   /** With prefix length. */
   readonly address: string;
   readonly internal: boolean;
+  readonly macvlan?: Macvlan;
+}
+
+interface Macvlan {
+  /** Interface of the host. */
+  readonly parent: string;
+  readonly mode: string;
+  /** Where the default route leads; empty: by the host, as with other networks. */
+  readonly gateway: string;
 }
 
 /** Undefined while the state lacks one of the task's networks. */
@@ -49,22 +60,47 @@ export function attachmentOf(
   underlayMtu: number,
 ): AttachmentNote | undefined {
   const networks: AttachedNetwork[] = [];
+  const base = { taskId: task.id, gatewayAddress: task.gatewayAddress };
   for (const { networkId, address } of task.networks) {
     const network = index.networks.get(networkId);
     if (network === undefined) return undefined;
-    const { internal } = network.spec;
-    networks.push({ networkId, address, internal, ...overlayLink(network, underlayMtu) });
+    const { internal, driver } = network.spec;
+    if (driver === 'none') return { ...base, networks: [], isolated: true };
+    const macvlan = driver === 'macvlan' ? { macvlan: macvlanOf(network.spec) } : {};
+    networks.push({
+      networkId,
+      address,
+      internal,
+      ...overlayLink(network, underlayMtu),
+      ...macvlan,
+    });
   }
-  return { taskId: task.id, gatewayAddress: task.gatewayAddress, networks };
+  return { ...base, networks };
+}
+
+/** True when the task is to use the host's own interfaces. */
+export function usesHost(task: Task, index: StateIndex): boolean {
+  return task.networks.some(
+    ({ networkId }) => index.networks.get(networkId)?.spec.driver === 'host',
+  );
+}
+
+function macvlanOf({ options, gateway }: NetworkSpec): Macvlan {
+  return { parent: options['parent'] ?? '', mode: options['macvlan_mode'] ?? 'bridge', gateway };
 }
 
 /** True when no network of the container has a way out: it gets DNS and published ports only. */
 export function isInternal(note: AttachmentNote): boolean {
+  return note.isolated === true || hasOnlyInternal(note);
+}
+
+function hasOnlyInternal(note: AttachmentNote): boolean {
   return note.networks.length > 0 && note.networks.every((network) => network.internal);
 }
 
 /** Addresses in the container, overlay networks first. */
 export function addressesOf(note: AttachmentNote): string[] {
+  if (note.isolated === true) return [];
   return [...note.networks.map(({ address }) => address), `${note.gatewayAddress}/32`];
 }
 
@@ -81,6 +117,12 @@ export function attachSteps(
   const outer = gatewayLink(note.taskId);
   const gateway = firstHost(gatewaySubnet);
   const mac = macOf(note.gatewayAddress);
+  if (note.isolated === true) {
+    return [
+      { kind: 'add-netns', name: netns },
+      { kind: 'ip', netns, lines: ['link set lo up'] },
+    ];
+  }
   const ports = note.networks.flatMap((network, i) => overlayPort(note.taskId, network, i));
   const wayOut: BatchStep = {
     kind: 'ip',
@@ -89,6 +131,7 @@ export function attachSteps(
       `link set ${outer} addrgenmode none up`,
       `neigh replace ${note.gatewayAddress} lladdr ${mac} dev ${outer} nud permanent`,
       `route replace ${note.gatewayAddress}/32 dev ${outer} src ${gateway}`,
+      ...note.networks.flatMap((network, i) => macvlanLink(netns, network, i)),
     ],
   };
   const overlays: BatchStep[] =
@@ -107,12 +150,23 @@ export function attachSteps(
 }
 
 function overlayPort(taskId: TaskId, network: AttachedNetwork, i: number): string[] {
+  if (network.macvlan !== undefined) return [];
   const name = overlayLinkName(taskId, network.networkId);
   const { mtu, vni } = network;
   const mac = macOf(bareAddress(network.address));
   return [
     `link add ${name} mtu ${mtu} type veth peer name eth${i} mtu ${mtu} address ${mac} netns ${taskNetns(taskId)}`,
     `link set ${name} master ${bridgeLink(vni)} up`,
+  ];
+}
+
+/** Made in the host's namespace, where its parent is. */
+function macvlanLink(netns: string, { macvlan, address }: AttachedNetwork, i: number): string[] {
+  if (macvlan === undefined) return [];
+  const mac = macOf(bareAddress(address));
+  const { parent, mode } = macvlan;
+  return [
+    `link add link ${parent} name eth${i} netns ${netns} address ${mac} type macvlan mode ${mode}`,
   ];
 }
 
@@ -128,7 +182,17 @@ function insideLines(note: AttachmentNote, gateway: string): string[] {
     `link set ${way} up`,
     `neigh replace ${gateway} lladdr ${GATEWAY_MAC} dev ${way} nud permanent`,
     `route add ${gateway}/32 dev ${way} src ${note.gatewayAddress}`,
-    `route add default via ${gateway} dev ${way} src ${note.gatewayAddress}`,
+    ...defaultRoutes(note, gateway),
+  ];
+}
+
+/** By the host, unless a network has a gateway of its own. */
+function defaultRoutes(note: AttachmentNote, gateway: string): string[] {
+  const at = note.networks.findIndex(({ macvlan }) => (macvlan?.gateway ?? '') !== '');
+  const router = note.networks[at]?.macvlan?.gateway;
+  if (router !== undefined) return [`route add default via ${router} dev eth${at}`];
+  return [
+    `route add default via ${gateway} dev ${CONTAINER_GATEWAY_LINK} src ${note.gatewayAddress}`,
   ];
 }
 
@@ -138,7 +202,9 @@ function insideLines(note: AttachmentNote, gateway: string): string[] {
  * the container's addresses and routes.
  */
 export function linkRemovalSteps(note: AttachmentNote): Step[] {
-  const overlays = note.networks.map(({ networkId }) => overlayLinkName(note.taskId, networkId));
+  if (note.isolated === true) return [];
+  const onBridges = note.networks.filter(({ macvlan }) => macvlan === undefined);
+  const overlays = onBridges.map(({ networkId }) => overlayLinkName(note.taskId, networkId));
   const ofHost: Step = { kind: 'delete-links', names: [gatewayLink(note.taskId)] };
   if (overlays.length === 0) return [ofHost];
   return [ofHost, { kind: 'delete-links', netns: OVERLAY_NETNS, names: overlays }];

@@ -6,6 +6,8 @@ import { hashOf } from './hash.ts';
 
 /** The one namespace per host that holds the bridges and VXLAN devices of all overlays. */
 export const OVERLAY_NETNS = 'swarm-ovl';
+/** The host's own namespace by name, for containers that use it. */
+export const HOST_NETNS = 'swarm-host';
 /** The host's end of the VXLAN that connects the hosts themselves, for the routing mesh. */
 export const INGRESS_LINK = 'ing0';
 export const INGRESS_VNI = 4_096;

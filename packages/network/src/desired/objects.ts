@@ -2,7 +2,7 @@
  * Which netlink objects a host should have: the overlays it takes part in with their remote
  * endpoints, and the VXLAN between the hosts with a return path to every one of them.
  */
-import type { Network, NetworkPeer, NetworkState } from '@swarmd/model';
+import type { Network, NetworkPeer, NetworkSpec, NetworkState } from '@swarmd/model';
 
 import { VXLAN_OVERHEAD_BYTES } from '../limits.ts';
 import { bridgeMac, firstHost, macOf } from './addresses.ts';
@@ -42,6 +42,8 @@ export interface ObjectsInput {
 export interface OverlayLink {
   readonly vni: number;
   readonly mtu: number;
+  /** Of what kind; notes of earlier versions lack it: an overlay. */
+  readonly driver?: NetworkSpec['driver'];
 }
 
 export function desiredObjects({ state, underlayMtu, lingering }: ObjectsInput): KernelObjects {
@@ -50,24 +52,29 @@ export function desiredObjects({ state, underlayMtu, lingering }: ObjectsInput):
     ...[
       ...state.networks.map((network) => overlayLink(network, underlayMtu)),
       ...lingering,
-    ].flatMap(({ vni, mtu }) => [
-      bridgeObject(vni, bridgeMac(vni)),
-      vxlanObject({ vni, mtu, local: state.self.address, port: state.vxlanPort }),
-    ]),
+    ].flatMap(({ vni, mtu, driver = 'overlay' }) => {
+      if (driver !== 'overlay' && driver !== 'bridge') return [];
+      const bridge = bridgeObject(vni, bridgeMac(vni));
+      if (driver === 'bridge') return [bridge];
+      const { self, vxlanPort } = state;
+      return [bridge, vxlanObject({ vni, mtu, local: self.address, port: vxlanPort })];
+    }),
     ...endpointObjects(state),
   ];
   return new Map(objects.map((object) => [object.key, object]));
 }
 
 export function overlayLink(network: Network, underlayMtu: number): OverlayLink {
-  const mtu = network.spec.mtu === 0 ? underlayMtu - VXLAN_OVERHEAD_BYTES : network.spec.mtu;
-  return { vni: network.vni, mtu };
+  const { driver } = network.spec;
+  const largest = driver === 'overlay' ? underlayMtu - VXLAN_OVERHEAD_BYTES : underlayMtu;
+  return { vni: network.vni, mtu: network.spec.mtu === 0 ? largest : network.spec.mtu, driver };
 }
 
 /** Entries for endpoints elsewhere; local ones are learned by the bridge from their ports. */
 function endpointObjects(state: NetworkState): KernelObject[] {
   const peers = new Map(state.peers.map((peer) => [peer.nodeId, peer]));
-  const networks = new Map(state.networks.map((network) => [network.id, network.vni]));
+  const overlays = state.networks.filter(({ spec }) => spec.driver === 'overlay');
+  const networks = new Map(overlays.map((network) => [network.id, network.vni]));
   return state.endpoints.flatMap((endpoint) => {
     const vni = networks.get(endpoint.networkId);
     const vtep = peers.get(endpoint.nodeId)?.address ?? '';

@@ -12,7 +12,8 @@ export interface StateIndex {
 
 export function indexState(state: NetworkState): StateIndex {
   const serving = new Map<string, Set<string>>();
-  for (const endpoint of state.endpoints) {
+  const endpoints = reachable(state);
+  for (const endpoint of endpoints) {
     if (!endpoint.serving) continue;
     const key = servingKey(endpoint);
     const addresses = serving.get(key);
@@ -23,9 +24,20 @@ export function indexState(state: NetworkState): StateIndex {
     state,
     networks: new Map(state.networks.map((network) => [network.id, network])),
     vips: Map.groupBy(state.vips, (vip) => vip.networkId),
-    endpoints: Map.groupBy(state.endpoints, (endpoint) => endpoint.networkId),
+    endpoints: Map.groupBy(endpoints, (endpoint) => endpoint.networkId),
     serving,
   };
+}
+
+/** A network that is a bridge on each node has only the node's own tasks, as seen from there. */
+function reachable({ networks, endpoints, self }: NetworkState): readonly NetworkEndpoint[] {
+  const bridges = new Set(
+    networks.filter(({ spec }) => spec.driver === 'bridge').map(({ id }) => id),
+  );
+  if (bridges.size === 0) return endpoints;
+  return endpoints.filter(
+    ({ networkId, nodeId }) => !bridges.has(networkId) || nodeId === self.nodeId,
+  );
 }
 
 function servingKey({ networkId, serviceId }: Pick<ServiceVip, 'networkId' | 'serviceId'>): string {

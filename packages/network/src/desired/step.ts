@@ -9,7 +9,11 @@ export type BatchStep =
 
 export type Step =
   | BatchStep
-  | { readonly kind: 'add-netns' | 'delete-netns'; readonly name: string }
+  /** name-host-netns: a name for the host's own namespace, unless it has that already. */
+  | {
+      readonly kind: 'add-netns' | 'delete-netns' | 'name-host-netns';
+      readonly name: string;
+    }
   /** Steps that do not need each other, at the same time. */
   | { readonly kind: 'together'; readonly steps: readonly BatchStep[] }
   /** Links that may have gone already. */

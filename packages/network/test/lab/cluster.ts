@@ -32,7 +32,14 @@ export function peer(node: number): NetworkPeer {
 export function network(
   name: string,
   vni: number,
-  options: { internal?: boolean; mtu?: number } = {},
+  options: {
+    internal?: boolean;
+    mtu?: number;
+    driver?: Network['spec']['driver'];
+    parent?: string;
+    subnet?: string;
+    gateway?: string;
+  } = {},
 ): Network {
   const third = vni - 4096;
   return {
@@ -41,18 +48,19 @@ export function network(
     spec: {
       name,
       labels: {},
-      driver: 'overlay',
+      driver: options.driver ?? 'overlay',
       internal: options.internal ?? false,
       attachable: false,
-      gateway: '',
+      gateway: options.gateway ?? '',
       ipRange: '',
       reserved: {},
       moreSubnets: [],
+      options: options.parent === undefined ? {} : { parent: options.parent },
       subnet: '',
       mtu: options.mtu ?? 0,
     },
     vni,
-    subnet: `10.0.${third}.0/24`,
+    subnet: options.subnet ?? `10.0.${third}.0/24`,
     gateway: `10.0.${third}.1`,
   };
 }
@@ -91,7 +99,7 @@ export function task(placed: Placed): Task {
     status: { state: 'running', timestamp: 0, message: '', error: '' },
     networks: networks.map((network) => ({
       networkId: network.id,
-      address: `${addressOn(network, host)}/24`,
+      address: hasAddresses(network) ? `${addressOn(network, host)}/24` : '',
       aliases: placed.aliases ?? [],
     })),
     gatewayAddress: gatewayAddressOf(placed),
@@ -150,8 +158,12 @@ export function stateOf(cluster: Cluster, node: number): NetworkState {
   };
 }
 
+function hasAddresses({ spec }: Network): boolean {
+  return spec.driver !== 'host' && spec.driver !== 'none';
+}
+
 function endpointsOf(placed: Placed): NetworkEndpoint[] {
-  return placed.networks.map((network) => ({
+  return placed.networks.filter(hasAddresses).map((network) => ({
     taskId: asId('task', placed.id),
     networkId: network.id,
     nodeId: asId('node', `node${placed.node}`),

@@ -2,13 +2,13 @@
  * The language of the cases in `testdata`. A case describes what a cluster is, seen from node 1:
  *
  *   nodes 3
- *   network front 4097 [internal] [mtu 1300]
+ *   network front 4097 [internal] [mtu 1300] [driver macvlan parent eth1] [gateway 10.0.1.254]
  *   task web1 node 1 service web slot 1 host 11 on front,back [alias www] [draining]
  *   vip web 2                  (host part of its address on every network; 0 is dnsrr)
  *   sticky web 60              (clients of its virtual address stay; remembered for 60 s, 0: not)
  *   port tcp 8080:80 web1 web2 [at 10.99.0.1] [snat] [local] [sticky 60]
  */
-import type { PortConfig } from '@swarmd/model';
+import type { NetworkSpec, PortConfig } from '@swarmd/model';
 
 import { gatewayAddressOf, network, port, type Cluster, type Placed } from '../lab/cluster.ts';
 
@@ -31,7 +31,16 @@ function statement(cluster: Mutable, kind: string, words: readonly string[]): vo
       return;
     case 'network': {
       const mtu = Number(after(rest, 'mtu') ?? 0);
-      const made = network(first, Number(second), { internal: rest.includes('internal'), mtu });
+      const driver = after(rest, 'driver') as NetworkSpec['driver'] | undefined;
+      const parent = after(rest, 'parent');
+      const gateway = after(rest, 'gateway');
+      const made = network(first, Number(second), {
+        internal: rest.includes('internal'),
+        mtu,
+        ...(driver === undefined ? {} : { driver }),
+        ...(parent === undefined ? {} : { parent }),
+        ...(gateway === undefined ? {} : { gateway }),
+      });
       cluster.networks = [...cluster.networks, made];
       return;
     }

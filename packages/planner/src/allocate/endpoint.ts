@@ -12,6 +12,7 @@ import {
 import { DYNAMIC_PORT_MAX, DYNAMIC_PORT_MIN } from '../limits.ts';
 import { Usage } from '../place/usage.ts';
 import type { PlanView } from '../types.ts';
+import { givesAddresses } from './driver.ts';
 import { clusterOf, subnetsOf } from './subnet.ts';
 import { allocated, refused, type Allocated } from './result.ts';
 
@@ -41,7 +42,7 @@ function allocateVirtualIps(
   for (const { target } of spec.task.networks) {
     const network = view.get('network', asId('network', target));
     if (network === undefined) return refused('not-found', `no network with id ${target}`);
-    networks.push(network);
+    if (givesAddresses(network)) networks.push(network);
   }
   if (spec.endpoint.mode === 'dnsrr') return allocated(virtualIps);
   const kept = new Map(service?.endpoint.virtualIps.map((vip) => [vip.networkId, vip]));

@@ -10,6 +10,7 @@ import {
 import { VNI_MAX, VNI_MIN } from '../limits.ts';
 import { sameSpec } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
+import { givesAddresses, unfitForDriver } from './driver.ts';
 import { allocated, refused, type Allocated } from './result.ts';
 import { freeSubnet, givenSubnet, unfitAddresses } from './subnet.ts';
 
@@ -18,6 +19,9 @@ export function allocateNetwork(
   view: PlanView,
   spec: NetworkSpec,
 ): Allocated<Pick<Network, 'vni' | 'subnet' | 'gateway'>> {
+  const unfit = unfitForDriver(spec);
+  if (unfit !== undefined) return unfit;
+  if (!givesAddresses({ spec })) return allocated({ vni: 0, subnet: '', gateway: '' });
   const vni = freeVni([...view.list('network')]);
   if (vni === undefined) return refused('resource-exhausted', 'all VXLAN identifiers are in use');
   const needsSubnet = spec.gateway !== '' || spec.ipRange !== '' || sizeOf(spec.reserved) > 0;
@@ -27,12 +31,15 @@ export function allocateNetwork(
       'a gateway, a range and reserved addresses belong to a subnet: give it, too',
     );
   }
-  const subnet = spec.subnet === '' ? freeSubnet(view) : givenSubnet(view, spec.subnet);
+  // The wire of a macvlan is the nodes' own.
+  const onHostsWire = spec.driver === 'macvlan';
+  const subnet =
+    spec.subnet === '' ? freeSubnet(view) : givenSubnet(view, spec.subnet, { onHostsWire });
   if (subnet.kind === 'refused') return subnet;
-  const unfit = unfitAddresses(spec, subnet.value);
-  if (unfit !== undefined) return refused('invalid-argument', unfit);
+  const wrong = unfitAddresses(spec, subnet.value);
+  if (wrong !== undefined) return refused('invalid-argument', wrong);
   const text = formatIpv4Network(subnet.value);
-  const more = givenSubnets(view, spec.moreSubnets, [text]);
+  const more = givenSubnets(view, spec, [text]);
   if (more.kind === 'refused') return more;
   const gateway = spec.gateway === '' ? formatIpv4(subnet.value.base + 1) : spec.gateway;
   return allocated({ vni, subnet: text, gateway });
@@ -56,19 +63,19 @@ export function changedNetwork(
     return refused('failed-precondition', `subnet ${missing} may be in use and cannot be removed`);
   }
   const added = spec.moreSubnets.filter((subnet) => !moreSubnets.includes(subnet));
-  const more = givenSubnets(view, added, []);
+  const more = givenSubnets(view, { ...spec, moreSubnets: added }, []);
   return more.kind === 'refused' ? more : allocated({ ...network, spec });
 }
 
 function givenSubnets(
   view: PlanView,
-  texts: readonly string[],
+  { driver, moreSubnets }: Pick<NetworkSpec, 'driver' | 'moreSubnets'>,
   before: readonly string[],
 ): Allocated<readonly Ipv4Network[]> {
   const subnets: Ipv4Network[] = [];
-  for (const text of texts) {
+  for (const text of moreSubnets) {
     const others = [...before, ...subnets.map(formatIpv4Network)];
-    const subnet = givenSubnet(view, text, others);
+    const subnet = givenSubnet(view, text, { others, onHostsWire: driver === 'macvlan' });
     if (subnet.kind === 'refused') return subnet;
     subnets.push(subnet.value);
   }

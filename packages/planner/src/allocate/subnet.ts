@@ -137,7 +137,7 @@ function* parts(pool: Ipv4Network): Iterable<Ipv4Network> {
 export function givenSubnet(
   view: PlanView,
   text: string,
-  others: readonly string[] = [],
+  options: SubnetUse = {},
 ): Allocated<Ipv4Network> {
   const wanted = parseIpv4Network(text);
   const isSane =
@@ -150,17 +150,24 @@ export function givenSubnet(
       `subnet ${text} is not an IPv4 network of /${PREFIX_LENGTH_MIN} to /${PREFIX_LENGTH_MAX} with the bits behind its prefix zero`,
     );
   }
-  const rival = rivalOf(view, wanted, others);
+  const rival = rivalOf(view, wanted, options);
   return rival === undefined
     ? allocated(wanted)
     : refused('failed-precondition', `subnet ${text} ${rival}`);
+}
+
+interface SubnetUse {
+  /** Further subnets of the same network. */
+  readonly others?: readonly string[];
+  /** The nodes may have addresses in it. */
+  readonly onHostsWire?: boolean;
 }
 
 /** What stands against a subnet, as the rest of a sentence. */
 function rivalOf(
   view: PlanView,
   wanted: Ipv4Network,
-  others: readonly string[],
+  { others = [], onHostsWire = false }: SubnetUse,
 ): string | undefined {
   const overlaps = (text: string): boolean => {
     const other = parseIpv4Network(text);
@@ -174,6 +181,7 @@ function rivalOf(
   if (twin !== undefined) return `overlaps ${twin} of the same network`;
   const pool = ownPools(clusterOf(view)).find(overlaps);
   if (pool !== undefined) return `overlaps ${pool}, which the cluster uses itself`;
+  if (onHostsWire) return undefined;
   const host = underlayAddresses(view).find((address) => ipv4Contains(wanted, address));
   if (host !== undefined) return `contains the node address ${formatIpv4(host)}`;
   const foreign = foreignNetworks(view).find(({ network }) => ipv4Overlap(wanted, network));

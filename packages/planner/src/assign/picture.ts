@@ -276,7 +276,8 @@ type MeshOptions = Pick<EndpointSpec, 'source' | 'localOnly' | 'affinity' | 'aff
 function endpointsOf(task: Task, serving: boolean): readonly NetworkEndpoint[] {
   const { nodeId } = task;
   if (nodeId === undefined || task.networks.length === 0) return NO_ENDPOINTS;
-  return task.networks.map(({ networkId, address, aliases }) => ({
+  const held = task.networks.filter(({ address }) => address !== '');
+  return held.map(({ networkId, address, aliases }) => ({
     taskId: task.id,
     networkId,
     nodeId,

@@ -13,7 +13,7 @@ export function isLeaving(task: Task): boolean {
     (task.desiredState === 'shutdown' || task.desiredState === 'remove') &&
     task.status.state === 'running' &&
     task.releasedAt === undefined &&
-    (task.networks.length > 0 || task.ports.length > 0)
+    (task.networks.some(({ address }) => address !== '') || task.ports.length > 0)
   );
 }
 

@@ -179,6 +179,7 @@ export class HeldIndex {
     const over = isOver(task);
     if (!over) countUsage(entry(this.nodes, nodeId, noUsage), task, sign);
     for (const { networkId, address } of task.networks) {
+      if (address === '') continue;
       note(entry(this.networks, networkId, emptyBook), bare(address), { task, over, sign });
     }
     if (task.gatewayAddress !== undefined) {

@@ -1,6 +1,7 @@
 /** Puts a task on a node: its addresses on its networks and in the node's gateway subnet, what it claims. */
 import { asId, type Network, type Node, type Task, type TaskNetwork } from '@swarmd/model';
 
+import { givesAddresses } from '../allocate/driver.ts';
 import { subnetOf, subnetsOf } from '../allocate/subnet.ts';
 import type { Draft } from '../draft.ts';
 import { claimGeneric } from './generic.ts';
@@ -29,9 +30,15 @@ type Addresses =
 function takeAddresses(task: Task, networks: readonly Network[], usage: Usage): Addresses {
   const taken: { network: Network; address: string }[] = [];
   for (const network of networks) {
+    if (!givesAddresses(network)) {
+      taken.push({ network, address: '' });
+      continue;
+    }
     const address = usage.network(network).take();
     if (address === undefined) {
-      for (const one of taken) usage.network(one.network).giveBack(one.address);
+      for (const one of taken) {
+        if (one.address !== '') usage.network(one.network).giveBack(one.address);
+      }
       const error = `no free address on network ${network.spec.name} (${subnetsOf(network).join(', ')})`;
       return { kind: 'none', error };
     }
@@ -41,7 +48,7 @@ function takeAddresses(task: Task, networks: readonly Network[], usage: Usage): 
     kind: 'taken',
     networks: taken.map(({ network, address }, index) => ({
       networkId: network.id,
-      address: withPrefix(address, subnetOf(network, address)),
+      address: address === '' ? '' : withPrefix(address, subnetOf(network, address)),
       aliases: task.spec.networks[index]?.aliases ?? [],
     })),
   };

@@ -1,0 +1,73 @@
+/** What a network's driver makes of it, as far as the managers decide that. */
+import type { Network, NetworkSpec } from '@swarmd/model';
+
+import { refused, type Allocated } from './result.ts';
+
+/** True when tasks and services get addresses of the network. */
+export function givesAddresses({ spec }: Pick<Network, 'spec'>): boolean {
+  return spec.driver !== 'host' && spec.driver !== 'none';
+}
+
+/** Options that a driver knows, and what their values may be. */
+const OPTIONS: Readonly<Record<NetworkSpec['driver'], Readonly<Record<string, RegExp>>>> = {
+  overlay: {},
+  bridge: {},
+  host: {},
+  none: {},
+  macvlan: { parent: /^[^\s/]{1,15}$/, macvlan_mode: /^(bridge|private|vepa)$/ },
+};
+
+/** A refusal when the spec says what its driver has no use for. */
+export function unfitForDriver(spec: NetworkSpec): Allocated<never> | undefined {
+  const known = OPTIONS[spec.driver];
+  if (spec.driver === 'overlay' && spec.options['encrypted'] !== undefined) {
+    return refused(
+      'failed-precondition',
+      'encrypted networks are not supported; leave out --opt encrypted, or its traffic would be readable',
+    );
+  }
+  for (const [key, value] of Object.entries(spec.options)) {
+    const form = known[key];
+    if (form === undefined) return unknownOption(spec.driver, key);
+    if (!form.test(value)) {
+      return refused('invalid-argument', `"${value}" is no value of option ${key}`);
+    }
+  }
+  if (spec.driver === 'macvlan') return unfitForMacvlan(spec);
+  if (givesAddresses({ spec })) return undefined;
+  const said = [
+    ['subnet', spec.subnet !== ''],
+    ['gateway', spec.gateway !== ''],
+    ['range', spec.ipRange !== ''],
+    ['reserved addresses', Object.keys(spec.reserved).length > 0],
+    ['further subnets', spec.moreSubnets.length > 0],
+    ['MTU', spec.mtu !== 0],
+    ['internal', spec.internal],
+  ] as const;
+  const found = said.find(([, is]) => is);
+  return found === undefined
+    ? undefined
+    : refused('invalid-argument', `driver ${spec.driver} has no addresses: leave out ${found[0]}`);
+}
+
+function unknownOption(driver: NetworkSpec['driver'], key: string): Allocated<never> {
+  const known = Object.keys(OPTIONS[driver]);
+  const hint = known.length === 0 ? 'it has none' : `it knows ${known.join(', ')}`;
+  return refused('invalid-argument', `driver ${driver} has no option "${key}"; ${hint}`);
+}
+
+function unfitForMacvlan(spec: NetworkSpec): Allocated<never> | undefined {
+  if (spec.options['parent'] === undefined) {
+    return refused(
+      'invalid-argument',
+      'driver macvlan needs the interface of the nodes that containers appear on: --opt parent=eth0',
+    );
+  }
+  if (spec.subnet === '') {
+    return refused(
+      'invalid-argument',
+      'driver macvlan needs the subnet of the wire it is on: --subnet, and --ip-range for a part that nobody else gives out',
+    );
+  }
+  return undefined;
+}
