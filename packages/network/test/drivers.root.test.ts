@@ -12,21 +12,17 @@ const lost = network('lost', 0, { driver: 'macvlan', parent: 'eth7', subnet: '10
 const none = network('none', 0, { driver: 'none' });
 const host = network('host', 0, { driver: 'host' });
 
-const on = (
-  id: string,
-  node: number,
-  last: number,
-  network: Placed['networks'][number],
-): Placed => ({
+/** "here2" is the task of service "here" on node 2. */
+const on = (id: string, last: number, network: Placed['networks'][number]): Placed => ({
   id,
-  node,
+  node: Number(id.at(-1)),
   service: id.slice(0, -1),
-  slot: node,
+  slot: Number(id.at(-1)),
   host: last,
   networks: [network],
 });
-const near = [on('here1', 1, 11, here), on('cli1', 1, 12, here), on('here2', 2, 13, here)] as const;
-const wired = [on('wire1', 1, 21, wire), on('wire2', 2, 22, wire)] as const;
+const near = [on('here1', 11, here), on('cli1', 12, here), on('here2', 13, here)] as const;
+const wired = [on('wire1', 21, wire), on('wire2', 22, wire)] as const;
 const cluster: Cluster = {
   nodes: 2,
   networks: [here, wire, lost, none, host],
@@ -78,13 +74,13 @@ test('macvlan: on the wire of the hosts, seen with the own address', async () =>
 });
 
 test('macvlan: an interface that the node does not have is named', async () => {
-  const placed = on('lost1', 1, 31, lost);
+  const placed = on('lost1', 31, lost);
   await expect(hosts[0].attach(task(placed))).rejects.toThrow(/eth7/);
   expect(await hosts[0].attached()).not.toContain('lost1');
 });
 
 test('none: a loopback interface, no name server', async () => {
-  const attachment = await hosts[0].attach(task(on('none1', 1, 41, none)));
+  const attachment = await hosts[0].attach(task(on('none1', 41, none)));
   expect(attachment).toMatchObject({ addresses: [], nameservers: [] });
   const { out } = await hosts[0].in('none1', 'ip', '-br', 'link');
   expect(out).toMatch(/^lo .*\n$/);
@@ -96,7 +92,7 @@ test('none: a loopback interface, no name server', async () => {
 });
 
 test('host: the node’s own interfaces and name servers', async () => {
-  const attachment = await hosts[0].attach(task(on('host1', 1, 42, host)));
+  const attachment = await hosts[0].attach(task(on('host1', 42, host)));
   expect(attachment).toMatchObject({ namespace: '/run/netns/swarm-host', addresses: [] });
   const inside = ['nsenter', `--net=${attachment.namespace}`, 'ip', '-br', 'addr'];
   expect((await hosts[0].run(...inside)).out).toBe((await hosts[0].run('ip', '-br', 'addr')).out);
