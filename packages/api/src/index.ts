@@ -59,6 +59,7 @@ export type {
   RaftMemberInfo,
   RaftPeerInfo,
   RaftStatusInfo,
+  StatusReport,
   Watch,
 } from './contract/manager-side.ts';
 export type {

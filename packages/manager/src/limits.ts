@@ -45,8 +45,8 @@ export const LOG_QUEUE_BATCHES = 1_024;
 export const LOG_FLUSH_MS = 2_000;
 /** Streams to agents for one log request. */
 export const LOG_STREAMS_MAX = 1_000;
-/** Statuses forwarded to the leader in one call. */
-export const STATUS_BATCH_MAX = 2_000;
+/** Statuses of one report to the leader, which writes it in one go: some 10 ms of its time. */
+export const STATUS_BATCH_MAX = 400;
 /** Unacknowledged statuses of one session; above this its stream is not read. */
 export const STATUS_PENDING_MAX = 20_000;
 /** How long confirming takes that this replica is up to date; agents then try another manager. */

@@ -3,7 +3,8 @@ import { asId, type Task } from '@swarmd/model';
 import type { Commit } from '@swarmd/store';
 import { createMemoryStore } from '@swarmd/store/testing';
 
-import { audienceOf, concerns, type Interests } from '../src/dispatcher/interests.ts';
+import { InterestIndex } from '../src/dispatcher/interest-index.ts';
+import { audienceOf, type Interests } from '../src/dispatcher/interests.ts';
 import { aNode, aService, aTask } from './support/objects.ts';
 
 const here = asId('node', 'here');
@@ -140,6 +141,37 @@ const cases: [string, Commit['changes'][number], boolean][] = [
 describe('does a commit concern the node?', () => {
   it.each(cases)('%s', (_name, change, expected) => {
     const view = createMemoryStore().view;
-    expect(concerns(interests, audienceOf({ version: 2, changes: [change] }, view))).toBe(expected);
+    const index = new InterestIndex<string>();
+    index.put('one', interests);
+    const audience = audienceOf({ version: 2, changes: [change] }, view);
+    expect([...index.concerned(audience)].includes('one')).toBe(expected);
+  });
+});
+
+describe('the index of interests', () => {
+  const audience = audienceOf(
+    {
+      version: 2,
+      changes: [taskChange(undefined, aTask('t', { nodeId: there, networks: onBlue }))],
+    },
+    createMemoryStore().view,
+  );
+
+  it('forgets what a node is interested in no more, and nodes that left', () => {
+    const index = new InterestIndex<string>();
+    index.put('one', interests);
+    index.put('one', { ...interests, networks: new Set(['red']) });
+    expect([...index.concerned(audience)]).toEqual([]);
+    index.put('one', interests);
+    expect([...index.concerned(audience)]).toEqual(['one']);
+    index.delete(here);
+    expect([...index.concerned(audience)]).toEqual([]);
+  });
+
+  it('has one for each node: the newest', () => {
+    const index = new InterestIndex<string>();
+    index.put('one', interests);
+    index.put('another', interests);
+    expect([...index.concerned(audience)]).toEqual(['another']);
   });
 });

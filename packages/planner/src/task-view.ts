@@ -122,18 +122,37 @@ export class NodeLookup {
  * pulls the image, which has been pulled.
  */
 export function isCurrent(task: Task, service: Service, nodes: NodeLookup): boolean {
-  if (task.specVersion === service.specVersion || sameSpec(task.spec, service.spec.task)) {
+  if (task.specVersion === service.specVersion || sameTaskSpec(task.spec, service.spec.task)) {
     return sameHostPorts(task, service);
   }
-  const { placement, container } = service.spec.task;
-  const { registrySecret } = container;
-  const kept = { ...task.spec, placement, container: { ...task.spec.container, registrySecret } };
-  if (!sameSpec(kept, service.spec.task)) {
-    return false;
-  }
+  if (!sameWhereItStays(task.spec, service.spec.task)) return false;
   const node = nodes.of(task);
   return node !== undefined && sameHostPorts(task, service) && compliance(service.spec.task)(node);
 }
+
+/** Tasks of a service share their specs, which are immutable: two are compared once for all tasks. */
+function memo(
+  compare: (a: TaskSpec, b: TaskSpec) => boolean,
+): (a: TaskSpec, b: TaskSpec) => boolean {
+  const known = new WeakMap<TaskSpec, WeakMap<TaskSpec, boolean>>();
+  return (a, b) => {
+    if (a === b) return true;
+    let ofA = known.get(a);
+    if (ofA === undefined) known.set(a, (ofA = new WeakMap()));
+    let same = ofA.get(b);
+    if (same === undefined) ofA.set(b, (same = compare(a, b)));
+    return same;
+  };
+}
+
+const sameTaskSpec = memo(sameSpec);
+
+/** But for what says where it may run, and how its image is got. */
+const sameWhereItStays = memo((a, b) => {
+  const { registrySecret } = b.container;
+  const container = { ...a.container, registrySecret };
+  return sameSpec({ ...a, placement: b.placement, container }, b);
+});
 
 /** Tells whether a node meets the constraints of the spec. */
 export function compliance(spec: TaskSpec): (node: Node) => boolean {

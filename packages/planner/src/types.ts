@@ -31,6 +31,8 @@ export interface PlanView {
   list(table: 'cluster'): Iterable<Cluster>;
   tasksByService(id: ServiceId): Iterable<Task>;
   tasksByNode(id: NodeId): Iterable<Task>;
+  /** Differs once anything was written to the table; undefined: nobody keeps count. */
+  writesOf?(table: 'node' | 'service'): number;
   /** For what is derived from all tasks: those written since `mark`; undefined: read all again. */
   tasksWrittenSince?(mark: number | undefined): {
     readonly mark: number;

@@ -43,6 +43,15 @@ export class Tables {
     service: new Map(),
     task: new Map(),
   };
+  readonly writes: { [T in TableName]: number } = {
+    cluster: 0,
+    config: 0,
+    network: 0,
+    node: 0,
+    secret: 0,
+    service: 0,
+    task: 0,
+  };
   readonly names: Names = {
     service: new Map(),
     network: new Map(),
@@ -60,6 +69,7 @@ export class Tables {
   ): ObjectOf[T] | undefined {
     const rows: Map<string, ObjectOf[T]> = this.rows[table];
     const before = rows.get(id);
+    this.writes[table] += 1;
     if (after !== undefined) this.lastStamp = Math.max(this.lastStamp, after.meta.updatedAt);
     if (after === undefined) rows.delete(id);
     else rows.set(id, after);
@@ -160,6 +170,10 @@ export class TableView implements ReadView {
 
   count(table: TableName): number {
     return this.tables.rows[table].size;
+  }
+
+  writesOf(table: TableName): number {
+    return this.tables.writes[table];
   }
 
   tasksWrittenSince(mark: number | undefined): ReturnType<TaskJournal['since']> {

@@ -26,6 +26,8 @@ export interface ReadView {
   networkByName(name: string): Network | undefined;
   secretByName(name: string): Secret | undefined;
   configByName(name: string): Config | undefined;
+  /** Grows with every write to the table, undone ones included: same count, same rows. */
+  writesOf(table: TableName): number;
   tasksByService(id: ServiceId): Iterable<Task>;
   tasksByNode(id: NodeId): Iterable<Task>;
   /**

@@ -102,12 +102,15 @@ export interface AppliedNetwork {
   readonly version: number;
 }
 
+/** Newest statuses of tasks of one node. */
+export interface StatusReport {
+  readonly nodeId: NodeId;
+  readonly updates: readonly TaskStatusUpdate[];
+}
+
 /** swarm.v1.Leader: what managers tell the leader on behalf of the nodes whose sessions they hold. */
 export interface Leader {
-  reportStatuses(
-    request: { nodeId: NodeId; updates: readonly TaskStatusUpdate[] },
-    call: Call,
-  ): Promise<void>;
+  reportStatuses(request: { reports: readonly StatusReport[] }, call: Call): Promise<void>;
   /**
    * `lost`: nodes whose session ended without a goodbye or whose heartbeat is overdue. `away`: nodes
    * that restart on purpose; answered once that is committed.

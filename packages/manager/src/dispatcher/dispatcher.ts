@@ -9,6 +9,7 @@ import type {
   Dispatcher,
   ManagerAddress,
   ManagerMessage,
+  StatusReport,
   TaskUsage,
 } from '@swarmd/api';
 import {
@@ -28,8 +29,9 @@ import type { Commit, ReadView, Store } from '@swarmd/store';
 import { theCluster } from '../replication/the-cluster.ts';
 import type { LeaderRoute } from '../leadership/leader-route.ts';
 import { beyondElections } from '../leadership/patience.ts';
-import { writeStatuses, type StatusReport } from '../leadership/task-statuses.ts';
-import { audienceOf, concerns, interestsOf, type Audience } from './interests.ts';
+import { writeStatuses } from '../leadership/task-statuses.ts';
+import { InterestIndex } from './interest-index.ts';
+import { audienceOf, interestsOf } from './interests.ts';
 import { measuresOf } from './measures.ts';
 import { SharedBarrier } from '../replication/shared-barrier.ts';
 import {
@@ -41,6 +43,7 @@ import {
 import { Herald, type NextTurn } from './herald.ts';
 import { Outbox } from './outbox.ts';
 import { receiveHello, Session, type Hello } from './session.ts';
+import { StatusHub } from './status-hub.ts';
 import { StatusRelay } from './status-relay.ts';
 import { sameValue } from '../same-value.ts';
 import { UsageReporter } from './usage-reporter.ts';
@@ -63,6 +66,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   readonly #sessions = new Map<NodeId, Session>();
   /** Sessions whose interests are not known: nothing was computed for them yet. */
   readonly #unsure = new Set<Session>();
+  readonly #interests = new InterestIndex<Session>();
   readonly #lost = new Set<NodeId>();
   readonly #listeners = new Set<() => void>();
   readonly #appliedListeners = new Set<() => void>();
@@ -70,6 +74,8 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   readonly #usage: UsageReporter;
   readonly #barrier: SharedBarrier;
   readonly #herald: Herald<Session>;
+  readonly #statuses: StatusHub;
+  readonly #ended = new AbortController();
   #addressNews: Timer | undefined;
 
   constructor(options: DispatcherOptions) {
@@ -82,9 +88,11 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
           there: (manager, call) => manager.leader.reportUsage({ tasks }, call),
         }),
     });
-    this.#herald = new Herald({
-      nextTurn: options.nextTurn ?? queueMicrotask,
-      tell: ({ outbox }) => outbox.assignmentsChanged(),
+    const { nextTurn = queueMicrotask } = options;
+    this.#herald = new Herald({ nextTurn, tell: ({ outbox }) => outbox.assignmentsChanged() });
+    this.#statuses = new StatusHub({
+      nextTurn,
+      deliver: (reports) => this.#reportStatuses(reports),
     });
     this.#barrier = new SharedBarrier({ ...options, timeoutMs: NODE_KNOWN_WAIT_MS });
     this.#subscription = options.store.subscribe((commit) => this.#onCommit(commit));
@@ -94,6 +102,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     this.#subscription[Symbol.dispose]();
     this.#addressNews?.cancel();
     const stopping = new SwarmError('unavailable', 'this manager is stopping');
+    this.#ended.abort(stopping);
     for (const session of this.#sessions.values()) session.end(stopping);
     return Promise.resolve();
   }
@@ -108,14 +117,15 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     const incoming = messages[Symbol.asyncIterator]();
     const hello = await receiveHello(incoming, { clock, signal });
     const session = this.#open(peer.nodeId, hello);
+    using _running = session.begin(incoming, {
+      signal,
+      onNews: () => this.#notify(),
+      onApplied: () => this.#tellApplied(),
+      onUsage: (tasks) => this.#usage.add(tasksOf(session, tasks, this.#options.store.view)),
+      onGoodbye: (until) => this.#reportAway(session.nodeId, until),
+    });
     try {
-      yield* session.run(incoming, {
-        signal,
-        onNews: () => this.#notify(),
-        onApplied: () => this.#tellApplied(),
-        onUsage: (tasks) => this.#usage.add(tasksOf(session, tasks, this.#options.store.view)),
-        onGoodbye: (until) => this.#reportAway(session.nodeId, until),
-      });
+      for (;;) yield await session.next();
     } finally {
       this.#close(session);
     }
@@ -184,7 +194,9 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
         assigned: () => {
           if (store.view.get('node', nodeId) === undefined) return undefined;
           const assigned = assign(store.view, nodeId);
-          session.interests = interestsOf(nodeId, assigned);
+          if (this.#sessions.get(nodeId) === session) {
+            this.#interests.put(session, interestsOf(nodeId, assigned));
+          }
           this.#unsure.delete(session);
           return assigned;
         },
@@ -199,7 +211,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
       clock,
       random,
       logger: logger.child({ nodeId }),
-      report: (updates, signal) => this.#reportStatuses({ nodeId, updates }, signal),
+      report: (updates) => this.#statuses.report({ nodeId, updates }),
       settled: (sequence) => outbox.acknowledge(sequence),
     });
     const session = new Session({ nodeId, clock, hello, outbox, relay });
@@ -207,6 +219,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
       .get(nodeId)
       ?.end(new SwarmError('cancelled', 'a newer session replaces this one'));
     this.#sessions.set(nodeId, session);
+    this.#interests.delete(nodeId);
     this.#unsure.add(session);
     this.#lost.delete(nodeId);
     logger.info({ nodeId, address: hello.address }, 'session begins');
@@ -214,11 +227,13 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     return session;
   }
 
-  #reportStatuses(report: StatusReport, signal: AbortSignal): Promise<void> {
+  #reportStatuses(reports: readonly StatusReport[]): Promise<void> {
+    const { signal } = this.#ended;
     const { route, store, clock } = this.#options;
     return route.report(signal, {
-      here: (_duties, until) => store.update((tx) => writeStatuses(tx, report, clock.now()), until),
-      there: (manager, call) => manager.leader.reportStatuses(report, call),
+      here: (_duties, until) =>
+        store.update((tx) => writeStatuses(tx, reports, clock.now()), until),
+      there: (manager, call) => manager.leader.reportStatuses({ reports }, call),
     });
   }
 
@@ -236,6 +251,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     this.#herald.forget(session);
     if (this.#sessions.get(nodeId) !== session) return;
     this.#sessions.delete(nodeId);
+    this.#interests.delete(nodeId);
     if (!session.isLeaving) this.#lost.add(nodeId);
     this.#options.logger.info({ nodeId }, 'session ends');
     this.#notify();
@@ -281,7 +297,8 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
       for (const session of this.#sessions.values()) session.outbox.managersChanged();
     }
     const audience = audienceOf(commit, view);
-    for (const session of this.#concerned(audience)) this.#herald.add(session);
+    for (const session of this.#unsure) this.#herald.add(session);
+    for (const session of this.#interests.concerned(audience)) this.#herald.add(session);
     if (audience.addresses) this.#tellAddresses();
   }
 
@@ -299,22 +316,6 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     if (sameValue(before.spec.autoscale, after.spec.autoscale)) return;
     for (const { nodeId } of this.#options.store.view.tasksByService(after.id)) {
       if (nodeId !== undefined) this.#sessions.get(nodeId)?.outbox.measuresChanged();
-    }
-  }
-
-  /** With thousands of sessions, most commits concern a few, and which is known without asking all. */
-  *#concerned(audience: Audience): Iterable<Session> {
-    const { everyone, mesh, nodes, networks, secrets, configs } = audience;
-    for (const session of this.#unsure) yield session;
-    if (everyone || mesh || networks.size + secrets.size + configs.size > 0) {
-      for (const session of this.#sessions.values()) {
-        if (session.interests !== undefined && concerns(session.interests, audience)) yield session;
-      }
-      return;
-    }
-    for (const id of nodes) {
-      const session = this.#sessions.get(id as NodeId);
-      if (session !== undefined) yield session;
     }
   }
 

@@ -66,23 +66,6 @@ export function audienceOf(commit: Commit, view: AudienceView): Audience {
   return audience;
 }
 
-/** What can wait aside. */
-export function concerns(interests: Interests, audience: Audience): boolean {
-  return (
-    audience.everyone ||
-    (audience.mesh && interests.mesh) ||
-    audience.nodes.has(interests.nodeId) ||
-    meet(audience.networks, interests.networks) ||
-    meet(audience.secrets, interests.secrets) ||
-    meet(audience.configs, interests.configs)
-  );
-}
-
-function meet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
-  for (const one of a) if (b.has(one)) return true;
-  return false;
-}
-
 function add(audience: Listed, change: Commit['changes'][number], view: AudienceView): void {
   const id = (change.after ?? change.before)?.id ?? '';
   switch (change.table) {

@@ -1,10 +1,16 @@
 /** One agent's stream: what it says is kept, what it must know is sent. Ends with its signal. */
 import type { AgentMessage, LiveNode, ManagerMessage, TaskUsage } from '@swarmd/api';
-import { abortReason, Scope, SwarmError, withDeadline, type Clock } from '@swarmd/base';
+import {
+  abortReason,
+  eitherSignal,
+  Scope,
+  SwarmError,
+  withDeadline,
+  type Clock,
+} from '@swarmd/base';
 import type { NodeId } from '@swarmd/model';
 
 import { HELLO_WAIT_MS } from '../limits.ts';
-import type { Interests } from './interests.ts';
 import type { Outbox } from './outbox.ts';
 import type { StatusRelay } from './status-relay.ts';
 
@@ -24,7 +30,6 @@ export interface SessionEvents {
 export class Session {
   readonly nodeId: NodeId;
   readonly outbox: Outbox;
-  interests: Interests | undefined;
   /** Monotonic milliseconds of its last message. */
   heardAt: number;
   /** `heardAt` of the last report that the leader took. */
@@ -34,6 +39,7 @@ export class Session {
   readonly #clock: Clock;
   readonly #relay: StatusRelay;
   readonly #ended = new AbortController();
+  #signal = this.#ended.signal;
   #hello: Hello;
   #isLeaving = false;
 
@@ -73,26 +79,34 @@ export class Session {
   }
 
   /** Runs the session over its stream until either side ends it. */
-  async *run(
+  begin(
     messages: AsyncIterator<AgentMessage>,
     options: SessionEvents & { signal: AbortSignal },
-  ): AsyncIterable<ManagerMessage> {
+  ): Disposable {
+    const either = eitherSignal(options.signal, this.#ended.signal);
     const scope = new Scope((_name, error) =>
       this.end(error instanceof Error ? error : new SwarmError('internal', String(error))),
     );
-    const signal = AbortSignal.any([options.signal, this.#ended.signal]);
+    this.#signal = either.signal;
+    either.signal.addEventListener('abort', () => this.outbox.wakeup.wake(), { once: true });
     scope.spawn('statuses', (stopped) => this.#relay.run(stopped));
     scope.spawn('messages', (stopped) => this.#read(messages, stopped, options));
-    try {
-      for (;;) {
-        const message = this.outbox.next();
-        if (message !== undefined) yield message;
-        else if (signal.aborted) throw abortReason(signal);
-        else await this.outbox.wakeup.wait(signal);
-      }
-    } finally {
-      // Reading ends with the stream; waiting for it here would wait for the agent.
-      void scope[Symbol.asyncDispose]();
+    return {
+      [Symbol.dispose]: () => {
+        either[Symbol.dispose]();
+        // Reading ends with the stream; waiting for it here would wait for the agent.
+        void scope[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  /** What the agent is to be told next. @throws why the session has ended. */
+  async next(): Promise<ManagerMessage> {
+    for (;;) {
+      const message = this.outbox.next();
+      if (message !== undefined) return message;
+      if (this.#signal.aborted) throw abortReason(this.#signal);
+      await this.outbox.wakeup.next();
     }
   }
 

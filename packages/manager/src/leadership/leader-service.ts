@@ -19,8 +19,8 @@ export function createLeaderService(options: {
     return { duties: reign.duties, signal: AbortSignal.any([call.signal, reign.signal]) };
   };
   return {
-    reportStatuses: (request, call) =>
-      store.update((tx) => writeStatuses(tx, request, clock.now()), lead(call).signal),
+    reportStatuses: ({ reports }, call) =>
+      store.update((tx) => writeStatuses(tx, reports, clock.now()), lead(call).signal),
     reportSessions: async ({ live, away }, call) => {
       const { duties, signal } = lead(call);
       if (call.peer === undefined) throw new SwarmError('unauthenticated', 'only managers report');

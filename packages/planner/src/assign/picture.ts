@@ -69,6 +69,9 @@ class PictureBook {
     vips: new Map(),
     ingressPorts: [],
   };
+  /** Of the nodes and services as they are known here: see `writesOf`. */
+  #nodeWrites: number | undefined;
+  #serviceWrites: number | undefined;
   #nodes = new Map<NodeId, Node>();
   #services = new Map<ServiceId, Service>();
   readonly #parts = new Map<TaskId, Part>();
@@ -107,6 +110,9 @@ class PictureBook {
   }
 
   #followNodes(view: AssignView): readonly NetworkPeer[] {
+    const writes = view.writesOf?.('node');
+    if (writes !== undefined && writes === this.#nodeWrites) return this.#picture.peers;
+    this.#nodeWrites = writes;
     const nodes = new Map<NodeId, Node>();
     const changed: NodeId[] = [];
     for (const node of view.list('node')) {
@@ -181,6 +187,9 @@ class PictureBook {
 
   /** @returns whether any service changed. */
   #followServices(view: AssignView): boolean {
+    const writes = view.writesOf?.('service');
+    if (writes !== undefined && writes === this.#serviceWrites) return false;
+    this.#serviceWrites = writes;
     const services = new Map<ServiceId, Service>();
     let isSame = true;
     for (const service of view.list('service')) {

@@ -54,11 +54,12 @@ export class SpreadTree<C> {
   }
 
   #grow(candidates: readonly C[], level: number): Branch<C> {
-    const { keysOf, countOf, fits, less } = this.#options;
+    const { keysOf, countOf, less } = this.#options;
     const keyOf = keysOf[level];
     const count = candidates.reduce((sum, one) => sum + countOf(one), 0);
     if (keyOf === undefined) {
-      return { count, children: [], leaf: new Heap(candidates.filter(fits), less) };
+      // Whether a node fits is asked when its turn comes: most are never looked at.
+      return { count, children: [], leaf: new Heap([...candidates], less) };
     }
     const groups = [...Map.groupBy(candidates, keyOf).values()];
     return { count, leaf: undefined, children: groups.map((one) => this.#grow(one, level + 1)) };
