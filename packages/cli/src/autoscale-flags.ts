@@ -88,6 +88,16 @@ export function autoscaleWith(
   return { autoscale: { min: 1, max, ...old, ...said } };
 }
 
+/** @throws SwarmError `failed-precondition` for a number of tasks where autoscaling decides. */
+export function refuseReplicas(name: string, policy: ServiceSpecInput['autoscale']): void {
+  if (policy === undefined) return;
+  throw new SwarmError(
+    'failed-precondition',
+    `service ${name}: autoscaling decides on its replicas (${policy.min} to ${policy.max}); ` +
+      'change the bounds with service update --autoscale-min and --autoscale-max, or end it with --no-autoscale',
+  );
+}
+
 /** "70%" or "70". */
 function parsePercent(text: string): number {
   const [, digits] = /^(\d+)%?$/.exec(text) ?? [];

@@ -3,7 +3,7 @@ import { SwarmError } from '@swarmd/base';
 import type { ServiceSpec, ServiceSpecInput } from '@swarmd/model';
 
 import type { FileInput, References } from './references.ts';
-import { autoscaleWith } from './autoscale-flags.ts';
+import { autoscaleWith, refuseReplicas } from './autoscale-flags.ts';
 import { scheduleWith } from './schedule-flags.ts';
 import type { CreateFlags, ServiceFlags, UpdateFlags } from './service-flags.ts';
 
@@ -182,6 +182,9 @@ function mergedLabels(
 
 /** The spec with what the common flags say. */
 function withFlags(spec: ServiceSpecInput, flags: ServiceFlags): ServiceSpecInput {
+  if (flags.replicas !== undefined && flags.autoscale !== false) {
+    refuseReplicas(spec.name, spec.autoscale);
+  }
   return {
     ...spec,
     ...modeWith(spec.mode, flags),

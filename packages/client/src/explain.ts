@@ -103,6 +103,7 @@ export function explainNode(node: Node, tasks: readonly Task[], now: number): st
 
 function refusesTasks({ status, spec }: Node): string | undefined {
   if (status.state !== 'ready') return `takes no tasks: it is ${status.state}`;
+  if (status.heldUntil !== undefined) return 'takes no new tasks yet: it comes and goes';
   if (spec.availability === 'pause') return 'takes no new tasks: it is paused';
   if (spec.availability === 'drain')
     return 'takes no tasks: it is drained, and its tasks move away';

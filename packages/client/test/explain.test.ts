@@ -147,6 +147,14 @@ describe('explain', () => {
   });
 
   it('a node: whether it takes tasks, and what leaves it', () => {
+    const flapping = node('n2');
+    const heldUntil = NOW + 1_000;
+    const held = { ...flapping, status: { ...flapping.status, message: 'lost twice', heldUntil } };
+    expect(explainNode(held, [], NOW)).toEqual([
+      'node n2 (n2) is ready since 100 s ago: lost twice',
+      '  takes no new tasks yet: it comes and goes',
+      '  0 tasks are to run here, 0 are to stop',
+    ]);
     const drained = node('n1', { spec: { labels: {}, role: 'worker', availability: 'drain' } });
     const leaving = made('1 running shutdown', {
       because: [because('node-drained', 'its node is being drained')],

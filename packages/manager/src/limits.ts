@@ -22,6 +22,8 @@ export const AUTOSCALE_FIRST_MS = 12_000;
 export const USAGE_GATHER_MS = 500;
 /** Tasks in one report of use: some 40 bytes each. */
 export const USAGE_REPORT_MAX_TASKS = 5_000;
+/** Nodes that are lost within this time, and the one they need to be noticed in, are lost together. */
+export const MASS_FAILURE_WINDOW_MS = 20_000;
 /** How often learners' progress is looked at while there are learners. */
 export const PROMOTION_POLL_MS = 200;
 /** Who demotes a manager is told how far it is after this time at the latest. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { asId } from '@swarmd/model';
+import { asId, clusterSpec } from '@swarmd/model';
 
 import { awayNode, downNode, Leases, type LeaseTerms } from '../src/leadership/liveness.ts';
 import { aNode } from './support/objects.ts';
@@ -7,6 +7,7 @@ import { aNode } from './support/objects.ts';
 const id = asId('node', 'n');
 const manager = asId('node', 'm');
 const node = aNode('n');
+const terms = clusterSpec.parse({});
 const at = (nowMs: number, lost: readonly string[] = []): LeaseTerms => ({
   nowMs,
   now: nowMs,
@@ -55,7 +56,7 @@ describe('leases of nodes', () => {
     expect(leases.expired([away], at(1_000))).toEqual([]);
     expect(leases.expired([away], at(30_999))).toEqual([]);
     expect(leases.expired([away], at(31_000))).toEqual([away]);
-    const down = downNode(away, { now: 31_000, silentMs: 3_000 });
+    const down = downNode(away, { now: 31_000, silentMs: 3_000, terms });
     expect(down.status).not.toHaveProperty('awayUntil');
     expect(down.status.message).toContain('did not come back');
     leases.reset(id, 40_000, manager);
@@ -65,7 +66,7 @@ describe('leases of nodes', () => {
   it('only ready nodes go down', () => {
     const leases = new Leases();
     leases.extend(id, 0, manager);
-    const down = downNode(node, { now: 42, silentMs: 3_000 });
+    const down = downNode(node, { now: 42, silentMs: 3_000, terms });
     expect(down.status).toMatchObject({
       state: 'down',
       since: 42,

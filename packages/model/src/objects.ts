@@ -96,6 +96,12 @@ export interface Node {
     readonly since: number;
     /** Set while it restarts on purpose: it counts as ready until then. */
     readonly awayUntil?: number;
+    /** How often it was lost lately: as of `at`; counts less as time passes. */
+    readonly flaps?: { readonly losses: number; readonly at: number };
+    /** While it is ready: it gets no new tasks until then, as it comes and goes. */
+    readonly heldUntil?: number;
+    /** While it is down: its tasks are replaced from then on, as many nodes were lost with it. */
+    readonly replaceFrom?: number;
   };
   readonly manager?: {
     /** 53-bit Raft id; never used again once removed. */

@@ -35,7 +35,7 @@ export class Draft {
     this.view = view;
     this.#context = options.context;
     this.now = options.context.now;
-    this.nodes = new NodeLookup(view);
+    this.nodes = new NodeLookup(view, options.context.now);
     this.#service = service;
     this.#serviceBefore = service;
     for (const task of options.tasks) {

@@ -74,10 +74,12 @@ export type Loss =
 /** Reads nodes for the tasks on them. */
 export class NodeLookup {
   readonly #view: PlanView;
+  readonly #now: number;
   #byIndex: Map<number, Node> | undefined;
 
-  constructor(view: PlanView) {
+  constructor(view: PlanView, now: number) {
     this.#view = view;
+    this.#now = now;
   }
 
   /** The node with this number: that of a slot of a global service. */
@@ -94,19 +96,27 @@ export class NodeLookup {
     return task.nodeId === undefined ? undefined : this.#get(task.nodeId);
   }
 
-  /** Why the task must be elsewhere; undefined when it may stay. An unknown node is left alone. */
+  /** Why the task must be elsewhere; undefined when it may stay for now. An unknown node is left alone. */
   lossOf(task: Task): Loss | undefined {
     if (task.nodeId === undefined) return undefined;
     const node = this.#get(task.nodeId);
     if (node === undefined) return 'node-removed';
-    if (node.status.state === 'down') return 'node-down';
+    if (node.status.state === 'down') {
+      return (this.replaceFrom(task) ?? 0) > this.#now ? undefined : 'node-down';
+    }
     return node.spec.availability === 'drain' ? 'node-drained' : undefined;
   }
 
   /** It may still run somewhere, but nobody can tell: its node is down or gone. */
   isUnreachable(task: Task): boolean {
-    const loss = this.lossOf(task);
-    return loss === 'node-down' || loss === 'node-removed';
+    if (task.nodeId === undefined) return false;
+    const node = this.#get(task.nodeId);
+    return node === undefined || node.status.state === 'down';
+  }
+
+  /** Of a task on a node that went down with many others: when its turn to be replaced comes. */
+  replaceFrom(task: Task): number | undefined {
+    return this.of(task)?.status.replaceFrom;
   }
 
   /** When a task on a down node stops being waited for; undefined when its node is not down. */

@@ -73,7 +73,8 @@ export type WaitCode =
   | 'rebalance-interval'
   | 'standby-delay'
   | 'node-lost'
-  | 'schedule';
+  | 'schedule'
+  | 'mass-failure';
 
 export interface Plan {
   readonly ops: readonly Change[];

@@ -4,6 +4,7 @@
  *
  *   node n1 cpus=2 memory=1G state=down availability=drain role=manager label.zone=a
  *   node n1 generic=gpu:a|b,disk:2 engine=runtime:crun arch=aarch64
+ *   node n1 state=down turn=10s      its tasks are replaced then    node n1 held=10s     no new tasks
  *   rm-node n1                     network back subnet=10.9.0.0/24
  *   service web replicas=3 ...     update web image=b ...     rollback web     rm-service web
  *   plan [web]                     plan once and print what changes
@@ -53,6 +54,9 @@ export class Script {
       case 'reset':
         this.world = new World({
           ...(options.has('history') ? { taskHistoryLimit: Number(options.get('history')) } : {}),
+          ...(options.has('moves')
+            ? { rebalance: { budget: Number(options.get('moves')), intervalMs: 1_000 } }
+            : {}),
           ...(options.has('pool') ? { overlayPool: options.get('pool') } : {}),
         });
         this.#written.clear();
@@ -155,6 +159,8 @@ export class Script {
     if (options.has('availability')) {
       set.availability = options.get('availability') as NonNullable<NodeOptions['availability']>;
     }
+    if (options.has('held')) set.heldMs = milliseconds(options.get('held') ?? '');
+    if (options.has('turn')) set.turnMs = milliseconds(options.get('turn') ?? '');
     if (options.has('role')) set.role = options.get('role') as 'worker' | 'manager';
     if (options.has('arch')) set.architecture = options.get('arch') ?? '';
     if (options.has('generic')) set.generic = list(options, 'generic').map(genericOf);

@@ -54,6 +54,9 @@ export interface NodeOptions {
   generic?: readonly GenericResource[];
   architecture?: string;
   address?: string;
+  /** Ready, but gets nothing; or down, and replaced so much later. */
+  heldMs?: number;
+  turnMs?: number;
 }
 
 const GIB = 1024 ** 3;
@@ -173,6 +176,8 @@ export class World {
         address: options.address ?? `192.168.0.${place.index}`,
         agentAddress: `192.168.0.${place.index}:4244`,
         since: changed ? this.now : (before?.status.since ?? this.now),
+        ...(options.heldMs === undefined ? {} : { heldUntil: this.now + options.heldMs }),
+        ...(options.turnMs === undefined ? {} : { replaceFrom: this.now + options.turnMs }),
       },
     });
   }

@@ -249,7 +249,7 @@ const serviceFields = {
     affinityTimeoutMs: uint,
   }),
   standby: fc.nat(1_000),
-  rebalance: fc.record({ budget: uint, intervalMs: uint }),
+  rebalance: fc.record({ budget: uint, intervalMs: uint }, { requiredKeys: [] }),
   schedule,
   autoscale,
 } satisfies { [K in keyof ServiceSpec]-?: fc.Arbitrary<Exclude<ServiceSpec[K], undefined>> };
@@ -303,6 +303,12 @@ export const clusterSpecs: fc.Arbitrary<ClusterSpec> = fc.record({
   ingressPool: cidr,
   vxlanPort: fc.integer({ min: 1_024, max: 49_151 }),
   nodeRestartGraceMs: fc.nat(),
+  flapHoldMs: fc.nat(),
+  flapHoldMaxMs: fc.nat(),
+  flapDecayMs: fc.nat().map((value) => value + 1_000),
+  massFailureShare: fc.constantFrom(0, 0.5, 1),
+  massFailureIntervalMs: fc.nat(),
+  rebalance: fc.record({ budget: uint, intervalMs: uint }),
 });
 
 export { labels };

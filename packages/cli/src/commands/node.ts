@@ -194,8 +194,9 @@ function addNodeRemoval(group: Command, context: Context): void {
     });
 }
 
-function status({ status: { state, awayUntil } }: Node): string {
-  return awayUntil === undefined ? capitalize(state) : 'Restarting';
+function status({ status: { state, awayUntil, heldUntil } }: Node): string {
+  if (awayUntil !== undefined) return 'Restarting';
+  return heldUntil === undefined ? capitalize(state) : 'Ready, held back';
 }
 
 async function listNodes(context: Context, format: Format): Promise<void> {

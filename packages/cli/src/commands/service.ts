@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { parseCount } from '../flags.ts';
 import { ProgressPrinter } from '../progress.ts';
+import { refuseReplicas } from '../autoscale-flags.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { findReferences } from '../references.ts';
 import { requestedAuth } from '../registry-auth.ts';
@@ -92,6 +93,7 @@ export function addServiceCommands(program: Command, context: Context): void {
       const changed: Service[] = [];
       await forEach(words.map(parseScale), async ([reference, replicas]) => {
         const { id, meta, spec } = await findService(context, reference);
+        refuseReplicas(spec.name, spec.autoscale);
         const scaled: ServiceSpecInput = { ...spec, ...modeWith(spec.mode, { replicas }) };
         const after = await write(context, { id, version: meta.version, spec: scaled }, flags);
         if (after !== undefined) changed.push(after);

@@ -5,7 +5,7 @@ import type { ClusterSpec } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
-import { oneOf, parseCount, parseDuration } from '../flags.ts';
+import { oneOf, parseCount, parseDuration, parseRatio } from '../flags.ts';
 import { parseFormat, type Format } from '../output.ts';
 import { addRaftStatus } from './raft-status.ts';
 
@@ -129,11 +129,22 @@ function addUpdate(group: Command, context: Context): void {
       'time for a daemon that restarts on purpose before its tasks are replaced',
       parseDuration,
     )
+    .option('--flap-hold <duration>', 'no new tasks for a node lost again, doubling', parseDuration)
+    .option('--flap-hold-max <duration>', 'longest such time', parseDuration)
+    .option('--flap-decay <duration>', 'time after which a loss counts half', parseDuration)
+    .option('--mass-failure-share <0..1>', 'share of nodes lost at once to act on', parseRatio)
+    .option('--mass-failure-interval <duration>', 'beyond it: between two nodes', parseDuration)
+    .option('--rebalance-budget <n>', 'tasks of a service that may move at once', parseCount)
+    .option('--rebalance-interval <duration>', 'least time between its moves', parseDuration)
     .option('--cert-expiry <duration>', 'life of node certificates', parseDuration)
     .option('--task-history-limit <count>', 'ended tasks kept for each slot', parseCount)
     .action(async (flags: UpdateFlags) => {
-      const given = Object.entries(changesOf(flags)).filter(([, value]) => value !== undefined);
-      if (given.length === 0) {
+      const given = definedOnly(changesOf(flags));
+      const rebalance = definedOnly({
+        budget: flags.rebalanceBudget,
+        intervalMs: flags.rebalanceInterval,
+      });
+      if (Object.keys({ ...given, ...rebalance }).length === 0) {
         throw new SwarmError(
           'invalid-argument',
           'nothing to change: see swarmctl swarm update --help',
@@ -144,7 +155,7 @@ function addUpdate(group: Command, context: Context): void {
       await control.updateCluster(
         {
           version: meta.version,
-          spec: { ...spec, ...Object.fromEntries(given) },
+          spec: { ...spec, ...given, rebalance: { ...spec.rebalance, ...rebalance } },
           rotateWorkerToken: false,
           rotateManagerToken: false,
         },
@@ -154,7 +165,20 @@ function addUpdate(group: Command, context: Context): void {
     });
 }
 
+function definedOnly(fields: Readonly<Record<string, number | undefined>>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(fields).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
+  );
+}
+
 interface UpdateFlags {
+  readonly flapHold?: number;
+  readonly flapHoldMax?: number;
+  readonly flapDecay?: number;
+  readonly massFailureShare?: number;
+  readonly massFailureInterval?: number;
+  readonly rebalanceBudget?: number;
+  readonly rebalanceInterval?: number;
   readonly heartbeat?: number;
   readonly nodeDownAfter?: number;
   readonly restartGrace?: number;
@@ -167,6 +191,11 @@ function changesOf(flags: UpdateFlags): Partial<Record<keyof ClusterSpec, number
     heartbeatPeriodMs: flags.heartbeat,
     nodeDownAfterMs: flags.nodeDownAfter,
     nodeRestartGraceMs: flags.restartGrace,
+    flapHoldMs: flags.flapHold,
+    flapHoldMaxMs: flags.flapHoldMax,
+    flapDecayMs: flags.flapDecay,
+    massFailureShare: flags.massFailureShare,
+    massFailureIntervalMs: flags.massFailureInterval,
     nodeCertificateExpiryMs: flags.certExpiry,
     taskHistoryLimit: flags.taskHistoryLimit,
   };

@@ -4,7 +4,9 @@
  * leader gives every ready node a fresh one, so that a change of leader disturbs nobody. A node
  * whose manager is lost with it gets time to find another manager, once.
  */
-import type { Node, NodeId } from '@swarmd/model';
+import type { ClusterSpec, Node, NodeId } from '@swarmd/model';
+
+import { countedLoss } from './flaps.ts';
 
 interface Lease {
   readonly untilMs: number;
@@ -69,13 +71,18 @@ export class Leases {
 }
 
 /** The node as it is once its lease ran out. */
-export function downNode(node: Node, options: { now: number; silentMs: number }): Node {
-  const { awayUntil, ...status } = node.status;
+export function downNode(
+  node: Node,
+  options: { now: number; silentMs: number; terms: ClusterSpec },
+): Node {
+  const { awayUntil, heldUntil: _held, ...status } = node.status;
   const message =
     awayUntil === undefined
       ? `no manager heard of it for ${options.silentMs} ms`
       : 'it said that it would restart, and did not come back in time';
-  return { ...node, status: { ...status, state: 'down', message, since: options.now } };
+  const { now, terms } = options;
+  const flaps = countedLoss(node.status, now, terms);
+  return { ...node, status: { ...status, ...flaps, state: 'down', message, since: now } };
 }
 
 /** The node while it restarts on purpose: ready, until then. */

@@ -5,7 +5,7 @@
  */
 import type { LiveNode } from '@swarmd/api';
 import { errorMessage, type Clock, type Logger, type Scope, type Timer } from '@swarmd/base';
-import type { Node, NodeId } from '@swarmd/model';
+import type { ClusterSpec, Node, NodeId } from '@swarmd/model';
 import type { Raft, RaftTiming } from '@swarmd/raft';
 import type { Store, Transaction } from '@swarmd/store';
 
@@ -17,6 +17,7 @@ import {
   UNJOINED_MAX_MS,
 } from '../limits.ts';
 import { sameValue } from '../same-value.ts';
+import { heldBack, released, replacementTimes } from './flaps.ts';
 import { awayNode, downNode, Leases } from './liveness.ts';
 import { beyondElections } from './patience.ts';
 
@@ -36,6 +37,7 @@ export class NodeLiveness implements Disposable {
   #timer: Timer | undefined;
   #checkedAt: number;
   #isForgetting = false;
+  #isReleasing = false;
 
   constructor(options: {
     store: Store;
@@ -68,7 +70,8 @@ export class NodeLiveness implements Disposable {
    */
   async report(live: readonly LiveNode[], reporter: NodeId, signal: AbortSignal): Promise<void> {
     const { view } = this.#store;
-    const until = this.#clock.monotonic() + theCluster(view).spec.nodeDownAfterMs;
+    const terms = theCluster(view).spec;
+    const until = this.#clock.monotonic() + terms.nodeDownAfterMs;
     const news: LiveNode[] = [];
     for (const session of live) {
       const node = view.get('node', session.nodeId);
@@ -76,7 +79,7 @@ export class NodeLiveness implements Disposable {
       const isAway = node.status.awayUntil !== undefined;
       if (isAway && isBack(session)) this.#leases.reset(session.nodeId, until, reporter);
       else this.#leases.extend(session.nodeId, until, reporter);
-      if (refreshed(node, session, 0) !== node) news.push(session);
+      if (refreshed(node, session, { now: 0, terms }) !== node) news.push(session);
     }
     if (news.length === 0) return;
     await this.#store.update((tx) => writeNews(tx, news, this.#clock.now()), signal);
@@ -112,6 +115,7 @@ export class NodeLiveness implements Disposable {
     });
     if (down.length > 0) this.#writeDown(down, nodeDownAfterMs);
     this.#forgetUnjoined();
+    this.#release();
     this.#timer = this.#clock.after(periodMs, () => this.#check());
   }
 
@@ -155,7 +159,7 @@ export class NodeLiveness implements Disposable {
     this.#scope.spawn('nodes-down', async (signal) => {
       try {
         await this.#store.update((tx) => {
-          for (const id of ids) this.#markDown(tx, id, silentMs);
+          this.#markDown(tx, ids, silentMs);
         }, signal);
       } catch (error) {
         // They are still READY with an old lease: the next check finds them again.
@@ -164,12 +168,54 @@ export class NodeLiveness implements Disposable {
     });
   }
 
-  #markDown(tx: Transaction, id: NodeId, silentMs: number): void {
-    const node = tx.get('node', id);
-    if (node?.status.state !== 'ready') return;
-    // It may have been heard of while the transaction waited.
-    if (this.#leases.isLive(id, this.#clock.monotonic())) return;
-    tx.put('node', downNode(node, { now: this.#clock.now(), silentMs }));
+  #markDown(tx: Transaction, ids: readonly NodeId[], silentMs: number): void {
+    const lost = ids.flatMap((id) => {
+      const node = tx.get('node', id);
+      // It may have been heard of while the transaction waited.
+      const isLive = this.#leases.isLive(id, this.#clock.monotonic());
+      return node?.status.state === 'ready' && !isLive ? [node] : [];
+    });
+    const now = this.#clock.now();
+    const terms = theCluster(tx).spec;
+    const times = replacementTimes(tx.list('node'), lost, { now, terms });
+    for (const node of lost) {
+      const down = downNode(node, { now, silentMs, terms });
+      const later = times.get(node.id);
+      if (later === undefined) tx.put('node', down);
+      else {
+        const { replaceFrom, message } = later;
+        const status = {
+          ...down.status,
+          replaceFrom,
+          message: `${down.status.message}; ${message}`,
+        };
+        tx.put('node', { ...down, status });
+      }
+    }
+  }
+
+  /** Nodes that were held back as they come and go, and have stayed. */
+  #release(): void {
+    const now = this.#clock.now();
+    const isDue = (node: Node | undefined): node is Node =>
+      (node?.status.heldUntil ?? now + 1) <= now;
+    const ids = [...this.#store.view.list('node')].filter(isDue).map((node) => node.id);
+    if (ids.length === 0 || this.#isReleasing) return;
+    this.#isReleasing = true;
+    this.#scope.spawn('held nodes', async (signal) => {
+      try {
+        await this.#store.update((tx) => {
+          for (const id of ids) {
+            const node = tx.get('node', id);
+            if (isDue(node)) tx.put('node', released(node));
+          }
+        }, signal);
+      } catch (error) {
+        this.#logger.warn({ error: errorMessage(error) }, 'held nodes stay so for now');
+      } finally {
+        this.#isReleasing = false;
+      }
+    });
   }
 }
 
@@ -177,7 +223,7 @@ function writeNews(tx: Transaction, news: readonly LiveNode[], now: number): voi
   for (const session of news) {
     const node = tx.get('node', session.nodeId);
     if (node === undefined) continue;
-    const next = refreshed(node, session, now);
+    const next = refreshed(node, session, { now, terms: theCluster(tx).spec });
     if (next !== node) tx.put('node', next);
   }
 }
@@ -194,7 +240,11 @@ function isBack(session: LiveNode): boolean {
 }
 
 /** The node as its session shows it: the same object when nothing is new. */
-function refreshed(node: Node, session: LiveNode, now: number): Node {
+function refreshed(
+  node: Node,
+  session: LiveNode,
+  { now, terms }: { now: number; terms: ClusterSpec },
+): Node {
   const { status } = node;
   const description = session.description ?? node.description;
   // A report that was under way when it said goodbye does not bring it back.
@@ -211,10 +261,24 @@ function refreshed(node: Node, session: LiveNode, now: number): Node {
     ...(description === undefined ? {} : { description }),
     status: {
       state: 'ready',
-      message: '',
+      ...(status.state === 'ready' ? receptionOf(status) : heldBack(status, now, terms)),
       address: session.address,
       agentAddress: session.agentAddress,
       since: status.state === 'ready' ? status.since : now,
     },
+  };
+}
+
+/** What was decided on its return stays, whatever else is new of it. */
+function receptionOf({
+  awayUntil,
+  flaps,
+  heldUntil,
+  message,
+}: Node['status']): Pick<Node['status'], 'flaps' | 'heldUntil' | 'message'> {
+  return {
+    message: heldUntil === undefined ? '' : awayUntil === undefined ? message : 'it comes and goes',
+    ...(flaps === undefined ? {} : { flaps }),
+    ...(heldUntil === undefined ? {} : { heldUntil }),
   };
 }

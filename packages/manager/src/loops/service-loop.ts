@@ -94,7 +94,8 @@ export class ServiceLoop implements AsyncDisposable {
 
   #noteWaiting(key: string): void {
     const service = this.#options.store.view.get('service', asId('service', key));
-    if (service !== undefined && followsNodes(service)) this.#following.add(key);
+    if (service !== undefined && followsNodes(this.#options.store.view, service))
+      this.#following.add(key);
     else this.#following.delete(key);
     for (const task of this.#options.store.view.tasksByService(asId('service', key))) {
       if (!waitsForNode(task)) continue;
@@ -127,6 +128,10 @@ export class ServiceLoop implements AsyncDisposable {
           released = true;
           break;
         case 'cluster':
+          if (!sameValue(change.before?.spec.rebalance, change.after?.spec.rebalance)) {
+            this.#resync();
+          }
+          break;
         case 'config':
         case 'secret':
           break;

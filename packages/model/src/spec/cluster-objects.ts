@@ -85,6 +85,19 @@ export const clusterSpec = z.strictObject({
   nodeDownAfterMs: durationMs.min(500).default(3_000),
   /** A node that restarts on purpose has so long to be back before its tasks are replaced. */
   nodeRestartGraceMs: durationMs.default(30_000),
+  /** A node that is lost again soon gets no new tasks for so long after its return; twice that the next time. 0: never. */
+  flapHoldMs: durationMs.default(10_000),
+  flapHoldMaxMs: durationMs.default(600_000),
+  /** After so long a loss counts half. */
+  flapDecayMs: durationMs.min(1_000).default(600_000),
+  /** When more than this share of the nodes is lost at once, the tasks of the others are replaced node by node. */
+  massFailureShare: z.number().min(0).max(1).default(0.5),
+  /** Time between two such nodes; 0: all at once. */
+  massFailureIntervalMs: durationMs.default(10_000),
+  /** Of services that say nothing themselves. */
+  rebalance: z
+    .strictObject({ budget: z.int().min(0).default(0), intervalMs: durationMs.default(10_000) })
+    .prefault({}),
   nodeCertificateExpiryMs: durationMs.min(3_600_000).default(90 * 24 * 3_600_000),
   /** Networks without a subnet of their own get a /24 of this. */
   overlayPool: cidr.default('10.0.0.0/8'),

@@ -56,10 +56,10 @@ export type UpdateConfig = z.infer<typeof updateConfig>;
 
 /** Moving tasks to where there is more room, once nodes have come or returned. */
 export const rebalancePolicy = z.strictObject({
-  /** Tasks on the move at the same time, never more than the update's parallelism; 0: none moves. */
-  budget: z.int().min(0).default(0),
+  /** Tasks on the move at the same time, never more than the update's parallelism; 0: none moves; absent: as the cluster says. */
+  budget: z.int().min(0).optional(),
   /** Least time between the starts of two moves. */
-  intervalMs: durationMs.default(10_000),
+  intervalMs: durationMs.optional(),
 });
 export type RebalancePolicy = z.infer<typeof rebalancePolicy>;
 

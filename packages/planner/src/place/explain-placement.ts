@@ -47,6 +47,7 @@ const DETAILS: ReadonlyMap<string, (state: NodeState, demand: Demand) => string 
       ({ node: { status } }: NodeState) =>
         [status.state, status.message].filter((word) => word !== '').join(', '),
     ],
+    ['held back', ({ node }: NodeState) => node.status.message || undefined],
     [
       'insufficient CPU',
       ({ node, usage }: NodeState, { spec }: Demand) => {

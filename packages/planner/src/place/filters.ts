@@ -60,6 +60,8 @@ type Filter = (state: NodeState, demand: Demand) => string | undefined;
 
 const FILTERS: readonly Filter[] = [
   ({ node }) => (node.status.state === 'ready' ? undefined : 'not ready'),
+  // Managers take the mark away when the time has come.
+  ({ node }) => (node.status.heldUntil === undefined ? undefined : 'held back'),
   ({ node }) =>
     node.spec.availability === 'active' ? undefined : AVAILABILITY[node.spec.availability],
   ({ node, usage }, { spec }) => {
@@ -174,4 +176,4 @@ export function explain(refusals: readonly Refusal[]): string {
 }
 
 /** Refusals that describe the node rather than what it lacks: "1 node not ready". */
-const STATES = new Set(['not ready', 'paused', 'drained']);
+const STATES = new Set(['not ready', 'held back', 'paused', 'drained']);

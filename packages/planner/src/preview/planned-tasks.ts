@@ -52,7 +52,8 @@ export function plannedTasks(view: PlanView, changes: readonly TaskChange[]): Pl
 export function outdatedTasks(view: PlanView, serviceId: Task['serviceId']): number {
   const service = view.get('service', serviceId);
   if (service === undefined || isJob(service.spec.mode)) return 0;
-  const nodes = new NodeLookup(view);
+  // Whether a task is of the present spec does not depend on the time.
+  const nodes = new NodeLookup(view, 0);
   const wanted = [...view.tasksByService(serviceId)].filter(isWanted);
   const updated = new Set(
     wanted.filter((task) => isCurrent(task, service, nodes)).map((task) => task.slot),
@@ -123,7 +124,7 @@ export function servicesConcerned(view: PlanView, nodeId: NodeId): Set<Task['ser
   const concerned = new Set<Task['serviceId']>();
   for (const task of view.tasksByNode(nodeId)) concerned.add(task.serviceId);
   for (const service of view.list('service')) {
-    if (followsNodes(service) || hasWaiting(view, service.id)) concerned.add(service.id);
+    if (followsNodes(view, service) || hasWaiting(view, service.id)) concerned.add(service.id);
   }
   return concerned;
 }

@@ -5,6 +5,7 @@
  */
 import { isTerminal, type ServiceId, type Task, type UpdateState } from '@swarmd/model';
 
+import { rebalanceOf } from '../service/rebalance-policy.ts';
 import { isOver, isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 
@@ -21,6 +22,7 @@ const AT_REST: readonly (UpdateState | undefined)[] = [
 export function isQuiet(view: PlanView, id: ServiceId): boolean {
   const service = view.get('service', id);
   if (service === undefined || !AT_REST.includes(service.updateStatus?.state)) return false;
+  const moves = rebalanceOf(view, service).budget > 0;
   const slots = new Set<number>();
   for (const task of view.tasksByService(id)) {
     if (isOver(task) && !isWanted(task)) continue;
@@ -28,7 +30,7 @@ export function isQuiet(view: PlanView, id: ServiceId): boolean {
     if (!runs || isTerminal(task.status.state) || slots.has(task.slot)) return false;
     if (task.specVersion !== service.specVersion) return false;
     // Moves begin once everything runs.
-    if (service.spec.rebalance.budget > 0 && task.status.state !== 'running') return false;
+    if (moves && task.status.state !== 'running') return false;
     slots.add(task.slot);
   }
   return true;

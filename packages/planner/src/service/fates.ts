@@ -63,6 +63,7 @@ export function replaceBroken(
     // Nothing could be started in its place: it is decided on when that changes.
     if (!policy.mayStart(number)) continue;
     const wanted = slot.filter(isWanted).toSorted(byAge);
+    for (const task of wanted) awaitTurn(draft, task);
     const broken = wanted.filter((task) => fateOf(draft, enforcer, task) !== undefined);
     const last = broken.at(-1);
     if (last === undefined) continue;
@@ -75,6 +76,14 @@ export function replaceBroken(
     const fate = fateOf(draft, enforcer, last);
     if (fate !== undefined) replace(draft, service, { task: last, slot, fate });
   }
+}
+
+/** Many nodes were lost at once: they are given up one after the other, as they may all come back. */
+function awaitTurn(draft: Draft, task: Task): void {
+  const turn = draft.nodes.replaceFrom(task);
+  if (turn === undefined || turn <= draft.now) return;
+  const message = `${taskName(task)} is on one of many nodes that were lost at once; it is replaced when its node's turn comes`;
+  draft.waitUntil(turn, { code: 'mass-failure', message, taskId: task.id });
 }
 
 type Fate = { readonly kind: 'ended' } | { readonly kind: 'lost'; readonly loss: Loss };

@@ -19,10 +19,12 @@ import {
   taskName,
 } from '../task-view.ts';
 import { addTask } from './new-task.ts';
+import { rebalanceOf } from './rebalance-policy.ts';
 import { isUpdating } from './update-state.ts';
 
 export function rebalance(draft: Draft, service: Service): void {
-  const { mode, rebalance: policy, update, task: spec } = service.spec;
+  const { mode, update, task: spec } = service.spec;
+  const policy = rebalanceOf(draft.view, service);
   if (mode.kind !== 'replicated' || policy.budget === 0) return;
   if (spec.placement.strategy === 'binpack' || isUpdating(service)) return;
   const limit = Math.min(policy.budget, update.parallelism === 0 ? Infinity : update.parallelism);

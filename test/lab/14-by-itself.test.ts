@@ -1,0 +1,126 @@
+/** What happens without anybody asking: jobs by a schedule, replicas by use. With real containers. */
+import type { Task } from '@swarmd/model';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import {
+  BUSYBOX,
+  ctl,
+  inTask,
+  lab,
+  leader,
+  ok,
+  remove,
+  service,
+  tasks,
+  until,
+  untilRunning,
+} from './support.ts';
+
+const QUICK = ['--stop-signal', 'SIGKILL'];
+const MINUTE_MS = 60_000;
+/** A run begins on the minute. */
+const TWO_MINUTES_MS = 130_000;
+
+async function runs(name: string) {
+  return (await service(name)).jobStatus?.runs ?? [];
+}
+
+function untilRuns(name: string, state: string, count: number) {
+  return until(
+    `${count} runs of ${name} that are ${state}`,
+    async () => {
+      const found = (await runs(name)).filter((run) => run.state === state);
+      return found.length >= count ? found : undefined;
+    },
+    TWO_MINUTES_MS,
+  );
+}
+
+/** One job that ends at once, one that never does: both are due every minute from here on. */
+beforeAll(async () => {
+  const job = ['--mode', 'replicated-job', '--schedule', '* * * * *', ...QUICK];
+  await ok('service', 'create', '--name', 'tick', ...job, '--keep-completed', '9', BUSYBOX, 'true');
+  await ok('service', 'create', '--name', 'long', ...job, BUSYBOX, 'sleep', '100000');
+});
+
+afterAll(async () => {
+  for (const host of lab.nodes) await lab.heal(host.name);
+  await lab.cluster.allReady(lab.host('m1'));
+  await remove('tick', 'long', 'burner', 'metered');
+});
+
+describe('replicas follow what the tasks use', () => {
+  const burn = 'while :; do [ -e /idle ] && sleep 1; done';
+
+  it('more of a task that burns CPU, and fewer when it is idle', async () => {
+    const bounds = ['--autoscale-max', '3', '--autoscale-cpu', '50%'];
+    const pace = ['--autoscale-warmup', '0', '--autoscale-interval', '1s'];
+    const windows = ['--autoscale-down-window', '6s'];
+    const cpu = ['--reserve-cpu', '0.02', '--limit-cpu', '0.1'];
+    const flags = ['--name', 'burner', ...bounds, ...pace, ...windows, ...cpu, ...QUICK];
+    await ok('service', 'create', ...flags, BUSYBOX, 'sh', '-c', burn);
+    const busy = await untilRunning('burner', 3);
+    expect((await service('burner')).because.at(-1)?.message).toMatch(
+      /to 3 replicas: .*(task uses|tasks use) \d+% of the target \(cpu 50%\)/,
+    );
+    const { code, stderr } = await ctl('m1', 'service', 'scale', 'burner=1');
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/autoscaling decides on its replicas \(1 to 3\)/);
+    await Promise.all(busy.map((task) => inTask(task, 'touch /idle')));
+    await untilRunning('burner', 1);
+    expect(await ok('explain', 'service', 'burner')).toMatch(
+      /autoscaling, 1 to 3 replicas by cpu 50%: 1 for/,
+    );
+  });
+
+  it('more of a task whose own metric says so', async () => {
+    const page =
+      'mkdir /www; echo "inflight{path=\\"/\\"} 50" >/www/metrics; httpd -f -p 8080 -h /www';
+    const flags = ['--autoscale-max', '4', '--autoscale-metric', 'inflight=20@8080/metrics'];
+    const pace = ['--autoscale-warmup', '0', '--autoscale-interval', '1s'];
+    const all = ['--name', 'metered', ...flags, ...pace, ...QUICK];
+    await ok('service', 'create', ...all, BUSYBOX, 'sh', '-c', page);
+    await untilRunning('metered', 4);
+    expect((await service('metered')).because.at(-1)?.message).toMatch(/\(inflight 20\)/);
+  });
+});
+
+describe('a job by a schedule', () => {
+  it('runs on the minute, and is skipped while its last run has not ended', async () => {
+    const [first] = await untilRuns('tick', 'complete', 1);
+    expect((first?.plannedFor ?? 1) % MINUTE_MS).toBe(0);
+    expect((first?.at ?? 0) - (first?.plannedFor ?? 0)).toBeLessThan(5_000);
+    const [skipped] = await untilRuns('long', 'skipped', 1);
+    expect(skipped?.message).toMatch(/run 1 has not ended/);
+    const list = await ok('service', 'ls');
+    expect(list).toMatch(/tick +replicated-job +0 running \(1\/1 completed\), next \d{4}-/);
+    expect(await ok('explain', 'service', 'long')).toMatch(/no run due .*: run 1 has not ended/);
+  });
+
+  it('runs once more when it is asked for, beside its schedule', async () => {
+    const before = (await runs('tick')).length;
+    const { code, stderr } = await ctl('m1', 'service', 'run', 'tick');
+    expect(code, stderr).toBe(0);
+    const asked = (await runs('tick')).filter((run) => run.plannedFor === undefined);
+    expect(asked.map(({ state }) => state)).toEqual(['complete']);
+    expect((await runs('tick')).length).toBeGreaterThan(before);
+    const refused = await ctl('m1', 'service', 'run', 'long');
+    expect(refused.stderr).toMatch(/run 1 has not ended/);
+  });
+
+  it('misses nothing and repeats nothing when its leader is lost', async () => {
+    const victim = await leader();
+    await lab.kill(victim);
+    const asking = lab.nodes.find(({ name }) => name.startsWith('m') && name !== victim)?.name;
+    await leader(asking);
+    await lab.heal(victim);
+    await lab.cluster.allReady(lab.host('m1'));
+    const seen = (await runs('tick')).filter((run) => run.state === 'complete').length;
+    await untilRuns('tick', 'complete', seen + 1);
+    const planned = (await runs('tick')).flatMap(({ plannedFor }) => plannedFor ?? []);
+    const gaps = planned.slice(1).map((at, i) => at - (planned[i] ?? 0));
+    expect(gaps).toEqual(gaps.map(() => MINUTE_MS));
+    const made = (await tasks('tick')).map((task: Task) => task.jobIteration);
+    expect(new Set(made).size).toBe(made.length);
+  });
+});
