@@ -42,6 +42,18 @@ function addWriteFlags(command: Command): Command {
     .option('-q, --quiet', 'no progress', false);
 }
 
+function addRun(group: Command, context: Context): void {
+  addWriteFlags(group.command('run'))
+    .description('run a job now, and wait until it is complete')
+    .argument('<job>', 'name, id or id prefix')
+    .action(async (reference: string, flags: WriteFlags) => {
+      const { id, meta } = await findService(context, reference);
+      const change = { id, version: meta.version, run: true };
+      const after = await write(context, change, flags);
+      if (after !== undefined) await wait(context, after, { ...flags, wantRun: true });
+    });
+}
+
 export function addServiceCommands(program: Command, context: Context): void {
   const group = program.command('service').description('what the cluster keeps running');
 
@@ -76,16 +88,7 @@ export function addServiceCommands(program: Command, context: Context): void {
       rollback(context, reference, flags),
     );
 
-  addWriteFlags(group.command('run'))
-    .description('run a job now, and wait until it is complete')
-    .argument('<job>', 'name, id or id prefix')
-    .action(async (reference: string, flags: WriteFlags) => {
-      const { id, meta } = await findService(context, reference);
-      const change = { id, version: meta.version, run: true };
-      const after = await write(context, change, flags);
-      if (after !== undefined) await wait(context, after, { ...flags, wantRun: true });
-    });
-
+  addRun(group, context);
   addWriteFlags(group.command('scale'))
     .description('set the number of tasks of services')
     .argument('<service=replicas...>', 'e.g. web=5')
