@@ -2,12 +2,12 @@
  * swarm.v1.Engine of this node, for managers: what people do with the containers of its tasks. Streams
  * are taken only as fast as they are read; a call that ends takes its program along.
  */
-import type { CopyInRequest, Engine, SessionRequest } from '@swarmd/api';
+import type { CopyInRequest, Engine, LoadRequest, SessionRequest } from '@swarmd/api';
 import { sleep, SwarmError, type Clock } from '@swarmd/base';
 import type { TaskId } from '@swarmd/model';
 
 import { STATS_INTERVAL_MIN_MS } from './limits.ts';
-import type { Executor, NetworkPlane, SessionInput, SessionStart } from './ports.ts';
+import type { Executor, Images, NetworkPlane, SessionInput, SessionStart } from './ports.ts';
 import { pullWithProgress } from './pull-stream.ts';
 import { registryAuthFrom } from './task/registry-auth.ts';
 import type { TaskRunner } from './task/runner.ts';
@@ -72,6 +72,7 @@ export function engineService({ executor, plane, runner, clock }: EngineServiceD
     }),
     checkRegistryAuth: async ({ registry, registryAuth }, { signal }) =>
       images.checkAuth(registry, registryAuthFrom(registryAuth) ?? {}, signal),
+    ...transfers(images),
     tagImage: ({ reference, target }) => images.tag(reference, target),
     removeImage: async ({ reference }) => ({ freedBytes: await images.remove(reference) }),
     pruneImages: async ({ unusedForMs }) => {
@@ -86,6 +87,49 @@ export function engineService({ executor, plane, runner, clock }: EngineServiceD
       yield {};
     },
   };
+}
+
+/** Images on their way out and in. */
+function transfers(
+  images: Images,
+): Pick<Engine, 'inspectImage' | 'pushImage' | 'saveImages' | 'loadImages'> {
+  return {
+    inspectImage: async ({ reference }) => {
+      const { names, config, layers, ...image } = await images.details(reference);
+      return { image, names: [...names], config, layers: [...layers] };
+    },
+    async *pushImage({ reference, registryAuth }, { signal }) {
+      const options = { auth: registryAuthFrom(registryAuth) };
+      for await (const layers of images.push(reference, signal, options)) {
+        yield { layers: [...layers] };
+      }
+    },
+    async *saveImages({ references }) {
+      yield* images.save(references);
+    },
+    async *loadImages(messages, { signal }) {
+      const { first, rest } = await begin(messages, 'start');
+      if (first.kind !== 'start') throw notFirst('start');
+      const { importAs, config } = first;
+      const archive = archiveOf(rest);
+      if (importAs === '') {
+        yield { references: [...(await images.load(archive, signal))] };
+        return;
+      }
+      const options = { reference: importAs, config: parseConfig(config) };
+      yield { references: [await images.import(archive, options, signal)] };
+    },
+  };
+}
+
+function parseConfig(text: string): object {
+  try {
+    const config: unknown = JSON.parse(text || '{}');
+    if (typeof config === 'object' && config !== null) return config;
+  } catch (cause) {
+    throw new SwarmError('invalid-argument', 'the configuration is not JSON', { cause });
+  }
+  throw new SwarmError('invalid-argument', 'the configuration is no JSON object');
 }
 
 /** The first message, and the others still to come. */
@@ -119,9 +163,11 @@ async function* sessionInput(
   }
 }
 
-async function* archiveOf(messages: AsyncIterable<CopyInRequest>): AsyncGenerator<Uint8Array> {
+async function* archiveOf(
+  messages: AsyncIterable<CopyInRequest | LoadRequest>,
+): AsyncGenerator<Uint8Array> {
   for await (const message of messages) {
-    if (message.kind !== 'data') throw new SwarmError('invalid-argument', 'the copy has begun');
+    if (message.kind !== 'data') throw new SwarmError('invalid-argument', 'the archive has begun');
     yield message.data;
   }
 }

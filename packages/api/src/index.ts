@@ -40,6 +40,8 @@ export type {
   HealthReport,
   HealthResult,
   Image,
+  ImageDetails,
+  LoadRequest,
   PullEvent,
   PathInfo,
   ProcessInfo,

@@ -1,4 +1,4 @@
-/** A pull on its way: a line a layer, redrawn in place on a terminal; JSON lines elsewhere. */
+/** Layers on their way: a line each, redrawn in place on a terminal; JSON lines elsewhere. */
 import type { Image, PullEvent } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
 
@@ -8,23 +8,37 @@ import type { Terminal } from './context.ts';
 const DIGEST_SHOWN_CHARS = 12;
 const BAR_CHARS = 30;
 
+export class LayerPrinter {
+  readonly #terminal: Terminal;
+  #drawn = 0;
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  show(event: PullEvent): void {
+    const { interactive, out, err, columns } = this.#terminal;
+    if (!interactive) out(`${JSON.stringify(event)}\n`);
+    else if (event.kind === 'progress') {
+      const up = this.#drawn === 0 ? '' : `\u001b[${this.#drawn}A`;
+      const lines = event.layers.map((layer) => lineOf(layer).slice(0, columns() - 1));
+      err(`${up}${lines.map((line) => `\r\u001b[K${line}\n`).join('')}\u001b[J`);
+      this.#drawn = lines.length;
+    }
+  }
+}
+
 /** Consumes the news of a pull. @returns what they end with. */
 export async function showPull(
   events: AsyncIterable<PullEvent>,
   terminal: Terminal,
 ): Promise<Image> {
-  let drawn = 0;
+  const printer = new LayerPrinter(terminal);
   for await (const event of events) {
-    if (!terminal.interactive) terminal.out(`${JSON.stringify(event)}\n`);
-    if (event.kind === 'image') {
-      const { kind: _kind, ...image } = event;
-      return image;
-    }
-    if (!terminal.interactive) continue;
-    const up = drawn === 0 ? '' : `\u001b[${drawn}A`;
-    const lines = event.layers.map((layer) => lineOf(layer).slice(0, terminal.columns() - 1));
-    terminal.err(`${up}${lines.map((line) => `\r\u001b[K${line}\n`).join('')}\u001b[J`);
-    drawn = lines.length;
+    printer.show(event);
+    if (event.kind !== 'image') continue;
+    const { kind: _kind, ...image } = event;
+    return image;
   }
   throw new SwarmError('internal', 'the pull ended without an image');
 }

@@ -9,6 +9,8 @@ import { systemRandom } from '@swarmd/base/system';
 import { ExitWatch } from './container/exit-watch.ts';
 import type { LiveContainer } from './container/live.ts';
 import { ImageService } from './image/image-service.ts';
+import { LayerFetcher } from './image/layer-fetcher.ts';
+import { ImageTransfer } from './image/image-transfer.ts';
 import { Puller } from './image/puller.ts';
 import { ImageStore } from './image/store.ts';
 import { Cgroups } from './oci/cgroup.ts';
@@ -135,9 +137,13 @@ async function openImages(
   const unpacker = scope.own(new Unpacker(unpackEntry, clock));
   const architecture = ARCHITECTURES[process.arch] ?? process.arch;
   const platform = { os: 'linux', architecture };
-  const puller = new Puller({ clock, logger, store, unpacker, registries, random, platform });
+  const common = { clock, logger, store, unpacker, random };
+  const layers = new LayerFetcher(common);
+  const puller = new Puller({ ...common, layers, registries, platform });
   const used = () => usedImages(containers);
-  return { store, puller, images: new ImageService({ store, clock, puller, used }) };
+  const transfer = new ImageTransfer({ store, layers, registries, platform, clock });
+  const images = new ImageService({ store, clock, puller, transfer, used });
+  return { store, puller, images };
 }
 
 /** Also of containers that have ended: their logs and files are still looked at. */

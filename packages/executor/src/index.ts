@@ -11,6 +11,7 @@ export type {
   LayerProgress,
   LogLine,
   LogOptions,
+  ImageDetails,
   ImageInfo,
   Images,
   PathInfo,

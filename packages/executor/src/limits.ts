@@ -23,6 +23,11 @@ export const REGISTRY_SLOW_BYTES = 64 * 1024;
 export const RESUMES_MAX = 50;
 /** A connection that brought more than this was a good one: no long wait before the next. */
 export const RESUME_FRESH_BYTES = 1024 * 1024;
+/** Sending gigabytes takes its time; whoever waits can end it. */
+export const UPLOAD_TIMEOUT_MS = 30 * 60_000;
+/** Archives of images lie on the disk before they are taken apart. */
+export const ARCHIVE_MAX_BYTES = 64 * 1024 ** 3;
+export const ARCHIVE_FILES_MAX = 10_000;
 /** Storage behind registries is one redirect away; behind a balancer two. */
 export const REDIRECTS_MAX = 5;
 /** Addresses of stored blobs are signed: a few KiB. */

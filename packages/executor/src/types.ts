@@ -105,6 +105,24 @@ export interface LayerProgress {
   readonly totalBytes: number;
 }
 
+/** Everything about an image of this machine. */
+export interface ImageDetails extends ImageInfo {
+  /** All its names. */
+  readonly names: readonly string[];
+  /** Its configuration as the image has it (OCI config.md): JSON. */
+  readonly config: string;
+  /** Blobs of its layers, lowest first. */
+  readonly layers: readonly { readonly digest: string; readonly bytes: number }[];
+}
+
+/** What becomes of a root file system. */
+export interface ImportOptions {
+  /** The name it gets. */
+  readonly reference: string;
+  /** "config" of the image's configuration (OCI config.md): Cmd, Env and so on. */
+  readonly config: object;
+}
+
 /** A named volume to be made or used. */
 export interface VolumeRequest {
   readonly name: string;
@@ -165,6 +183,30 @@ export interface Images {
    * @throws SwarmError `permission-denied` when not, `unavailable`.
    */
   checkAuth(registry: string, auth: RegistryAuth, signal: AbortSignal): Promise<void>;
+  /** @throws SwarmError `not-found`. */
+  details(reference: string): Promise<ImageDetails>;
+  /**
+   * Sends an image to the registry of its name; tells after each layer which ones are there.
+   * @throws SwarmError `not-found`, `permission-denied`, `unavailable`, `failed-precondition`.
+   */
+  push(
+    reference: string,
+    signal: AbortSignal,
+    options?: PullOptions,
+  ): AsyncIterable<readonly LayerProgress[]>;
+  /** A tar archive that is an OCI layout and what Docker saves in one. */
+  save(references: readonly string[]): AsyncIterable<Uint8Array>;
+  /**
+   * Images of an archive (OCI layout, docker save). @returns their names.
+   * @throws SwarmError `data-loss`, `permission-denied` (unsafe), `resource-exhausted`.
+   */
+  load(archive: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<readonly string[]>;
+  /** A root file system as a tar archive becomes an image. @returns its name. */
+  import(
+    archive: AsyncIterable<Uint8Array>,
+    options: ImportOptions,
+    signal: AbortSignal,
+  ): Promise<string>;
   /** Another name for an image. @throws SwarmError `not-found`. */
   tag(reference: string, target: string): Promise<void>;
   /**

@@ -8,6 +8,7 @@ import { Scope, silentLogger } from '@swarmd/base';
 import { run, systemClock, systemRandom } from '@swarmd/base/system';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { LayerFetcher } from '../src/image/layer-fetcher.ts';
 import { Puller } from '../src/image/puller.ts';
 import { parseReference } from '../src/image/reference.ts';
 import { ImageStore } from '../src/image/store.ts';
@@ -38,12 +39,16 @@ describe('images', () => {
       logger: silentLogger,
       scope,
     });
-    puller = new Puller({
+    const common = {
       store,
       unpacker,
       clock: systemClock,
       random: systemRandom,
       logger: silentLogger,
+    };
+    puller = new Puller({
+      ...common,
+      layers: new LayerFetcher(common),
       registries: {},
       platform: { os: 'linux', architecture: 'amd64' },
     });

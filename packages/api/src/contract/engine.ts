@@ -116,6 +116,26 @@ export interface LayerProgress {
   readonly totalBytes: number;
 }
 
+export interface ImageDetails {
+  readonly image: Image;
+  readonly names: string[];
+  /** As the image has it: JSON. */
+  readonly config: string;
+  /** Lowest first. */
+  readonly layers: { readonly digest: string; readonly bytes: number }[];
+}
+
+export type LoadRequest =
+  | {
+      readonly kind: 'start';
+      readonly nodeId: NodeId;
+      /** The archive is a root file system that gets this name; empty: it is an archive of images. */
+      readonly importAs: string;
+      /** With `importAs`: "config" of the image's configuration as JSON; empty: nothing. */
+      readonly config: string;
+    }
+  | { readonly kind: 'data'; readonly data: Uint8Array };
+
 export type PullEvent =
   | { readonly kind: 'progress'; readonly layers: LayerProgress[] }
   | ({ readonly kind: 'image' } & Image);
@@ -180,6 +200,18 @@ export interface Engine {
   ): Promise<void>;
   /** Answers the reference with the digest that its registry says, asked by the node. */
   resolveImage(request: OfImage, call: Call): Promise<{ reference: string }>;
+  inspectImage(request: OfNode & { reference: string }, call: Call): Promise<ImageDetails>;
+  /** Done when it ends. */
+  pushImage(request: OfImage, call: Call): AsyncIterable<{ layers: LayerProgress[] }>;
+  saveImages(
+    request: OfNode & { references: readonly string[] },
+    call: Call,
+  ): AsyncIterable<Uint8Array>;
+  /** Answers once, when everything is in its place. */
+  loadImages(
+    messages: AsyncIterable<LoadRequest>,
+    call: Call,
+  ): AsyncIterable<{ references: string[] }>;
   tagImage(request: OfNode & { reference: string; target: string }, call: Call): Promise<void>;
   removeImage(request: OfNode & { reference: string }, call: Call): Promise<{ freedBytes: number }>;
   pruneImages(

@@ -9,6 +9,7 @@ import { showPull } from '../pull-progress.ts';
 import { registryAuthFor } from '../registry-auth.ts';
 import { forEach } from '../several.ts';
 import { bytes } from './figures.ts';
+import { addImageTransferCommands } from './image-transfer.ts';
 import { nodeOf, NODE_FLAG, NODE_HINT } from './on-node.ts';
 
 const PULL_TIMEOUT_MS = 30 * 60_000;
@@ -45,6 +46,7 @@ export function addImageCommands(program: Command, context: Context): void {
       context.terminal.out(list(flags.format, columns(context.clock.now()), images));
     });
 
+  addImageTransferCommands(group, context);
   addChanges(group, context);
 }
 

@@ -29,6 +29,33 @@ export function fakeImages(
       const times = { pulledAt: NOW, usedAt: NOW };
       yield { kind: 'image', reference, digest, id: digest, bytes: 300e6, ...times, used: false };
     },
+    inspectImage: async ({ reference }) => {
+      const digest = `sha256:${'e'.repeat(64)}`;
+      const times = { pulledAt: NOW, usedAt: NOW };
+      const image = { reference, digest, id: digest, bytes: 300e6, ...times, used: false };
+      const history = [
+        { created: '2026-01-01T00:00:00Z', created_by: 'ADD rootfs', comment: 'base' },
+        { created: '2026-01-01T00:00:01Z', created_by: 'CMD ["sh"]', empty_layer: true },
+      ];
+      const config = JSON.stringify({ architecture: 'amd64', history });
+      const layers = [
+        { digest, bytes: 100e6 },
+        { digest, bytes: 20e6 },
+      ];
+      return { image, names: [reference, 'other:1'], config, layers };
+    },
+    async *pushImage({ nodeId: _node, reference }) {
+      sent('pushImage', reference);
+      const layer = { digest: `sha256:${'e'.repeat(64)}`, totalBytes: 120e6, bytes: 120e6 };
+      yield { layers: [{ ...layer, state: 'present' }] };
+    },
+    async *saveImages({ references }) {
+      yield Buffer.from(`archive of ${references.join(' and ')}\n`);
+    },
+    async *loadImages(messages) {
+      for await (const message of messages) sent('loadImages', message);
+      yield { references: ['docker.io/library/nginx:1'] };
+    },
     // Only what comes of a file is right.
     checkRegistryAuth: async ({ registry, registryAuth }) => {
       const auth = parseRegistryAuth(registryAuth);

@@ -4,14 +4,24 @@ import { SwarmError, type Clock } from '@swarmd/base';
 import type { RegistryAuth } from '@swarmd/model';
 
 import { IMAGE_GRACE_MS } from '../limits.ts';
-import type { ImageInfo, Images, LayerProgress, PullOptions } from '../types.ts';
+import type {
+  ImageDetails,
+  ImageInfo,
+  Images,
+  ImportOptions,
+  LayerProgress,
+  PullOptions,
+} from '../types.ts';
+import type { ImageTransfer } from './image-transfer.ts';
 import type { Puller } from './puller.ts';
 import { canonicalReference, parseReference, pinnedReference } from './reference.ts';
+import { imageDocuments } from './stored-images.ts';
 import type { ImageStore } from './store.ts';
 
 export interface ImageServiceOptions {
   readonly store: ImageStore;
   readonly clock: Clock;
+  readonly transfer: ImageTransfer;
   readonly puller: Pick<Puller, 'digestOf' | 'progress' | 'checkAuth'>;
   /** References that containers of this machine were made of, and the layer directories they mount. */
   readonly used: () => {
@@ -59,6 +69,43 @@ export class ImageService implements Images {
     const parsed = parseReference(reference);
     if (parsed.digest !== undefined) return reference;
     return pinnedReference(reference, await this.#options.puller.digestOf(parsed, signal, options));
+  }
+
+  async details(reference: string): Promise<ImageDetails> {
+    const { store } = this.#options;
+    const info = await this.inspect(reference);
+    const { stored, config, layers } = await imageDocuments(store, info.reference);
+    const names = store.entries().filter(({ image }) => image.config === stored.config);
+    return {
+      ...info,
+      names: names.map((entry) => entry.reference).toSorted(),
+      config: config.toString('utf8'),
+      layers: layers.map(({ digest, size: bytes }) => ({ digest, bytes })),
+    };
+  }
+
+  push(
+    reference: string,
+    signal: AbortSignal,
+    options?: PullOptions,
+  ): AsyncIterable<readonly LayerProgress[]> {
+    return this.#options.transfer.push(reference, signal, options);
+  }
+
+  save(references: readonly string[]): AsyncIterable<Uint8Array> {
+    return this.#options.transfer.save(references);
+  }
+
+  load(archive: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<readonly string[]> {
+    return this.#options.transfer.load(archive, signal);
+  }
+
+  import(
+    archive: AsyncIterable<Uint8Array>,
+    options: ImportOptions,
+    signal: AbortSignal,
+  ): Promise<string> {
+    return this.#options.transfer.import(archive, options, signal);
   }
 
   checkAuth(registry: string, auth: RegistryAuth, signal: AbortSignal): Promise<void> {

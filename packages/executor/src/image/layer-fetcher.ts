@@ -4,6 +4,7 @@ import { errorCode, SwarmError, type Clock, type Logger, type Random } from '@sw
 import { PARALLEL_LAYERS } from '../limits.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { LayerProgress } from '../types.ts';
+import type { LayerSource } from '../unpack/unpack-layer.ts';
 import type { Unpacker } from '../unpack/unpacker.ts';
 import { layerCompression, type Descriptor, type ImageManifest } from './manifest.ts';
 import { retry } from './retry.ts';
@@ -49,6 +50,23 @@ export class LayerFetcher {
       bytes: bytes ?? 0,
       state: bytes === undefined ? 'waiting' : 'fetching',
     };
+  }
+
+  /** Unpacks a layer whose blob lies in a file of this machine. */
+  async unpackFile(
+    file: { readonly path: string; readonly layer: LayerSource },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { store, unpacker } = this.#options;
+    const { path, layer } = file;
+    await this.#flights.run(layer.diffId, signal, async (signal) => {
+      if (store.hasLayer(layer.diffId)) return;
+      using _slot = await this.#slots.acquire(signal);
+      const directory = store.temporaryLayer();
+      const job = { layer, blob: { path }, directory, partial: '', keepAt: '' };
+      const plainBytes = await unpacker.unpack(job, () => undefined, signal);
+      await store.adoptLayer(layer.diffId, directory, plainBytes);
+    });
   }
 
   /** @throws what the first layer that failed threw; the others have ended then. */
@@ -112,7 +130,8 @@ export class LayerFetcher {
         this.#bytes.set(diffId, this.#bytes.get(diffId) ?? 0);
         const directory = store.temporaryLayer();
         const blob = registry.blobRequest(layer.digest);
-        const job = { layer: source, blob, directory, partial };
+        const keepAt = store.blobPath(layer.digest);
+        const job = { layer: source, blob, directory, partial, keepAt };
         const onBytes = (bytes: number): void => void this.#bytes.set(diffId, bytes);
         let plainBytes: number;
         try {

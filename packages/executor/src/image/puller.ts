@@ -18,13 +18,14 @@ import { TAG_CHECK_MS, TAG_FRESH_MS } from '../limits.ts';
 import { RegistryClient } from '../registry/client.ts';
 import { endpointsOf, originOf, type Registries } from '../registry/endpoint.ts';
 import type { LayerProgress, PullOptions } from '../types.ts';
-import { LayerFetcher, type LayerFetcherOptions } from './layer-fetcher.ts';
+import type { LayerFetcher, LayerFetcherOptions } from './layer-fetcher.ts';
 import { choosePlatform, parseDocument, parseImageConfig, type Platform } from './manifest.ts';
 import { canonicalReference, parseReference, type ImageReference } from './reference.ts';
 import { retry } from './retry.ts';
 import { SingleFlight } from './single-flight.ts';
 
 export interface PullerOptions extends LayerFetcherOptions {
+  readonly layers: LayerFetcher;
   readonly registries: Registries;
   readonly platform: Platform;
 }
@@ -44,7 +45,7 @@ export class Puller {
     this.#options = options;
     this.#clock = options.clock;
     this.#logger = options.logger;
-    this.#layers = new LayerFetcher(options);
+    this.#layers = options.layers;
   }
 
   /**
@@ -203,8 +204,9 @@ export class Puller {
     const bytes = await repeated(() => registry.blob(config, signal));
     const { diffIds } = parseImageConfig(bytes, where);
     // Clean-ups leave alone what this pull has found or made until its image is known.
-    using _pinned = store.pin(diffIds);
     const { layers } = document.manifest;
+    const blobs = layers.map(({ digest }) => digest);
+    using _pinned = store.pin(diffIds, [manifest.digest, config, ...blobs]);
     const progress = (): readonly LayerProgress[] =>
       layers.map((layer, index) => this.#layers.progress(layer, diffIds[index] ?? ''));
     this.#progress.set(key, progress);
@@ -222,6 +224,7 @@ export class Puller {
       manifest: manifest.digest,
       config,
       layers: [...diffIds],
+      blobs,
       pulledAt: now,
       usedAt: now,
     });

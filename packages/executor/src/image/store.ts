@@ -29,6 +29,8 @@ const storedImage = z.object({
   config: z.string(),
   /** diffIDs, lowest first; empty in entries of earlier versions, whose layers are then kept. */
   layers: z.array(z.string()).default([]),
+  /** Digests of the layers' blobs; empty in entries of earlier versions, which did not keep them. */
+  blobs: z.array(z.string()).default([]),
   /** Milliseconds since the epoch: when it was pulled, and when a container was last made of it. */
   pulledAt: z.number().default(0),
   usedAt: z.number().default(0),
@@ -75,13 +77,15 @@ const SYNC_TIMEOUT_MS = 600_000;
 export class ImageStore {
   /** Holds the layer directories; overlay mounts are made with it as working directory. */
   readonly layersDir: string;
+  /** For work that fails with us: emptied when the store is opened. */
+  readonly scratchDir: string;
   readonly #options: ImageStoreOptions;
   readonly #blobsDir: string;
   readonly #partialsDir: string;
   readonly #indexPath: string;
   readonly #images = new Map<string, StoredImage>();
   readonly #layers = new Map<string, StoredLayer>();
-  /** How many pulls hold a layer, by diffID. */
+  /** How many pulls hold a layer (by diffID) or a blob (by digest). */
   readonly #pinned = new Map<string, number>();
   #nextLayer = 1;
   #temporary = 0;
@@ -91,6 +95,7 @@ export class ImageStore {
     this.#options = options;
     this.layersDir = join(options.stateDir, 'l');
     this.#blobsDir = join(options.stateDir, 'images', 'blobs', 'sha256');
+    this.scratchDir = join(options.stateDir, 'images', 'scratch');
     this.#partialsDir = join(options.stateDir, 'images', 'partial');
     this.#indexPath = join(options.stateDir, 'images', 'index.json');
   }
@@ -100,6 +105,8 @@ export class ImageStore {
     // Nobody on this machine but us may reach setuid programs of images.
     await mkdir(store.layersDir, { recursive: true, mode: 0o700 });
     await mkdir(store.#blobsDir, { recursive: true, mode: 0o700 });
+    await rm(store.scratchDir, { recursive: true, force: true });
+    await mkdir(store.scratchDir, { recursive: true, mode: 0o700 });
     await mkdir(store.#partialsDir, { recursive: true, mode: 0o700 });
     await store.#load();
     await store.#removeGarbage();
@@ -135,7 +142,19 @@ export class ImageStore {
 
   /** `bytes` must have been checked against `digest`; they are checked again when read. */
   putBlob(digest: string, bytes: Uint8Array): Promise<void> {
-    return writeAtomically(this.#blobPath(digest), bytes, { sync: false });
+    return writeAtomically(this.blobPath(digest), bytes, { sync: false });
+  }
+
+  /** Where a blob lies if it is kept: manifests, configurations, and layers as registries have them. */
+  blobPath(digest: string): string {
+    return join(this.#blobsDir, digest.replace('sha256:', ''));
+  }
+
+  /** A manifest or configuration. @throws SwarmError `data-loss` when it is missing or damaged. */
+  async document(digest: string): Promise<Buffer> {
+    const bytes = await this.#blob(digest);
+    if (bytes !== undefined) return bytes;
+    throw new SwarmError('data-loss', `document ${digest} of an image is missing; pull it again`);
   }
 
   /** A path to unpack a layer into, in the same file system as its later home. */
@@ -206,15 +225,34 @@ export class ImageStore {
     for (const [, { name }] of gone) {
       await rm(join(this.layersDir, name), { recursive: true, force: true });
     }
-    return gone.reduce((sum, [, { bytes = 0 }]) => sum + bytes, 0);
+    const freed = gone.reduce((sum, [, { bytes = 0 }]) => sum + bytes, 0);
+    return freed + (await this.#removeUnneededBlobs());
+  }
+
+  async #removeUnneededBlobs(): Promise<number> {
+    const images = [...this.#images.values()];
+    const needed = new Set(
+      images.flatMap(({ manifest, config, blobs }) => [manifest, config, ...blobs]),
+    );
+    let freed = 0;
+    for (const name of await readdir(this.#blobsDir)) {
+      const digest = `sha256:${name}`;
+      // Half-written documents are renamed in a moment.
+      if (needed.has(digest) || this.#pinned.has(digest) || name.endsWith('.tmp')) continue;
+      const path = join(this.#blobsDir, name);
+      freed += (await stat(path)).size;
+      await rm(path, { force: true });
+    }
+    return freed;
   }
 
   /** Layers that a pull has found or made and not committed yet: nothing may take them away. */
-  pin(diffIds: readonly string[]): Disposable {
-    for (const id of diffIds) this.#pinned.set(id, (this.#pinned.get(id) ?? 0) + 1);
+  pin(diffIds: readonly string[], blobs: readonly string[] = []): Disposable {
+    const ids = [...diffIds, ...blobs];
+    for (const id of ids) this.#pinned.set(id, (this.#pinned.get(id) ?? 0) + 1);
     return {
       [Symbol.dispose]: () => {
-        for (const id of diffIds) {
+        for (const id of ids) {
           const left = (this.#pinned.get(id) ?? 1) - 1;
           if (left === 0) this.#pinned.delete(id);
           else this.#pinned.set(id, left);
@@ -292,14 +330,10 @@ export class ImageStore {
 
   /** A stored document, checked against its digest; undefined when missing or damaged. */
   async #blob(digest: string): Promise<Buffer | undefined> {
-    const bytes = await readIfExists(this.#blobPath(digest));
+    const bytes = await readIfExists(this.blobPath(digest));
     if (bytes === undefined) return undefined;
     const actual = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     return actual === digest ? bytes : undefined;
-  }
-
-  #blobPath(digest: string): string {
-    return join(this.#blobsDir, digest.replace('sha256:', ''));
   }
 }
 

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { SwarmError } from '@swarmd/base';
 
 import { canonicalReference, parseReference, pinnedReference } from '../image/reference.ts';
-import type { ImageInfo, Images } from '../types.ts';
+import type { ImageDetails, ImageInfo, Images, ImportOptions, LayerProgress } from '../types.ts';
 import type { MemoryMachine } from './memory-machine.ts';
 
 export class MemoryImages implements Images {
@@ -49,6 +49,38 @@ export class MemoryImages implements Images {
   /** A pull takes no time here. */
   pullProgress(): undefined {
     return undefined;
+  }
+
+  async details(reference: string): Promise<ImageDetails> {
+    const info = await this.inspect(reference);
+    return { ...info, names: [info.reference], config: '{}', layers: [] };
+  }
+
+  async *push(reference: string): AsyncGenerator<readonly LayerProgress[]> {
+    await this.inspect(reference);
+    yield [];
+  }
+
+  /** The names, one a line: images have no bytes here. */
+  async *save(references: readonly string[]): AsyncGenerator<Uint8Array> {
+    for (const reference of references) {
+      yield Buffer.from(`${(await this.inspect(reference)).reference}\n`);
+    }
+  }
+
+  async load(archive: AsyncIterable<Uint8Array>): Promise<readonly string[]> {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of archive) chunks.push(chunk);
+    const names = Buffer.concat(chunks).toString().split('\n').filter(Boolean);
+    for (const name of names) this.#machine.images.add(canonical(name));
+    return names;
+  }
+
+  async import(archive: AsyncIterable<Uint8Array>, { reference }: ImportOptions): Promise<string> {
+    for await (const _chunk of archive);
+    const name = canonical(reference);
+    this.#machine.images.add(name);
+    return name;
   }
 
   async tag(reference: string, target: string): Promise<void> {

@@ -4,12 +4,18 @@
  * Digests are checked here for everything that is returned as bytes.
  */
 import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 
 import { errorMessage, SwarmError, withDeadline, type Clock } from '@swarmd/base';
 import type { RegistryCredentials } from '@swarmd/model';
 
 import { DOCUMENT_TYPES } from '../image/manifest.ts';
-import { DOCUMENT_MAX_BYTES, REGISTRY_STALL_MS, TOKEN_RESPONSE_MAX_BYTES } from '../limits.ts';
+import {
+  DOCUMENT_MAX_BYTES,
+  REGISTRY_STALL_MS,
+  TOKEN_RESPONSE_MAX_BYTES,
+  UPLOAD_TIMEOUT_MS,
+} from '../limits.ts';
 import { parseChallenge, tokenQuestion, type TokenQuestion } from './challenge.ts';
 import type { Endpoint } from './endpoint.ts';
 import { send, type HttpRequest, type HttpResponse } from './http.ts';
@@ -129,6 +135,8 @@ export class RegistryClient {
   async request(question: Question, signal: AbortSignal): Promise<HttpResponse> {
     const { path, headers, ...rest } = question;
     const url = URL.canParse(path) ? path : `${this.#base}${path}`;
+    // An upload may be sent elsewhere; who we are stays here.
+    const isOwn = new URL(url).origin === new URL(this.#base).origin;
     const ask = (): Promise<HttpResponse> =>
       this.#send(
         {
@@ -136,13 +144,17 @@ export class RegistryClient {
           url,
           headers: {
             ...headers,
-            ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }),
+            ...(this.#authorization === undefined || !isOwn
+              ? {}
+              : { authorization: this.#authorization }),
           },
         },
         signal,
       );
     const first = await ask();
-    if (first.status !== 401 || !(await this.#authorize(first, signal))) return first;
+    // A stream has been sent by now, and cannot be sent again.
+    if (question.body instanceof Readable) return first;
+    if (first.status !== 401 || !isOwn || !(await this.#authorize(first, signal))) return first;
     first.body.resume();
     return ask();
   }
@@ -205,7 +217,9 @@ export class RegistryClient {
 
   async #send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
     const { clock, endpoint } = this.#options;
-    const deadline = { clock, timeoutMs: REGISTRY_STALL_MS, what: `asking ${this.name}`, signal };
+    const isUpload = request.method === 'PUT';
+    const timeoutMs = isUpload ? UPLOAD_TIMEOUT_MS : REGISTRY_STALL_MS;
+    const deadline = { clock, timeoutMs, what: `asking ${this.name}`, signal };
     try {
       return await withDeadline(deadline, (signal) =>
         send({ ...request, ca: endpoint.ca }, signal),

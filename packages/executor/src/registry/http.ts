@@ -13,7 +13,7 @@ import { REDIRECTS_MAX, REGISTRY_IDLE_SOCKET_MS, RESPONSE_HEADERS_MAX_BYTES } fr
 
 export interface HttpRequest {
   readonly url: string;
-  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT';
   readonly headers?: Readonly<Record<string, string>>;
   /** A stream can only be sent once: its answer must not be a redirect. */
   readonly body?: string | Uint8Array | Readable;
@@ -57,7 +57,9 @@ export async function send(request: HttpRequest, signal: AbortSignal): Promise<H
     const status = body.statusCode ?? 0;
     const { location } = body.headers;
     const isFollowed =
-      REDIRECTS.has(status) && location !== undefined && (request.method ?? 'GET') !== 'POST';
+      REDIRECTS.has(status) &&
+      location !== undefined &&
+      ['GET', 'HEAD'].includes(request.method ?? 'GET');
     if (!isFollowed) return { status, headers: body.headers, body, url };
     body.destroy();
     const next = redirectTarget(url, location);
@@ -96,7 +98,7 @@ async function sendOnce(request: HttpRequest, signal: AbortSignal): Promise<Inco
   const isSecure = url.startsWith('https:');
   const options = {
     method,
-    headers: { 'user-agent': 'swarmd', ...headers, ...lengthOf(body) },
+    headers: { 'user-agent': 'swarmd', ...lengthOf(body), ...headers },
     signal,
     maxHeaderSize: RESPONSE_HEADERS_MAX_BYTES,
   };

@@ -2,6 +2,9 @@
  * The unpacking process: fetches, checks and unpacks layers, so that neither decompression nor
  * garbage ever holds up the process that starts containers. Started by `Unpacker`; ends with it.
  */
+import { createReadStream } from 'node:fs';
+import { rename } from 'node:fs/promises';
+
 import { errorCode, errorMessage } from '@swarmd/base';
 import { systemClock, systemRandom } from '@swarmd/base/system';
 
@@ -26,18 +29,22 @@ async function work(job: number, unpack: UnpackJob): Promise<void> {
   const controller = new AbortController();
   const { signal } = controller;
   running.set(job, controller);
-  const { layer, partial, directory } = unpack;
+  const { layer, partial, keepAt, directory } = unpack;
   try {
     const { sizeBytes } = layer;
     const common = { sizeBytes, clock: systemClock, random: systemRandom, signal };
-    const blob = resumedBlob({
-      path: partial,
-      sizeBytes,
-      fetch: (from) => fetchBlob(unpack.blob, { ...common, from }),
-      onBytes: throttledProgress(job),
-    });
+    const source = unpack.blob;
+    const blob =
+      'path' in source
+        ? createReadStream(source.path)
+        : resumedBlob({
+            path: partial,
+            sizeBytes,
+            fetch: (from) => fetchBlob(source, { ...common, from }),
+            onBytes: throttledProgress(job),
+          });
     const plainBytes = await unpackLayer(layer, { blob, directory, signal });
-    await forgetPartial(partial);
+    if (!('path' in source)) await rename(partial, keepAt);
     send({ kind: 'done', job, plainBytes });
   } catch (error) {
     // Wrong bytes stay wrong; a full disk needs every byte it can get back.

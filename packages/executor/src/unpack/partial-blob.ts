@@ -41,7 +41,7 @@ export async function* resumedBlob(options: PartialBlobOptions): AsyncGenerator<
   }
 }
 
-/** To be called when the bytes are of no use any more: unpacked, or wrong. */
+/** To be called when the bytes are of no use: wrong, or in the way. */
 export function forgetPartial(path: string): Promise<void> {
   return rm(path, { force: true });
 }

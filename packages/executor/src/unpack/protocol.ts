@@ -6,11 +6,14 @@ import type { LayerSource } from './unpack-layer.ts';
 
 export interface UnpackJob {
   readonly layer: LayerSource;
-  readonly blob: BlobRequest;
+  /** From a registry, or a file of this machine. */
+  readonly blob: BlobRequest | { readonly path: string };
   /** Where to unpack; must not exist. */
   readonly directory: string;
   /** Where the blob is kept while it comes, so that the next attempt need not begin anew. */
   readonly partial: string;
+  /** Where it is kept when all of it has come and is right; in the same file system. */
+  readonly keepAt: string;
 }
 
 export type ToUnpacker =

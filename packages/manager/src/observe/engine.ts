@@ -31,6 +31,12 @@ export function createEngine({ store, engineAt }: EngineOptions): Engine {
         if (first.kind !== 'start') throw notFirst('start');
         return (all) => ofTask(first.taskId).copyIn(all, passOn(call));
       }),
+    loadImages: (messages, call) =>
+      relay(messages, (first) => {
+        if (first.kind !== 'start') throw notFirst('start');
+        return (all) =>
+          ofNode(first.nodeId).loadImages(all, { ...passOn(call), timeoutMs: PULL_RELAY_MS });
+      }),
     top: async (request, call) => ofTask(request.taskId).top(request, passOn(call)),
     stats: (request, call) => ofTask(request.taskId).stats(request, passOn(call)),
     pause: async (request, call) => ofTask(request.taskId).pause(request, passOn(call)),
@@ -52,6 +58,9 @@ type NodeMethod =
   | 'pullImage'
   | 'resolveImage'
   | 'checkRegistryAuth'
+  | 'inspectImage'
+  | 'pushImage'
+  | 'saveImages'
   | 'tagImage'
   | 'removeImage'
   | 'pruneImages';
@@ -74,6 +83,10 @@ function nodeMethods(ofNode: (id: NodeId) => Engine): Pick<Engine, NodeMethod> {
       ofNode(request.nodeId).resolveImage(request, passOn(call)),
     checkRegistryAuth: async (request, call) =>
       ofNode(request.nodeId).checkRegistryAuth(request, passOn(call)),
+    inspectImage: async (request, call) =>
+      ofNode(request.nodeId).inspectImage(request, passOn(call)),
+    pushImage: (request, call) => ofNode(request.nodeId).pushImage(request, patient(call)),
+    saveImages: (request, call) => ofNode(request.nodeId).saveImages(request, patient(call)),
     tagImage: async (request, call) => ofNode(request.nodeId).tagImage(request, passOn(call)),
     removeImage: async (request, call) => ofNode(request.nodeId).removeImage(request, passOn(call)),
     pruneImages: async (request, call) =>
