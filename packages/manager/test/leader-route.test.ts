@@ -11,7 +11,7 @@ import { LeaderRoute, type Paths } from '../src/leadership/leader-route.ts';
 import { Leadership } from '../src/leadership/leadership.ts';
 import type { ManagerClients } from '../src/net/peers.ts';
 import { until } from './support/condition.ts';
-import { FakeRaft } from './support/fake-raft.ts';
+import { FakeRaft, NO_MACHINE } from './support/fake-raft.ts';
 
 const MEMBERS: RaftMember[] = [
   { raftId: 1, nodeId: 'me', address: 'me:1', role: 'voter' },
@@ -33,10 +33,7 @@ describe('the way to the leader', () => {
   let route: LeaderRoute;
 
   beforeEach(() => {
-    raft = new FakeRaft(
-      { apply: () => undefined, snapshot: () => [], restore: () => undefined },
-      MEMBERS,
-    );
+    raft = new FakeRaft(NO_MACHINE, MEMBERS);
     leadership = new Leadership<Duties>({
       raft,
       clock: systemClock,

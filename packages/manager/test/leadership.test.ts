@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { Leadership } from '../src/leadership/leadership.ts';
 import { until } from './support/condition.ts';
-import { FakeRaft } from './support/fake-raft.ts';
+import { FakeRaft, NO_MACHINE } from './support/fake-raft.ts';
 
 const ME: RaftMember = { raftId: 1, nodeId: 'a', address: 'a:1', role: 'voter' };
 
@@ -19,10 +19,7 @@ describe('leadership', () => {
     raft: FakeRaft;
     leadership: Leadership<string>;
   } {
-    const raft = new FakeRaft(
-      { apply: () => undefined, snapshot: () => [], restore: () => undefined },
-      [ME],
-    );
+    const raft = new FakeRaft(NO_MACHINE, [ME]);
     const leadership = new Leadership({ raft, clock: systemClock, logger: silentLogger, open });
     stack.push(leadership);
     return { raft, leadership };

@@ -8,13 +8,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NodeLiveness } from '../src/leadership/node-liveness.ts';
 import { UNJOINED_MAX_MS } from '../src/limits.ts';
 import { until } from './support/condition.ts';
-import { FakeRaft } from './support/fake-raft.ts';
+import { FakeRaft, NO_MACHINE } from './support/fake-raft.ts';
 import { aNode } from './support/objects.ts';
 
 const { signal } = new AbortController();
 const meta = { version: 0, createdAt: 0, updatedAt: 0 };
 const member = { raftId: 1, nodeId: 'm', address: '127.0.0.1:1', role: 'voter' } as const;
-const machine = { apply: () => undefined, snapshot: () => [], restore: () => undefined };
 
 const description = {
   hostname: 'h',
@@ -51,7 +50,7 @@ beforeEach(async () => {
     tx.put('node', { ...fresh, status } as Node);
     tx.put('node', aNode('old', { meta }));
   }, signal);
-  const raft = new FakeRaft(machine, [member]);
+  const raft = new FakeRaft(NO_MACHINE, [member]);
   raft.lead(1);
   liveness = scope.own(
     new NodeLiveness({ store, raft, clock, logger: silentLogger, scope, leaderlessMs: 0 }),

@@ -3,10 +3,9 @@ import { createMemoryStore } from '@swarmd/store/testing';
 import { expect, it } from 'vitest';
 
 import { refuseRemoved } from '../src/membership/refuse-removed.ts';
-import { FakeRaft } from './support/fake-raft.ts';
+import { FakeRaft, NO_MACHINE } from './support/fake-raft.ts';
 
 const { signal } = new AbortController();
-const machine = { apply: () => undefined, snapshot: () => [], restore: () => undefined };
 const member = { raftId: 1, nodeId: 'm', address: 'm:1', role: 'voter' } as const;
 
 it('tells Raft whose certificates are void, at the start and when one is added', async () => {
@@ -23,7 +22,7 @@ it('tells Raft whose certificates are void, at the start and when one is added',
       tx.put('cluster', { ...cluster, meta: tx.get('cluster', cluster.id)?.meta ?? cluster.meta });
     }, signal);
   await put({}, 'gone');
-  const raft = new FakeRaft(machine, [member]);
+  const raft = new FakeRaft(NO_MACHINE, [member]);
   const following = refuseRemoved(store, raft);
   expect(raft.refused).toEqual([['gone']]);
   await put({ color: 'red' }, 'gone');

@@ -15,5 +15,6 @@ export type {
   RaftTiming,
   RaftTls,
   ReplicationReport,
+  Restoring,
   StateMachine,
 } from './node/types.ts';

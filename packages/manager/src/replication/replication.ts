@@ -43,9 +43,18 @@ export class Replication {
       },
       // The picture is taken now, the bytes are made while it is being read.
       snapshot: () => chunksOf(store.snapshot(), store.requests()),
-      restore: (chunks, index) => {
+      restore: (index) => {
+        const changes: Change[] = [];
         const requests: AppliedRequest[] = [];
-        store.restore(index, changesOf(chunks, requests), requests);
+        return {
+          // Decoded as they come, between other work: what is left for the end is quick.
+          take: (chunk) => {
+            const decoded = decodeChanges(chunk);
+            for (const change of decoded.changes) changes.push(change);
+            requests.push(...decoded.requests);
+          },
+          finish: () => store.restore(index, changes, requests),
+        };
       },
     };
   }
@@ -116,14 +125,5 @@ function* chunksOf(
   if (chunk.length > 0) yield encodeChanges(chunk);
   for (let at = 0; at < requests.length; at += SNAPSHOT_CHUNK_REQUESTS) {
     yield encodeChanges([], { requests: requests.slice(at, at + SNAPSHOT_CHUNK_REQUESTS) });
-  }
-}
-
-/** Collects the requests on the way. */
-function* changesOf(chunks: Iterable<Uint8Array>, requests: AppliedRequest[]): Iterable<Change> {
-  for (const chunk of chunks) {
-    const decoded = decodeChanges(chunk);
-    requests.push(...decoded.requests);
-    yield* decoded.changes;
   }
 }

@@ -9,6 +9,13 @@ import type {
   StateMachine,
 } from '@swarmd/raft';
 
+/** For those who look at what is proposed, and not at what becomes of it. */
+export const NO_MACHINE: StateMachine = {
+  apply: () => undefined,
+  snapshot: () => [],
+  restore: () => ({ take: () => undefined, finish: () => undefined }),
+};
+
 export class FakeRaft implements Raft {
   readonly failed = new Promise<never>(() => undefined);
   readonly transfers: number[] = [];

@@ -10,6 +10,7 @@ export class MemoryLog implements LogView {
   /** What lies just before the first entry: compacted, or the snapshot, or nothing at all. */
   #base: EntryId;
   #entries: Entry[];
+  #bytes = 0;
   #snapshot: SnapshotMeta | undefined;
 
   /** `snapshot` is the newest on disk; `base` and `entries` may reach back before it. */
@@ -32,7 +33,17 @@ export class MemoryLog implements LogView {
 
   /** Bytes that the entries carry. */
   bytes(): number {
-    return this.#entries.reduce((sum, entry) => sum + entry.data.length, 0);
+    return this.#bytes;
+  }
+
+  /** The least index from which on, up to `last`, the entries carry at most `bytes`. */
+  startOfTail(last: number, bytes: number): number {
+    let sum = 0;
+    for (let index = last; index >= this.first(); index--) {
+      sum += this.#entries[index - this.first()]?.data.length ?? 0;
+      if (sum > bytes) return index + 1;
+    }
+    return this.first();
   }
 
   term(index: number): number | undefined {
@@ -64,10 +75,11 @@ export class MemoryLog implements LogView {
     const from = fresh[0]?.index;
     if (from === undefined) return;
     assert(from <= this.last() + 1, `entry ${from} follows the log's end at ${this.last()}`);
-    this.#entries.length = from - this.first();
+    this.#drop(this.#entries.splice(from - this.first()));
     for (const entry of fresh) {
       assert(entry.index === this.last() + 1, `entry ${entry.index} is contiguous`);
       this.#entries.push(entry);
+      this.#bytes += entry.data.length;
     }
   }
 
@@ -77,6 +89,7 @@ export class MemoryLog implements LogView {
     this.#snapshot = snapshot;
     this.#base = { term: snapshot.term, index: snapshot.index };
     this.#entries = [];
+    this.#bytes = 0;
   }
 
   /** A snapshot was taken here; the log stays until `compact`. */
@@ -89,7 +102,11 @@ export class MemoryLog implements LogView {
     if (index <= this.#base.index) return;
     const term = this.term(index);
     assert(term !== undefined, `compacted index ${index} is in the log`);
-    this.#entries.splice(0, index - this.#base.index);
+    this.#drop(this.#entries.splice(0, index - this.#base.index));
     this.#base = { term, index };
+  }
+
+  #drop(entries: readonly Entry[]): void {
+    for (const { data } of entries) this.#bytes -= data.length;
   }
 }

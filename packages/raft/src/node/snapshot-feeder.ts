@@ -23,8 +23,8 @@ export class SnapshotFeeder {
   }
 
   /**
-   * Resolves once the state machine stands at the snapshot. The whole file is checked before the
-   * state machine is touched: the main thread restores when it has the end.
+   * Resolves once the state machine stands at the snapshot. It takes the chunks as they come, and changes
+   * when it has the end: by then the whole file is checked.
    * @throws SwarmError `data-loss` when the file is damaged.
    */
   async feed(record: SnapshotRecord): Promise<void> {

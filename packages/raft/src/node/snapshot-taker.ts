@@ -8,7 +8,7 @@ import type { EntryId } from '../core/types.ts';
 import type { SnapshotDescriptor, SnapshotRecord } from '../wal/header.ts';
 import type { SnapshotWriter } from '../wal/snapshot-file.ts';
 import type { SnapshotFolder } from '../wal/snapshot-folder.ts';
-import { FRAME_WINDOW, SNAPSHOT_RETRY_MS, TRAILING_ENTRIES } from './limits.ts';
+import { FRAME_WINDOW, LOG_BYTES_MAX, SNAPSHOT_RETRY_MS, TRAILING_ENTRIES } from './limits.ts';
 
 export interface SnapshotTakerPorts {
   readonly folder: SnapshotFolder;
@@ -16,6 +16,8 @@ export interface SnapshotTakerPorts {
   readonly logger: Logger;
   /** Entries between two snapshots. */
   readonly every: number;
+  /** What the entries in the log carry: all of it is in memory. */
+  logBytes(): number;
   /** Asks the main thread for a picture, gives it room for a frame, or tells it to drop the picture. */
   ask(): void;
   credit(): void;
@@ -25,8 +27,8 @@ export interface SnapshotTakerPorts {
    * a newer snapshot from the leader has overtaken it.
    */
   describe(index: number): SnapshotDescriptor | undefined;
-  /** The newest entry that may be forgotten when those after `index` are wanted. */
-  compactionPoint(index: number): EntryId;
+  /** The newest entry that may be forgotten after a snapshot of `index`, but for so many before it. */
+  compactionPoint(index: number, trailing: number): EntryId;
   keep(taken: { record: SnapshotRecord; compactTo: EntryId }): void;
 }
 
@@ -90,7 +92,8 @@ export class SnapshotTaker {
       Math.min(this.#lastIndex + this.#ports.every, wanted),
       this.#lastIndex + 1,
     );
-    if (this.#asked || applied < due) return;
+    const isHeavy = this.#ports.logBytes() >= LOG_BYTES_MAX && applied > this.#lastIndex;
+    if (this.#asked || (applied < due && !isHeavy)) return;
     if (this.#ports.clock.monotonic() < this.#notBeforeMs) return;
     this.#asked = true;
     this.#ports.ask();
@@ -128,7 +131,7 @@ export class SnapshotTaker {
       const { descriptor } = writing;
       const digest = await writer.finish();
       const record = this.#ports.folder.record(descriptor, digest);
-      const compactTo = this.#ports.compactionPoint(descriptor.index - this.#trailing());
+      const compactTo = this.#ports.compactionPoint(descriptor.index, this.#trailing());
       this.#lastIndex = Math.max(this.#lastIndex, descriptor.index);
       this.#writing = undefined;
       this.#asked = false;

@@ -8,6 +8,7 @@ import type { SnapshotMeta } from '../core/types.ts';
 import type { SnapshotDescriptor, SnapshotRecord } from '../wal/header.ts';
 import type { Booted } from './boot.ts';
 import { Installer } from './installer.ts';
+import { TRAILING_BYTES } from './limits.ts';
 import type { BookContent } from './membership.ts';
 import type { Network } from './network.ts';
 import { SnapshotFeeder } from './snapshot-feeder.ts';
@@ -154,8 +155,10 @@ export class Snapshots {
       credit: () => post({ kind: 'snapshotCredit' }),
       drop: () => post({ kind: 'dropSnapshot' }),
       describe: (index) => this.#describe(index),
-      compactionPoint: (wanted) => {
-        const index = Math.max(wanted, log.first() - 1);
+      logBytes: () => log.bytes(),
+      compactionPoint: (last, trailing) => {
+        const light = log.startOfTail(last, TRAILING_BYTES) - 1;
+        const index = Math.max(last - trailing, light);
         return { index, term: log.term(index) ?? 0 };
       },
       keep,

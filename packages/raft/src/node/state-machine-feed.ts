@@ -2,7 +2,7 @@
  * The main thread's half of the state machine: applies batches as they come, reads pictures for
  * snapshots frame by frame as the worker has room, and restores.
  */
-import type { StateMachine } from './types.ts';
+import type { Restoring, StateMachine } from './types.ts';
 import { unpackBatch } from './apply-batch.ts';
 import { packChunks, unpackChunks } from './chunk-frames.ts';
 import { FRAME_BYTES } from './limits.ts';
@@ -28,7 +28,7 @@ export class StateMachineFeed {
   readonly #frameBytes: number;
   #applied = 0;
   #picture: Iterator<ArrayBuffer> | undefined;
-  #restoring: { readonly index: number; readonly frames: ArrayBuffer[] } | undefined;
+  #restoring: { readonly index: number; readonly into: Restoring } | undefined;
 
   constructor(machine: StateMachine, post: (message: ToWorker) => void, frameBytes = FRAME_BYTES) {
     this.#machine = machine;
@@ -62,10 +62,10 @@ export class StateMachineFeed {
         this.#picture = undefined;
         break;
       case 'restoreBegin':
-        this.#restoring = { index: message.index, frames: [] };
+        this.#restoring = { index: message.index, into: this.#machine.restore(message.index) };
         break;
       case 'restoreFrame':
-        this.#restoring?.frames.push(message.frame);
+        for (const chunk of unpackChunks([message.frame])) this.#restoring?.into.take(chunk);
         this.#post({ kind: 'restoreCredit' });
         break;
       case 'restoreEnd':
@@ -89,7 +89,7 @@ export class StateMachineFeed {
     const restoring = this.#restoring;
     if (restoring === undefined) return;
     this.#restoring = undefined;
-    this.#machine.restore(unpackChunks(restoring.frames), restoring.index);
+    restoring.into.finish();
     this.#applied = restoring.index;
     this.#post({ kind: 'restored' });
   }

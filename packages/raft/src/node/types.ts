@@ -32,8 +32,18 @@ export interface StateMachine {
    * while it is being read.
    */
   snapshot(): Iterable<Uint8Array>;
-  /** Replaces the whole state by a snapshot taken at `index`. */
-  restore(chunks: Iterable<Uint8Array>, index: number): void;
+  /**
+   * Begins to replace the whole state by a snapshot taken at `index`. Others may look at the state
+   * between the chunks: it stays as it is until `finish`. May be given up, or begun anew.
+   */
+  restore(index: number): Restoring;
+}
+
+/** Takes the chunks of a snapshot as they come, so that nobody holds all of them. */
+export interface Restoring {
+  /** In order. The bytes are only lent. */
+  take(chunk: Uint8Array): void;
+  finish(): void;
 }
 
 export interface RaftTiming {

@@ -187,6 +187,27 @@ describe('sizes', () => {
 });
 
 describe('the log in memory', () => {
+  test('knows what its entries carry, and how far back so many bytes reach', () => {
+    const sizes = fc.array(fc.nat(100), { maxLength: 30 });
+    fc.assert(
+      fc.property(sizes, fc.tuple(fc.nat(30), fc.nat(30)), fc.nat(400), (all, cuts, bytes) => {
+        const [overwrite, compact] = cuts;
+        const log = new MemoryLog();
+        const sized = all.map((size, at) => ({ ...entry(1, at + 1), data: new Uint8Array(size) }));
+        log.append(sized);
+        log.append(sized.slice(overwrite, overwrite + 3));
+        log.compact(Math.min(compact, log.last()));
+        const carried = (from: number): number =>
+          log.entries(from, log.last() + 1, Infinity).reduce((n, { data }) => n + data.length, 0);
+        expect(log.bytes()).toBe(carried(log.first()));
+        const start = log.startOfTail(log.last(), bytes);
+        expect(carried(start)).toBeLessThanOrEqual(bytes);
+        const more = start > log.first() ? carried(start - 1) : Infinity;
+        expect(more).toBeGreaterThan(bytes);
+      }),
+    );
+  });
+
   test('holds what was appended last, from the compacted index on', () => {
     const anAppend = fc.record({ from: fc.nat(8), count: fc.nat(5), compact: fc.nat(10) });
     fc.assert(

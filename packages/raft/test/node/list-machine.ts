@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-import type { AppliedEntry, StateMachine } from '../../src/node/types.ts';
+import type { AppliedEntry, Restoring, StateMachine } from '../../src/node/types.ts';
 
 /** Keeps every proposal in order. */
 export class ListMachine implements StateMachine {
@@ -21,10 +21,16 @@ export class ListMachine implements StateMachine {
     return items.map((item) => Buffer.from(item));
   }
 
-  restore(chunks: Iterable<Uint8Array>, index: number): void {
-    this.#items = [...chunks].map((chunk) => Buffer.from(chunk).toString());
-    this.restoredAt = index;
-    this.applied = index;
+  restore(index: number): Restoring {
+    const items: string[] = [];
+    return {
+      take: (chunk) => void items.push(Buffer.from(chunk).toString()),
+      finish: () => {
+        this.#items = items;
+        this.restoredAt = index;
+        this.applied = index;
+      },
+    };
   }
 
   get items(): readonly string[] {

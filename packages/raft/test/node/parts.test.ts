@@ -15,6 +15,7 @@ import {
 } from '../../src/node/membership.ts';
 import { Reads } from '../../src/node/reads.ts';
 import type { MembershipChange } from '../../src/node/types.ts';
+import { StateMachineFeed } from '../../src/node/state-machine-feed.ts';
 import { Ticker } from '../../src/node/ticker.ts';
 import { Watchdog } from '../../src/node/watchdog.ts';
 
@@ -33,6 +34,32 @@ describe('chunks of a state machine', () => {
   test('one that is too large is refused', () => {
     expect(() => [...packChunks([new Uint8Array(16 * 1024 * 1024 + 1)])]).toThrow(/limit is/u);
   });
+});
+
+test('a snapshot is taken in as it comes, and counts when it is whole', () => {
+  const seen: string[] = [];
+  const posted: string[] = [];
+  const feed = new StateMachineFeed(
+    {
+      apply: () => undefined,
+      snapshot: () => [],
+      restore: (index) => ({
+        take: (chunk) => void seen.push(Buffer.from(chunk).toString()),
+        finish: () => void seen.push(`stands at ${index}`),
+      }),
+    },
+    ({ kind }) => posted.push(kind),
+  );
+  const chunks = ['a', 'b', 'c'].map((text) => Buffer.from(text));
+  feed.handle({ kind: 'restoreBegin', index: 7 });
+  for (const frame of packChunks(chunks, 10)) {
+    feed.handle({ kind: 'restoreFrame', frame });
+    posted.push(seen.join());
+  }
+  expect(feed.applied).toBe(0);
+  feed.handle({ kind: 'restoreEnd' });
+  expect(posted).toEqual(['restoreCredit', 'a,b', 'restoreCredit', 'a,b,c', 'restored']);
+  expect([seen.at(-1), feed.applied]).toEqual(['stands at 7', 7]);
 });
 
 test('a batch of entries survives packing; membership changes come out empty', () => {

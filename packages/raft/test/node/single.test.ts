@@ -1,7 +1,7 @@
 import { errorCode } from '@swarmd/base';
 import { afterEach, expect, test } from 'vitest';
 
-import { deadline, TestCluster, TEST_MS } from './cluster.ts';
+import { deadline, TestCluster, TEST_MS, until } from './cluster.ts';
 
 let cluster: TestCluster | undefined;
 
@@ -47,6 +47,21 @@ test(
     expect(again.machine.items).toEqual(Array.from({ length: 107 }, (_, i) => `item ${i}`));
     expect(again.machine.restoredAt).toBeGreaterThanOrEqual(80);
     expect(again.raft.status().first).toBeGreaterThan(50);
+  },
+);
+
+test(
+  'few but large entries make a snapshot due as well: what is in memory is bounded',
+  { timeout: TEST_MS },
+  async () => {
+    cluster = await TestCluster.of(1);
+    const { raft } = await cluster.untilLeader();
+    const large = new Uint8Array(4 * 1024 * 1024);
+    for (let i = 0; i < 20; i += 1) await raft.propose(large, deadline());
+    await until('the log is cut', () => raft.status().first > 1);
+    const { logBytes, snapshot } = await raft.report(deadline());
+    expect(snapshot).toBeGreaterThan(15);
+    expect(logBytes).toBeLessThan(40 * 1024 * 1024);
   },
 );
 

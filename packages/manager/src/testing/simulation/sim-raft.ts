@@ -126,7 +126,11 @@ export class SimRaft implements Raft {
   catchUp(): void {
     if (this.#isDown || this.#applied === this.#group.last) return;
     const { snapshot, entries } = this.#group.since(this.#applied);
-    if (snapshot !== undefined) this.#machine.restore(snapshot.chunks, snapshot.index);
+    if (snapshot !== undefined) {
+      const restoring = this.#machine.restore(snapshot.index);
+      for (const chunk of snapshot.chunks) restoring.take(chunk);
+      restoring.finish();
+    }
     this.#applied = this.#group.last;
     this.#machine.apply(entries);
   }

@@ -1,7 +1,7 @@
 /** A state machine that lists commands, and a digest of everything that led to where it stands. */
 import { crc32 } from 'node:zlib';
 
-import type { AppliedEntry, StateMachine } from '../../node/types.ts';
+import type { AppliedEntry, Restoring, StateMachine } from '../../node/types.ts';
 
 export interface MachineObserver {
   applied(entry: AppliedEntry, digest: number): void;
@@ -42,11 +42,17 @@ export class CommandMachine implements StateMachine {
     return [Buffer.from(String(this.#digest)), ...commands.map((one) => Buffer.from(one))];
   }
 
-  restore(chunks: Iterable<Uint8Array>, index: number): void {
-    const [digest = '', ...commands] = [...chunks].map((chunk) => Buffer.from(chunk).toString());
-    this.#commands = commands;
-    this.#digest = Number(digest);
-    this.#index = index;
-    this.#observer.restored(index, this.#digest);
+  restore(index: number): Restoring {
+    const texts: string[] = [];
+    return {
+      take: (chunk) => void texts.push(Buffer.from(chunk).toString()),
+      finish: () => {
+        const [digest = '', ...commands] = texts;
+        this.#commands = commands;
+        this.#digest = Number(digest);
+        this.#index = index;
+        this.#observer.restored(index, this.#digest);
+      },
+    };
   }
 }
