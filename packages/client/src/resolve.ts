@@ -14,6 +14,8 @@ export interface Kind<T extends Identified> {
   readonly noun: string;
   readonly list: (request: { filter: ListFilter }, call: Call) => Promise<T[]>;
   readonly nameOf: (object: T) => string;
+  /** What else names an object; left out: its name alone does. */
+  readonly isNamed?: (object: T, reference: string) => boolean;
 }
 
 /**
@@ -34,7 +36,7 @@ export async function resolve<T extends Identified>(
   const exact = byId.find((object) => object.id === reference);
   if (exact !== undefined) return exact;
   for (const [candidates, what] of [
-    [byName.filter((object) => kind.nameOf(object) === reference), 'named'],
+    [byName.filter((object) => isNamed(kind, object, reference)), 'named'],
     [byId, 'whose id begins with'],
   ] as const) {
     const [first, second] = candidates;
@@ -51,4 +53,8 @@ export async function resolve<T extends Identified>(
     'not-found',
     `no such ${kind.noun}: "${reference}" (see what there is with: swarmctl ${kind.noun} ls)`,
   );
+}
+
+function isNamed<T extends Identified>(kind: Kind<T>, object: T, reference: string): boolean {
+  return kind.nameOf(object) === reference || (kind.isNamed?.(object, reference) ?? false);
 }

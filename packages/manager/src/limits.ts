@@ -24,6 +24,8 @@ export const USAGE_GATHER_MS = 500;
 export const USAGE_REPORT_MAX_TASKS = 5_000;
 /** Nodes that are lost within this time, and the one they need to be noticed in, are lost together. */
 export const MASS_FAILURE_WINDOW_MS = 20_000;
+/** Former versions of secrets and configs are looked at this seldom: it reads services and tasks. */
+export const FILE_VERSION_LOOP_DEBOUNCE_MS = 2_000;
 /** How often learners' progress is looked at while there are learners. */
 export const PROMOTION_POLL_MS = 200;
 /** Who demotes a manager is told how far it is after this time at the latest. */

@@ -106,7 +106,8 @@ function write(tx: Transaction, step: Step): void {
       const id = asId('secret', 's1');
       const meta = tx.get('secret', id)?.meta ?? NEW;
       const data = new Uint8Array([step.data]);
-      tx.put('secret', { id, meta, spec: { name: 's1', labels: {}, data, templating: 'none' } });
+      const spec = { name: 's1', labels: {}, data, templating: 'none' } as const;
+      tx.put('secret', { id, meta, spec, number: 1 });
       break;
     }
     case 'remove':

@@ -132,6 +132,7 @@ const cases: [string, Commit['changes'][number], boolean][] = [
         id: asId('secret', 's2'),
         meta: aNode('x').meta,
         spec: { name: 's', labels: {}, data: new Uint8Array(1), templating: 'none' },
+        number: 1,
       },
     },
     false,

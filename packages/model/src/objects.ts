@@ -300,12 +300,19 @@ export interface Secret {
   readonly meta: Meta;
   /** `data` is empty in everything the control API returns. */
   readonly spec: SecretSpec;
+  /** 1, 2, ...: which version of its name it is. Contents of a version never change. */
+  readonly number: number;
+  /** When another version took its place; undefined: it is the newest of its name. */
+  readonly replacedAt?: number;
 }
 
 export interface Config {
   readonly id: ConfigId;
   readonly meta: Meta;
   readonly spec: ConfigSpec;
+  /** As those of secrets. */
+  readonly number: number;
+  readonly replacedAt?: number;
 }
 
 export interface JoinTokens {

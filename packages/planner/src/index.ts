@@ -8,6 +8,15 @@ export { nodeVerdicts, type NodeVerdict } from './place/explain-placement.ts';
 export { planService } from './service/plan-service.ts';
 export { REASONS, type ReasonCode } from './reasons.ts';
 export type { AssignView, Plan, PlanContext, PlanView, Wait, WaitCode } from './types.ts';
+export {
+  fileIds,
+  fileReferences,
+  missingFile,
+  unusedVersions,
+  withFileVersion,
+  type FileTable,
+  type FileView,
+} from './files/versions.ts';
 export { followsNodes } from './service/follows-nodes.ts';
 export { countTasks, type TaskCounts } from './service/count-tasks.ts';
 export {
@@ -29,5 +38,6 @@ export {
   outdatedTasks,
   plannedTasks,
   servicesConcerned,
+  servicesWaiting,
   type PlannedTask,
 } from './preview/planned-tasks.ts';

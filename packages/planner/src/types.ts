@@ -24,6 +24,8 @@ export interface PlanView {
   get(table: 'node', id: NodeId): Node | undefined;
   get(table: 'network', id: NetworkId): Network | undefined;
   get(table: 'task', id: TaskId): Task | undefined;
+  get(table: 'secret', id: SecretId): Secret | undefined;
+  get(table: 'config', id: ConfigId): Config | undefined;
   list(table: 'service'): Iterable<Service>;
   list(table: 'node'): Iterable<Node>;
   list(table: 'network'): Iterable<Network>;
@@ -43,12 +45,6 @@ export interface PlanView {
 /** The reads that assignments need besides. */
 export interface AssignView extends PlanView {
   readonly version: number;
-  get(table: 'service', id: ServiceId): Service | undefined;
-  get(table: 'node', id: NodeId): Node | undefined;
-  get(table: 'network', id: NetworkId): Network | undefined;
-  get(table: 'task', id: TaskId): Task | undefined;
-  get(table: 'secret', id: SecretId): Secret | undefined;
-  get(table: 'config', id: ConfigId): Config | undefined;
 }
 
 /** Something the plan waits for that comes by itself. */

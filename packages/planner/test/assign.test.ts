@@ -131,6 +131,7 @@ describe('assign', () => {
       id: asId('secret', 's1'),
       meta: { version: 0, createdAt: 0, updatedAt: 0 },
       spec: secretSpec.parse({ name: 's1', data }),
+      number: 1,
     });
     world.create({
       name: 'db',

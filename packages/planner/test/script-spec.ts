@@ -35,7 +35,10 @@ export function specOf(name: string, options: Options): ServiceSpecInput {
     labels: options.has('label') ? { label: options.get('label') ?? '' } : {},
     mode: modeOf(options),
     task: {
-      container: { image: options.get('image') ?? 'a' },
+      container: {
+        image: options.get('image') ?? 'a',
+        secrets: list(options, 'secrets').map((name) => ({ id: name, name, target: name })),
+      },
       reservations: {
         nanoCpus: Number(options.get('cpus') ?? 0) * 1e9,
         memoryBytes: bytes(options.get('memory') ?? '0'),

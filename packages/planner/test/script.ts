@@ -10,6 +10,8 @@
  *   plan [web]                     plan once and print what changes
  *   service job mode=replicated-job concurrent=2 completions=5     also: mode=global, global-job
  *   pass 5s                        time passes with everybody at work      wait 5s   only time
+ *   secret key            its first version, or the next for all that use it     service web secrets=key
+ *   secrets               who runs with which version        forget    versions nobody refers to go
  *   continue web       somebody approves the canary step      update.canary=10%:approve,2:30s
  *   status web.1 failed            an agent's word on a task               agents    one step of all
  *   waits web                      plan, and print what is waited for      why web.1   what nodes say
@@ -28,7 +30,13 @@ import {
   wantedReplicas,
 } from '@swarmd/model';
 
-import { countTasks, nodeVerdicts, type Allocated, type Plan } from '../src/index.ts';
+import {
+  countTasks,
+  nodeVerdicts,
+  unusedVersions,
+  type Allocated,
+  type Plan,
+} from '../src/index.ts';
 import { bytes, genericOf, list, milliseconds, specOf, type Options } from './script-spec.ts';
 import { World, type NodeOptions } from './world.ts';
 
@@ -102,6 +110,14 @@ export class Script {
         return said(world.rollback(name, this.#pastSpec(name, options.get('to'))), () => []);
       case 'continue':
         return said(world.proceed(name), () => []);
+      case 'secret':
+        this.world.secret(name);
+        return [];
+      case 'secrets':
+        return this.#secrets();
+      case 'forget':
+        this.world.apply(unusedVersions(this.world.view));
+        return [];
       case 'history':
         return (world.service(name).history?.specs ?? []).map(
           ({ spec }) => `image ${spec.task.container.image}`,
@@ -240,6 +256,20 @@ export class Script {
     if (image === undefined) return undefined;
     const specs = this.world.service(name).history?.specs ?? [];
     return specs.findLast(({ spec }) => spec.task.container.image === image)?.specVersion ?? -1;
+  }
+
+  /** Each version, and the tasks that are to run with it. */
+  #secrets(): string[] {
+    const lines = [...this.world.tables.secret.values()].map(({ id, number, replacedAt, spec }) => {
+      const users = this.world
+        .tasks()
+        .filter((task) => isWantedState(task.desiredState))
+        .filter((task) => task.spec.container.secrets.some((file) => file.id === id))
+        .map((task) => `${task.serviceName}.${task.slot}`);
+      const by = users.length === 0 ? 'nobody' : users.join(' ');
+      return `${spec.name} version ${number}${replacedAt === undefined ? '' : ' (replaced)'}: ${by}`;
+    });
+    return lines.length === 0 ? ['no secrets'] : lines;
   }
 
   #count(name: string): string {

@@ -8,6 +8,7 @@ import {
   networkSpec,
   nodeSpec,
   rank,
+  secretSpec,
   serviceSpec,
   type Change,
   type Network,
@@ -35,8 +36,10 @@ import {
   planService,
   repeatedJob,
   rolledBackService,
+  withFileVersion,
   type Allocated,
   type AssignView,
+  type FileView,
   type Measured,
   type Plan,
 } from '../src/index.ts';
@@ -79,7 +82,7 @@ export class World {
   #made = 0;
   #lastStamp = 0;
   readonly #ids = new SequentialIds('t');
-  readonly view: AssignView;
+  readonly view: AssignView & FileView;
 
   constructor(cluster: Parameters<typeof clusterSpec.parse>[0] = {}) {
     // oxlint-disable-next-line typescript/no-this-alias
@@ -193,18 +196,48 @@ export class World {
     };
   }
 
+  /** As the control API does: the next version of a secret, for all services that use one of it. */
+  secret(name: string): void {
+    const versions = [...this.tables.secret.values()].filter((one) => one.spec.name === name);
+    const last = versions.find((one) => one.replacedAt === undefined);
+    const number = (last?.number ?? 0) + 1;
+    const id = asId('secret', `${name}@${number}`);
+    if (last !== undefined) this.put('secret', { ...last, replacedAt: this.now });
+    const spec = secretSpec.parse({ name, data: new Uint8Array([number]) });
+    this.put('secret', { id, meta: META, spec, number });
+    const from = new Set<string>(versions.map((one) => one.id));
+    for (const service of this.tables.service.values()) {
+      const change = { table: 'secret', from, to: id, now: this.now } as const;
+      const changed = withFileVersion(this.view, service, change);
+      if (changed !== undefined) this.#store(changed);
+    }
+  }
+
+  /** Names of secrets stand for their newest version. */
+  #withSecrets(spec: ServiceSpecInput): ServiceSpecInput {
+    const { container } = spec.task;
+    const newest = (name: string): string =>
+      [...this.tables.secret.values()].find(
+        (one) => one.spec.name === name && one.replacedAt === undefined,
+      )?.id ?? name;
+    const secrets = container.secrets?.map((file) => ({ ...file, id: newest(file.name) }));
+    if (secrets === undefined) return spec;
+    return { ...spec, task: { ...spec.task, container: { ...container, secrets } } };
+  }
+
   create(spec: ServiceSpecInput): Allocated<Service> {
     // Named after the service; one that comes after another of its name has a number.
     this.#made += 1;
     const isFirst = !this.serviceIds().some((id) => id.split('#')[0] === spec.name);
     const id = asId('service', isFirst ? spec.name : `${spec.name}#${this.#made}`);
-    return this.#store(newService(this.view, { id, spec: serviceSpec.parse(spec), now: this.now }));
+    const parsed = serviceSpec.parse(this.#withSecrets(spec));
+    return this.#store(newService(this.view, { id, spec: parsed, now: this.now }));
   }
 
   update(spec: ServiceSpecInput): Allocated<Service> {
     return this.#store(
       changedService(this.view, this.service(spec.name), {
-        spec: serviceSpec.parse(spec),
+        spec: serviceSpec.parse(this.#withSecrets(spec)),
         now: this.now,
       }),
     );

@@ -139,11 +139,11 @@ function moveInGroup(
   else group.set(task.id, task);
 }
 
-/** The unique name of an object, for the tables that have one. */
+/** The unique name of an object, for the tables that have one. Former versions have lost theirs. */
 export function nameOf(object: ObjectOf[TableName] | undefined): string | undefined {
-  return object !== undefined && 'spec' in object && 'name' in object.spec
-    ? object.spec.name
-    : undefined;
+  if (object === undefined || !('spec' in object) || !('name' in object.spec)) return undefined;
+  const isFormer = 'replacedAt' in object && object.replacedAt !== undefined;
+  return isFormer ? undefined : object.spec.name;
 }
 
 const NO_TASKS: ReadonlyMap<string, Task> = new Map();

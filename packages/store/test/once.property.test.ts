@@ -40,6 +40,7 @@ function config(name: string): Config {
     id: asId('config', `${name}-${Math.random()}`),
     meta: { version: 0, createdAt: 0, updatedAt: 0 },
     spec: configSpec.parse({ name, data: new Uint8Array([1]) }),
+    number: 1,
   };
 }
 

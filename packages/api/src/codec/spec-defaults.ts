@@ -33,6 +33,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
     ingressPool: '10.255.0.0/16',
     vxlanPort: 4_789,
   },
+  Config: { number: 1 },
   ConfigSpec: { templating: 'none' },
   ContainerSpec: { stopGracePeriodMs: 10_000 },
   EndpointSpec: { mode: 'vip', source: 'preserve', affinity: 'none' },
@@ -52,6 +53,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
   RebalanceDefault: { intervalMs: 10_000 },
   ReplicatedJobMode: { maxConcurrent: 1, totalCompletions: 1 },
   RestartPolicy: { condition: 'any', delayMs: 5_000 },
+  Secret: { number: 1 },
   SecretSpec: { templating: 'none' },
   ServiceSpec: { mode: { kind: 'replicated', replicas: 1 } },
   UpdateConfig: {

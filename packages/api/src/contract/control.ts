@@ -68,7 +68,45 @@ export type Write =
       readonly version: number;
       readonly spec: NodeSpec;
     }
-  | { readonly kind: 'remove-node'; readonly id: NodeId; readonly force: boolean };
+  | { readonly kind: 'remove-node'; readonly id: NodeId; readonly force: boolean }
+  | ({ readonly kind: 'create-network' } & CreateNetwork)
+  | ({ readonly kind: 'update-network' } & UpdateNetwork)
+  | { readonly kind: 'remove-network'; readonly id: NetworkId }
+  | { readonly kind: 'create-secret'; readonly spec: SecretSpecInput }
+  | ({ readonly kind: 'update-secret' } & UpdateFile<SecretId, SecretSpecInput>)
+  | { readonly kind: 'remove-secret'; readonly id: SecretId }
+  | { readonly kind: 'create-config'; readonly spec: ConfigSpecInput }
+  | ({ readonly kind: 'update-config' } & UpdateFile<ConfigId, ConfigSpecInput>)
+  | { readonly kind: 'remove-config'; readonly id: ConfigId }
+  | ({ readonly kind: 'update-cluster' } & UpdateCluster);
+
+interface CreateNetwork {
+  readonly spec: Partial<NetworkSpec> & { readonly name: string };
+}
+
+/** Only labels and further subnets can change. */
+interface UpdateNetwork {
+  readonly id: NetworkId;
+  readonly version: number;
+  readonly spec: NetworkSpec;
+}
+
+/** A secret or config: without content in the spec, the content stays as it is. */
+interface UpdateFile<Id, Spec> {
+  /** Of the newest version. */
+  readonly id: Id;
+  readonly version: number;
+  readonly spec: Spec;
+  /** Services keep the version they use until they are updated. */
+  readonly keepServices?: boolean;
+}
+
+interface UpdateCluster {
+  readonly version: number;
+  readonly spec?: ClusterSpec;
+  readonly rotateWorkerToken: boolean;
+  readonly rotateManagerToken: boolean;
+}
 
 export interface FieldChange {
   /** As in the JSON of the spec: "task.container.image". */
@@ -156,37 +194,24 @@ export interface Control {
   updateNode(request: { id: NodeId; version: number; spec: NodeSpec }, call: Call): Promise<Node>;
   removeNode(request: { id: NodeId; force: boolean }, call: Call): Promise<void>;
 
-  createNetwork(
-    request: { spec: Partial<NetworkSpec> & { name: string } },
-    call: Call,
-  ): Promise<Network>;
+  createNetwork(request: CreateNetwork, call: Call): Promise<Network>;
   getNetwork(request: { id: NetworkId }, call: Call): Promise<Network>;
   listNetworks(request: { filter: ListFilter }, call: Call): Promise<Network[]>;
-  /** Only labels and further subnets can change. */
-  updateNetwork(
-    request: { id: NetworkId; version: number; spec: NetworkSpec },
-    call: Call,
-  ): Promise<Network>;
+  updateNetwork(request: UpdateNetwork, call: Call): Promise<Network>;
   removeNetwork(request: { id: NetworkId }, call: Call): Promise<void>;
 
   createSecret(request: { spec: SecretSpecInput }, call: Call): Promise<Secret>;
   getSecret(request: { id: SecretId }, call: Call): Promise<Secret>;
   listSecrets(request: { filter: ListFilter }, call: Call): Promise<Secret[]>;
+  updateSecret(request: UpdateFile<SecretId, SecretSpecInput>, call: Call): Promise<Secret>;
   removeSecret(request: { id: SecretId }, call: Call): Promise<void>;
 
   createConfig(request: { spec: ConfigSpecInput }, call: Call): Promise<Config>;
   getConfig(request: { id: ConfigId }, call: Call): Promise<Config>;
   listConfigs(request: { filter: ListFilter }, call: Call): Promise<Config[]>;
+  updateConfig(request: UpdateFile<ConfigId, ConfigSpecInput>, call: Call): Promise<Config>;
   removeConfig(request: { id: ConfigId }, call: Call): Promise<void>;
 
   getCluster(request: Record<string, never>, call: Call): Promise<Cluster>;
-  updateCluster(
-    request: {
-      version: number;
-      spec?: ClusterSpec;
-      rotateWorkerToken: boolean;
-      rotateManagerToken: boolean;
-    },
-    call: Call,
-  ): Promise<Cluster>;
+  updateCluster(request: UpdateCluster, call: Call): Promise<Cluster>;
 }

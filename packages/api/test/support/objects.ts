@@ -246,8 +246,14 @@ export const networks: fc.Arbitrary<Network> = fc.record({
   subnet: text,
   gateway: text,
 });
-const secrets: fc.Arbitrary<Secret> = fc.record({ id: id(), meta, spec: secretSpecs });
-const configs: fc.Arbitrary<Config> = fc.record({ id: id(), meta, spec: configSpecs });
+const secrets = partly<Secret>(
+  { id: id(), meta, spec: secretSpecs, number: uint32, replacedAt: uint },
+  ['replacedAt'],
+);
+const configs = partly<Config>(
+  { id: id(), meta, spec: configSpecs, number: uint32, replacedAt: uint },
+  ['replacedAt'],
+);
 const clusters: fc.Arbitrary<Cluster> = fc.record({
   id: id(),
   meta,

@@ -44,18 +44,23 @@ export async function networkKind(context: Context): Promise<Kind<Network>> {
 
 export async function secretKind(context: Context): Promise<Kind<Secret>> {
   const { control } = await context.cluster();
-  return {
-    noun: 'secret',
-    list: (request, call) => control.listSecrets(request, call),
-    nameOf: (secret) => secret.spec.name,
-  };
+  return { noun: 'secret', ...versioned((request, call) => control.listSecrets(request, call)) };
 }
 
 export async function configKind(context: Context): Promise<Kind<Config>> {
   const { control } = await context.cluster();
+  return { noun: 'config', ...versioned((request, call) => control.listConfigs(request, call)) };
+}
+
+/** The newest version has the name; a former one is "NAME@2". */
+function versioned<T extends Secret | Config>(list: Kind<T>['list']): Omit<Kind<T>, 'noun'> {
   return {
-    noun: 'config',
-    list: (request, call) => control.listConfigs(request, call),
-    nameOf: (config) => config.spec.name,
+    list: async ({ filter }, call) => {
+      const names = filter.names?.flatMap((name) => [name, name.replace(/@\d+$/, '')]);
+      return list({ filter: { ...filter, ...(names === undefined ? {} : { names }) } }, call);
+    },
+    isNamed: ({ spec, number }, reference) => reference === `${spec.name}@${number}`,
+    nameOf: ({ spec, number, replacedAt }) =>
+      replacedAt === undefined ? spec.name : `${spec.name}@${number}`,
   };
 }

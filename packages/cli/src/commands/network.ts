@@ -5,6 +5,7 @@ import type { Network, NetworkAttachmentSpec, NetworkSpec } from '@swarmd/model'
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
+import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { collect, oneOf, parseCount, parseLabel, parseText } from '../flags.ts';
 import { json, list, parseFormat, type Column, type Format } from '../output.ts';
 import { forEach } from '../several.ts';
@@ -22,7 +23,7 @@ const COLUMNS: readonly Column<Network>[] = [
   { title: 'VNI', value: (network) => String(network.vni) },
 ];
 
-interface CreateFlags {
+interface CreateFlags extends DryRunFlags {
   driver: NetworkSpec['driver'];
   subnet?: string;
   internal: boolean;
@@ -48,8 +49,7 @@ export function addNetworkCommands(program: Command, context: Context): void {
 }
 
 function addCreate(group: Command, context: Context): void {
-  group
-    .command('create')
+  addDryRunFlags(group.command('create'))
     .description('create a network')
     .argument('<name>')
     .option(
@@ -79,8 +79,7 @@ function addCreate(group: Command, context: Context): void {
     .option('--mtu <bytes>', 'largest packet', parseCount)
     .option('--label <key=value>', 'label', collect(parseLabel))
     .action(async (name: string, flags: CreateFlags) => {
-      const { control } = await context.cluster();
-      const { label, auxAddress, opt, ...rest } = flags;
+      const { label, auxAddress, opt, dryRun: isDry, format, ...rest } = flags;
       const spec = {
         name,
         ...rest,
@@ -88,6 +87,11 @@ function addCreate(group: Command, context: Context): void {
         ...(opt === undefined ? {} : { options: Object.fromEntries(opt) }),
         ...(label === undefined ? {} : { labels: Object.fromEntries(label) }),
       };
+      if (isDry) {
+        await dryRun(context, { kind: 'create-network', spec }, format);
+        return;
+      }
+      const { control } = await context.cluster();
       const network = await control.createNetwork({ spec }, context.call);
       context.terminal.out(`${network.id}\n`);
     });
@@ -123,15 +127,14 @@ function addReads(group: Command, context: Context): void {
     });
 }
 
-interface UpdateFlags {
+interface UpdateFlags extends DryRunFlags {
   labelAdd?: [string, string][];
   labelRm?: string[];
   subnetAdd?: string[];
 }
 
 function addUpdate(group: Command, context: Context): void {
-  group
-    .command('update')
+  addDryRunFlags(group.command('update'))
     .description('change the labels of a network, or give it more addresses')
     .argument('<network>', 'name, id or id prefix')
     .option('--label-add <key=value>', 'add or change a label', collect(parseLabel))
@@ -157,7 +160,12 @@ function addUpdate(group: Command, context: Context): void {
         labels: Object.fromEntries([...kept, ...labelAdd]),
         moreSubnets: [...new Set([...spec.moreSubnets, ...subnetAdd])],
       };
-      await control.updateNetwork({ id, version: meta.version, spec: changed }, context.call);
+      const request = { id, version: meta.version, spec: changed };
+      if (flags.dryRun) {
+        await dryRun(context, { kind: 'update-network', ...request }, flags.format);
+        return;
+      }
+      await control.updateNetwork(request, context.call);
       context.terminal.out(`${spec.name}\n`);
     });
 }
@@ -165,7 +173,7 @@ function addUpdate(group: Command, context: Context): void {
 /** What `service update --network-add` and `--network-rm` do, in the words of others. */
 function addConnections(group: Command, context: Context): void {
   const change = async (
-    references: { network: string; service: string },
+    references: { network: string; service: string; flags: DryRunFlags },
     networksOf: (present: readonly NetworkAttachmentSpec[], id: string) => NetworkAttachmentSpec[],
   ): Promise<void> => {
     const { control } = await context.cluster();
@@ -178,42 +186,50 @@ function addConnections(group: Command, context: Context): void {
     }
     const changed = { ...spec, task: { ...spec.task, networks } };
     const request = { id, version: meta.version, spec: changed, rollback: false };
+    const { dryRun: isDry, format } = references.flags;
+    if (isDry) {
+      await dryRun(context, { kind: 'update-service', ...request }, format);
+      return;
+    }
     await control.updateService(request, context.call);
     context.terminal.out(`${spec.name}\n`);
   };
-  group
-    .command('connect')
+  addDryRunFlags(group.command('connect'))
     .description('attach a service to a network; its tasks are replaced')
     .argument('<network>', 'name, id or id prefix')
     .argument('<service>', 'name, id or id prefix')
     .option('--alias <name>', 'one more name on the network', collect(parseText))
-    .action(async (network: string, service: string, flags: { alias?: string[] }) =>
-      change({ network, service }, (present, target) =>
+    .action(async (network: string, service: string, flags: DryRunFlags & { alias?: string[] }) =>
+      change({ network, service, flags }, (present, target) =>
         present.some((one) => one.target === target)
           ? [...present]
           : [...present, { target, aliases: flags.alias ?? [] }],
       ),
     );
-  group
-    .command('disconnect')
+  addDryRunFlags(group.command('disconnect'))
     .description('detach a service from a network; its tasks are replaced')
     .argument('<network>', 'name, id or id prefix')
     .argument('<service>', 'name, id or id prefix')
-    .action(async (network: string, service: string) =>
-      change({ network, service }, (present, target) =>
+    .action(async (network: string, service: string, flags: DryRunFlags) =>
+      change({ network, service, flags }, (present, target) =>
         present.filter((one) => one.target !== target),
       ),
     );
 }
 
 function addRemovals(group: Command, context: Context): void {
-  group
-    .command('prune')
+  addDryRunFlags(group.command('prune'))
     .description('remove all networks that nothing uses')
-    .action(async () => {
+    .action(async (flags: DryRunFlags) => {
       const { control } = await context.cluster();
       for (const network of await control.listNetworks({ filter: {} }, context.call)) {
         try {
+          // What could be removed is what would be: nothing of a dry run happens to the one before.
+          if (flags.dryRun) {
+            await control.preview({ kind: 'remove-network', id: network.id }, context.call);
+            context.terminal.out(`dry run: ${network.spec.name} would be removed\n`);
+            continue;
+          }
           await control.removeNetwork({ id: network.id }, context.call);
           context.terminal.out(`${network.spec.name}\n`);
         } catch (error) {
@@ -223,15 +239,18 @@ function addRemovals(group: Command, context: Context): void {
       }
     });
 
-  group
-    .command('rm')
+  addDryRunFlags(group.command('rm'))
     .description('remove networks that no service uses')
     .argument('<network...>', 'name, id or id prefix')
-    .action(async (references: string[]) => {
+    .action(async (references: string[], flags: DryRunFlags) => {
       const { control } = await context.cluster();
       const kind = await networkKind(context);
       await forEach(references, async (reference) => {
         const network = await resolve(kind, reference, context.call);
+        if (flags.dryRun) {
+          await dryRun(context, { kind: 'remove-network', id: network.id }, flags.format);
+          return;
+        }
         await control.removeNetwork({ id: network.id }, context.call);
         context.terminal.out(`${network.spec.name}\n`);
       });

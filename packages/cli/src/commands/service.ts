@@ -1,12 +1,10 @@
 /** swarmctl service ... */
 import { SwarmError } from '@swarmd/base';
-import { nextRun, waitForConvergence } from '@swarmd/client';
 import type { Service, ServiceSpecInput } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { parseCount } from '../flags.ts';
-import { ProgressPrinter } from '../progress.ts';
 import { refuseReplicas } from '../autoscale-flags.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { findReferences } from '../references.ts';
@@ -20,14 +18,12 @@ import {
 } from '../service-flags.ts';
 import { createSpec, modeWith, updateSpec } from '../service-spec.ts';
 import { forEach } from '../several.ts';
+import { addWaitFlags, waitForService, type WaitFlags } from '../wait-for-service.ts';
 import { addServiceLogs } from './logs.ts';
 import { findService } from './kinds.ts';
 import { addServiceReads } from './service-read.ts';
 
-interface WriteFlags extends DryRunFlags {
-  detach: boolean;
-  quiet: boolean;
-}
+type WriteFlags = DryRunFlags & WaitFlags;
 
 /** What `update` does when no new spec is meant. */
 interface Instead {
@@ -37,9 +33,7 @@ interface Instead {
 
 /** Of all that write a service and then wait for it. */
 function addWriteFlags(command: Command): Command {
-  return addDryRunFlags(command)
-    .option('-d, --detach', 'do not wait', false)
-    .option('-q, --quiet', 'no progress', false);
+  return addWaitFlags(addDryRunFlags(command));
 }
 
 function addRun(group: Command, context: Context): void {
@@ -50,7 +44,7 @@ function addRun(group: Command, context: Context): void {
       const { id, meta } = await findService(context, reference);
       const change = { id, version: meta.version, run: true };
       const after = await write(context, change, flags);
-      if (after !== undefined) await wait(context, after, { ...flags, wantRun: true });
+      if (after !== undefined) await waitForService(context, after, { ...flags, wantRun: true });
     });
 }
 
@@ -101,7 +95,7 @@ export function addServiceCommands(program: Command, context: Context): void {
         const after = await write(context, { id, version: meta.version, spec: scaled }, flags);
         if (after !== undefined) changed.push(after);
       });
-      for (const service of changed) await wait(context, service, flags);
+      for (const service of changed) await waitForService(context, service, flags);
     });
 
   addDryRunFlags(group.command('rm'))
@@ -144,7 +138,7 @@ async function create(
   const auth = requestedAuth(context, image, flags);
   const service = await control.createService({ spec, ...auth }, context.call);
   context.terminal.out(`${service.id}\n`);
-  await wait(context, service, flags);
+  await waitForService(context, service, flags);
 }
 
 /** A name from the image's: "registry:5000/team/nginx:1" -> nginx, or nginx-2 when that is taken. */
@@ -189,7 +183,7 @@ async function update(
   const auth = requestedAuth(context, now, flags);
   const change = { id: before.id, version: before.meta.version, spec, ...auth };
   const after = await write(context, change, flags);
-  if (after !== undefined) await wait(context, after, flags);
+  if (after !== undefined) await waitForService(context, after, flags);
 }
 
 async function rollback(
@@ -200,7 +194,8 @@ async function rollback(
   const { id, meta } = await findService(context, reference);
   const to = flags.to === undefined ? {} : { rollbackTo: flags.to };
   const service = await write(context, { id, version: meta.version, ...to }, flags);
-  if (service !== undefined) await wait(context, service, { ...flags, wantRollback: true });
+  if (service !== undefined)
+    await waitForService(context, service, { ...flags, wantRollback: true });
 }
 
 /** Approves the canary step that the update waits at. */
@@ -208,7 +203,7 @@ async function proceed(context: Context, reference: string, flags: WriteFlags): 
   const { id, meta } = await findService(context, reference);
   const change = { id, version: meta.version, continueUpdate: true };
   const service = await write(context, change, flags);
-  if (service !== undefined) await wait(context, service, flags);
+  if (service !== undefined) await waitForService(context, service, flags);
 }
 
 /**
@@ -239,35 +234,6 @@ async function write(
   const service = await control.updateService(request, context.call);
   context.terminal.out(`${service.spec.name}\n`);
   return service;
-}
-
-async function wait(
-  context: Context,
-  service: Service,
-  flags: WriteFlags & { wantRollback?: boolean; wantRun?: boolean },
-): Promise<void> {
-  if (flags.detach) return;
-  if (service.spec.schedule !== undefined && flags.wantRun !== true) {
-    if (!flags.quiet) context.terminal.err(`job ${service.spec.name}: ${nextRun(service)}\n`);
-    return;
-  }
-  const { control } = await context.cluster();
-  const printer = new ProgressPrinter(context.terminal);
-  const { verdict, message } = await waitForConvergence(
-    {
-      control,
-      clock: context.clock,
-      serviceId: service.id,
-      wantRollback: flags.wantRollback ?? false,
-      onProgress: (progress) => {
-        if (!flags.quiet) printer.show(progress);
-      },
-    },
-    context.call,
-  );
-  const { name } = service.spec;
-  if (verdict === 'held') context.terminal.err(`service ${name}: ${message}\n`);
-  else if (!flags.quiet) context.terminal.err(`service ${name} converged\n`);
 }
 
 function parseScale(word: string): [string, number] {

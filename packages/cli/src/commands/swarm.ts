@@ -5,6 +5,7 @@ import type { ClusterSpec } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
+import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { oneOf, parseCount, parseDuration, parseRatio } from '../flags.ts';
 import { parseFormat, type Format } from '../output.ts';
 import { addRaftStatus } from './raft-status.ts';
@@ -119,8 +120,7 @@ function addLeave(group: Command, context: Context): void {
 }
 
 function addUpdate(group: Command, context: Context): void {
-  group
-    .command('update')
+  addDryRunFlags(group.command('update'))
     .description('change settings of the cluster')
     .option('--heartbeat <duration>', 'between two signs of life of a node', parseDuration)
     .option('--node-down-after <duration>', 'silence after which a node is down', parseDuration)
@@ -152,15 +152,17 @@ function addUpdate(group: Command, context: Context): void {
       }
       const { control } = await context.cluster();
       const { meta, spec } = await control.getCluster({}, context.call);
-      await control.updateCluster(
-        {
-          version: meta.version,
-          spec: { ...spec, ...given, rebalance: { ...spec.rebalance, ...rebalance } },
-          rotateWorkerToken: false,
-          rotateManagerToken: false,
-        },
-        context.call,
-      );
+      const request = {
+        version: meta.version,
+        spec: { ...spec, ...given, rebalance: { ...spec.rebalance, ...rebalance } },
+        rotateWorkerToken: false,
+        rotateManagerToken: false,
+      };
+      if (flags.dryRun) {
+        await dryRun(context, { kind: 'update-cluster', ...request }, flags.format);
+        return;
+      }
+      await control.updateCluster(request, context.call);
       context.terminal.out('The settings of the cluster are changed.\n');
     });
 }
@@ -171,7 +173,7 @@ function definedOnly(fields: Readonly<Record<string, number | undefined>>): Reco
   );
 }
 
-interface UpdateFlags {
+interface UpdateFlags extends DryRunFlags {
   readonly flapHold?: number;
   readonly flapHoldMax?: number;
   readonly flapDecay?: number;
@@ -201,26 +203,30 @@ function changesOf(flags: UpdateFlags): Partial<Record<keyof ClusterSpec, number
   };
 }
 
+interface TokenFlags extends DryRunFlags {
+  readonly quiet: boolean;
+  readonly rotate: boolean;
+}
+
 function addJoinToken(group: Command, context: Context): void {
-  group
-    .command('join-token')
+  addDryRunFlags(group.command('join-token'))
     .description('how to join as a worker or a manager')
     .argument('<worker|manager>', 'role', oneOf('worker', 'manager'))
     .option('-q, --quiet', 'the token only', false)
     .option('--rotate', 'make a new token; the old one stops working', false)
-    .action(async (role: 'worker' | 'manager', flags: { quiet: boolean; rotate: boolean }) => {
+    .action(async (role: 'worker' | 'manager', flags: TokenFlags) => {
       const { control } = await context.cluster();
       let cluster = await control.getCluster({}, context.call);
-      if (flags.rotate) {
-        cluster = await control.updateCluster(
-          {
-            version: cluster.meta.version,
-            rotateWorkerToken: role === 'worker',
-            rotateManagerToken: role === 'manager',
-          },
-          context.call,
-        );
+      const rotation = {
+        version: cluster.meta.version,
+        rotateWorkerToken: role === 'worker',
+        rotateManagerToken: role === 'manager',
+      };
+      if (flags.rotate && flags.dryRun) {
+        await dryRun(context, { kind: 'update-cluster', ...rotation }, flags.format);
+        return;
       }
+      if (flags.rotate) cluster = await control.updateCluster(rotation, context.call);
       const token = cluster.rootCa.joinTokens[role];
       if (flags.quiet) {
         context.terminal.out(`${token}\n`);

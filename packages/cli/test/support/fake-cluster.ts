@@ -339,7 +339,29 @@ export class FakeCluster {
           id: asId('secret', 'newsecret'),
           meta: { version: 1, createdAt: NOW, updatedAt: NOW },
           spec: secretSpec.parse(spec),
+          number: 1,
         };
+      },
+      updateSecret: async ({ id, spec, ...rest }) => {
+        const data = Buffer.from(spec.data).toString();
+        this.#sent('updateSecret', { id, ...rest, spec: { ...spec, data } });
+        const [old] = world.secrets;
+        if (old === undefined) throw new Error('the world has a secret');
+        const next = { ...old, id: asId('secret', 'nextsecret'), number: 2 };
+        world.secrets = [{ ...old, replacedAt: NOW }, next];
+        const users = world.services.filter(
+          ({
+            spec: {
+              task: { container },
+            },
+          }) => container.secrets.some((one) => one.id === id),
+        );
+        for (const { spec: was, meta } of users) {
+          const secrets = [{ id: next.id, name: 'key', target: 'key' }];
+          const container = { ...was.task.container, secrets };
+          this.#become(service({ ...was, task: { ...was.task, container } }, meta.version + 1));
+        }
+        return next;
       },
       removeSecret: async ({ id }) => this.#print(`removeSecret ${id}`),
       updateCluster: async (request) => {

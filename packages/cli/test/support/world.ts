@@ -167,6 +167,7 @@ export function smallWorld(): World {
     id: asId('secret', id('secretkey')),
     meta: meta(8),
     spec: { name: 'key', labels: {}, data: new Uint8Array(), templating: 'none' },
+    number: 1,
   };
   const config: Config = {
     id: asId('config', id('configapp')),
@@ -177,6 +178,7 @@ export function smallWorld(): World {
       data: new TextEncoder().encode('a=1\n'),
       templating: 'none',
     },
+    number: 1,
   };
   const web = service(
     {

@@ -3,41 +3,31 @@ import type { Control } from '@swarmd/api';
 import { asId, configSpec, type Config } from '@swarmd/model';
 
 import type { ControlContext } from './context.ts';
-import {
-  refuseReferenced,
-  refuseTakenName,
-  type FileKind,
-  refuseBadTemplate,
-} from './file-object.ts';
+import { refuseBadTemplate, refuseTakenName, removeFile, updateFile } from './file-object.ts';
 import { matches } from './filter.ts';
 import { notFound, parseSpec } from './validate.ts';
 
-type ConfigControl = Pick<Control, 'createConfig' | 'getConfig' | 'listConfigs' | 'removeConfig'>;
-
-const KIND: FileKind = {
-  word: 'config',
-  byName: (view, name) => view.configByName(name),
-  references: (container) => container.configs,
-};
+type ConfigControl = Pick<
+  Control,
+  'createConfig' | 'getConfig' | 'listConfigs' | 'updateConfig' | 'removeConfig'
+>;
 
 export function configControl(context: ControlContext): ConfigControl {
   return {
-    createConfig: (request, call) => {
+    createConfig: async (request, call) => {
       const spec = parseSpec('config', configSpec, request.spec);
-      refuseBadTemplate(KIND, spec);
-      const config: Config = {
-        id: asId('config', context.ids.next()),
-        meta: context.newMeta(),
-        spec,
-      };
-      return context.writeObject(
+      refuseBadTemplate('config', spec);
+      const id = asId('config', context.ids.next());
+      const config: Config = { id, meta: context.newMeta(), spec, number: 1 };
+      const written = await context.writeObject(
         { call, table: 'config', forward: (leader, on) => leader.createConfig(request, on) },
         (tx) => {
-          refuseTakenName(tx, KIND, spec.name);
+          refuseTakenName(tx, 'config', spec.name);
           tx.put('config', config);
           return config;
         },
       );
+      return written;
     },
     getConfig: async ({ id }, call) => {
       const config = (await context.read(call)).get('config', id);
@@ -48,15 +38,25 @@ export function configControl(context: ControlContext): ConfigControl {
       [...(await context.read(call)).list('config')].filter((config) =>
         matches(filter, { id: config.id, ...config.spec }),
       ),
+    updateConfig: async (request, call) => {
+      const newId = context.ids.next();
+      const written = await context.writeObject(
+        { call, table: 'config', forward: (leader, on) => leader.updateConfig(request, on) },
+        (tx) =>
+          updateFile(tx, {
+            table: 'config',
+            request,
+            parse: (spec) => parseSpec('config', configSpec, spec),
+            newId,
+            now: context.clock.now(),
+          }),
+      );
+      return written;
+    },
     removeConfig: ({ id }, call) =>
       context.write(
         call,
-        (tx) => {
-          const config = tx.get('config', id);
-          if (config === undefined) throw notFound('config', id);
-          refuseReferenced(tx, KIND, config);
-          tx.delete('config', id);
-        },
+        (tx) => removeFile(tx, 'config', id),
         (leader, on) => leader.removeConfig({ id }, on),
       ),
   };

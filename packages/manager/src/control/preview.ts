@@ -1,20 +1,25 @@
 /** Dry runs: what a write would do, by the very code that does it. */
 import type { Call, Control, Preview, Write } from '@swarmd/api';
 import { unreachable } from '@swarmd/base';
-import { serviceSpec, type ServiceId } from '@swarmd/model';
+import type { ServiceId } from '@swarmd/model';
 import {
-  fieldChanges,
   outdatedTasks,
   plannedTasks,
   planService,
   servicesConcerned,
+  servicesWaiting,
   type Wait,
 } from '@swarmd/planner';
 import { writeChanges, type Rehearsal } from '@swarmd/store';
 
+import { clusterControl } from './cluster.ts';
+import { configControl } from './config.ts';
 import type { ControlContext, ControlOptions } from './context.ts';
+import { networkControl } from './network.ts';
 import { nodeControl } from './node.ts';
+import { specChanges } from './preview-spec.ts';
 import { RehearsalContext } from './rehearsal.ts';
+import { secretControl } from './secret.ts';
 import { serviceControl } from './service.ts';
 
 export function previewControl(
@@ -41,20 +46,35 @@ export function previewControl(
 async function carryOut(context: ControlContext, write: Write, call: Call): Promise<void> {
   switch (write.kind) {
     case 'create-service':
-      await serviceControl(context).createService(write, call);
-      return;
+      return void (await serviceControl(context).createService(write, call));
     case 'update-service':
-      await serviceControl(context).updateService(write, call);
-      return;
+      return void (await serviceControl(context).updateService(write, call));
     case 'remove-service':
-      await serviceControl(context).removeService(write, call);
-      return;
+      return await serviceControl(context).removeService(write, call);
     case 'update-node':
-      await nodeControl(context).updateNode(write, call);
-      return;
+      return void (await nodeControl(context).updateNode(write, call));
     case 'remove-node':
-      await nodeControl(context).removeNode(write, call);
-      return;
+      return await nodeControl(context).removeNode(write, call);
+    case 'create-network':
+      return void (await networkControl(context).createNetwork(write, call));
+    case 'update-network':
+      return void (await networkControl(context).updateNetwork(write, call));
+    case 'remove-network':
+      return await networkControl(context).removeNetwork(write, call);
+    case 'create-secret':
+      return void (await secretControl(context).createSecret(write, call));
+    case 'update-secret':
+      return void (await secretControl(context).updateSecret(write, call));
+    case 'remove-secret':
+      return await secretControl(context).removeSecret(write, call);
+    case 'create-config':
+      return void (await configControl(context).createConfig(write, call));
+    case 'update-config':
+      return void (await configControl(context).updateConfig(write, call));
+    case 'remove-config':
+      return await configControl(context).removeConfig(write, call);
+    case 'update-cluster':
+      return void (await clusterControl(context).updateCluster(write, call));
     default:
       unreachable(write);
   }
@@ -62,7 +82,7 @@ async function carryOut(context: ControlContext, write: Write, call: Call): Prom
 
 /** Plans on as the managers would after this write, and tells what has become different by then. */
 function describe(tx: Rehearsal, write: Write, { clock, ids }: ControlOptions): Preview {
-  const spec = specChanges(tx);
+  const spec = specChanges(tx, write);
   const now = clock.now();
   const waits: Wait[] = [];
   let later = 0;
@@ -83,35 +103,31 @@ function describe(tx: Rehearsal, write: Write, { clock, ids }: ControlOptions): 
   };
 }
 
-/** A spec in which everything is as it is when nothing is said of it. */
-const UNSET = serviceSpec.parse({ name: 'x', task: { container: { image: 'x' } } });
-
-/** Of the object that the write is about: nothing else has a spec that it changes. */
-function specChanges(tx: Rehearsal): Preview['spec'] {
-  return tx.changes().flatMap((change) => {
-    if (change.table === 'service' && change.before === undefined) {
-      return fieldChanges(UNSET, change.after?.spec).flatMap(({ path, after }) =>
-        after === undefined ? [] : [{ path, after }],
-      );
-    }
-    if (change.table !== 'service' && change.table !== 'node') return [];
-    // Of what is removed, every field would be.
-    return change.after === undefined ? [] : fieldChanges(change.before?.spec, change.after.spec);
-  });
-}
-
+/** As the managers' loops would be woken. */
 function concernedBy(tx: Rehearsal, write: Write): Iterable<ServiceId> {
   switch (write.kind) {
-    case 'create-service': {
-      const made = tx.serviceByName(write.spec.name);
-      return made === undefined ? [] : [made.id];
-    }
+    case 'create-service':
     case 'update-service':
     case 'remove-service':
-      return [write.id];
+    case 'update-secret':
+    case 'update-config':
+      return tx.changes().flatMap(({ table, before, after }) => {
+        const service = table === 'service' ? (after ?? before) : undefined;
+        return service === undefined ? [] : [service.id];
+      });
     case 'update-node':
     case 'remove-node':
       return servicesConcerned(tx, write.id);
+    case 'create-network':
+    case 'update-network':
+    case 'remove-network':
+      return servicesWaiting(tx);
+    case 'create-secret':
+    case 'remove-secret':
+    case 'create-config':
+    case 'remove-config':
+    case 'update-cluster':
+      return [];
     default:
       return unreachable(write);
   }

@@ -42,6 +42,7 @@ export function withRegistrySecret(
             data: registryAuth,
             templating: 'none',
           },
+          number: 1,
         }
       : { ...owned, spec: { ...owned.spec, data: registryAuth } };
   tx.put('secret', secret);

@@ -47,7 +47,7 @@ function secretsOf(view: AssignView, tasks: readonly Task[]): FileContent<Secret
     return [
       {
         id: secret.id,
-        version: secret.meta.version,
+        version: secret.number,
         data: secret.spec.data,
         templated: secret.spec.templating !== 'none',
       },
@@ -63,7 +63,7 @@ function configsOf(view: AssignView, tasks: readonly Task[]): FileContent<Config
     return [
       {
         id: config.id,
-        version: config.meta.version,
+        version: config.number,
         data: config.spec.data,
         templated: config.spec.templating !== 'none',
       },

@@ -129,6 +129,11 @@ export function servicesConcerned(view: PlanView, nodeId: NodeId): Set<Task['ser
   return concerned;
 }
 
+/** Services with a task that waits for a node: what others give back concerns them. */
+export function servicesWaiting(view: PlanView): Task['serviceId'][] {
+  return [...view.list('service')].flatMap(({ id }) => (hasWaiting(view, id) ? [id] : []));
+}
+
 function hasWaiting(view: PlanView, id: Task['serviceId']): boolean {
   for (const task of view.tasksByService(id)) {
     if (task.nodeId === undefined && !isOver(task)) return true;

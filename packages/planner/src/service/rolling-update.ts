@@ -7,6 +7,7 @@ import { rank, type Service, type UpdateState } from '@swarmd/model';
 import { allocateEndpoint } from '../allocate/endpoint.ts';
 import type { Draft } from '../draft.ts';
 import type { ReasonCode } from '../reasons.ts';
+import { missingFile } from '../files/versions.ts';
 import { withPresent } from '../service-change.ts';
 import { byAge, isOver, isWanted, taskName } from '../task-view.ts';
 import { isCanary, judgedSlots, passSteps, stepName } from './canary.ts';
@@ -120,10 +121,12 @@ function react(
   );
 }
 
-/** Undefined when there is nothing to go back to, or its ports are no longer free. */
+/** Undefined when there is nothing to go back to, or what it needs is gone: its ports, its files. */
 function rollBack(draft: Draft, service: Service, cause: string): Service | undefined {
   const { previousSpec, ...rest } = service;
-  if (previousSpec === undefined) return undefined;
+  if (previousSpec === undefined || missingFile(draft.view, previousSpec) !== undefined) {
+    return undefined;
+  }
   const endpoint = allocateEndpoint(draft.view, previousSpec, service);
   if (endpoint.kind === 'refused') return undefined;
   const next: Service = {
