@@ -46,9 +46,11 @@ describe('a dry run', () => {
 
   async function settled(count: number): Promise<void> {
     await until(`${count} tasks run and no other is left to stop`, async () => {
-      const alive = (await tasks()).filter(isAlive);
+      const all = await tasks();
+      const alive = all.filter(isAlive);
       return (
         alive.length === count &&
+        all.every((task) => task.desiredState !== 'remove') &&
         alive.every((task) => task.status.state === 'running' && task.desiredState === 'running') &&
         (await service()).updateStatus?.state !== 'updating'
       );

@@ -1,25 +1,30 @@
 /** What a write makes different in the object that it is about, as its dry run shows it. */
 import type { Preview, Write } from '@swarmd/api';
 import { assert, unreachable } from '@swarmd/base';
-import { serviceSpec, type Cluster, type ObjectOf } from '@swarmd/model';
+import { networkSpec, serviceSpec, type Cluster, type ObjectOf } from '@swarmd/model';
 import { fieldChanges, fileReferences, type FileTable } from '@swarmd/planner';
 import type { ChangedObject, Rehearsal } from '@swarmd/store';
 
 type Fields = Preview['spec'];
 
-/** A spec in which everything is as it is when nothing is said of it. */
-const UNSET = serviceSpec.parse({ name: 'x', task: { container: { image: 'x' } } });
+/** Specs in which everything is as it is when nothing is said of it. */
+const UNSET = {
+  service: { ...serviceSpec.parse({ name: 'x', task: { container: { image: 'x' } } }), name: '' },
+  network: { ...networkSpec.parse({ name: 'x' }), name: '' },
+  file: { labels: {}, templating: 'none' },
+};
 
 /** Of what is removed, every field would be: none is shown. */
 export function specChanges(tx: Rehearsal, write: Write): Fields {
   switch (write.kind) {
     case 'create-service':
-      return oneOf(tx, 'service', ({ after }) => added(UNSET, after?.spec));
+      return oneOf(tx, 'service', ({ after }) => added(UNSET.service, after?.spec));
     case 'update-service':
       return oneOf(tx, 'service', ({ before, after }) => fieldChanges(before?.spec, after?.spec));
     case 'update-node':
       return oneOf(tx, 'node', ({ before, after }) => fieldChanges(before?.spec, after?.spec));
     case 'create-network':
+      return oneOf(tx, 'network', ({ after }) => added(UNSET.network, withChoices(after)));
     case 'update-network':
       return oneOf(tx, 'network', ({ before, after }) =>
         fieldChanges(withChoices(before), withChoices(after)),
@@ -82,7 +87,9 @@ function fileChanges(tx: Rehearsal, table: FileTable): Fields {
     file === undefined ? undefined : { version: file.number, ...file.spec };
   const { name } = next.after.spec;
   return [
-    ...fieldChanges(shown(last), shown(next.after)),
+    ...(last === undefined
+      ? added(UNSET.file, shown(next.after))
+      : fieldChanges(shown(last), shown(next.after))),
     ...servicesOf(tx).flatMap(({ before, after }) => {
       const [from, to] = [before, after].map((service) =>
         versionUsed(tx, table, { service, name }),
