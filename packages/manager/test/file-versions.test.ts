@@ -114,17 +114,22 @@ describe('a secret', () => {
   it('refuses what cannot be: old versions, stale ones, new names, removal while in use', async () => {
     const { id, meta } = await newest();
     const spec = { name: 'key', data: bytes('x') };
-    const { updateSecret, removeSecret } = host.control;
+    const { control } = host;
     const [old] = await secrets();
     const oldVersion = old?.meta.version ?? 0;
     expect(
       await Promise.all([
-        refusal(updateSecret({ id: first.id, version: oldVersion, spec }, aCall())),
-        refusal(updateSecret({ id, version: 1, spec }, aCall())),
-        refusal(updateSecret({ id, version: meta.version, spec: { ...spec, name: 'b' } }, aCall())),
-        refusal(removeSecret({ id }, aCall())),
-        refusal(removeSecret({ id: first.id }, aCall())),
-        refusal(host.control.preview({ kind: 'remove-secret', id }, aCall())),
+        refusal(control.updateSecret({ id: first.id, version: oldVersion, spec }, aCall())),
+        refusal(control.updateSecret({ id, version: 1, spec }, aCall())),
+        refusal(
+          control.updateSecret(
+            { id, version: meta.version, spec: { ...spec, name: 'b' } },
+            aCall(),
+          ),
+        ),
+        refusal(control.removeSecret({ id }, aCall())),
+        refusal(control.removeSecret({ id: first.id }, aCall())),
+        refusal(control.preview({ kind: 'remove-secret', id }, aCall())),
       ]),
     ).toEqual([
       expect.stringMatching(/^failed-precondition: .*version 1, which never changes/),

@@ -80,7 +80,7 @@ export function updateFile<T extends FileTable>(
   };
   const isSame =
     spec.templating === stored.spec.templating && Buffer.compare(spec.data, stored.spec.data) === 0;
-  if (isSame) return put({ ...stored, spec } as File);
+  if (isSame) return put({ ...stored, spec });
   const from = new Set(versionsOf(tx, table, spec.name).map(({ id }) => id));
   put({ ...stored, replacedAt: now });
   const meta = { version: 0, createdAt: now, updatedAt: now };

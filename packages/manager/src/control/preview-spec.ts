@@ -58,7 +58,7 @@ function oneOf<T extends keyof ObjectOf>(tx: Rehearsal, table: T, tell: Tell<T>)
   const [change] = tx.changes().filter((one) => one.table === table);
   return change === undefined
     ? []
-    : tell(change as ChangedObject<keyof ObjectOf> as ChangedObject<T>);
+    : tell(change as ChangedObject as ChangedObject<T>);
 }
 
 /** Only what is said: of a new object, what is left out is as it always is. */
