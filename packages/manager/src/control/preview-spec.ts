@@ -56,9 +56,7 @@ type Tell<T extends keyof ObjectOf> = (change: ChangedObject<T>) => Fields;
 /** Nothing when the write changes nothing. */
 function oneOf<T extends keyof ObjectOf>(tx: Rehearsal, table: T, tell: Tell<T>): Fields {
   const [change] = tx.changes().filter((one) => one.table === table);
-  return change === undefined
-    ? []
-    : tell(change as ChangedObject as ChangedObject<T>);
+  return change === undefined ? [] : tell(change as ChangedObject as ChangedObject<T>);
 }
 
 /** Only what is said: of a new object, what is left out is as it always is. */
