@@ -8,6 +8,8 @@ import { systemRandom } from '@swarmd/base/system';
 
 import { ExitWatch } from './container/exit-watch.ts';
 import type { LiveContainer } from './container/live.ts';
+import type { CleanUpPolicy } from './image/clean-up.ts';
+import { Housekeeper } from './image/housekeeper.ts';
 import { ImageService } from './image/image-service.ts';
 import { LayerFetcher } from './image/layer-fetcher.ts';
 import { ImageTransfer } from './image/image-transfer.ts';
@@ -30,6 +32,8 @@ export interface ExecutorOptions {
   readonly runDir: string;
   /** Absolute within the cgroup hierarchies, e.g. "/swarmd"; one executor each. */
   readonly cgroupParent: string;
+  /** Which images go by themselves; undefined: none. */
+  readonly imageCleanUp?: CleanUpPolicy | undefined;
   /** How registries are reached. */
   readonly registries: Registries;
   readonly logger: Logger;
@@ -143,6 +147,11 @@ async function openImages(
   const used = () => usedImages(containers);
   const transfer = new ImageTransfer({ store, layers, registries, platform, clock });
   const images = new ImageService({ store, clock, puller, transfer, used });
+  const policy = options.imageCleanUp;
+  if (policy !== undefined) {
+    const housekeeper = new Housekeeper({ store, images, policy, clock, logger });
+    scope.spawn('cleaning up images', (signal) => housekeeper.run(signal));
+  }
   return { store, puller, images };
 }
 

@@ -25,4 +25,5 @@ export type {
   Volumes,
   Workbench,
 } from './types.ts';
+export type { CleanUpPolicy } from './image/clean-up.ts';
 export type { Registries, RegistrySettings } from './registry/endpoint.ts';

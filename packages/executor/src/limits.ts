@@ -77,6 +77,10 @@ export const LOG_POLL_MS = 1_000;
 /** passwd, group and similar files of an image that we read into memory. */
 export const IMAGE_FILE_MAX_BYTES = 4 * 1024 * 1024;
 
+/** Disks fill in minutes, not seconds. */
+export const CLEAN_UP_INTERVAL_MS = 60_000;
+/** That an image is still used is written down this often: each time is a write of the index. */
+export const TOUCH_INTERVAL_MS = 3_600_000;
 /** Between a pull and the container it is for nothing else says that the image is needed. */
 export const IMAGE_GRACE_MS = 60_000;
 

@@ -183,6 +183,8 @@ export interface Images {
    * @throws SwarmError `permission-denied` when not, `unavailable`.
    */
   checkAuth(registry: string, auth: RegistryAuth, signal: AbortSignal): Promise<void>;
+  /** Until it is disposed the image is not removed, be it here or only on its way. */
+  hold(reference: string): Disposable;
   /** @throws SwarmError `not-found`. */
   details(reference: string): Promise<ImageDetails>;
   /**

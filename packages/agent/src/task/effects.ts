@@ -94,6 +94,8 @@ export class TaskEffects {
 
   async #prepare(signal: AbortSignal): Answer {
     const { executor, assignment, slot } = this.#deps;
+    // From before the pull until the container exists no clean-up may take the image away.
+    using _image = executor.images.hold(this.#task.spec.container.image);
     try {
       const attachment = await this.#attachAndPull(signal);
       const node = { id: this.#task.nodeId ?? '', ...this.#deps.describe() };

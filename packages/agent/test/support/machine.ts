@@ -36,7 +36,10 @@ export class TestExecutor implements Executor {
     isPaused: () => Promise.resolve(false),
   } as Partial<Workbench> as Workbench;
   readonly volumes = {} as Volumes;
-  readonly images = { pullProgress: () => undefined } as Partial<Images> as Images;
+  readonly images = {
+    pullProgress: () => undefined,
+    hold: () => ({ [Symbol.dispose]: () => undefined }),
+  } as Partial<Images> as Images;
 
   restore(): Promise<ReadonlyMap<string, ContainerPhase>> {
     return Promise.resolve(new Map([...this.containers].map(([id, { phase }]) => [id, phase])));

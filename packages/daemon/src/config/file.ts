@@ -13,6 +13,13 @@ const schema = z.strictObject({
   advertiseAddr: z.string().optional(),
   cgroupParent: z.string().min(1).optional(),
   insecureRegistries: z.array(z.string().min(1)).optional(),
+  imageCleanUp: z
+    .strictObject({
+      unusedForDays: z.number().min(0).optional(),
+      highPercent: z.number().min(1).max(100).optional(),
+      lowPercent: z.number().min(1).max(100).optional(),
+    })
+    .optional(),
   registries: z
     .record(
       z.string().min(1),

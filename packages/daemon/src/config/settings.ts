@@ -5,7 +5,8 @@ import { isIPv4 } from 'node:net';
 
 import { SwarmError } from '@swarmd/base';
 
-import type { Registries } from '@swarmd/executor';
+import type { CleanUpPolicy, Registries } from '@swarmd/executor';
+import { cleanUpOf, type GivenCleanUp } from './image-clean-up.ts';
 import { registriesOf } from './registries.ts';
 import { DEFAULT_PORT } from '../limits.ts';
 
@@ -34,6 +35,8 @@ export interface GivenSettings {
   readonly registryCas?: readonly string[] | undefined;
   /** The same by registry (host[:port]), and more readable. File only. */
   readonly registries?: Registries | undefined;
+  /** Which images go by themselves. File only. */
+  readonly imageCleanUp?: GivenCleanUp | undefined;
   readonly logLevel?: LogLevel | undefined;
   readonly raftProfile?: RaftProfile | undefined;
   readonly nodeLabels?: Readonly<Record<string, string>> | undefined;
@@ -52,6 +55,7 @@ export interface Settings {
   readonly advertiseAddr: string | undefined;
   readonly cgroupParent: string;
   readonly registries: Registries;
+  readonly imageCleanUp: CleanUpPolicy;
   readonly logLevel: LogLevel;
   /** How far the managers are from each other. */
   readonly raftProfile: RaftProfile;
@@ -73,6 +77,7 @@ export function settle(file: GivenSettings, flags: GivenSettings): Settings {
     advertiseAddr: advertiseAddr === undefined ? undefined : checkAdvertise(advertiseAddr),
     cgroupParent: absolute(flags.cgroupParent ?? file.cgroupParent ?? '/swarmd'),
     registries: registriesOf(file, flags),
+    imageCleanUp: cleanUpOf(file.imageCleanUp),
     logLevel: flags.logLevel ?? file.logLevel ?? 'info',
     raftProfile: flags.raftProfile ?? file.raftProfile ?? 'lan',
     nodeLabels: { ...file.nodeLabels, ...flags.nodeLabels },

@@ -32,12 +32,19 @@ export interface ImageServiceOptions {
 
 export class ImageService implements Images {
   readonly #options: ImageServiceOptions;
+  /** How many are about to make containers of an image, by canonical reference. */
+  readonly #held = new Map<string, number>();
 
   constructor(options: ImageServiceOptions) {
     this.#options = options;
   }
 
   async list(): Promise<readonly ImageInfo[]> {
+    return this.listNow();
+  }
+
+  /** The same at once: nothing can change between looking and acting. */
+  listNow(): readonly ImageInfo[] {
     const { store, used } = this.#options;
     const { references } = used();
     return store
@@ -49,9 +56,29 @@ export class ImageService implements Images {
         bytes,
         pulledAt: image.pulledAt,
         usedAt: image.usedAt,
-        used: references.has(reference),
+        used: references.has(reference) || this.#held.has(reference),
       }))
       .toSorted((a, b) => (a.reference < b.reference ? -1 : 1));
+  }
+
+  hold(name: string): Disposable {
+    const reference = canonicalReference(parseReference(name));
+    this.#held.set(reference, (this.#held.get(reference) ?? 0) + 1);
+    let isHeld = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (!isHeld) return;
+        isHeld = false;
+        const left = (this.#held.get(reference) ?? 1) - 1;
+        if (left === 0) this.#held.delete(reference);
+        else this.#held.set(reference, left);
+      },
+    };
+  }
+
+  /** @returns bytes given back. */
+  drop(references: readonly string[]): Promise<number> {
+    return this.#options.store.drop(references, this.#options.used().layers);
   }
 
   async inspect(reference: string): Promise<ImageInfo> {
@@ -128,25 +155,26 @@ export class ImageService implements Images {
   }
 
   async remove(reference: string): Promise<number> {
-    const image = await this.inspect(reference);
+    const { reference: canonical } = await this.inspect(reference);
+    const image = this.listNow().find((one) => one.reference === canonical);
+    if (image === undefined) return 0;
     if (image.used) {
       throw new SwarmError(
         'failed-precondition',
         `image ${image.reference} is in use by a container of this node`,
       );
     }
-    return this.#options.store.drop([image.reference], this.#options.used().layers);
+    return this.drop([image.reference]);
   }
 
   async prune(
     unusedForMs: number,
   ): Promise<{ readonly references: readonly string[]; readonly freedBytes: number }> {
-    const { store, clock, used } = this.#options;
-    const before = clock.now() - Math.max(unusedForMs, IMAGE_GRACE_MS);
-    const idle = (await this.list()).filter(
+    const before = this.#options.clock.now() - Math.max(unusedForMs, IMAGE_GRACE_MS);
+    const idle = this.listNow().filter(
       (image) => !image.used && Math.max(image.usedAt, image.pulledAt) <= before,
     );
     const references = idle.map((image) => image.reference);
-    return { references, freedBytes: await store.drop(references, used().layers) };
+    return { references, freedBytes: await this.drop(references) };
   }
 }

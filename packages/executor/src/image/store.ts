@@ -229,21 +229,40 @@ export class ImageStore {
     return freed + (await this.#removeUnneededBlobs());
   }
 
+  /** Bytes of layers' blobs, which nothing needs to run. */
+  async looseBlobBytes(): Promise<number> {
+    let bytes = 0;
+    for (const path of await this.#blobsBut(this.#documents())) bytes += (await stat(path)).size;
+    return bytes;
+  }
+
+  /** @returns bytes given back. */
+  async dropLooseBlobs(): Promise<number> {
+    return removeAll(await this.#blobsBut(this.#documents()));
+  }
+
   async #removeUnneededBlobs(): Promise<number> {
     const images = [...this.#images.values()];
-    const needed = new Set(
-      images.flatMap(({ manifest, config, blobs }) => [manifest, config, ...blobs]),
-    );
-    let freed = 0;
-    for (const name of await readdir(this.#blobsDir)) {
-      const digest = `sha256:${name}`;
-      // Half-written documents are renamed in a moment.
-      if (needed.has(digest) || this.#pinned.has(digest) || name.endsWith('.tmp')) continue;
-      const path = join(this.#blobsDir, name);
-      freed += (await stat(path)).size;
-      await rm(path, { force: true });
-    }
-    return freed;
+    const blobs = images.flatMap((image) => image.blobs);
+    return removeAll(await this.#blobsBut([...this.#documents(), ...blobs]));
+  }
+
+  /** Digests of manifests and configurations. */
+  #documents(): readonly string[] {
+    return [...this.#images.values()].flatMap(({ manifest, config }) => [manifest, config]);
+  }
+
+  /** Paths of the blobs that are not among these, and that no pull holds. */
+  async #blobsBut(digests: readonly string[]): Promise<readonly string[]> {
+    const names = await readdir(this.#blobsDir);
+    const kept = new Set(digests);
+    return names
+      .filter((name) => {
+        const digest = `sha256:${name}`;
+        // Half-written documents are renamed in a moment.
+        return !kept.has(digest) && !this.#pinned.has(digest) && !name.endsWith('.tmp');
+      })
+      .map((name) => join(this.#blobsDir, name));
   }
 
   /** Layers that a pull has found or made and not committed yet: nothing may take them away. */
@@ -335,6 +354,15 @@ export class ImageStore {
     const actual = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     return actual === digest ? bytes : undefined;
   }
+}
+
+async function removeAll(paths: readonly string[]): Promise<number> {
+  let freed = 0;
+  for (const path of paths) {
+    freed += (await stat(path)).size;
+    await rm(path, { force: true });
+  }
+  return freed;
 }
 
 function parseIndex(bytes: Buffer): z.infer<typeof indexFile> | Error {

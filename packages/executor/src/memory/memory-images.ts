@@ -51,6 +51,11 @@ export class MemoryImages implements Images {
     return undefined;
   }
 
+  /** Nothing is removed by itself here. */
+  hold(): Disposable {
+    return { [Symbol.dispose]: () => undefined };
+  }
+
   async details(reference: string): Promise<ImageDetails> {
     const info = await this.inspect(reference);
     return { ...info, names: [info.reference], config: '{}', layers: [] };
