@@ -63,7 +63,7 @@ describe('images that go by themselves', () => {
     const logger: Logger = {
       ...silentLogger,
       info: (fields: object, text: string) => said.push(`${text} ${JSON.stringify(fields)}`),
-    } as Logger;
+    };
     const { store } = machine;
     return new Housekeeper({ store, images, policy, clock: systemClock, logger });
   }
