@@ -4,12 +4,15 @@ import { availableParallelism, hostname, totalmem } from 'node:os';
 
 import { formatIpv4, type GenericResource, type NodeDescription } from '@swarmd/model';
 
+import type { Executor } from './ports.ts';
+
 const NANO = 1_000_000_000;
 
 export function describeNode(options: {
   engineVersion: string;
   labels: Readonly<Record<string, string>>;
   genericResources: readonly GenericResource[];
+  executor: Pick<Executor, 'plugins'>;
 }): NodeDescription {
   return {
     hostname: hostname(),
@@ -22,6 +25,7 @@ export function describeNode(options: {
     engineVersion: options.engineVersion,
     labels: options.labels,
     networks: hostNetworks(),
+    plugins: [...options.executor.plugins(), { kind: 'network', name: 'overlay' }],
   };
 }
 

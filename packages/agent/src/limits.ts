@@ -70,3 +70,5 @@ export const METER_PERIOD_MS = 5_000;
 export const METRIC_TIMEOUT_MS = 2_000;
 /** Of a page of metrics; common ones have some 100 KiB. */
 export const METRIC_BYTES_MAX = 4 * 1024 * 1024;
+/** Between two looks whether this machine still is what the managers were told. Swarm's figure. */
+export const DESCRIBE_PERIOD_MS = 20_000;

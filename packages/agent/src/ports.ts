@@ -7,6 +7,7 @@ import type { Images, PullOptions, Volumes, Workbench } from '@swarmd/executor';
 import type {
   ContainerSpec,
   HealthcheckSpec,
+  NodePlugin,
   NetworkId,
   NetworkState,
   ResourceLimits,
@@ -110,6 +111,8 @@ export interface Executor {
   exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult>;
   /** How to tell that a prepared container is healthy: the spec's check, else the image's. */
   healthcheck(id: string): HealthcheckSpec | undefined;
+  /** Log drivers, volume drivers and runtimes of this machine, by now. */
+  plugins(): readonly NodePlugin[];
   readonly workbench: Workbench;
   readonly volumes: Volumes;
   readonly images: Images;

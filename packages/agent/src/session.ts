@@ -25,6 +25,7 @@ import type {
 import type { NodeRole } from '@swarmd/model';
 
 import {
+  DESCRIBE_PERIOD_MS,
   HEARTBEAT_DEFAULT_MS,
   OUTBOX_MAX,
   RECONNECT_FIRST_MS,
@@ -98,6 +99,7 @@ class Session {
   #periodMs = HEARTBEAT_DEFAULT_MS;
   #heardAt: number;
   #sentAt = 0;
+  #described = '';
   /** Managers that do not are watched by the connection's own keepalive only. */
   #answersHeartbeats = false;
   #timers = new Map<string, Timer>();
@@ -143,7 +145,9 @@ class Session {
   }
 
   async *#messages(signal: AbortSignal): AsyncIterable<AgentMessage> {
-    yield this.#deps.hello();
+    const hello = this.#deps.hello();
+    this.#described = JSON.stringify(hello);
+    yield hello;
     for (;;) {
       const message = await this.#outbox.take(signal);
       if (message === undefined) return;
@@ -161,6 +165,7 @@ class Session {
         logger.info({ manager: this.#address, session: message.sessionId }, 'session');
         reporter.sendAgain();
         this.#beat();
+        this.#timer('describe', DESCRIBE_PERIOD_MS, () => this.#describeAnew());
         this.#sendStatuses();
         return;
       case 'managers':
@@ -195,6 +200,15 @@ class Session {
     }
     this.#send({ kind: 'heartbeat' });
     this.#timer('beat', this.#periodMs, () => this.#beat());
+  }
+
+  /** Drivers, networks and resources of a machine come and go: managers are told when they have. */
+  #describeAnew(): void {
+    const hello = this.#deps.hello();
+    const text = JSON.stringify(hello);
+    if (text !== this.#described) this.#send(hello);
+    this.#described = text;
+    this.#timer('describe', DESCRIBE_PERIOD_MS, () => this.#describeAnew());
   }
 
   /** The first status after a quiet time leaves at once, those that follow gather. */

@@ -78,6 +78,7 @@ export async function createExecutor(
     await mkdir(folder, { recursive: true, mode: 0o700 });
   }
   await checkProgram(conmonPath, 'install the Debian package conmon');
+  const pluginsDir = options.pluginsDir ?? '/run/docker/plugins';
   const runtimes = await Runtimes.detect(
     { standard: options.runtimePath ?? '/usr/bin/crun', named: options.runtimes ?? {} },
     runtimeRoot,
@@ -109,9 +110,10 @@ export async function createExecutor(
     runtimes,
     cgroups,
     seccomp: new SeccompCache(folders.runDir),
+    pluginsDir,
     volumes: new VolumeStore({
       stateDir: folders.stateDir,
-      pluginsDir: options.pluginsDir ?? '/run/docker/plugins',
+      pluginsDir,
       clock,
       used: () => new Set([...containers.values()].flatMap(({ record }) => record.volumes ?? [])),
     }),

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { errorMessage, sleep, SwarmError, type Clock, type Logger, type Scope } from '@swarmd/base';
 
-import type { HealthcheckSpec, MountSpec, ResourceLimits } from '@swarmd/model';
+import type { HealthcheckSpec, MountSpec, NodePlugin, ResourceLimits } from '@swarmd/model';
 
 import type { ExitWatch } from './container/exit-watch.ts';
 import { effectiveHealthcheck } from './container/healthcheck.ts';
@@ -44,10 +44,13 @@ import type {
   Volumes,
   Workbench,
 } from './types.ts';
+import { pluginsOf } from './plugins.ts';
 import { OciWorkbench } from './workbench/workbench.ts';
 
 /** What `createExecutor` puts together. */
 export interface ExecutorParts extends Omit<PrepareContext, 'runtime'> {
+  /** Folder of volume plugins' sockets. */
+  readonly pluginsDir: string;
   readonly folders: ExecutorFolders;
   readonly bootId: string;
   readonly store: ImageStore;
@@ -84,6 +87,11 @@ export class OciExecutor implements Executor, AsyncDisposable {
     });
     parts.exits.begin(parts.scope);
     parts.scope.spawn('rotation of logs', (signal) => this.#rotateLogs(signal));
+  }
+
+  plugins(): readonly NodePlugin[] {
+    const { pluginsDir, runtimes } = this.#parts;
+    return pluginsOf({ pluginsDir, runtimes: runtimes.names });
   }
 
   async restore(_signal: AbortSignal): Promise<ReadonlyMap<string, ContainerPhase>> {

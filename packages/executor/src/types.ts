@@ -2,7 +2,13 @@
  * The executor's port as its users see it. The agent declares what it needs of `Executor` itself, which
  * fits by structure, and passes the shapes of sessions, volumes and images on as they are here.
  */
-import type { ContainerSpec, HealthcheckSpec, RegistryAuth, ResourceLimits } from '@swarmd/model';
+import type {
+  ContainerSpec,
+  HealthcheckSpec,
+  NodePlugin,
+  RegistryAuth,
+  ResourceLimits,
+} from '@swarmd/model';
 
 /** One file to be seen in the container, read-only, on memory only. */
 export interface ContainerFile {
@@ -86,6 +92,8 @@ export interface Executor {
   /** How to tell that a prepared container is healthy: the spec's check, else the image's. */
   healthcheck(id: string): HealthcheckSpec | undefined;
   readonly workbench: Workbench;
+  /** Log drivers, volume drivers and runtimes of this machine, by now. */
+  plugins(): readonly NodePlugin[];
   readonly volumes: Volumes;
   readonly images: Images;
 }

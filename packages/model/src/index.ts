@@ -53,6 +53,7 @@ export {
   type Network,
   type Node,
   type NodeDescription,
+  type NodePlugin,
   type NodeState,
   type ObjectOf,
   type Reason,

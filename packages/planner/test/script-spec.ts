@@ -1,5 +1,5 @@
 /** Specs as the options of the case language say them. */
-import type { CanaryStep, GenericResource, ServiceSpecInput } from '@swarmd/model';
+import type { CanaryStep, GenericResource, NodePlugin, ServiceSpecInput } from '@swarmd/model';
 
 export type Options = Map<string, string>;
 
@@ -38,6 +38,14 @@ export function specOf(name: string, options: Options): ServiceSpecInput {
       container: {
         image: options.get('image') ?? 'a',
         secrets: list(options, 'secrets').map((name) => ({ id: name, name, target: name })),
+        runtime: options.get('runtime') ?? '',
+        log: { driver: (options.get('log') ?? '') as 'journald' | '' },
+        mounts: list(options, 'volume-driver').map((driver) => ({
+          kind: 'volume' as const,
+          source: driver,
+          target: `/${driver}`,
+          driver,
+        })),
       },
       reservations: {
         nanoCpus: Number(options.get('cpus') ?? 0) * 1e9,
@@ -105,6 +113,12 @@ function canaryStep(text: string): CanaryStep {
 }
 
 /** "gpu:4" is four, "gpu:a|b" are two with names. */
+/** "volume:nfs". */
+export function pluginOf(text: string): NodePlugin {
+  const [kind, name = ''] = text.split(':');
+  return { kind: kind as NodePlugin['kind'], name };
+}
+
 export function genericOf(text: string): GenericResource {
   const [kind = '', value = ''] = text.split(':');
   const names = /^\d+$/.test(value) ? [] : value.split('|');

@@ -5,6 +5,7 @@
  *   node n1 cpus=2 memory=1G state=down availability=drain role=manager label.zone=a
  *   node n1 generic=gpu:a|b,disk:2 engine=runtime:crun arch=aarch64
  *   node n1 state=down turn=10s      its tasks are replaced then    node n1 held=10s     no new tasks
+ *   node n1 plugins=volume:nfs,log:journald      service web volume-driver=nfs log=journald runtime=kata
  *   rm-node n1                     network back subnet=10.9.0.0/24
  *   service web replicas=3 ...     update web image=b ...     rollback web     rm-service web
  *   plan [web]                     plan once and print what changes
@@ -37,7 +38,15 @@ import {
   type Allocated,
   type Plan,
 } from '../src/index.ts';
-import { bytes, genericOf, list, milliseconds, specOf, type Options } from './script-spec.ts';
+import {
+  bytes,
+  genericOf,
+  list,
+  milliseconds,
+  pluginOf,
+  specOf,
+  type Options,
+} from './script-spec.ts';
 import { World, type NodeOptions } from './world.ts';
 
 export class Script {
@@ -175,6 +184,7 @@ export class Script {
     if (options.has('availability')) {
       set.availability = options.get('availability') as NonNullable<NodeOptions['availability']>;
     }
+    if (options.has('plugins')) set.plugins = list(options, 'plugins').map(pluginOf);
     if (options.has('held')) set.heldMs = milliseconds(options.get('held') ?? '');
     if (options.has('turn')) set.turnMs = milliseconds(options.get('turn') ?? '');
     if (options.has('role')) set.role = options.get('role') as 'worker' | 'manager';

@@ -14,6 +14,7 @@ import {
   type Network,
   type Node,
   type NodeId,
+  type NodePlugin,
   type ObjectOf,
   type Service,
   type ServiceId,
@@ -60,6 +61,7 @@ export interface NodeOptions {
   /** Ready, but gets nothing; or down, and replaced so much later. */
   heldMs?: number;
   turnMs?: number;
+  plugins?: readonly NodePlugin[];
 }
 
 const GIB = 1024 ** 3;
@@ -171,6 +173,7 @@ export class World {
         },
         engineVersion: 'test',
         networks: [],
+        plugins: options.plugins ?? before?.description?.plugins ?? [],
         labels: options.engineLabels ?? before?.description?.labels ?? {},
       },
       status: {

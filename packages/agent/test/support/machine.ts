@@ -41,6 +41,10 @@ export class TestExecutor implements Executor {
     hold: () => ({ [Symbol.dispose]: () => undefined }),
   } as Partial<Images> as Images;
 
+  plugins(): readonly [] {
+    return [];
+  }
+
   restore(): Promise<ReadonlyMap<string, ContainerPhase>> {
     return Promise.resolve(new Map([...this.containers].map(([id, { phase }]) => [id, phase])));
   }

@@ -74,6 +74,10 @@ export const descriptions: fc.Arbitrary<NodeDescription> = fc.record({
   engineVersion: text,
   networks: texts,
   labels,
+  plugins: fc.array(
+    fc.record({ kind: fc.constantFrom('log', 'network', 'runtime', 'volume'), name: text }),
+    { maxLength: 2 },
+  ),
 });
 
 const nodes = partly<Node>(

@@ -4,7 +4,7 @@
  */
 import { abortReason, SwarmError } from '@swarmd/base';
 
-import type { HealthcheckSpec, ResourceLimits } from '@swarmd/model';
+import type { HealthcheckSpec, NodePlugin, ResourceLimits } from '@swarmd/model';
 
 import { effectiveHealthcheck } from '../container/healthcheck.ts';
 import { checkContainerId } from '../container/record.ts';
@@ -50,6 +50,13 @@ export class MemoryExecutor implements Executor, AsyncDisposable {
   /** The next call of `operation` throws `error`. */
   failNext(operation: MemoryOperation, error: Error): void {
     this.#failures.set(operation, error);
+  }
+
+  plugins(): readonly NodePlugin[] {
+    return [
+      { kind: 'log', name: 'local' },
+      { kind: 'volume', name: 'local' },
+    ];
   }
 
   async restore(signal: AbortSignal): Promise<ReadonlyMap<string, ContainerPhase>> {

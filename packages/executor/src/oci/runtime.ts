@@ -132,6 +132,11 @@ export class Runtimes {
     return new Runtimes(await Runtime.detect(paths.standard, root), named);
   }
 
+  /** Of those that a container can ask for. */
+  get names(): Iterable<string> {
+    return this.#named.keys();
+  }
+
   /** @throws SwarmError `failed-precondition` saying which there are. */
   of(name = ''): Runtime {
     const found = name === '' ? this.default : this.#named.get(name);

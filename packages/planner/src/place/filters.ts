@@ -7,6 +7,7 @@ import {
   type Affinity,
   type Constraint,
   type Node,
+  type NodePlugin,
   type PortConfig,
   type Refusal,
   type Task,
@@ -15,6 +16,7 @@ import {
 
 import { missingGeneric } from './generic.ts';
 import { hostPorts, isPortHeld } from './held-index.ts';
+import { missingPlugin, neededPlugins } from './plugins.ts';
 import type { Usage } from './usage.ts';
 
 /** What a task asks of its node. */
@@ -24,6 +26,7 @@ export interface Demand {
   readonly constraints: readonly Constraint[];
   readonly affinities: readonly Affinity[];
   readonly hostPorts: readonly PortConfig[];
+  readonly plugins: readonly NodePlugin[];
 }
 
 /** The control API lets nothing malformed in; a constraint of a newer version matches nowhere. */
@@ -42,6 +45,7 @@ export function demandOf(task: Pick<Task, 'spec' | 'serviceName' | 'ports'>): De
       .map((text) => parseAffinity(text))
       .filter((parsed) => typeof parsed !== 'string'),
     hostPorts: hostPorts(task),
+    plugins: neededPlugins(task.spec),
   };
 }
 
@@ -82,6 +86,7 @@ const FILTERS: readonly Filter[] = [
     const missing = missingGeneric(node, usage.of(node.id), spec.reservations.generic);
     return missing === undefined ? undefined : `insufficient ${missing}`;
   },
+  ({ node }, { plugins }) => missingPlugin(node, plugins),
   ({ node }, { constraints }) =>
     constraints.every((constraint) => meetsConstraint(node, constraint))
       ? undefined
