@@ -92,7 +92,7 @@ describe('roles', () => {
   });
 });
 
-describe('writes while the leader is killed', () => {
+describe('scenario 27: writes while the leader is killed', () => {
   const names = Array.from({ length: 12 }, (_, at) => `once-${at}`);
   afterAll(async () => {
     for (const name of names) await ctl('m1', 'config', 'rm', name);

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { between, Lab, oneWay } from '@swarmd/lab';
+import { between, Lab, oneWay, waitUntil } from '@swarmd/lab';
 
 import { runFaults } from './faults/run.ts';
 import { LAB_NAME, sh } from './support.ts';
@@ -12,6 +12,13 @@ import { LAB_NAME, sh } from './support.ts';
 const DISK_MIB = 256;
 const UP_MS = 240_000;
 const RUN_MS = 300_000;
+const HEAL_MS = 60_000;
+
+interface Status {
+  readonly leader: number;
+  readonly term: number;
+  readonly members: readonly { readonly raftId: number; readonly address: string }[];
+}
 
 const lab = new Lab({ name: `${LAB_NAME}r`, managers: 5, workers: 0, diskMiB: DISK_MIB });
 
@@ -65,6 +72,35 @@ describe('the faults themselves', () => {
     expect(await sh(lab.host('m5'), `cd ${folder}; cat synced unsynced 2>/dev/null; :`)).toBe(
       'kept',
     );
+    await lab.cluster.allReady(lab.host('m1'));
+  });
+});
+
+describe('scenario 63: a leader whose disk hangs', () => {
+  const status = async (name: string): Promise<{ leader: string; term: number } | undefined> => {
+    const asked = ['swarmctl', 'swarm', 'raft', 'status', '--format', 'json'];
+    const { code, stdout } = await lab.host(name).exec(asked, { okCodes: [0, 1, 2, 3, 4, 5] });
+    if (code !== 0) return undefined;
+    const [{ leader, term, members }] = JSON.parse(stdout) as [Status];
+    const address = members.find(({ raftId }) => raftId === leader)?.address.split(':')[0];
+    const led = lab.nodes.find((host) => host.place.address === address);
+    return led === undefined ? undefined : { leader: led.name, term };
+  };
+
+  it('hands over, without an election, and the others go on', async () => {
+    const before = await waitUntil({ what: 'a leader', timeoutMs: HEAL_MS }, () => status('m1'));
+    const [asked = ''] = lab.nodes.map(({ name }) => name).filter((name) => name !== before.leader);
+    await lab.spoilDisk(before.leader, 'hang');
+    try {
+      const after = await waitUntil({ what: 'another leader', timeoutMs: HEAL_MS }, async () => {
+        const seen = await status(asked);
+        return seen === undefined || seen.leader === before.leader ? undefined : seen;
+      });
+      expect(after.term).toBe(before.term + 1);
+      await sh(lab.host(asked), 'echo x | swarmctl config create while-it-hangs -');
+    } finally {
+      await lab.heal(before.leader);
+    }
     await lab.cluster.allReady(lab.host('m1'));
   });
 });

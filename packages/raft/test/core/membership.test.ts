@@ -172,7 +172,7 @@ describe('membership', () => {
     expect(group.leaders()).toEqual([1]);
   });
 
-  test('37: losing a dead learner needs no vote of it', () => {
+  test('39: losing a dead learner needs no vote of it', () => {
     const group = ledGroup(3);
     group.change(1, learner(9));
     group.settle();

@@ -54,7 +54,7 @@ describe('quorum', () => {
     );
   });
 
-  test('both halves decide, in whichever order they are named', () => {
+  test('33: both halves decide, in whichever order they are named', () => {
     fc.assert(
       fc.property(someVoters, someVoters, reached, (first, second, indexes) => {
         const index = (id: number): number | undefined => indexes[id];

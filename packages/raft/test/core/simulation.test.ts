@@ -13,7 +13,7 @@ const CHUNK = 25;
 const counts = new Map<string, number>();
 
 test.each(Array.from({ length: SEEDS / CHUNK }, (_, chunk) => chunk * CHUNK + 1))(
-  `seeds from %i on (${CHUNK}) keep every promise`,
+  `28: seeds from %i on (${CHUNK}) keep every promise, and all apply the same`,
   async (first) => {
     const results = [];
     for (let at = 0; at < CHUNK; at++) results.push(await runSeed(first + at));
@@ -45,7 +45,7 @@ const TROUBLE = [
   ...MOMENTS.map((moment) => `crash at ${moment}`),
 ];
 
-test.each(TROUBLE)('28/42/43/58/60-63/65-67: %s has happened in these seeds', (what) => {
+test.each(TROUBLE)('42/43/58/60-63/65-67: %s has happened in these seeds', (what) => {
   expect(counts.get(what) ?? 0).toBeGreaterThan(0);
 });
 

@@ -235,6 +235,25 @@ test(
   },
 );
 
+test(
+  '67: a leader whose main thread is stuck hands over, and its heartbeats come until then',
+  { timeout: 180_000 },
+  async () => {
+    await foundCluster();
+    const former = await leader();
+    const { term } = (await former.report()).status;
+    const others = members.filter((member) => member !== former);
+    // Answered when it is over, or killed.
+    const blocked = former.block(120_000).catch(() => undefined);
+    const next = await leader(others);
+    await next.propose('meanwhile');
+    // Not by an election, which silence would have brought about: handed over, once.
+    expect((await next.report()).status.term).toBe(term + 1);
+    await former.kill();
+    await blocked;
+  },
+);
+
 test('50: a leader that was paused serves no stale read', { timeout: 180_000 }, async () => {
   await foundCluster();
   const former = await leader();
