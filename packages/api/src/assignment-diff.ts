@@ -1,11 +1,17 @@
 /** What has changed between two assignments of a node, and how to follow. Both pure. */
-import type { AssignmentSet, NetworkState } from '@swarmd/model';
+import {
+  isTerminal,
+  type AssignmentSet,
+  type NetworkState,
+  type Task,
+  type TaskId,
+} from '@swarmd/model';
 
 import type { AssignmentDelta, NetworkDelta } from './assignment-delta.ts';
 
 /**
- * The delta that leads from `before` (undefined: nothing known, the delta is full) to `after`;
- * undefined when they are equal. Parts that are the same object (`===`) cost one comparison, so
+ * The delta that leads from `before` (undefined: nothing known, the delta is full) to `after`, but for
+ * what `sameForNode` leaves aside; undefined when they are equal. Parts that are the same object (`===`) cost one comparison, so
  * callers keep unchanged tasks, peers and endpoints as they were.
  */
 export function diffAssignments(
@@ -16,7 +22,7 @@ export function diffAssignments(
   // What is taken back as a whole can only be said by starting anew.
   const restart = before === undefined || (before.network !== undefined && !after.network);
   const old = restart ? EMPTY : before;
-  const tasks = diffList(old.tasks, after.tasks, (task) => task.id);
+  const tasks = diffTasks(old.tasks, after.tasks);
   const secrets = diffList(old.secrets, after.secrets, (secret) => secret.id);
   const configs = diffList(old.configs, after.configs, (config) => config.id);
   const network = after.network && diffNetwork(old.network, after.network);
@@ -183,6 +189,15 @@ function withoutSelf(
   return put.length === 0 && peers.remove.length === 0 ? UNCHANGED : { ...peers, put };
 }
 
+function diffTasks(before: readonly Task[], after: readonly Task[]): ListDelta<Task, TaskId> {
+  const known = new Map(before.map((task) => [task.id, task]));
+  const news = after.map((task) => {
+    const old = known.get(task.id);
+    return old !== undefined && sameForNode(old, task) ? old : task;
+  });
+  return diffList(before, news, (task) => task.id);
+}
+
 function diffList<T, K extends string>(
   before: readonly T[],
   after: readonly T[],
@@ -210,6 +225,23 @@ function merge<T>(
   for (const name of options.removed) items.delete(name);
   for (const item of put) items.set(options.key(item), item);
   return [...items.values()];
+}
+
+/**
+ * The node itself reports how far a task is, and does not ask why it has it: that it is told only
+ * together with something else. With a thousand tasks that start it would hear of each three times.
+ * That a task has ended may be the managers' doing.
+ */
+function sameForNode(old: Task, task: Task): boolean {
+  if (isTerminal(old.status.state) !== isTerminal(task.status.state)) {
+    return false;
+  }
+  return equal(withoutNews(old), withoutNews(task));
+}
+
+function withoutNews(task: Task): object {
+  const { status: _status, meta: _meta, because: _because, startedAt: _startedAt, ...rest } = task;
+  return rest;
 }
 
 /** Deep equality of plain data; bytes are compared as such. */

@@ -11,6 +11,7 @@ import { AssertionError, SwarmError } from '@swarmd/base';
 import protobuf from 'protobufjs';
 
 import { fullName, protoRoot } from '../proto-root.ts';
+import { acceptEncoded } from './encode-once.ts';
 import { enumCodec, Misfit, scalarCodec, type Convert, type ValueCodec } from './scalar.ts';
 import { specDefaults } from './spec-defaults.ts';
 
@@ -40,11 +41,20 @@ export interface Adapter {
 }
 
 const adapters = new Map<string, Adapter>();
+const encoders = new Map<string, { field: string; encode: (value: object) => Uint8Array }>();
 const shapes = new Map<protobuf.Type, ValueCodec>();
 
 /** Must be called before the first use of the message; `name` as in `messageCodec`. */
 export function adaptMessage(name: string, adapter: Adapter): void {
   adapters.set(`.${fullName(name)}`, adapter);
+}
+
+/** Must be called before the first use of the message. `encode` remembers what it has encoded. */
+export function encodePart(
+  name: string,
+  part: { field: string; encode: (value: object) => Uint8Array },
+): void {
+  encoders.set(`.${fullName(name)}`, part);
 }
 
 /** "Task" in our package, or a full name. The proto files are parsed at the first use. */
@@ -109,7 +119,13 @@ function adapt(type: protobuf.Type, shape: ValueCodec): ValueCodec {
 }
 
 function compile(type: protobuf.Type): ValueCodec {
-  const fields = type.fieldsArray.map((field) => fieldCodec(type, field));
+  const part = encoders.get(type.fullName);
+  if (part !== undefined) acceptEncoded(type, part.field);
+  const fields = type.fieldsArray.map((field) => {
+    const codec = fieldCodec(type, field);
+    if (field.name !== part?.field) return codec;
+    return { ...codec, toWire: (value: unknown) => part.encode(value as object) };
+  });
   const record = recordCodec(type, fields);
   return type.oneofs?.['kind'] === undefined ? record : unionCodec(type, record);
 }

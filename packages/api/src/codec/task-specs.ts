@@ -4,7 +4,7 @@
  */
 import type { TaskSpec } from '@swarmd/model';
 
-import { messageCodec } from './message.ts';
+import { encodePart, messageCodec } from './message.ts';
 
 const codec = messageCodec<TaskSpec>('TaskSpec');
 const encoded = new WeakMap<TaskSpec, Uint8Array>();
@@ -12,6 +12,8 @@ const shared = new Map<string, WeakRef<TaskSpec>>();
 const unused = new FinalizationRegistry<string>((key) => {
   if (shared.get(key)?.deref() === undefined) shared.delete(key);
 });
+
+encodePart('Task', { field: 'spec', encode: (spec) => encodeTaskSpec(spec as TaskSpec) });
 
 export function encodeTaskSpec(spec: TaskSpec): Uint8Array {
   let bytes = encoded.get(spec);

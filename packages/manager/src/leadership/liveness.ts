@@ -28,15 +28,24 @@ export interface LeaseTerms {
 
 export class Leases {
   readonly #leases = new Map<NodeId, Lease>();
+  /** No lease runs out before this. */
+  #quietUntilMs = Number.NEGATIVE_INFINITY;
 
   extend(id: NodeId, untilMs: number, reporter?: NodeId): void {
     const known = this.#leases.get(id);
     this.#leases.set(id, { untilMs: Math.max(untilMs, known?.untilMs ?? 0), reporter });
+    if (known === undefined) this.#quietUntilMs = Math.min(this.#quietUntilMs, untilMs);
   }
 
   /** It is back: what it was given for its absence counts no more. */
   reset(id: NodeId, untilMs: number, reporter: NodeId): void {
     this.#leases.set(id, { untilMs, reporter });
+    this.#quietUntilMs = Math.min(this.#quietUntilMs, untilMs);
+  }
+
+  /** False as long as `expired` would find nothing, if the nodes are those it was asked about last. */
+  mayExpire(nowMs: number): boolean {
+    return nowMs >= this.#quietUntilMs;
   }
 
   isLive(id: NodeId, nowMs: number): boolean {
@@ -54,6 +63,7 @@ export class Leases {
   expired(nodes: Iterable<Node>, terms: LeaseTerms): Node[] {
     const { nowMs, now, graceMs, firstGraceMs = graceMs, isLost } = terms;
     const down: Node[] = [];
+    let soonest = Number.POSITIVE_INFINITY;
     for (const node of nodes) {
       if (node.status.state !== 'ready') continue;
       const lease = this.#leases.get(node.id);
@@ -65,7 +75,9 @@ export class Leases {
         if (orphan) this.extend(node.id, nowMs + graceMs);
         else down.push(node);
       }
+      soonest = Math.min(soonest, this.#leases.get(node.id)?.untilMs ?? nowMs);
     }
+    this.#quietUntilMs = soonest;
     return down;
   }
 }

@@ -36,6 +36,10 @@ export class NodeLiveness implements Disposable {
   readonly #reconnectMs: number;
   #timer: Timer | undefined;
   #checkedAt: number;
+  /** Of the nodes as they were when they were looked at last. */
+  #checkedWrites: number | undefined;
+  /** When the first of the held nodes is to be released; of milliseconds since the epoch. */
+  #heldUntil = Number.POSITIVE_INFINITY;
   #isForgetting = false;
   #isReleasing = false;
 
@@ -106,6 +110,17 @@ export class NodeLiveness implements Disposable {
     const lateMs = now - this.#checkedAt - periodMs;
     this.#checkedAt = now;
     if (lateMs > periodMs * STALL_PERIODS) this.#leases.extendAll(lateMs);
+    const nodeWrites = this.#store.view.writesOf('node');
+    const isNews = nodeWrites !== this.#checkedWrites || this.#clock.now() >= this.#heldUntil;
+    if (isNews || this.#leases.mayExpire(now)) {
+      this.#checkedWrites = nodeWrites;
+      this.#look(now, nodeDownAfterMs);
+    }
+    this.#timer = this.#clock.after(periodMs, () => this.#check());
+  }
+
+  /** At all nodes, which in a large cluster is worth sparing. */
+  #look(now: number, nodeDownAfterMs: number): void {
     const down = this.#leases.expired(this.#store.view.list('node'), {
       nowMs: now,
       now: this.#clock.now(),
@@ -116,7 +131,6 @@ export class NodeLiveness implements Disposable {
     if (down.length > 0) this.#writeDown(down, nodeDownAfterMs);
     this.#forgetUnjoined();
     this.#release();
-    this.#timer = this.#clock.after(periodMs, () => this.#check());
   }
 
   /** Nodes that got a certificate and never came: what was to join has died, or joined anew. */
@@ -199,7 +213,11 @@ export class NodeLiveness implements Disposable {
     const now = this.#clock.now();
     const isDue = (node: Node | undefined): node is Node =>
       (node?.status.heldUntil ?? now + 1) <= now;
-    const ids = [...this.#store.view.list('node')].filter(isDue).map((node) => node.id);
+    const held = [...this.#store.view.list('node')].filter(
+      ({ status }) => status.heldUntil !== undefined,
+    );
+    this.#heldUntil = Math.min(...held.map(({ status }) => status.heldUntil ?? now));
+    const ids = held.filter(isDue).map((node) => node.id);
     if (ids.length === 0 || this.#isReleasing) return;
     this.#isReleasing = true;
     this.#scope.spawn('held nodes', async (signal) => {

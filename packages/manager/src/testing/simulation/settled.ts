@@ -1,6 +1,5 @@
 /** Is the cluster what its specs say? What is not, in words; empty once everything has settled. */
-import { isDeepStrictEqual } from 'node:util';
-
+import { diffAssignments } from '@swarmd/api';
 import { isTerminal, TABLE_NAMES, type Service, type Task, wantedReplicas } from '@swarmd/model';
 import { assign } from '@swarmd/planner';
 
@@ -123,23 +122,13 @@ function* agentProblems(world: SimWorld, agent: SimAgent): Iterable<string> {
   yield* assignmentProblems(world, agent);
 }
 
+/** What the agent was told leads nowhere else. */
 function* assignmentProblems(world: SimWorld, agent: SimAgent): Iterable<string> {
   const should = assign(world.judge.view, agent.nodeId);
-  const has = agent.assigned;
-  const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1);
-  const tasks = (list: readonly Task[]): Task[] => [...list].toSorted(byId);
-  if (!isDeepStrictEqual(tasks(has?.tasks ?? []), tasks(should.tasks))) {
-    yield `${agent.nodeId} was told of other tasks`;
-  }
-  const text = (list: readonly unknown[] | undefined): string[] =>
-    (list ?? []).map((item) => JSON.stringify(item)).toSorted();
-  for (const part of ['peers', 'networks', 'endpoints', 'vips', 'ports'] as const) {
-    // Agents are told of the other nodes only.
-    const expected = (should.network?.[part] ?? []).filter(
-      (item) => part !== 'peers' || !('nodeId' in item) || item.nodeId !== agent.nodeId,
-    );
-    if (!isDeepStrictEqual(text(has?.network?.[part]), text(expected))) {
-      yield `${agent.nodeId} was told of other ${part}`;
-    }
-  }
+  const delta = diffAssignments(agent.assigned, should);
+  if (delta === undefined) return;
+  const parts = Object.entries({ ...delta, ...delta.network })
+    .filter(([, part]) => Array.isArray(part) && part.length > 0)
+    .map(([name]) => name);
+  yield `${agent.nodeId} has still to be told: ${parts.join(', ')}`;
 }

@@ -43,27 +43,32 @@ export class SimPipe<T> {
 }
 
 /** What has arrived, for one reader. Ends when it is closed. */
-export class Inbox<T> implements AsyncIterable<T> {
-  #items: T[] = [];
+export class Inbox<T> implements AsyncIterable<T>, AsyncIterator<T> {
+  readonly #items: T[] = [];
   #isClosed = false;
-  #wake: (() => void) | undefined;
+  #waiting: ((result: IteratorResult<T>) => void) | undefined;
 
   push(item: T): void {
-    this.#items.push(item);
-    this.#wake?.();
+    if (this.#isClosed) return;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting === undefined) this.#items.push(item);
+    else waiting({ done: false, value: item });
   }
 
   close(): void {
     this.#isClosed = true;
-    this.#wake?.();
+    this.#waiting?.({ done: true, value: undefined });
   }
 
-  async *[Symbol.asyncIterator](): AsyncIterator<T> {
-    for (;;) {
-      const item = this.#items.shift();
-      if (item !== undefined) yield item;
-      else if (this.#isClosed) return;
-      else await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
+  next(): Promise<IteratorResult<T>> {
+    const value = this.#items.shift();
+    if (value !== undefined) return Promise.resolve({ done: false, value });
+    if (this.#isClosed) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve) => (this.#waiting = resolve));
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 }
