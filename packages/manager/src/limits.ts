@@ -51,6 +51,8 @@ export const LOG_FLUSH_MS = 2_000;
 export const LOG_STREAMS_MAX = 1_000;
 /** Statuses of one report to the leader, which writes it in one go: some 10 ms of its time. */
 export const STATUS_BATCH_MAX = 400;
+/** Full reports under way at a time: they are committed together, however long a commit takes. */
+export const STATUS_REPORTS_MAX = 8;
 /** Unacknowledged statuses of one session; above this its stream is not read. */
 export const STATUS_PENDING_MAX = 20_000;
 /** How long confirming takes that this replica is up to date; agents then try another manager. */

@@ -1,11 +1,11 @@
 /**
- * Statuses of all sessions here go to the leader together: one report is under way at a time, and the
- * next one takes along what came meanwhile. One report a session would be a transaction each, and
- * with thousands of tasks that start at once cost more than all other work.
+ * Statuses of all sessions here go to the leader together: while one report is under way the next one
+ * gathers what comes, and leaves earlier only when it is full. One report a session would be a
+ * transaction each, and with thousands of tasks that start at once cost more than all other work.
  */
 import type { StatusReport } from '@swarmd/api';
 
-import { STATUS_BATCH_MAX } from '../limits.ts';
+import { STATUS_BATCH_MAX, STATUS_REPORTS_MAX } from '../limits.ts';
 import type { NextTurn } from './herald.ts';
 
 interface StatusHubOptions {
@@ -23,7 +23,9 @@ interface Waiting {
 export class StatusHub {
   readonly #options: StatusHubOptions;
   #waiting: Waiting[] = [];
-  #busy = false;
+  #updates = 0;
+  #underWay = 0;
+  #isScheduled = false;
 
   constructor(options: StatusHubOptions) {
     this.#options = options;
@@ -33,24 +35,39 @@ export class StatusHub {
   report(report: StatusReport): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ report, resolve, reject });
-      if (this.#busy) return;
-      this.#busy = true;
-      this.#options.nextTurn(() => void this.#drain());
+      this.#updates += report.updates.length;
+      this.#schedule();
     });
   }
 
+  /** What comes in the same turn goes together. */
+  #schedule(): void {
+    if (this.#isScheduled || !this.#isDue) return;
+    this.#isScheduled = true;
+    this.#options.nextTurn(() => {
+      this.#isScheduled = false;
+      if (this.#isDue) void this.#deliver(this.#take());
+      this.#schedule();
+    });
+  }
+
+  get #isDue(): boolean {
+    if (this.#waiting.length === 0) return false;
+    const isFull = this.#updates >= STATUS_BATCH_MAX;
+    return this.#underWay === 0 || (isFull && this.#underWay < STATUS_REPORTS_MAX);
+  }
+
   /** Never rejects: how a report ended is told to those that gave it. */
-  async #drain(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#take();
-      try {
-        await this.#options.deliver(batch.map(({ report }) => report));
-        for (const one of batch) one.resolve();
-      } catch (error) {
-        for (const one of batch) one.reject(error);
-      }
+  async #deliver(batch: readonly Waiting[]): Promise<void> {
+    this.#underWay += 1;
+    try {
+      await this.#options.deliver(batch.map(({ report }) => report));
+      for (const one of batch) one.resolve();
+    } catch (error) {
+      for (const one of batch) one.reject(error);
     }
-    this.#busy = false;
+    this.#underWay -= 1;
+    this.#schedule();
   }
 
   /** At least one report, and no more than `STATUS_BATCH_MAX` updates if there are several. */
@@ -58,10 +75,11 @@ export class StatusHub {
     let updates = 0;
     let count = 0;
     for (const { report } of this.#waiting) {
+      if (count > 0 && updates + report.updates.length > STATUS_BATCH_MAX) break;
       updates += report.updates.length;
-      if (count > 0 && updates > STATUS_BATCH_MAX) break;
       count += 1;
     }
+    this.#updates -= updates;
     return this.#waiting.splice(0, count);
   }
 }
