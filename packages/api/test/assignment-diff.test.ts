@@ -31,7 +31,7 @@ function told(set: AssignmentSet, self = set.network?.self.nodeId): AssignmentSe
 /** What the node knows better than the managers is not told with every step. */
 function withoutNews(set: AssignmentSet): object {
   const tasks = set.tasks.map(
-    ({ status, meta: _meta, because: _because, startedAt: _, ...rest }) => ({
+    ({ status, meta: _meta, because: _because, startedAt: _startedAt, ...rest }) => ({
       ...rest,
       hasEnded: isTerminal(status.state),
     }),

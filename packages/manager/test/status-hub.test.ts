@@ -65,10 +65,10 @@ describe('statuses on their way to the leader', () => {
 
   it('that were refused are told so to those that gave them', async () => {
     const { hub, delivered, turn } = setUp();
-    const refused = expect(hub.report(reportOf('a'))).rejects.toThrow('no leader');
+    const refused = hub.report(reportOf('a')).catch((error: unknown) => error);
     await turn();
     delivered[0]?.answer(new Error('no leader'));
-    await refused;
+    expect(String(await refused)).toContain('no leader');
     const taken = hub.report(reportOf('a'));
     await turn();
     delivered[1]?.answer();

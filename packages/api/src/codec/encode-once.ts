@@ -16,7 +16,7 @@ export function acceptEncoded(type: protobuf.Type, fieldName: string): void {
     const fields = message as Record<string, unknown>;
     const part = fields[fieldName];
     if (!(part instanceof Uint8Array)) return encode(message, writer);
-    return encode({ ...fields, [fieldName]: null } as typeof message, writer)
+    return encode({ ...fields, [fieldName]: null }, writer)
       .uint32((id << 3) | WIRE_TYPE_BYTES)
       .bytes(part);
   };
