@@ -17,6 +17,7 @@ export async function openMachine(settings: Settings, logger: Logger): Promise<M
       runDir,
       cgroupParent: settings.cgroupParent,
       registries: settings.registries,
+      storageDriver: settings.storageDriver,
       imageCleanUp: settings.imageCleanUp,
       runtimes: settings.runtimes,
       clock: systemClock,

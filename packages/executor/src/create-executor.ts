@@ -8,6 +8,8 @@ import { systemRandom } from '@swarmd/base/system';
 
 import { ExitWatch } from './container/exit-watch.ts';
 import type { LiveContainer } from './container/live.ts';
+import { hasOverlay } from './container/plain-root.ts';
+import type { StorageDriver } from './container/rootfs.ts';
 import type { CleanUpPolicy } from './image/clean-up.ts';
 import { Housekeeper } from './image/housekeeper.ts';
 import { ImageService } from './image/image-service.ts';
@@ -32,6 +34,8 @@ export interface ExecutorOptions {
   readonly runDir: string;
   /** Absolute within the cgroup hierarchies, e.g. "/swarmd"; one executor each. */
   readonly cgroupParent: string;
+  /** Undefined: overlayfs if it works here, else plain copies. */
+  readonly storageDriver?: StorageDriver | undefined;
   /** Which images go by themselves; undefined: none. */
   readonly imageCleanUp?: CleanUpPolicy | undefined;
   /** How registries are reached. */
@@ -118,11 +122,23 @@ export async function createExecutor(
       used: () => new Set([...containers.values()].flatMap(({ record }) => record.volumes ?? [])),
     }),
     layersDir: store.layersDir,
+    storage: await storageDriver(options, folders.stateDir),
+    opaqueIn: (layer) => store.opaqueIn(layer),
     conmonPath,
     initPath: options.initPath ?? '/usr/bin/tini-static',
     clock,
     logger,
   });
+}
+
+async function storageDriver(options: ExecutorOptions, stateDir: string): Promise<StorageDriver> {
+  if (options.storageDriver !== undefined) return options.storageDriver;
+  if (await hasOverlay(stateDir)) return 'overlay';
+  options.logger.warn(
+    { stateDir },
+    'overlayfs does not work here: every container gets a copy of its image (vfs), which takes time and disk',
+  );
+  return 'vfs';
 }
 
 /** What this machine has of images, and how it gets more. */

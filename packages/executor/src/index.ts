@@ -25,5 +25,6 @@ export type {
   Volumes,
   Workbench,
 } from './types.ts';
+export type { StorageDriver } from './container/rootfs.ts';
 export type { CleanUpPolicy } from './image/clean-up.ts';
 export type { Registries, RegistrySettings } from './registry/endpoint.ts';

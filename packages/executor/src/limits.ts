@@ -28,6 +28,8 @@ export const UPLOAD_TIMEOUT_MS = 30 * 60_000;
 /** Archives of images lie on the disk before they are taken apart. */
 export const ARCHIVE_MAX_BYTES = 64 * 1024 ** 3;
 export const ARCHIVE_FILES_MAX = 10_000;
+/** A layer of gigabytes copied on a slow disk. */
+export const COPY_TIMEOUT_MS = 600_000;
 /** Storage behind registries is one redirect away; behind a balancer two. */
 export const REDIRECTS_MAX = 5;
 /** Addresses of stored blobs are signed: a few KiB. */

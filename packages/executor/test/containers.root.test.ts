@@ -1,5 +1,5 @@
 /** What the kernel and the container itself say of a container; nothing here believes our own words. */
-import { readFile, readlink, stat } from 'node:fs/promises';
+import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -39,6 +39,29 @@ describe.runIf(isInside)('containers', () => {
       const { ino } = await stat(`/run/netns/${runner.machine.name}`);
       expect(await readlink(`/proc/${pid}/ns/net`)).toBe(`net:[${ino}]`);
     });
+  });
+
+  it('run on a plain copy of their image where there is no overlayfs, and take it with them', async () => {
+    await using plain = await runner.machine.executor({
+      storageDriver: 'vfs',
+      stateDir: join(runner.machine.folder, 'vfs'),
+      runDir: join(runner.machine.folder, 'vfs-run'),
+      cgroupParent: `${runner.machine.cgroupParent}-vfs`,
+    });
+    const request = runner.machine.request('vfs', { command: ['/bin/sleep', '1000'] });
+    await plain.pull(request.spec.image, signal());
+    await plain.prepare(request, signal());
+    const { pid } = await plain.start('vfs', signal());
+    const mounts = await readFile(`/proc/${pid}/mountinfo`, 'utf8');
+    expect(mounts.split('\n').filter((line) => line.includes(' - overlay '))).toEqual([]);
+    const { output } = await plain.exec(
+      'vfs',
+      { argv: ['/bin/cat', '/home/app/readme'], timeoutMs: 10_000 },
+      signal(),
+    );
+    expect(output).toBe('from the image\n');
+    await plain.remove('vfs', signal());
+    expect(await readdir(join(runner.machine.folder, 'vfs/containers'))).toEqual([]);
   });
 
   it('are confined: default capabilities, seccomp filter', async () => {

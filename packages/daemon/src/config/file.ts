@@ -13,6 +13,7 @@ const schema = z.strictObject({
   advertiseAddr: z.string().optional(),
   cgroupParent: z.string().min(1).optional(),
   insecureRegistries: z.array(z.string().min(1)).optional(),
+  storageDriver: z.enum(['overlay', 'vfs']).optional(),
   imageCleanUp: z
     .strictObject({
       unusedForDays: z.number().min(0).optional(),

@@ -5,7 +5,7 @@ import { isIPv4 } from 'node:net';
 
 import { SwarmError } from '@swarmd/base';
 
-import type { CleanUpPolicy, Registries } from '@swarmd/executor';
+import type { CleanUpPolicy, Registries, StorageDriver } from '@swarmd/executor';
 import { cleanUpOf, type GivenCleanUp } from './image-clean-up.ts';
 import { registriesOf } from './registries.ts';
 import { DEFAULT_PORT } from '../limits.ts';
@@ -35,6 +35,8 @@ export interface GivenSettings {
   readonly registryCas?: readonly string[] | undefined;
   /** The same by registry (host[:port]), and more readable. File only. */
   readonly registries?: Registries | undefined;
+  /** File only. */
+  readonly storageDriver?: StorageDriver | undefined;
   /** Which images go by themselves. File only. */
   readonly imageCleanUp?: GivenCleanUp | undefined;
   readonly logLevel?: LogLevel | undefined;
@@ -56,6 +58,8 @@ export interface Settings {
   readonly cgroupParent: string;
   readonly registries: Registries;
   readonly imageCleanUp: CleanUpPolicy;
+  /** Undefined: what works. */
+  readonly storageDriver: StorageDriver | undefined;
   readonly logLevel: LogLevel;
   /** How far the managers are from each other. */
   readonly raftProfile: RaftProfile;
@@ -77,6 +81,7 @@ export function settle(file: GivenSettings, flags: GivenSettings): Settings {
     advertiseAddr: advertiseAddr === undefined ? undefined : checkAdvertise(advertiseAddr),
     cgroupParent: absolute(flags.cgroupParent ?? file.cgroupParent ?? '/swarmd'),
     registries: registriesOf(file, flags),
+    storageDriver: file.storageDriver,
     imageCleanUp: cleanUpOf(file.imageCleanUp),
     logLevel: flags.logLevel ?? file.logLevel ?? 'info',
     raftProfile: flags.raftProfile ?? file.raftProfile ?? 'lan',

@@ -19,16 +19,15 @@ import { deviceEdits } from './devices.ts';
 import { fileMounts, networkFileMounts, rootPropagation, specMounts } from './mounts.ts';
 import type { ContainerPaths } from './paths.ts';
 import { environment, INIT_PATH, processArguments, rlimits } from './process.ts';
-import { mountRoot } from './rootfs.ts';
+import { makeRoot, type LayerStore } from './rootfs.ts';
 import { resolveUser } from './user.ts';
 import type { VolumeStore } from '../volume/volume-store.ts';
 
-export interface PrepareContext {
+export interface PrepareContext extends LayerStore {
   readonly runtime: Runtime;
   readonly cgroups: Cgroups;
   readonly seccomp: SeccompCache;
   readonly volumes: VolumeStore;
-  readonly layersDir: string;
   readonly conmonPath: string;
   readonly initPath: string;
   readonly clock: Clock;
@@ -55,7 +54,7 @@ export async function createFromRequest(
     await mkdir(folder, { recursive: true, mode: 0o700 });
   const edits = await deviceEdits(spec.devices);
   const argv = processArguments(spec, image.config);
-  await mountRoot(paths, { layersDir: context.layersDir, layers: image.layers });
+  await makeRoot(paths, context, image.layers);
   const config = ociSpec({
     ...fromSpec(spec),
     ...(await processOf(wanted, edits.env)),

@@ -6,9 +6,34 @@ import { run } from '@swarmd/base/system';
 
 import { errnoOf } from '../files/atomic-file.ts';
 import type { ContainerPaths } from './paths.ts';
+import { copyLayers } from './plain-root.ts';
+
+/** How roots are made: overlayfs, or a plain copy of all layers (vfs) where that is missing. */
+export type StorageDriver = 'overlay' | 'vfs';
+
+export interface LayerStore {
+  readonly layersDir: string;
+  readonly storage: StorageDriver;
+  /** Directories of a layer that show nothing of those below it. */
+  readonly opaqueIn: (layer: string) => readonly string[];
+}
 
 /** @param layers names in `layersDir`, lowest first. */
-export async function mountRoot(
+export async function makeRoot(
+  paths: ContainerPaths,
+  { layersDir, storage, opaqueIn }: LayerStore,
+  layers: readonly string[],
+): Promise<void> {
+  if (storage === 'overlay') {
+    await mountRoot(paths, { layersDir, layers });
+    return;
+  }
+  await mkdir(paths.merged, { recursive: true, mode: 0o755 });
+  const plain = layers.map((name) => ({ path: join(layersDir, name), opaque: opaqueIn(name) }));
+  await copyLayers(plain, paths.merged);
+}
+
+async function mountRoot(
   paths: ContainerPaths,
   image: { readonly layersDir: string; readonly layers: readonly string[] },
 ): Promise<void> {

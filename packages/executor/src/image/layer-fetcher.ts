@@ -4,7 +4,7 @@ import { errorCode, SwarmError, type Clock, type Logger, type Random } from '@sw
 import { PARALLEL_LAYERS } from '../limits.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { LayerProgress } from '../types.ts';
-import type { LayerSource } from '../unpack/unpack-layer.ts';
+import type { LayerSource, UnpackedLayer } from '../unpack/unpack-layer.ts';
 import type { Unpacker } from '../unpack/unpacker.ts';
 import { layerCompression, type Descriptor, type ImageManifest } from './manifest.ts';
 import { retry } from './retry.ts';
@@ -64,8 +64,8 @@ export class LayerFetcher {
       using _slot = await this.#slots.acquire(signal);
       const directory = store.temporaryLayer();
       const job = { layer, blob: { path }, directory, partial: '', keepAt: '' };
-      const plainBytes = await unpacker.unpack(job, () => undefined, signal);
-      await store.adoptLayer(layer.diffId, directory, plainBytes);
+      const unpacked = await unpacker.unpack(job, () => undefined, signal);
+      await store.adoptLayer(layer.diffId, directory, unpacked);
     });
   }
 
@@ -133,14 +133,14 @@ export class LayerFetcher {
         const keepAt = store.blobPath(layer.digest);
         const job = { layer: source, blob, directory, partial, keepAt };
         const onBytes = (bytes: number): void => void this.#bytes.set(diffId, bytes);
-        let plainBytes: number;
+        let unpacked: UnpackedLayer;
         try {
-          plainBytes = await unpacker.unpack(job, onBytes, signal);
+          unpacked = await unpacker.unpack(job, onBytes, signal);
         } catch (error) {
           if (errorCode(error) === 'unauthenticated') await registry.reauthorize(signal);
           throw error;
         }
-        await store.adoptLayer(diffId, directory, plainBytes);
+        await store.adoptLayer(diffId, directory, unpacked);
       });
     } finally {
       this.#bytes.delete(diffId);

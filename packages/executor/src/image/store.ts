@@ -20,6 +20,7 @@ import { z } from 'zod';
 
 import { readIfExists, writeAtomically } from '../files/atomic-file.ts';
 import { PARTIAL_KEPT_MS } from '../limits.ts';
+import type { UnpackedLayer } from '../unpack/unpack-layer.ts';
 import { parseImageConfig, type ImageConfig } from './manifest.ts';
 
 const storedImage = z.object({
@@ -42,6 +43,8 @@ const storedLayer = z.object({
   unsyncedIn: z.string().optional(),
   /** On disk, as counted when it was unpacked; absent in layers of earlier versions. */
   bytes: z.number().optional(),
+  /** Its directories that show nothing of the layers below. */
+  opaque: z.array(z.string()).optional(),
 });
 const indexFile = z.object({
   /** By canonical reference. */
@@ -140,6 +143,12 @@ export class ImageStore {
     return { target: stored.target, config, layers };
   }
 
+  /** Directories of a layer (by its name in `layersDir`) that show nothing of those below it. */
+  opaqueIn(name: string): readonly string[] {
+    const layer = [...this.#layers.values()].find((one) => one.name === name);
+    return layer?.opaque ?? [];
+  }
+
   /** `bytes` must have been checked against `digest`; they are checked again when read. */
   putBlob(digest: string, bytes: Uint8Array): Promise<void> {
     return writeAtomically(this.blobPath(digest), bytes, { sync: false });
@@ -172,11 +181,16 @@ export class ImageStore {
   }
 
   /** Takes over an unpacked, checked directory. It outlives us once `commit` has been called. */
-  async adoptLayer(diffId: string, directory: string, bytes: number): Promise<void> {
+  async adoptLayer(
+    diffId: string,
+    directory: string,
+    { plainBytes, opaque }: UnpackedLayer,
+  ): Promise<void> {
     const name = this.#nextLayer.toString(36);
     this.#nextLayer += 1;
     await rename(directory, join(this.layersDir, name));
-    this.#layers.set(diffId, { name, unsyncedIn: this.#options.bootId, bytes });
+    const unsyncedIn = this.#options.bootId;
+    this.#layers.set(diffId, { name, unsyncedIn, bytes: plainBytes, opaque: [...opaque] });
   }
 
   /** Makes the image findable, for later lives too; the disk follows in the background. */
@@ -284,10 +298,9 @@ export class ImageStore {
     const unsynced = [...this.#layers].filter(([, layer]) => layer.unsyncedIn !== undefined);
     if (unsynced.length === 0) return;
     await run('sync', ['-f', this.layersDir], { timeoutMs: SYNC_TIMEOUT_MS, signal });
-    for (const [diffId, { name, bytes }] of unsynced) {
+    for (const [diffId, { unsyncedIn: _in, ...synced }] of unsynced) {
       // It may have been dropped meanwhile.
-      if (this.#layers.has(diffId))
-        this.#layers.set(diffId, bytes === undefined ? { name } : { name, bytes });
+      if (this.#layers.has(diffId)) this.#layers.set(diffId, synced);
     }
     await this.#save({ sync: true });
   }

@@ -57,6 +57,7 @@ export class LayerRewriter {
   #longLink: string | undefined;
   /** What the layer said of its directories, for markers that come later. */
   readonly #directories = new Map<string, { entry: TarEntry; records: PaxRecords }>();
+  readonly #opaqueDirectories = new Set<string>();
 
   /**
    * @returns what to give to tar now.
@@ -225,7 +226,13 @@ export class LayerRewriter {
     );
   }
 
+  /** Directories that show nothing of the layers below. */
+  get opaque(): readonly string[] {
+    return [...this.#opaqueDirectories];
+  }
+
   #opaque(directory: string): void {
+    this.#opaqueDirectories.add(directory);
     const known = this.#directories.get(directory);
     const entry = known?.entry ?? {
       ...PLAIN,

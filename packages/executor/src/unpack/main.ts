@@ -43,9 +43,9 @@ async function work(job: number, unpack: UnpackJob): Promise<void> {
             fetch: (from) => fetchBlob(source, { ...common, from }),
             onBytes: throttledProgress(job),
           });
-    const plainBytes = await unpackLayer(layer, { blob, directory, signal });
+    const unpacked = await unpackLayer(layer, { blob, directory, signal });
     if (!('path' in source)) await rename(partial, keepAt);
-    send({ kind: 'done', job, plainBytes });
+    send({ kind: 'done', job, unpacked });
   } catch (error) {
     // Wrong bytes stay wrong; a full disk needs every byte it can get back.
     if (['data-loss', 'resource-exhausted', 'permission-denied'].includes(errorCode(error)))

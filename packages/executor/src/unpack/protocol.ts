@@ -2,7 +2,7 @@
 import type { ErrorCode } from '@swarmd/base';
 
 import type { BlobRequest } from '../registry/client.ts';
-import type { LayerSource } from './unpack-layer.ts';
+import type { LayerSource, UnpackedLayer } from './unpack-layer.ts';
 
 export interface UnpackJob {
   readonly layer: LayerSource;
@@ -23,7 +23,7 @@ export type ToUnpacker =
 export type FromUnpacker =
   /** Bytes of the blob that are here. */
   | { readonly kind: 'progress'; readonly job: number; readonly bytes: number }
-  | { readonly kind: 'done'; readonly job: number; readonly plainBytes: number }
+  | { readonly kind: 'done'; readonly job: number; readonly unpacked: UnpackedLayer }
   | {
       readonly kind: 'failed';
       readonly job: number;

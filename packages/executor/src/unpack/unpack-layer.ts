@@ -25,6 +25,13 @@ export interface LayerSource {
   readonly compression: Compression;
 }
 
+export interface UnpackedLayer {
+  /** Bytes of the plain archive. */
+  readonly plainBytes: number;
+  /** Directories, relative to the layer, that show nothing of the layers below. */
+  readonly opaque: readonly string[];
+}
+
 const TAR = '/bin/tar';
 const TAR_ARGUMENTS = [
   '--xattrs',
@@ -42,14 +49,14 @@ const DECOMPRESS_CHUNK_BYTES = 256 * 1024;
 
 /**
  * @param directory must not exist; its parent must.
- * @returns bytes of the plain archive.
+ * @returns what is in the directory now.
  * @throws SwarmError `data-loss` (digest, size, format), `permission-denied` (unsafe archive),
  *   `resource-exhausted` (bomb, full disk).
  */
 export async function unpackLayer(
   layer: LayerSource,
   options: { blob: AsyncIterable<Uint8Array>; directory: string; signal: AbortSignal },
-): Promise<number> {
+): Promise<UnpackedLayer> {
   const { blob, directory, signal } = options;
   await mkdir(directory, { mode: 0o755 });
   const tar = new TarChild(directory);
@@ -64,7 +71,7 @@ export async function unpackLayer(
     const source = Readable.from(checked, { objectMode: false });
     if (decompress === undefined) await pipeline(source, consume, { signal });
     else await pipeline(source, decompress, consume, { signal });
-    return plain.bytes;
+    return { plainBytes: plain.bytes, opaque: plain.opaque };
   } catch (error) {
     await tar.kill();
     await rm(directory, { recursive: true, force: true });
@@ -113,6 +120,10 @@ class PlainSink {
   constructor(layer: LayerSource, tar: TarChild) {
     this.#layer = layer;
     this.#tar = tar;
+  }
+
+  get opaque(): readonly string[] {
+    return this.#rewriter.opaque;
   }
 
   get bytes(): number {

@@ -9,9 +9,10 @@ import { abortReason, SwarmError, type Clock, type Timer } from '@swarmd/base';
 
 import { UNPACKER_IDLE_MS } from '../limits.ts';
 import type { FromUnpacker, ToUnpacker, UnpackJob } from './protocol.ts';
+import type { UnpackedLayer } from './unpack-layer.ts';
 
 interface Waiting {
-  readonly resolve: (plainBytes: number) => void;
+  readonly resolve: (unpacked: UnpackedLayer) => void;
   readonly reject: (error: Error) => void;
   readonly onBytes: (bytes: number) => void;
 }
@@ -32,19 +33,19 @@ export class Unpacker implements Disposable {
 
   /**
    * @param onBytes told now and then how much of the blob is here.
-   * @returns bytes of the plain archive. @throws what `resumedBlob` and `unpackLayer` throw.
+   * @throws what `resumedBlob` and `unpackLayer` throw.
    */
   async unpack(
     job: UnpackJob,
     onBytes: (bytes: number) => void,
     signal: AbortSignal,
-  ): Promise<number> {
+  ): Promise<UnpackedLayer> {
     if (signal.aborted) throw abortReason(signal);
     this.#idle?.cancel();
     const id = (this.#jobs += 1);
     const cancel = (): void => this.#send({ kind: 'cancel', job: id });
     try {
-      return await new Promise<number>((resolve, reject) => {
+      return await new Promise<UnpackedLayer>((resolve, reject) => {
         this.#waiting.set(id, { resolve, reject, onBytes });
         this.#child ??= this.#start();
         this.#send({ kind: 'unpack', job: id, unpack: job });
@@ -86,7 +87,7 @@ export class Unpacker implements Disposable {
   #received(message: FromUnpacker): void {
     const waiting = this.#waiting.get(message.job);
     if (message.kind === 'progress') waiting?.onBytes(message.bytes);
-    else if (message.kind === 'done') waiting?.resolve(message.plainBytes);
+    else if (message.kind === 'done') waiting?.resolve(message.unpacked);
     else waiting?.reject(new SwarmError(message.code, message.message));
   }
 
