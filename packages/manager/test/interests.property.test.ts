@@ -223,12 +223,14 @@ async function newStore(): Promise<Store> {
           reserved: {},
           moreSubnets: [],
           options: {},
+          ipv6: false,
           subnet: '',
           mtu: 0,
         },
         vni: 4097 + at,
         subnet: `10.0.${at}.0/24`,
         gateway: `10.0.${at}.1`,
+        subnet6: '',
       });
     }
     for (const id of NODES) {

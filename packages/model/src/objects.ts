@@ -300,6 +300,8 @@ export interface Network {
   /** e.g. "10.0.1.0/24" and "10.0.1.1" (reserved, held by no host). */
   readonly subnet: string;
   readonly gateway: string;
+  /** A /96 whose last 32 bits are the IPv4 address; empty without IPv6. */
+  readonly subnet6: string;
 }
 
 export interface Secret {

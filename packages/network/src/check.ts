@@ -41,17 +41,18 @@ export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
   const nameOf = namesOf(index);
   const scratch = new Map<string, Promise<string>>();
   /** How the kernel lists a program: the only judge of whether two are the same. */
-  const listed = (program: NftProgram): Promise<string> => {
-    const text = loadProgram(program);
+  const listed = (programs: readonly NftProgram[]): Promise<string> => {
+    const text = programs.map(loadProgram).join('');
     const known = scratch.get(text) ?? listInScratch(text, signal);
     scratch.set(text, known);
     return known;
   };
   const isMeant = (statement: string): boolean => scope?.hasStatement(statement) ?? true;
-  const rules = async (subject: string, program: NftProgram, netns?: string) =>
+  const rules = async (subject: string, programs: readonly NftProgram[], netns?: string) =>
     finding(subject, async () => {
-      const wanted = await listed(program);
-      const details = listingDifferences(await listTable(netns, signal), wanted, isMeant);
+      const wanted = await listed(programs);
+      const found = await listTables(programs, netns, signal);
+      const details = listingDifferences(found, wanted, isMeant);
       return {
         details,
         wanted: scope === undefined ? [] : listingStatements(wanted).filter(isMeant),
@@ -59,12 +60,12 @@ export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
     });
   const checks = [
     () => checkObjects(objects, scope),
-    () => rules('rules of the host', firewall),
+    () => rules('rules of the host', [firewall]),
     ...tasks
       .filter(({ isProgrammed }) => isProgrammed)
       .map((task) => () => {
         const { taskId } = task.note;
-        return rules(`rules of ${nameOf(taskId)}`, task.programFor(index), taskNetns(taskId));
+        return rules(`rules of ${nameOf(taskId)}`, task.programsFor(index), taskNetns(taskId));
       }),
     ...probesOf({ index, tasks, scope }).map(({ from, to }) => () => {
       const subject = `${nameOf(from)} reaches ${nameOf(to.taskId)} (${to.address})`;
@@ -117,18 +118,25 @@ function namesOf(index: StateIndex): (taskId: string) => string {
   return (taskId) => names.get(taskId) ?? `task ${taskId}`;
 }
 
-async function listTable(netns: string | undefined, signal: AbortSignal): Promise<string> {
-  const list = ['nft', '-s', 'list', 'table', 'ip', NFT_TABLE];
+/** Of the families of the programs. A table that is not there adds nothing: all of it is missing. */
+async function listTables(
+  programs: readonly NftProgram[],
+  netns: string | undefined,
+  signal: AbortSignal,
+): Promise<string> {
   const enter = netns === undefined ? [] : ['nsenter', `--net=/run/netns/${netns}`];
-  const [program = '', ...args] = [...enter, ...list];
-  const { code, stdout, stderr } = await run(program, args, { signal, okCodes: [0, 1] });
-  // No table at all: everything is missing.
-  if (code !== 0 && !/No such file or directory/.test(stderr)) throw new Error(stderr.trim());
-  return stdout;
+  const listings = programs.map(async ({ family }) => {
+    const argv = [...enter, 'nft', '-s', 'list', 'table', family, NFT_TABLE];
+    const [name = '', ...args] = argv;
+    const { code, stdout, stderr } = await run(name, args, { signal, okCodes: [0, 1] });
+    if (code !== 0 && !/No such file or directory/.test(stderr)) throw new Error(stderr.trim());
+    return stdout;
+  });
+  return (await Promise.all(listings)).join('');
 }
 
 async function listInScratch(program: string, signal: AbortSignal): Promise<string> {
-  const script = `nft -f - && nft -s list table ip ${NFT_TABLE}`;
+  const script = 'nft -f - && nft -s list ruleset';
   const { stdout } = await run('unshare', ['--net', 'sh', '-c', script], {
     input: program,
     signal,

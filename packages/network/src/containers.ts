@@ -132,8 +132,8 @@ export class Containers {
     const { note } = local;
     const index = wanted();
     if (index === undefined) throw new SwarmError('unavailable', 'no network state yet');
-    const program = local.programFor(index);
-    const steps = attachSteps(note, index.state.self.gatewaySubnet, program);
+    const programs = local.programsFor(index);
+    const steps = attachSteps(note, index.state.self.gatewaySubnet, programs);
     try {
       await runSteps(steps).catch(async (error: unknown) => {
         // Leftovers of an earlier life with the same names; a second failure is a real one.
@@ -142,7 +142,7 @@ export class Containers {
         await runSteps(steps);
       });
       await local.complete(index);
-      local.madeWith(program, index);
+      local.madeWith(programs, index);
       await notes.write(note);
       await onMade(note);
       if (wanted() !== index) await local.sync();

@@ -7,7 +7,7 @@ import { CONTAINER_NAMESERVER, taskNetns } from './desired/names.ts';
 import { diffProgram, replaceProgram, type NftProgram } from './desired/nft-program.ts';
 import type { StateIndex } from './desired/state-index.ts';
 import type { Step } from './desired/step.ts';
-import { deadBackends, forgetLines, taskProgram } from './desired/task-program.ts';
+import { deadBackends, forgetLines, taskPrograms } from './desired/task-program.ts';
 import { Coalescer } from './apply/coalescer.ts';
 import { listNetns, runSteps } from './apply/kernel.ts';
 import type { NetworkAttachment } from './types.ts';
@@ -18,8 +18,8 @@ export class LocalTask {
   leaving = false;
   /** Settles when the namespace is complete, or could not be made. */
   made: Promise<void> = Promise.resolve();
-  /** What its table holds and the state that was made from; undefined when that is not known. */
-  #programmed: { readonly program: NftProgram; readonly index: StateIndex } | undefined;
+  /** What its tables hold and the state that was made from; undefined when that is not known. */
+  #programmed: { readonly programs: readonly NftProgram[]; readonly index: StateIndex } | undefined;
   /** Routes to further subnets that are there; those of an earlier life are replaced by the same. */
   readonly #routes = new Set<string>();
   /** Arguments of conntrack that are still to be run here. */
@@ -49,8 +49,8 @@ export class LocalTask {
     return this.note.isolated !== true;
   }
 
-  programFor(index: StateIndex): NftProgram {
-    return taskProgram({
+  programsFor(index: StateIndex): NftProgram[] {
+    return taskPrograms({
       index,
       networks: this.networks,
       gateway: firstHost(index.state.self.gatewaySubnet),
@@ -63,9 +63,9 @@ export class LocalTask {
     this.#routes.clear();
   }
 
-  /** Notes that the namespace was made with this program. */
-  madeWith(program: NftProgram, index: StateIndex): void {
-    this.#programmed = { program, index };
+  /** Notes that the namespace was made with these programs. */
+  madeWith(programs: readonly NftProgram[], index: StateIndex): void {
+    this.#programmed = { programs, index };
   }
 
   /** The last of what makes a new namespace complete. */
@@ -82,16 +82,20 @@ export class LocalTask {
     const index = this.#wanted();
     const before = this.#programmed;
     if (index === undefined || before?.index === index || !this.isProgrammed) return;
-    const program = this.programFor(index);
-    const text =
-      before === undefined ? replaceProgram(program) : diffProgram(before.program, program);
+    const programs = this.programsFor(index);
+    const text = programs
+      .map((program, at) => {
+        const known = before?.programs[at];
+        return known === undefined ? replaceProgram(program) : diffProgram(known, program);
+      })
+      .join('');
     const netns = taskNetns(this.note.taskId);
     this.#forgettable.push(...this.#forgetLines(before?.index, index));
     // Not known while it is under way: after a failure the whole table is replaced.
     this.#programmed = undefined;
     if (text !== '') await this.#unlessGone([{ kind: 'nft', netns, text }]);
     await this.#programRoutes(index);
-    this.#programmed = { program, index };
+    this.#programmed = { programs, index };
   }
 
   async #programRoutes(index: StateIndex): Promise<void> {
@@ -121,6 +125,6 @@ export class LocalTask {
   }
 
   #forgetLines(before: StateIndex | undefined, next: StateIndex): string[] {
-    return before === undefined ? [] : forgetLines(deadBackends(before, next, this.networks));
+    return before === undefined ? [] : forgetLines(deadBackends(before, next, this.networks), next);
   }
 }

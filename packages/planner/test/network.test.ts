@@ -52,6 +52,7 @@ describe('a network', () => {
 
   it.each([
     [{ driver: 'host', subnet: '10.1.0.0/24' }, /driver host has no addresses: leave out subnet/],
+    [{ driver: 'host', ipv6: true }, /driver host gives no IPv6/],
     [{ driver: 'none', internal: true }, /leave out internal/],
     [wire, /needs the interface of the nodes .* parent=eth0/],
     [{ driver: 'macvlan', options: { parent: 'eth0' } }, /needs the subnet of the wire/],
@@ -68,7 +69,16 @@ describe('a network', () => {
     const options = { parent: 'eth0' };
     expect(allocate(world, { ...wire, driver: 'bridge' })).toMatch(/contains the node address/);
     expect(allocate(world, { ...wire, options })).toMatchObject({ subnet: '192.168.0.0/24' });
-    expect(allocate(world, { driver: 'host' })).toEqual({ vni: 0, subnet: '', gateway: '' });
+    expect(allocate(world, { driver: 'host' })).toEqual({
+      vni: 0,
+      subnet: '',
+      gateway: '',
+      subnet6: '',
+    });
+    expect(allocate(world, { ipv6: true })).toMatchObject({
+      vni: 4097,
+      subnet6: 'fd53:7764:0:1001::/96',
+    });
   });
 
   it('is refused where a node has a route to its subnet, and avoids it by itself', () => {

@@ -249,6 +249,7 @@ export const networks: fc.Arbitrary<Network> = fc.record({
   vni: uint32,
   subnet: text,
   gateway: text,
+  subnet6: text,
 });
 const secrets = partly<Secret>(
   { id: id(), meta, spec: secretSpecs, number: uint32, replacedAt: uint },

@@ -273,6 +273,7 @@ export const networkSpecs: fc.Arbitrary<NetworkSpec> = fc.record({
   labels: labels.map((map) => withoutEmptyKey(map)),
   driver: fc.constantFrom('overlay', 'bridge', 'host', 'none', 'macvlan'),
   options: fc.constantFrom({}, { parent: 'eth0' }),
+  ipv6: fc.boolean(),
   internal: fc.boolean(),
   attachable: fc.boolean(),
   subnet: fc.oneof(fc.constant(''), cidr),

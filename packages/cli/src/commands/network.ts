@@ -27,6 +27,7 @@ interface CreateFlags extends DryRunFlags {
   driver: NetworkSpec['driver'];
   subnet?: string;
   internal: boolean;
+  ipv6?: boolean;
   attachable: boolean;
   gateway?: string;
   ipRange?: string;
@@ -75,6 +76,7 @@ function addCreate(group: Command, context: Context): void {
       collect(parseLabel),
     )
     .option('--internal', 'no way out of the network', false)
+    .option('--ipv6', 'IPv6 addresses between the containers, besides IPv4')
     .option('--attachable', 'containers that are no tasks may join', false)
     .option('--mtu <bytes>', 'largest packet', parseCount)
     .option('--label <key=value>', 'label', collect(parseLabel))

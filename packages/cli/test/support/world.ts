@@ -162,6 +162,7 @@ export function smallWorld(): World {
     vni: 4097,
     subnet: '10.0.1.0/24',
     gateway: '10.0.1.1',
+    subnet6: '',
   };
   const secret: Secret = {
     id: asId('secret', id('secretkey')),

@@ -27,6 +27,8 @@ export const networkSpec = z.strictObject({
   name: dnsName,
   labels,
   driver: z.enum(['overlay', 'bridge', 'host', 'none', 'macvlan']).default('overlay'),
+  /** Containers get IPv6 addresses, too. */
+  ipv6: z.boolean().default(false),
   /** By driver; macvlan: parent (an interface of the nodes), macvlan_mode. */
   options: z.record(z.string().min(1), z.string()).default({}),
   /** No way out of the network. */

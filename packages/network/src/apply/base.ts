@@ -30,8 +30,12 @@ const OVERLAY_SYSCTLS = [
   'net/bridge/bridge-nf-call-iptables?=0',
   'net/bridge/bridge-nf-call-ip6tables?=0',
   'net/bridge/bridge-nf-call-arptables?=0',
-  'net/ipv6/conf/all/disable_ipv6?=1',
-  'net/ipv6/conf/default/disable_ipv6?=1',
+  // Its bridges answer for IPv6 neighbours, but have no addresses, not even link-local ones.
+  'net/ipv6/conf/all/addr_gen_mode?=1',
+  'net/ipv6/conf/default/addr_gen_mode?=1',
+  'net/ipv6/conf/default/accept_ra?=0',
+  'net/ipv6/conf/all/disable_ipv6?=0',
+  'net/ipv6/conf/default/disable_ipv6?=0',
 ];
 
 export async function prepareHost(folder: string): Promise<void> {

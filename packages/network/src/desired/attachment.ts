@@ -1,5 +1,5 @@
 /** A container's namespace: what is in it, and the steps that make and remove it. */
-import type { NetworkId, NetworkSpec, Task, TaskId } from '@swarmd/model';
+import type { Network, NetworkId, NetworkSpec, Task, TaskId } from '@swarmd/model';
 
 import { bareAddress, firstHost, isInSubnet, macOf } from './addresses.ts';
 import {
@@ -11,6 +11,7 @@ import {
   overlayLink as overlayLinkName,
   taskNetns,
 } from './names.ts';
+import { ipv6Of } from './ipv6.ts';
 import { loadProgram, type NftProgram } from './nft-program.ts';
 import { overlayLink, type OverlayLink } from './objects.ts';
 import type { StateIndex } from './state-index.ts';
@@ -42,6 +43,8 @@ interface AttachedNetwork extends OverlayLink {
   /** With prefix length. */
   readonly address: string;
   readonly internal: boolean;
+  /** With prefix length; notes of earlier versions lack it. */
+  readonly address6?: string;
   readonly macvlan?: Macvlan;
 }
 
@@ -73,9 +76,15 @@ export function attachmentOf(
       internal,
       ...overlayLink(network, underlayMtu),
       ...macvlan,
+      ...address6Of(network, address),
     });
   }
   return { ...base, networks };
+}
+
+function address6Of({ subnet6 }: Network, address: string): { address6?: string } {
+  if (subnet6 === '') return {};
+  return { address6: `${ipv6Of(subnet6, bareAddress(address))}/96` };
 }
 
 /** True when the task is to use the host's own interfaces. */
@@ -101,7 +110,10 @@ function hasOnlyInternal(note: AttachmentNote): boolean {
 /** Addresses in the container, overlay networks first. */
 export function addressesOf(note: AttachmentNote): string[] {
   if (note.isolated === true) return [];
-  return [...note.networks.map(({ address }) => address), `${note.gatewayAddress}/32`];
+  const own = note.networks.flatMap(({ address, address6 }) =>
+    address6 === undefined ? [address] : [address, address6],
+  );
+  return [...own, `${note.gatewayAddress}/32`];
 }
 
 /**
@@ -111,7 +123,7 @@ export function addressesOf(note: AttachmentNote): string[] {
 export function attachSteps(
   note: AttachmentNote,
   gatewaySubnet: string,
-  program: NftProgram,
+  programs: readonly NftProgram[],
 ): Step[] {
   const netns = taskNetns(note.taskId);
   const outer = gatewayLink(note.taskId);
@@ -136,7 +148,7 @@ export function attachSteps(
   };
   const overlays: BatchStep[] =
     ports.length === 0 ? [] : [{ kind: 'ip', netns: OVERLAY_NETNS, lines: ports }];
-  const rules: BatchStep = { kind: 'nft', netns, text: loadProgram(program) };
+  const rules: BatchStep = { kind: 'nft', netns, text: programs.map(loadProgram).join('') };
   return [
     { kind: 'add-netns', name: netns },
     { kind: 'together', steps: [rules, ...overlays, wayOut] },
@@ -174,8 +186,10 @@ function insideLines(note: AttachmentNote, gateway: string): string[] {
   const way = CONTAINER_GATEWAY_LINK;
   return [
     'link set lo up',
-    ...note.networks.flatMap(({ address }, i) => [
+    ...note.networks.flatMap(({ address, address6 }, i) => [
       `addr add ${address} dev eth${i}`,
+      // Nobody else has it: no need to ask around first.
+      ...(address6 === undefined ? [] : [`addr add ${address6} dev eth${i} nodad`]),
       `link set eth${i} up`,
     ]),
     `addr add ${note.gatewayAddress}/32 dev ${way}`,

@@ -2,11 +2,13 @@
 import type { EndpointSpec } from '@swarmd/model';
 
 import { shareSlots } from './hash.ts';
+import type { NftFamily } from './nft-program.ts';
 
 export interface Balancing {
   /** Name of the chain the rules are for; others that they need begin with it. */
   readonly chain: string;
   readonly backends: readonly string[];
+  readonly family?: NftFamily;
   /** Port at the backends; undefined: whatever port is asked for. */
   readonly port?: number;
   /** What stands before the translation, e.g. "meta l4proto tcp "; needed for ports. */
@@ -34,13 +36,13 @@ export function balancing(wanted: Balancing): BalancingParts {
   return { chains: [[chain, [`${before}dnat to ${choice(wanted)}`]]], sets: [] };
 }
 
-function choice({ backends, port, affinity }: Balancing): string {
+function choice({ backends, port, affinity, family = 'ip' }: Balancing): string {
   const [only, ...others] = backends;
   if (only !== undefined && others.length === 0)
     return port === undefined ? only : `${only}:${port}`;
   const targets = backends.map((one) => (port === undefined ? one : `${one} . ${port}`));
   if (affinity === 'none') return `numgen inc mod ${targets.length} ${mapOf('map', targets)}`;
-  return hashed('map', backends, targets);
+  return hashed('map', { backends, family }, targets);
 }
 
 /**
@@ -48,22 +50,22 @@ function choice({ backends, port, affinity }: Balancing): string {
  * A backend that leaves takes its memory with it.
  */
 function remembering(wanted: Balancing): BalancingParts {
-  const { chain, backends, port, before = '', affinityTimeoutMs } = wanted;
+  const { chain, backends, port, before = '', affinityTimeoutMs, family = 'ip' } = wanted;
   const seconds = Math.max(1, Math.round(affinityTimeoutMs / 1_000));
   const own = backends.map((backend) => {
-    const name = `${chain}_to_${backend.replaceAll('.', '_')}`;
+    const name = `${chain}_to_${backend.replaceAll(/[.:]/g, '_')}`;
     return { name, memory: `${MEMORY_PREFIX}${name}`, backend };
   });
   const toBackend = ({ backend }: { backend: string }): string =>
     `${before}dnat to ${port === undefined ? backend : `${backend}:${port}`}`;
-  const declaration = `{ type ipv4_addr; size ${REMEMBERED_MAX}; flags dynamic,timeout; timeout ${seconds}s; }`;
+  const declaration = `{ type ${family === 'ip' ? 'ipv4' : 'ipv6'}_addr; size ${REMEMBERED_MAX}; flags dynamic,timeout; timeout ${seconds}s; }`;
   const names = own.map(({ name }) => `goto ${name}`);
-  const pick = names.length === 1 ? (names[0] ?? '') : hashed('vmap', backends, names);
+  const pick = names.length === 1 ? (names[0] ?? '') : hashed('vmap', { backends, family }, names);
   return {
     chains: [
-      [chain, [...own.map(({ name, memory }) => `ip saddr @${memory} goto ${name}`), pick]],
+      [chain, [...own.map(({ name, memory }) => `${family} saddr @${memory} goto ${name}`), pick]],
       ...own.map(
-        (one) => [one.name, [`update @${one.memory} { ip saddr }`, toBackend(one)]] as const,
+        (one) => [one.name, [`update @${one.memory} { ${family} saddr }`, toBackend(one)]] as const,
       ),
     ],
     sets: own.map(({ memory }) => [memory, declaration] as const),
@@ -73,12 +75,12 @@ function remembering(wanted: Balancing): BalancingParts {
 /** The same client is sent to the same backend by every node, as all hash alike. */
 function hashed(
   kind: 'map' | 'vmap',
-  backends: readonly string[],
+  { backends, family = 'ip' }: Pick<Balancing, 'backends' | 'family'>,
   targets: readonly string[],
 ): string {
   const slots = backends.length <= FEW ? SLOTS_FEW : SLOTS_MANY;
   const owners = shareSlots(backends, slots).map((position) => targets[position] ?? '');
-  return `jhash ip saddr mod ${slots} seed ${SEED} ${mapOf(kind, owners)}`;
+  return `jhash ${family} saddr mod ${slots} seed ${SEED} ${mapOf(kind, owners)}`;
 }
 
 /** Enough slots that shares are even within some tens of percent. */

@@ -47,13 +47,15 @@ export function listingDifferences(
 export function listingStatements(listing: string): string[] {
   const found = new Set<string>();
   let block = '';
+  let family = '';
   for (const line of listing.split('\n').map((text) => text.trim())) {
-    const [, kind, name] = /^(table ip|chain|map|set) (\S+) \{$/.exec(line) ?? [];
+    const [, kind, name] = /^(table ip6?|chain|map|set) (\S+) \{$/.exec(line) ?? [];
     if (kind !== undefined) {
-      block = `${kind} ${name}`;
+      if (kind.startsWith('table')) family = kind === 'table ip6' ? 'ip6 ' : '';
+      block = `${family}${kind} ${name}`;
       if (!kind.startsWith('table')) found.add(block);
     } else if (line !== '' && line !== '}' && !isMemory(block, line)) {
-      for (const part of block.startsWith('chain') ? [line] : elements(line)) {
+      for (const part of /^(ip6 )?chain/.test(block) ? [line] : elements(line)) {
         found.add(`${block}: ${part}`);
       }
     }
@@ -63,7 +65,7 @@ export function listingStatements(listing: string): string[] {
 
 /** What the kernel remembers of clients is nobody's wish. */
 function isMemory(block: string, line: string): boolean {
-  return block.startsWith(`set ${MEMORY_PREFIX}`) && !/^(type|size|flags|timeout) /.test(line);
+  return block.includes(`set ${MEMORY_PREFIX}`) && !/^(type|size|flags|timeout) /.test(line);
 }
 
 function elements(line: string): string[] {

@@ -33,6 +33,7 @@ export function hostProgram(input: HostProgramInput): NftProgram {
     new Map(peers.map((peer) => [macOf(peer.ingressAddress), value(peer)]));
   const ports = portParts(input.ports, input.self.gatewaySubnet);
   return {
+    family: 'ip',
     fixed: fixedPart(input),
     chains: new Map(ports.chains),
     sets: new Map(ports.sets),

@@ -4,7 +4,10 @@
  */
 import { NFT_TABLE } from './names.ts';
 
+export type NftFamily = 'ip' | 'ip6';
+
 export interface NftProgram {
+  readonly family: NftFamily;
   /** Declarations of sets, maps and base chains: what stands between `table ip T {` and `}`. */
   readonly fixed: string;
   /** Chain name -> its rules. */
@@ -15,10 +18,14 @@ export interface NftProgram {
   readonly elements: ReadonlyMap<string, ReadonlyMap<string, string>>;
 }
 
-const T = `ip ${NFT_TABLE}`;
+/** "ip swarmd" */
+export function tableOf({ family }: Pick<NftProgram, 'family'>): string {
+  return `${family} ${NFT_TABLE}`;
+}
 
 /** Replaces the whole table in one transaction; connections that are established live on. */
 export function replaceProgram(program: NftProgram): string {
+  const T = tableOf(program);
   return `add table ${T}\ndelete table ${T}\n${loadProgram(program)}`;
 }
 
@@ -27,14 +34,15 @@ export function replaceProgram(program: NftProgram): string {
  * kernel's readers, which is as long as the whole rest of an attach.
  */
 export function loadProgram(program: NftProgram): string {
+  const T = tableOf(program);
   return [
     `table ${T} {`,
     program.fixed,
     '}',
     ...[...program.sets].map(([name, declaration]) => `add set ${T} ${name} ${declaration}`),
     ...[...program.chains.keys()].map((name) => `add chain ${T} ${name}`),
-    ...[...program.chains].flatMap(([name, rules]) => addRules(name, rules)),
-    ...elementLines('add', program.elements),
+    ...[...program.chains].flatMap(([name, rules]) => addRules(T, name, rules)),
+    ...elementLines(`add element ${T}`, program.elements),
     '',
   ].join('\n');
 }
@@ -42,6 +50,7 @@ export function loadProgram(program: NftProgram): string {
 /** The transaction that turns a table with program `before` into one with `next`; '' if equal. */
 export function diffProgram(before: NftProgram, next: NftProgram): string {
   if (before.fixed !== next.fixed) return replaceProgram(next);
+  const T = tableOf(next);
   const added = [...next.chains.keys()].filter((name) => !before.chains.has(name));
   const removed = [...before.chains.keys()].filter((name) => !next.chains.has(name));
   const changed = [...next.chains].filter(
@@ -51,14 +60,14 @@ export function diffProgram(before: NftProgram, next: NftProgram): string {
   // A set cannot be changed: with another declaration the table is made anew.
   if (changedSets.some(([name]) => before.sets.has(name))) return replaceProgram(next);
   const lines = [
-    ...elementLines('delete', elementsWithout(before.elements, next.elements)),
+    ...elementLines(`delete element ${T}`, elementsWithout(before.elements, next.elements)),
     ...changedSets.map(([name, text]) => `add set ${T} ${name} ${text}`),
     ...added.map((name) => `add chain ${T} ${name}`),
     ...changed
       .filter(([name]) => before.chains.has(name))
       .map(([name]) => `flush chain ${T} ${name}`),
-    ...changed.flatMap(([name, rules]) => addRules(name, rules)),
-    ...elementLines('add', elementsWithout(next.elements, before.elements)),
+    ...changed.flatMap(([name, rules]) => addRules(T, name, rules)),
+    ...elementLines(`add element ${T}`, elementsWithout(next.elements, before.elements)),
     ...removed.map((name) => `flush chain ${T} ${name}`),
     ...removed.map((name) => `delete chain ${T} ${name}`),
     ...[...before.sets.keys()]
@@ -68,8 +77,8 @@ export function diffProgram(before: NftProgram, next: NftProgram): string {
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
 }
 
-function addRules(chain: string, rules: readonly string[]): string[] {
-  return rules.map((rule) => `add rule ${T} ${chain} ${rule}`);
+function addRules(table: string, chain: string, rules: readonly string[]): string[] {
+  return rules.map((rule) => `add rule ${table} ${chain} ${rule}`);
 }
 
 /** Elements of `some` that `other` lacks or has with another value. */
@@ -85,12 +94,12 @@ function elementsWithout(
   );
 }
 
-function elementLines(verb: 'add' | 'delete', sets: NftProgram['elements']): string[] {
+function elementLines(verb: string, sets: NftProgram['elements']): string[] {
   return [...sets].flatMap(([set, elements]) => {
     if (elements.size === 0) return [];
     const items = [...elements].map(([key, value]) =>
-      verb === 'delete' || value === '' ? key : `${key} : ${value}`,
+      verb.startsWith('delete') || value === '' ? key : `${key} : ${value}`,
     );
-    return [`${verb} element ${T} ${set} { ${items.join(', ')} }`];
+    return [`${verb} ${set} { ${items.join(', ')} }`];
   });
 }

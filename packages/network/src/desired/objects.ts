@@ -6,6 +6,7 @@ import type { Network, NetworkPeer, NetworkSpec, NetworkState } from '@swarmd/mo
 
 import { VXLAN_OVERHEAD_BYTES } from '../limits.ts';
 import { bridgeMac, firstHost, macOf } from './addresses.ts';
+import { ipv6Of } from './ipv6.ts';
 import {
   bridgeObject,
   ingressForwardingObject,
@@ -74,15 +75,19 @@ export function overlayLink(network: Network, underlayMtu: number): OverlayLink 
 function endpointObjects(state: NetworkState): KernelObject[] {
   const peers = new Map(state.peers.map((peer) => [peer.nodeId, peer]));
   const overlays = state.networks.filter(({ spec }) => spec.driver === 'overlay');
-  const networks = new Map(overlays.map((network) => [network.id, network.vni]));
+  const networks = new Map(overlays.map((network) => [network.id, network]));
   return state.endpoints.flatMap((endpoint) => {
-    const vni = networks.get(endpoint.networkId);
+    const network = networks.get(endpoint.networkId);
     const vtep = peers.get(endpoint.nodeId)?.address ?? '';
-    if (vni === undefined || vtep === '' || endpoint.nodeId === state.self.nodeId) return [];
+    if (network === undefined || vtep === '' || endpoint.nodeId === state.self.nodeId) return [];
     const mac = macOf(endpoint.address);
+    const { vni, subnet6 } = network;
     return [
       overlayForwardingObject(vni, mac, vtep),
       overlayNeighbourObject(vni, endpoint.address, mac),
+      ...(subnet6 === ''
+        ? []
+        : [overlayNeighbourObject(vni, ipv6Of(subnet6, endpoint.address), mac)]),
     ];
   });
 }

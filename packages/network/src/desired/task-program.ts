@@ -6,7 +6,8 @@ import type { NetworkId, NodeId } from '@swarmd/model';
 
 import { CONTAINER_GATEWAY_LINK, CONTAINER_NAMESERVER } from './names.ts';
 import { balancing } from './balance.ts';
-import type { NftProgram } from './nft-program.ts';
+import { ipv6Of } from './ipv6.ts';
+import type { NftFamily, NftProgram } from './nft-program.ts';
 import { servingAddresses, type StateIndex } from './state-index.ts';
 
 export interface TaskProgramInput {
@@ -16,27 +17,53 @@ export interface TaskProgramInput {
   readonly gateway: string;
 }
 
-export function taskProgram({ index, networks, gateway }: TaskProgramInput): NftProgram {
-  const services = networks
-    .flatMap((id) => index.vips.get(id) ?? [])
-    .filter((vip) => vip.address !== '')
-    .map((vip) => ({
-      address: vip.address,
-      chain: `vip_${vip.address.replaceAll('.', '_')}`,
-      backends: servingAddresses(index, vip),
-      affinity: vip.affinity,
-      affinityTimeoutMs: vip.affinityTimeoutMs,
-    }));
+/** A table of IPv4 and, when one of its networks has IPv6, one of that. */
+export function taskPrograms(input: TaskProgramInput): NftProgram[] {
+  const { index, networks } = input;
+  const hasIpv6 = networks.some((id) => (index.networks.get(id)?.subnet6 ?? '') !== '');
+  return hasIpv6 ? [programOf('ip', input), programOf('ip6', input)] : [programOf('ip', input)];
+}
+
+function programOf(family: NftFamily, { index, networks, gateway }: TaskProgramInput): NftProgram {
+  const services = networks.flatMap((id) => {
+    const translate = addressesIn(family, index, id);
+    if (translate === undefined) return [];
+    return (index.vips.get(id) ?? [])
+      .filter((vip) => vip.address !== '')
+      .map((vip) => ({
+        family,
+        address: translate(vip.address),
+        chain: `vip_${vip.address.replaceAll('.', '_')}`,
+        backends: servingAddresses(index, vip).map(translate),
+        affinity: vip.affinity,
+        affinityTimeoutMs: vip.affinityTimeoutMs,
+      }));
+  });
   const parts = services.map((service) => balancing(service));
   return {
-    fixed: fixedPart(gateway),
+    family,
+    fixed: fixedPart(family, gateway),
     chains: new Map(parts.flatMap(({ chains }) => chains)),
     sets: new Map(parts.flatMap(({ sets }) => sets)),
     elements: new Map([
-      ['vip4', new Map(services.map(({ address, chain }) => [address, `jump ${chain}`]))],
+      [
+        family === 'ip' ? 'vip4' : 'vip6',
+        new Map(services.map(({ address, chain }) => [address, `jump ${chain}`])),
+      ],
       ['vips', new Map(services.map(({ address }) => [address, '']))],
     ]),
   };
+}
+
+/** From the IPv4 addresses of a network to those of the family; undefined: it has none. */
+function addressesIn(
+  family: NftFamily,
+  index: StateIndex,
+  networkId: NetworkId,
+): ((address: string) => string) | undefined {
+  if (family === 'ip') return (address) => address;
+  const subnet6 = index.networks.get(networkId)?.subnet6 ?? '';
+  return subnet6 === '' ? undefined : (address) => ipv6Of(subnet6, address);
 }
 
 /**
@@ -44,29 +71,40 @@ export function taskProgram({ index, networks, gateway }: TaskProgramInput): Nft
  * are already translated depend on it. At the filter's priority a packet that still has a virtual
  * address found no backend.
  */
-function fixedPart(gateway: string): string {
-  return `  map vip4 { type ipv4_addr : verdict; }
-  set vips { type ipv4_addr; }
+function fixedPart(family: NftFamily, gateway: string): string {
+  const [map, type] = family === 'ip' ? ['vip4', 'ipv4_addr'] : ['vip6', 'ipv6_addr'];
+  const names = family === 'ip' ? nameServerChains(gateway) : { output: '', rest: '' };
+  return `  map ${map} { type ${type} : verdict; }
+  set vips { type ${type}; }
   chain nat_out {
     type nat hook output priority -100; policy accept;
-    ip daddr vmap @vip4
-    ip daddr ${CONTAINER_NAMESERVER} udp dport 53 dnat to ${gateway}:53
+    ${family} daddr vmap @${map}
+${names.output}  }
+${names.rest}  chain flt_out {
+    type filter hook output priority 0; policy accept;
+    ct state invalid accept
+    ${family} daddr @vips meta l4proto tcp reject with tcp reset
+    ${family} daddr @vips reject
+  }`;
+}
+
+/** Names are asked for by IPv4, addresses of both families are answered. */
+function nameServerChains(gateway: string): { output: string; rest: string } {
+  return {
+    output: `    ip daddr ${CONTAINER_NAMESERVER} udp dport 53 dnat to ${gateway}:53
     ip daddr ${CONTAINER_NAMESERVER} tcp dport 53 dnat to ${gateway}:53
-  }
-  chain nat_post {
+`,
+    rest: `  chain nat_post {
     type nat hook postrouting priority 100; policy accept;
     ip saddr 127.0.0.0/8 oifname "${CONTAINER_GATEWAY_LINK}" masquerade
   }
-  chain flt_out {
-    type filter hook output priority 0; policy accept;
-    ct state invalid accept
-    ip daddr @vips meta l4proto tcp reject with tcp reset
-    ip daddr @vips reject
-  }`;
+`,
+  };
 }
 
 /** A connection to be forgotten: from virtual address to a backend that left. */
 export interface DeadBackend {
+  readonly networkId: NetworkId;
   readonly virtualAddress: string;
   readonly address: string;
   /** False while the task is being stopped: its TCP connections may end in peace. */
@@ -91,7 +129,7 @@ export function deadBackends(
         .filter(({ address }) => !serving.has(address))
         .map(({ address, wasServing }) => ({ address, wasServing, gone: !alive.has(address) }))
         .filter(({ wasServing, gone }) => wasServing || gone)
-        .map(({ address, gone }) => ({ virtualAddress: vip.address, address, gone }));
+        .map(({ address, gone }) => ({ networkId, virtualAddress: vip.address, address, gone }));
     });
   });
 }
@@ -111,21 +149,26 @@ export function connectionsTo(
   index: StateIndex,
   networks: readonly NetworkId[],
 ): string[] {
-  return networks.flatMap((networkId) => {
+  const dead = networks.flatMap((networkId) => {
     const vips = (index.vips.get(networkId) ?? []).filter((vip) => vip.address !== '');
     const there = (index.endpoints.get(networkId) ?? []).filter((one) => one.nodeId === nodeId);
-    return vips.flatMap((vip) =>
+    return vips.flatMap(({ serviceId, address: virtualAddress }) =>
       there
-        .filter(({ serviceId }) => serviceId === vip.serviceId)
-        .map(({ address }) => `-D --orig-dst ${vip.address} --reply-src ${address}`),
+        .filter((one) => one.serviceId === serviceId)
+        .map(({ address }) => ({ networkId, virtualAddress, address, gone: true })),
     );
   });
+  return forgetLines(dead, index);
 }
 
-/** The arguments of `conntrack` that make a container forget these connections. */
-export function forgetLines(dead: readonly DeadBackend[]): string[] {
-  return dead.map(
-    ({ virtualAddress, address, gone }) =>
-      `-D${gone ? '' : ' -p udp'} --orig-dst ${virtualAddress} --reply-src ${address}`,
+/** The arguments of `conntrack` that make a container forget these connections, in both families. */
+export function forgetLines(dead: readonly DeadBackend[], index: StateIndex): string[] {
+  return dead.flatMap(({ networkId, virtualAddress, address, gone }) =>
+    (['ip', 'ip6'] as const).flatMap((family) => {
+      const translate = addressesIn(family, index, networkId);
+      if (translate === undefined) return [];
+      const what = `-D${family === 'ip' ? '' : ' -f ipv6'}${gone ? '' : ' -p udp'}`;
+      return [`${what} --orig-dst ${translate(virtualAddress)} --reply-src ${translate(address)}`];
+    }),
   );
 }

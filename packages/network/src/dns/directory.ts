@@ -4,6 +4,7 @@
  */
 import type { NetworkId } from '@swarmd/model';
 
+import { ipv4OfReverse, ipv6Of } from '../desired/ipv6.ts';
 import { servingAddresses, type StateIndex } from '../desired/state-index.ts';
 import { DNS_CODE, DNS_TYPE, type Answer, type DnsRecord, type Question } from './message.ts';
 
@@ -25,6 +26,7 @@ interface NetworkNames {
 }
 
 const REVERSE_SUFFIX = '.in-addr.arpa';
+const REVERSE_SUFFIX_6 = '.ip6.arpa';
 
 export class Directory {
   readonly #index: StateIndex;
@@ -47,21 +49,32 @@ export class Directory {
 
   /** Undefined when no network of the asker knows the name; empty when there is no such record. */
   #records(question: Question, networks: readonly NetworkId[]): DnsRecord[] | undefined {
-    const reverse = question.type === DNS_TYPE.ptr ? reversedAddress(question.name) : undefined;
     for (const id of networks) {
       const known = this.#namesOf(id);
+      const subnet6 = this.#index.networks.get(id)?.subnet6 ?? '';
+      const reverse =
+        question.type === DNS_TYPE.ptr ? addressIn(question.name, subnet6) : undefined;
       if (reverse !== undefined) {
         const name = known.names.get(reverse);
         if (name !== undefined) return [{ type: 'ptr', name }];
       }
       const addresses = known.addresses.get(question.name);
       if (addresses !== undefined) {
-        return question.type === DNS_TYPE.a
-          ? this.#rotated(addresses).map((address) => ({ type: 'a', address }))
-          : [];
+        return this.#addressRecords(question.type, addresses, subnet6);
       }
     }
     return undefined;
+  }
+
+  #addressRecords(type: number, addresses: readonly string[], subnet6: string): DnsRecord[] {
+    if (type === DNS_TYPE.a) {
+      return this.#rotated(addresses).map((address) => ({ type: 'a', address }));
+    }
+    if (type !== DNS_TYPE.aaaa || subnet6 === '') return [];
+    return this.#rotated(addresses).map((address) => ({
+      type: 'aaaa',
+      address: ipv6Of(subnet6, address),
+    }));
   }
 
   /** Another first address with each question, as many clients only try the first. */
@@ -88,7 +101,9 @@ function isClusterName(name: string): boolean {
   return !name.includes('.') || /^tasks\.[^.]+$/.test(name);
 }
 
-function reversedAddress(name: string): string | undefined {
+/** The IPv4 address that a name of the reverse tree stands for. */
+function addressIn(name: string, subnet6: string): string | undefined {
+  if (subnet6 !== '' && name.endsWith(REVERSE_SUFFIX_6)) return ipv4OfReverse(subnet6, name);
   return name.endsWith(REVERSE_SUFFIX)
     ? name.slice(0, -REVERSE_SUFFIX.length).split('.').reverse().join('.')
     : undefined;

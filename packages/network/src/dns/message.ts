@@ -1,7 +1,9 @@
 /**
- * The part of the DNS wire format (RFC 1035, 4.1; EDNS: RFC 6891) that a resolver for A and PTR records
- * needs: reading a query with one question, writing an answer to it.
+ * The part of the DNS wire format (RFC 1035, 4.1; EDNS: RFC 6891) that a resolver for A, AAAA and PTR
+ * records needs: reading a query with one question, writing an answer to it.
  */
+import { groupsOf } from '../desired/ipv6.ts';
+
 export const DNS_TYPE = { a: 1, ptr: 12, aaaa: 28, opt: 41 } as const;
 export const DNS_CODE = {
   noError: 0,
@@ -83,7 +85,7 @@ function readUdpBytes(view: DataView, at: number): number | undefined {
 }
 
 export type DnsRecord =
-  | { readonly type: 'a'; readonly address: string }
+  | { readonly type: 'a' | 'aaaa'; readonly address: string }
   | { readonly type: 'ptr'; readonly name: string };
 
 export interface Answer {
@@ -129,10 +131,7 @@ export function writeError(bytes: Uint8Array, code: number): Buffer {
 }
 
 function writeRecord(record: DnsRecord, ttlSeconds: number): Buffer {
-  const data =
-    record.type === 'a'
-      ? Buffer.from(record.address.split('.').map(Number))
-      : encodeName(record.name);
+  const data = record.type === 'ptr' ? encodeName(record.name) : encodeAddress(record.address);
   const head = Buffer.alloc(12);
   // A pointer to the question's name.
   head.writeUInt16BE(0xc000 | HEADER_BYTES, 0);
@@ -141,6 +140,13 @@ function writeRecord(record: DnsRecord, ttlSeconds: number): Buffer {
   head.writeUInt32BE(ttlSeconds, 6);
   head.writeUInt16BE(data.byteLength, 10);
   return Buffer.concat([head, data]);
+}
+
+function encodeAddress(address: string): Buffer {
+  if (!address.includes(':')) return Buffer.from(address.split('.').map(Number));
+  const data = Buffer.alloc(16);
+  for (const [at, group] of groupsOf(address).entries()) data.writeUInt16BE(group, at * 2);
+  return data;
 }
 
 function encodeName(name: string): Buffer {

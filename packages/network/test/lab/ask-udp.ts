@@ -2,8 +2,9 @@
 import { createSocket } from 'node:dgram';
 
 for (const target of process.argv.slice(2)) {
-  const [address, port] = target.split(':');
-  const socket = createSocket('udp4');
+  const colon = target.lastIndexOf(':');
+  const [address, port] = [target.slice(0, colon), target.slice(colon + 1)];
+  const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
   const answer = await new Promise<string>((resolve) => {
     const timer = setTimeout(() => resolve('nothing\n'), 2_000);
     socket.on('message', (data) => {

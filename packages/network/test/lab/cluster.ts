@@ -39,6 +39,7 @@ export function network(
     parent?: string;
     subnet?: string;
     gateway?: string;
+    ipv6?: boolean;
   } = {},
 ): Network {
   const third = vni - 4096;
@@ -55,6 +56,7 @@ export function network(
       ipRange: '',
       reserved: {},
       moreSubnets: [],
+      ipv6: options.ipv6 ?? false,
       options: options.parent === undefined ? {} : { parent: options.parent },
       subnet: '',
       mtu: options.mtu ?? 0,
@@ -62,6 +64,7 @@ export function network(
     vni,
     subnet: options.subnet ?? `10.0.${third}.0/24`,
     gateway: `10.0.${third}.1`,
+    subnet6: options.ipv6 === true ? `fd53:7764:0:${vni.toString(16)}::/96` : '',
   };
 }
 

@@ -2,7 +2,7 @@
  * The language of the cases in `testdata`. A case describes what a cluster is, seen from node 1:
  *
  *   nodes 3
- *   network front 4097 [internal] [mtu 1300] [driver macvlan parent eth1] [gateway 10.0.1.254]
+ *   network front 4097 [internal] [ipv6] [mtu 1300] [driver macvlan parent eth1] [gateway 10.0.1.254]
  *   task web1 node 1 service web slot 1 host 11 on front,back [alias www] [draining]
  *   vip web 2                  (host part of its address on every network; 0 is dnsrr)
  *   sticky web 60              (clients of its virtual address stay; remembered for 60 s, 0: not)
@@ -36,6 +36,7 @@ function statement(cluster: Mutable, kind: string, words: readonly string[]): vo
       const gateway = after(rest, 'gateway');
       const made = network(first, Number(second), {
         internal: rest.includes('internal'),
+        ipv6: rest.includes('ipv6'),
         mtu,
         ...(driver === undefined ? {} : { driver }),
         ...(parent === undefined ? {} : { parent }),

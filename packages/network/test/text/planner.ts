@@ -16,7 +16,7 @@ import { diffProgram, replaceProgram, type NftProgram } from '../../src/desired/
 import { desiredObjects } from '../../src/desired/objects.ts';
 import { indexState, type StateIndex } from '../../src/desired/state-index.ts';
 import type { Step } from '../../src/desired/step.ts';
-import { deadBackends, forgetLines, taskProgram } from '../../src/desired/task-program.ts';
+import { deadBackends, forgetLines, taskPrograms } from '../../src/desired/task-program.ts';
 import { stateOf, task, type Cluster } from '../lab/cluster.ts';
 
 export class Planner {
@@ -24,7 +24,7 @@ export class Planner {
   #index: StateIndex | undefined;
   #objects: KernelObjects = new Map();
   #host: NftProgram | undefined;
-  readonly #tasks = new Map<string, { note: AttachmentNote; program: NftProgram }>();
+  readonly #tasks = new Map<string, { note: AttachmentNote; programs: NftProgram[] }>();
 
   apply(cluster: Cluster): Step[] {
     const before = this.#index;
@@ -37,12 +37,15 @@ export class Planner {
     steps.push(...this.#hostSteps(index));
     for (const local of this.#tasks.values()) {
       const networks = local.note.networks.map(({ networkId }) => networkId);
-      const program = taskProgram({ index, networks, gateway: '100.64.1.1' });
+      const programs = taskPrograms({ index, networks, gateway: '100.64.1.1' });
       const netns = taskNetns(local.note.taskId);
-      steps.push(...nft(diffProgram(local.program, program), netns));
-      const lines = before === undefined ? [] : forgetLines(deadBackends(before, index, networks));
+      for (const [at, program] of programs.entries()) {
+        steps.push(...nft(diffProgram(local.programs[at] ?? program, program), netns));
+      }
+      const dead = before === undefined ? [] : deadBackends(before, index, networks);
+      const lines = forgetLines(dead, index);
       if (lines.length > 0) steps.push({ kind: 'forget-connections', netns, lines });
-      local.program = program;
+      local.programs = programs;
     }
     return steps;
   }
@@ -54,10 +57,10 @@ export class Planner {
     const note = attachmentOf(made, this.#index, 1_500);
     if (note === undefined) return [];
     const networks = note.networks.map(({ networkId }) => networkId);
-    const program = taskProgram({ index: this.#index, networks, gateway: '100.64.1.1' });
-    this.#tasks.set(id, { note, program });
+    const programs = taskPrograms({ index: this.#index, networks, gateway: '100.64.1.1' });
+    this.#tasks.set(id, { note, programs });
     return [
-      ...attachSteps(note, this.#index.state.self.gatewaySubnet, program),
+      ...attachSteps(note, this.#index.state.self.gatewaySubnet, programs),
       ...this.#hostSteps(this.#index),
     ];
   }

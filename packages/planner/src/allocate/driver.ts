@@ -33,6 +33,12 @@ export function unfitForDriver(spec: NetworkSpec): Allocated<never> | undefined 
       return refused('invalid-argument', `"${value}" is no value of option ${key}`);
     }
   }
+  if (spec.ipv6 && spec.driver !== 'overlay' && spec.driver !== 'bridge') {
+    return refused(
+      'invalid-argument',
+      `driver ${spec.driver} gives no IPv6 addresses: leave out ipv6`,
+    );
+  }
   if (spec.driver === 'macvlan') return unfitForMacvlan(spec);
   if (givesAddresses({ spec })) return undefined;
   const said = [

@@ -18,10 +18,10 @@ import { freeSubnet, givenSubnet, unfitAddresses } from './subnet.ts';
 export function allocateNetwork(
   view: PlanView,
   spec: NetworkSpec,
-): Allocated<Pick<Network, 'vni' | 'subnet' | 'gateway'>> {
+): Allocated<Pick<Network, 'vni' | 'subnet' | 'gateway' | 'subnet6'>> {
   const unfit = unfitForDriver(spec);
   if (unfit !== undefined) return unfit;
-  if (!givesAddresses({ spec })) return allocated({ vni: 0, subnet: '', gateway: '' });
+  if (!givesAddresses({ spec })) return allocated({ vni: 0, subnet: '', gateway: '', subnet6: '' });
   const vni = freeVni([...view.list('network')]);
   if (vni === undefined) return refused('resource-exhausted', 'all VXLAN identifiers are in use');
   const needsSubnet = spec.gateway !== '' || spec.ipRange !== '' || sizeOf(spec.reserved) > 0;
@@ -42,7 +42,8 @@ export function allocateNetwork(
   const more = givenSubnets(view, spec, [text]);
   if (more.kind === 'refused') return more;
   const gateway = spec.gateway === '' ? formatIpv4(subnet.value.base + 1) : spec.gateway;
-  return allocated({ vni, subnet: text, gateway });
+  const subnet6 = spec.ipv6 ? ipv6Subnet(vni) : '';
+  return allocated({ vni, subnet: text, gateway, subnet6 });
 }
 
 /** The network with another spec: labels may change, and subnets may be added. */
@@ -80,6 +81,15 @@ function givenSubnets(
     subnets.push(subnet.value);
   }
   return allocated(subnets);
+}
+
+/**
+ * A /96 of local addresses (RFC 4193) for each VNI. No packet with them leaves its overlay, so that the
+ * same ones in another cluster do not matter.
+ */
+function ipv6Subnet(vni: number): string {
+  const [high, low] = [Math.floor(vni / 65_536), vni % 65_536];
+  return `fd53:7764:${high.toString(16)}:${low.toString(16)}::/96`;
 }
 
 function sizeOf(record: Readonly<Record<string, unknown>>): number {
