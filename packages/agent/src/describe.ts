@@ -25,9 +25,14 @@ export function describeNode(options: {
     engineVersion: options.engineVersion,
     labels: options.labels,
     networks: hostNetworks(),
-    plugins: [...options.executor.plugins(), { kind: 'network', name: 'overlay' }],
+    plugins: [...options.executor.plugins(), ...NETWORK_DRIVERS],
   };
 }
+
+/** What this version's network plane can make. */
+const NETWORK_DRIVERS = (['bridge', 'host', 'macvlan', 'none', 'overlay'] as const).map(
+  (name) => ({ kind: 'network', name }) as const,
+);
 
 /** Names as OCI images use them. */
 function architecture(): string {

@@ -9,7 +9,12 @@ import { ask, eventually, tally } from './lab/traffic.ts';
 const front = network('front', 4097, { ipv6: true });
 const plain = network('plain', 4098);
 const on = (id: string, node: number, host: number): Placed => ({
-  ...{ id, node, host, service: id.slice(0, -1), slot: node, networks: [front, plain] },
+  id,
+  node,
+  host,
+  service: id.slice(0, -1),
+  slot: node,
+  networks: [front, plain],
 });
 const [web1, web2, cli1] = [on('web1', 1, 11), on('web2', 2, 12), on('cli1', 1, 20)];
 const cluster: Cluster = {

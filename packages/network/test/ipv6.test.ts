@@ -19,7 +19,7 @@ test('the name of an address leads back to it', () => {
     fc.property(ipv4s, (ipv4) => {
       const prefix = 'fd53:7764:0:1001::/96';
       const hex = groupsOf(ipv6Of(prefix, ipv4)).map((one) => one.toString(16).padStart(4, '0'));
-      const name = `${[...hex.join('')].toReversed().join('.')}.ip6.arpa`;
+      const name = `${hex.join('').split('').toReversed().join('.')}.ip6.arpa`;
       expect(ipv4OfReverse(prefix, name)).toBe(ipv4);
       expect(ipv4OfReverse('fd53:7764:0:1002::/96', name)).toBeUndefined();
     }),

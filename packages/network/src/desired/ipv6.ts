@@ -1,6 +1,6 @@
 /**
  * IPv6 addresses of networks with both families: the IPv4 address in the last 32 bits of the
- * network's /96 (ADR 0017). Written as the kernel writes them (RFC 5952).
+ * network's /96 (ADR 0019). Written as the kernel writes them (RFC 5952).
  */
 
 /** @param prefix e.g. "fd53:7764:0:1001::/96". */
@@ -14,9 +14,9 @@ export function ipv6Of(prefix: string, ipv4: string): string {
  * undefined for other names.
  */
 export function ipv4OfReverse(prefix: string, name: string): string | undefined {
-  const nibbles = /^((?:[0-9a-f]\.){32})ip6\.arpa$/.exec(name)?.[1]?.replaceAll('.', '');
+  const nibbles = /^((?:[0-9a-f]\.){32})ip6\.arpa$/.exec(name)?.[1];
   if (nibbles === undefined) return undefined;
-  const digits = [...nibbles].toReversed().join('');
+  const digits = nibbles.split('.').toReversed().join('');
   const groups = (digits.match(/.{4}/g) ?? []).map((group) => Number.parseInt(group, 16));
   const isInside = groupsOf(prefix)
     .slice(0, 6)
