@@ -1,6 +1,7 @@
 /** What must hold whatever happens. */
 import {
   isGlobal,
+  isTerminal,
   isWantedState,
   rank,
   type Service,
@@ -178,4 +179,47 @@ export function checkCanary(world: World, plan: Plan, before: ReadonlyMap<string
   expect(updated).toBeLessThanOrEqual(
     percent === undefined ? tasks : Math.ceil((slots * percent) / 100),
   );
+}
+
+/**
+ * Tasks and updates that do not get on and of which nothing says why, once neither plans nor agents
+ * have anything to do: what a task waits for is in its error, in its node, or in a wait of the plan.
+ */
+export function unexplained(world: World, planOf: (id: ServiceId) => Plan): string[] {
+  return world.serviceIds().flatMap((id) => {
+    const plan = planOf(id);
+    const tasks = world.tasks().filter((task) => task.serviceId === id);
+    const stuck = tasks
+      .filter((task) => isWantedState(task.desiredState) && !isAtGoal(task))
+      .filter((task) => !isExplained(world, plan, task))
+      .map((task) => `${task.id} of ${id} is ${task.status.state}, wanted ${task.desiredState}`);
+    const service = world.tables.service.get(id);
+    return service === undefined ? stuck : [...stuck, ...unexplainedUpdate(service, tasks, plan)];
+  });
+}
+
+function isAtGoal({ slot, status, desiredState }: Task): boolean {
+  if (desiredState === 'ready') return status.state === 'ready' && slot === 0;
+  return status.state === 'running' || status.state === desiredState;
+}
+
+function isExplained(world: World, plan: Plan, task: Task): boolean {
+  const node = world.tables.node.get(task.nodeId ?? '');
+  return (
+    task.status.error !== '' ||
+    (task.nodeId !== undefined && node?.status.state !== 'ready') ||
+    plan.waits.some(({ taskId }) => taskId === task.id) ||
+    isTerminal(task.status.state)
+  );
+}
+
+/** An update that is under way waits for time, for a word, or for a task that says what it waits for. */
+function unexplainedUpdate(service: Service, tasks: readonly Task[], plan: Plan): string[] {
+  const { updateStatus } = service;
+  const isUnderWay =
+    updateStatus?.state === 'updating' || updateStatus?.state === 'rollback-started';
+  const isOnItsWay = tasks.some((task) => isWantedState(task.desiredState) && !isAtGoal(task));
+  const waitsForWord = updateStatus?.message.includes('waits for approval') ?? false;
+  if (!isUnderWay || isOnItsWay || waitsForWord || plan.waits.length > 0) return [];
+  return [`update of ${service.spec.name}: ${updateStatus.message}`];
 }

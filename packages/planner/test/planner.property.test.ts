@@ -9,6 +9,7 @@ import {
   checkInvariants,
   checkSlots,
   checkStarts,
+  unexplained,
 } from './invariants.ts';
 import { World } from './world.ts';
 
@@ -262,6 +263,8 @@ function checkConverged(world: World, name: string, replicas: number): void {
 }
 
 const actions = fc.array(action, { minLength: 5, maxLength: 60, size: 'max' });
+/** What has not come to rest by then restarts without a pause. */
+const ROUNDS_MAX = 40;
 const NUMBER_OF_RUNS = Number(process.env['RUNS'] ?? 100);
 
 describe('planService, whatever happens', () => {
@@ -282,6 +285,29 @@ describe('planService, whatever happens', () => {
       }),
       { numRuns: NUMBER_OF_RUNS },
     );
+  });
+
+  it('says of everything that does not get on what it waits for', () => {
+    let seen = 0;
+    fc.assert(
+      fc.property(actions, (steps) => {
+        const world = start();
+        for (const step of steps) act(world, step);
+        for (let round = 0; round < ROUNDS_MAX; round += 1) {
+          const before = world.version;
+          for (const id of world.serviceIds()) world.plan(id);
+          world.agents();
+          if (world.version === before) break;
+          if (round === ROUNDS_MAX - 1) return;
+        }
+        seen += 1;
+        const context = { now: world.now, ids: { next: () => 'again' } };
+        expect(unexplained(world, (id) => planService(world.view, id, context))).toEqual([]);
+      }),
+      { numRuns: NUMBER_OF_RUNS },
+    );
+    // What restarts without a pause comes to no rest; most do.
+    expect(seen).toBeGreaterThan(NUMBER_OF_RUNS / 2);
   });
 
   it('converges from any state once the trouble is over', () => {

@@ -7,8 +7,8 @@
 import { rank, type CanaryProgress, type CanaryStep, type Service, type Task } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
-import { isOver, isWanted, sameSpec } from '../task-view.ts';
-import { failedEarly, needsTask, progressOf, type SlotProgress } from './update-state.ts';
+import { endedByItself, isOver, isWanted, sameSpec } from '../task-view.ts';
+import { needsTask, progressOf, type SlotProgress } from './update-state.ts';
 
 /** True while a step is before the update. */
 export function isCanary(service: Service): boolean {
@@ -52,7 +52,7 @@ export function passSteps(draft: Draft, service: Service, slots: readonly SlotPr
     if (step === undefined) break;
     const isEmpty = steps.slice(0, passed).some((one) => sizeOf(one, total) >= sizeOf(step, total));
     if (!isEmpty) {
-      if (!isComplete(service, slots, sizeOf(step, total))) {
+      if (!isComplete(slots, sizeOf(step, total))) {
         waitsSince = undefined;
         break;
       }
@@ -79,15 +79,12 @@ export function passSteps(draft: Draft, service: Service, slots: readonly SlotPr
 }
 
 /** So many slots have their new task, and it runs, or its failure was put up with. */
-function isComplete(service: Service, slots: readonly SlotProgress[], size: number): boolean {
+function isComplete(slots: readonly SlotProgress[], size: number): boolean {
   const taken = slots.filter((slot) => !needsTask(slot));
   if (taken.length < size) return false;
-  const { monitorMs } = service.spec.update;
   return taken.every(
     ({ attempts, successors }) =>
-      attempts.length === 0 ||
-      successors.some(serves) ||
-      attempts.some((task) => failedEarly(task, monitorMs)),
+      attempts.length === 0 || successors.some(serves) || attempts.some(endedByItself),
   );
 }
 
