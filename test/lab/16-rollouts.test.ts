@@ -20,10 +20,10 @@ import {
 
 const SLEEP = ['sleep', '100000'];
 /** Stops at once, so that the suite need not wait for grace periods. */
-const QUICK = [
-  ...['--stop-signal', 'SIGKILL', '--restart-delay', '0', '--update-monitor', '0'],
-  ...['--rollback-monitor', '0', '--rollback-parallelism', '0'],
-];
+const QUICK =
+  '--stop-signal SIGKILL --restart-delay 0 --update-monitor 0 --rollback-monitor 0 --rollback-parallelism 0'.split(
+    ' ',
+  );
 
 async function create(name: string, ...flags: string[]): Promise<void> {
   await ok('service', 'create', '--name', name, ...QUICK, ...flags, BUSYBOX, ...SLEEP);

@@ -10,7 +10,7 @@ const READS =
 
 const MACHINE = 'it acts on this machine, and writes no desired state';
 const CONTAINER = 'it acts on a container at once: nothing is planned';
-const NODE = 'it acts on what nodes have on their disks, which no plan reads';
+const NODE = 'it acts on what nodes and registries have on their disks, which no plan reads';
 
 /** Commands that write something and have none, with the reason. */
 const WITHOUT: Readonly<Record<string, string>> = {
@@ -27,6 +27,10 @@ const WITHOUT: Readonly<Record<string, string>> = {
   'task cp': CONTAINER,
   'image pull': NODE,
   'image tag': NODE,
+  'image push': NODE,
+  'image save': NODE,
+  'image load': NODE,
+  'image import': NODE,
   'image rm': NODE,
   'image prune': NODE,
   'volume create': NODE,
