@@ -181,6 +181,7 @@ function concernsPlacement({ before, after }: ChangedObject<'node'>): boolean {
     before.status.state !== after.status.state ||
     before.index !== after.index ||
     before.status.address !== after.status.address ||
+    before.status.heldUntil !== after.status.heldUntil ||
     !sameValue(before.spec, after.spec) ||
     !sameValue(before.description, after.description)
   );

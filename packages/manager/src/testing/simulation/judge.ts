@@ -43,7 +43,7 @@ export class Judge {
   readonly #options: JudgeOptions;
   readonly #addresses = new AddressRegister();
   /** Services that had all their slots, by the version of their spec then. */
-  readonly #complete = new Map<ServiceId, number>();
+  readonly #complete = new Map<ServiceId, string>();
   readonly #removed = new Set<string>();
   /** Tasks of updates that were made for a slot in which something ran: there was something to lose. */
   readonly #risky = new Set<TaskId>();
@@ -189,8 +189,10 @@ export class Judge {
     const { mode } = service.spec;
     if (mode.kind !== 'replicated') return;
     const present = presentSlots(tasks).size;
-    if (present === wantedReplicas(service)) this.#complete.set(service.id, service.specVersion);
-    else if (this.#complete.get(service.id) === service.specVersion) {
+    // Autoscaling wants another number of the same spec.
+    const wish = `${wantedReplicas(service)} of spec ${service.specVersion}`;
+    if (present === wantedReplicas(service)) this.#complete.set(service.id, wish);
+    else if (this.#complete.get(service.id) === wish) {
       this.#options.broken(
         'slots',
         `service ${service.spec.name} had ${wantedReplicas(service)} slots and now has ${present}`,

@@ -1,5 +1,11 @@
 /** A machine of the simulation and its agent: a session with some manager, tasks, statuses. */
-import { applyDelta, type AgentMessage, type ManagerMessage } from '@swarmd/api';
+import {
+  applyDelta,
+  type AgentMessage,
+  type ManagerMessage,
+  type TaskMeasure,
+  type TaskUsage,
+} from '@swarmd/api';
 import { unreachable, type Clock } from '@swarmd/base';
 import type { AssignmentSet, NodeDescription, NodeId, TaskId, TaskStatus } from '@swarmd/model';
 
@@ -21,6 +27,8 @@ export interface AgentWorld {
   readonly managers: () => readonly SimManager[];
   /** Is there a way between this node and that manager now? */
   readonly linked: (agent: SimAgent, manager: SimManager) => boolean;
+  /** What a task that is to be measured uses. */
+  readonly usageOf: (taskId: TaskId) => TaskUsage | undefined;
   /** A manager told the agent that this is settled. */
   readonly acknowledged: (nodeId: NodeId, taskId: TaskId, status: TaskStatus) => void;
 }
@@ -49,6 +57,7 @@ export class SimAgent {
   readonly #description: NodeDescription;
   readonly #address: string;
   readonly #unsettled = new Map<TaskId, { sequence: number; status: TaskStatus }>();
+  #measures: readonly TaskMeasure[] = [];
   #session: Session | undefined;
   #sequence = 0;
 
@@ -115,10 +124,20 @@ export class SimAgent {
       const session = this.#session;
       if (session !== undefined && this.isUp) {
         if (clock.monotonic() - session.heardAt > PATIENCE * HEARTBEAT_MS) this.#hangUp(session);
-        else session.toManager.send({ kind: 'heartbeat' });
+        else this.#speak(session);
       }
       this.#beat();
     });
+  }
+
+  #speak(session: Session): void {
+    session.toManager.send({ kind: 'heartbeat' });
+    const running = new Set(this.containers.running());
+    const tasks = this.#measures.flatMap(({ taskId }) => {
+      const usage = running.has(taskId) ? this.#world.usageOf(taskId) : undefined;
+      return usage === undefined ? [] : [usage];
+    });
+    if (tasks.length > 0) session.toManager.send({ kind: 'usage', tasks });
   }
 
   #reconnect(): void {
@@ -152,6 +171,7 @@ export class SimAgent {
       heardAt: clock.monotonic(),
     };
     this.#session = session;
+    this.#measures = [];
     session.toManager.send({
       kind: 'hello',
       description: this.#description,
@@ -204,9 +224,11 @@ export class SimAgent {
       case 'status-ack':
         this.#settle(message.sequence);
         break;
+      case 'measures':
+        this.#measures = message.tasks;
+        break;
       case 'heartbeat':
       case 'managers':
-      case 'measures':
       case 'node':
         break;
       default:

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { encodeChanges, type Call } from '@swarmd/api';
 import { errorCode, errorMessage, silentLogger, type ErrorCode, type Logger } from '@swarmd/base';
 import { ManualClock, SequentialIds } from '@swarmd/base/testing';
-import { asId, type NodeId, type Service } from '@swarmd/model';
+import { asId, type NodeId, type Service, type TaskId } from '@swarmd/model';
 
 import { newNode } from '../../identity/new-node.ts';
 import { Dice } from './dice.ts';
@@ -58,6 +58,8 @@ export class SimWorld implements AsyncDisposable {
   readonly isolated = new Set<number>();
   readonly parted = new Set<number>();
   readonly trace: Trace;
+  /** Billionths of a CPU that a task uses; undefined: its node cannot tell. */
+  load: (taskId: TaskId) => number | undefined = () => undefined;
   readonly #stop = new AbortController();
   readonly #logger: Logger;
   #failure: Violation | undefined;
@@ -194,6 +196,10 @@ export class SimWorld implements AsyncDisposable {
       dice,
       managers: () => this.up(),
       linked: (agent, manager) => this.linked(agent, manager),
+      usageOf: (taskId) => {
+        const nanoCpus = this.load(taskId);
+        return nanoCpus === undefined ? undefined : { taskId, nanoCpus, memoryBytes: 0 };
+      },
       acknowledged: (node, task, status) => this.judge.acknowledged(node, task, status),
     };
     const agent = new SimAgent(world, {
