@@ -34,7 +34,7 @@ async function onNode(): Promise<Task[]> {
 }
 
 beforeAll(async () => {
-  await ok('swarm', 'update', '--flap-hold', '15s', '--flap-hold-max', '15s');
+  await ok('swarm', 'update', '--flap-hold', '10m');
   const flags = ['--name', 'steady', '--replicas', `${REPLICAS}`, '--restart-delay', '0'];
   const quick = ['--stop-signal', 'SIGKILL', '--rebalance-budget', '4'];
   await ok(
@@ -52,7 +52,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await lab.heal(HOST);
-  await ok('swarm', 'update', '--flap-hold', '10s', '--flap-hold-max', '10m');
+  await ok('swarm', 'update', '--flap-hold', '0', '--flap-hold-max', '10m');
   await lab.cluster.allReady(lab.host('m1'));
   await remove('steady');
 });
@@ -81,6 +81,8 @@ it('each further one is followed by a time without new tasks, so that nothing mo
 });
 
 it('after that it is used again once it has stayed', async () => {
+  await ok('swarm', 'update', '--flap-hold', '1s', '--flap-hold-max', '1s');
+  await flap();
   await untilNode('free', ({ heldUntil }) => heldUntil === undefined);
   await until('tasks to come back', async () => ((await onNode()).length > 0 ? true : undefined));
   expect((await running('steady')).length).toBe(REPLICAS);
