@@ -192,7 +192,9 @@ describe('nodes that come and go', () => {
     await sim.run(sim.clock.now() + 9_000);
     const down = [...sim.judge.view.list('node')].filter(({ status }) => status.state === 'down');
     expect(down).toHaveLength(7);
-    const turns = down.flatMap(({ status: { replaceFrom } }) => replaceFrom ?? []).toSorted();
+    const turns = down
+      .flatMap(({ status: { replaceFrom } }) => replaceFrom ?? [])
+      .toSorted((a, b) => a - b);
     expect(turns).toHaveLength(2);
     expect((turns[1] ?? 0) - (turns[0] ?? 0)).toBe(10_000);
     const spared = agents.filter(
