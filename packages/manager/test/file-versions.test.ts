@@ -178,10 +178,11 @@ describe('a secret', () => {
     const changed = await preview({
       kind: 'update-cluster',
       ...rotate,
-      spec: { ...spec, taskHistoryLimit: 9 },
+      spec: { ...spec, taskHistoryLimit: 9, rebalance: { ...spec.rebalance, budget: 7 } },
     });
     expect(changed.spec).toEqual([
       { path: 'taskHistoryLimit', before: '5', after: '9' },
+      { path: 'rebalance.budget', before: `${spec.rebalance.budget}`, after: '7' },
       { path: 'joinTokens.worker', before: '"the present one"', after: '"a new one"' },
     ]);
     const after = await host.control.getCluster({}, aCall());

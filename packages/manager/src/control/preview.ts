@@ -3,6 +3,7 @@ import type { Call, Control, Preview, Write } from '@swarmd/api';
 import { unreachable } from '@swarmd/base';
 import type { ServiceId } from '@swarmd/model';
 import {
+  followsNodes,
   outdatedTasks,
   plannedTasks,
   planService,
@@ -12,6 +13,7 @@ import {
 } from '@swarmd/planner';
 import { writeChanges, type Rehearsal } from '@swarmd/store';
 
+import { sameValue } from '../same-value.ts';
 import { clusterControl } from './cluster.ts';
 import { configControl } from './config.ts';
 import type { ControlContext, ControlOptions } from './context.ts';
@@ -126,9 +128,23 @@ function concernedBy(tx: Rehearsal, write: Write): Iterable<ServiceId> {
     case 'remove-secret':
     case 'create-config':
     case 'remove-config':
-    case 'update-cluster':
       return [];
+    case 'update-cluster':
+      return servicesRebalanced(tx);
     default:
       return unreachable(write);
   }
+}
+
+/** Those that a new policy of the cluster makes move their tasks. */
+function servicesRebalanced(tx: Rehearsal): ServiceId[] {
+  const isChanged = tx
+    .changes()
+    .some(
+      (change) =>
+        change.table === 'cluster' &&
+        !sameValue(change.before?.spec.rebalance, change.after?.spec.rebalance),
+    );
+  if (!isChanged) return [];
+  return [...tx.list('service')].flatMap((one) => (followsNodes(tx, one) ? [one.id] : []));
 }
