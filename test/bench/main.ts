@@ -1,6 +1,7 @@
 /** npm run bench -- NAME [options]: prints JSON lines. Timings depend on the machine; compare within one run. */
 import { parseArgs } from 'node:util';
 
+import { benchExecutor, EXECUTOR_PARTS } from './executor.ts';
 import { benchNetwork } from './network.ts';
 import { benchOrchestrate } from './orchestrate.ts';
 import { comparePeer } from './peer.ts';
@@ -18,7 +19,9 @@ const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--ke
   --peer    folder of a harness (peer.sh) that runs a real Docker Swarm beside us, for ratios in one run
   raft      consensus beside etcd on the same hosts: writes, failover, big-state (a lab of 3 managers)
   network   the data plane of two hosts: attach, endpoints, backends, DNS, overlay beside host to host
-  --part    only these of: ${RAFT_PARTS.join(', ')}
+  executor [--runs 20] [--part NAME]... [--containers 500]
+            containers and images on this machine: ${EXECUTOR_PARTS.join(', ')}
+  --part    raft: only these of: ${RAFT_PARTS.join(', ')}
   --minutes how long the leader is watched under full scheduling load; not at all unless given
 `;
 
@@ -29,7 +32,8 @@ const { values, positionals } = parseArgs({
     'slow-runs': { type: 'string', default: '3' },
     keep: { type: 'boolean', default: false },
     peer: { type: 'string' },
-    part: { type: 'string', multiple: true, default: RAFT_PARTS },
+    part: { type: 'string', multiple: true },
+    containers: { type: 'string', default: '500' },
     minutes: { type: 'string', default: '0' },
     nodes: { type: 'string', default: '5000' },
     tasks: { type: 'string', default: '100000' },
@@ -53,10 +57,16 @@ if (positionals[0] === 'startup') {
     minutes: Number(values.minutes),
     tasks: Number(values.tasks),
     keep: values.keep,
-    parts: values.part,
+    parts: values.part ?? RAFT_PARTS,
   });
 } else if (positionals[0] === 'network') {
   await benchNetwork({ runs: Number(values.runs ?? 20) });
+} else if (positionals[0] === 'executor') {
+  await benchExecutor({
+    runs: Number(values.runs ?? 20),
+    containers: Number(values.containers),
+    parts: values.part ?? EXECUTOR_PARTS,
+  });
 } else if (positionals[0] === 'orchestrate') {
   await benchOrchestrate({
     nodes: Number(values.nodes),

@@ -68,7 +68,9 @@ export class Unpacker implements Disposable {
 
   #start(): ChildProcess {
     const child = fork(this.#entry, [], {
-      execArgv: [],
+      // Buffers die young here; without this they wait in a heap that has room for them.
+      execArgv: ['--max-semi-space-size=1'],
+      env: { ...process.env, MALLOC_ARENA_MAX: '2' },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     child.on('message', (message: FromUnpacker) => this.#received(message));

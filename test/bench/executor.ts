@@ -1,0 +1,199 @@
+/**
+ * npm run bench -- executor: containers and images on this machine, without managers or networks. Runs
+ * itself again in a mount namespace of its own, as the executor's tests do; everything goes with it.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+
+import type { Executor } from '@swarmd/executor';
+
+import {
+  entering,
+  isInside,
+  PrivateMachine,
+} from '../../packages/executor/test/fixtures/private-machine.ts';
+import { benchPull } from './executor-pull.ts';
+import { print } from './statistics.ts';
+
+export const EXECUTOR_PARTS = ['start', 'burst', 'memory', 'restart', 'pull'];
+const BURST = 50;
+const IDLE = 20;
+/** At once while many are made that are not what is measured. */
+const WIDTH = 10;
+const SECOND_MS = 1_000;
+
+export interface ExecutorBenchOptions {
+  readonly runs: number;
+  /** How many a restarted agent finds. */
+  readonly containers: number;
+  readonly parts: readonly string[];
+}
+
+export async function benchExecutor(options: ExecutorBenchOptions): Promise<void> {
+  if (!isInside) {
+    const { argv, env } = entering([process.execPath, ...process.argv.slice(1)]);
+    const [program, ...args] = argv;
+    const child = spawn(program, args, { env, stdio: 'inherit' });
+    const [code] = (await once(child, 'exit')) as [number | null];
+    process.exitCode = code ?? 1;
+    return;
+  }
+  if (options.parts.includes('pull')) await benchPull(Math.min(5, options.runs));
+  await using machine = await PrivateMachine.make();
+  const bench = new ExecutorBench(machine);
+  await bench.open();
+  if (options.parts.includes('start')) await bench.oneByOne(options.runs);
+  if (options.parts.includes('burst')) await bench.burst(Math.ceil(options.runs / 5));
+  if (options.parts.includes('memory')) await bench.memory();
+  if (options.parts.includes('restart')) await bench.restart(options.containers);
+}
+
+const signal = (): AbortSignal => AbortSignal.timeout(120 * SECOND_MS);
+
+class ExecutorBench {
+  readonly #machine: PrivateMachine;
+  #executor: (Executor & AsyncDisposable) | undefined;
+
+  constructor(machine: PrivateMachine) {
+    this.#machine = machine;
+  }
+
+  async open(): Promise<void> {
+    this.#executor = await this.#machine.executor();
+    await this.#life.restore(signal());
+    await this.#life.pull(this.#machine.image, signal());
+    // The first container compiles the seccomp profile.
+    await this.#prepare('warm-up');
+    await this.#life.start('warm-up', signal());
+    await this.#end('warm-up');
+  }
+
+  get #life(): Executor & AsyncDisposable {
+    if (this.#executor === undefined) throw new Error('open() comes first');
+    return this.#executor;
+  }
+
+  /** Image present -> process running, prepared -> running, and stop with clean-up. */
+  async oneByOne(runs: number): Promise<void> {
+    const [whole, start, end, cpu]: [number[], number[], number[], number[]] = [[], [], [], []];
+    for (let run = 0; run < runs; run += 1) {
+      const id = `one-${run}`;
+      const cpuBefore = cpuMs();
+      const began = performance.now();
+      await this.#prepare(id);
+      const prepared = performance.now();
+      await this.#life.start(id, signal());
+      whole.push(performance.now() - began);
+      start.push(performance.now() - prepared);
+      const ending = performance.now();
+      await this.#end(id);
+      end.push(performance.now() - ending);
+      cpu.push(cpuMs() - cpuBefore);
+    }
+    print('executor', { metric: 'present-to-running', unit: 'ms', values: whole, target: 32 });
+    print('executor', { metric: 'prepared-to-running', unit: 'ms', values: start, target: 2 });
+    print('executor', { metric: 'kill-and-clean-up', unit: 'ms', values: end, target: 30 });
+    const note = 'of this process and the programs it waited for, start to clean-up';
+    print('executor', { metric: 'cpu-per-container', unit: 'ms', values: cpu, note });
+  }
+
+  async burst(runs: number): Promise<void> {
+    const values: number[] = [];
+    for (let run = 0; run < runs; run += 1) {
+      const ids = Array.from({ length: BURST }, (_, index) => `burst-${run}-${index}`);
+      const began = performance.now();
+      await Promise.all(
+        ids.map(async (id) => {
+          await this.#prepare(id);
+          await this.#life.start(id, signal());
+        }),
+      );
+      values.push(performance.now() - began);
+      await inTurns(ids, (id) => this.#end(id));
+    }
+    print('executor', { metric: `${BURST}-at-once`, unit: 'ms', values, target: 800 });
+  }
+
+  /** What stays of us beside the application: the monitor of each container. */
+  async memory(): Promise<void> {
+    const ids = await this.#idle('idle', IDLE);
+    const values = monitorsOf(this.#machine.folder).map((pid) => pssKiB(pid) / 1_024);
+    await inTurns(ids, (id) => this.#end(id));
+    print('executor', { metric: 'memory-per-container', unit: 'MiB', values, target: 0.45 });
+  }
+
+  /** A new life of the executor beside containers that run on. */
+  async restart(containers: number): Promise<void> {
+    const ids = await this.#idle('kept', containers);
+    await this.#executor?.[Symbol.asyncDispose]();
+    const began = performance.now();
+    this.#executor = await this.#machine.executor();
+    const found = await this.#executor.restore(signal());
+    const values = [performance.now() - began];
+    const running = [...found.values()].filter((phase) => phase === 'running').length;
+    const extra = { containers, running, rssMiB: process.memoryUsage.rss() / 1024 ** 2 };
+    print('executor', { metric: 'restart-adopts', unit: 'ms', values, target: 2_000, ...extra });
+    await inTurns(ids, (id) => this.#end(id));
+  }
+
+  async #idle(name: string, count: number): Promise<readonly string[]> {
+    const ids = Array.from({ length: count }, (_, index) => `${name}-${index}`);
+    await inTurns(ids, async (id) => {
+      await this.#prepare(id);
+      await this.#life.start(id, signal());
+    });
+    return ids;
+  }
+
+  async #prepare(id: string): Promise<void> {
+    const request = this.#machine.request(id, { command: ['/bin/sleep', '100000'] });
+    await this.#life.prepare(request, signal());
+  }
+
+  async #end(id: string): Promise<void> {
+    await this.#life.stop(id, { graceMs: 0, signal: signal() });
+    await this.#life.remove(id, signal());
+  }
+}
+
+async function inTurns(ids: readonly string[], fn: (id: string) => Promise<void>): Promise<void> {
+  const left = [...ids];
+  const worker = async (): Promise<void> => {
+    for (let id = left.shift(); id !== undefined; id = left.shift()) await fn(id);
+  };
+  await Promise.all(Array.from({ length: WIDTH }, worker));
+}
+
+const TICK_MS = 10;
+
+/** User and system time of this process and of those it waited for (proc(5), stat, fields 14 to 17). */
+function cpuMs(): number {
+  const stat = readFileSync('/proc/self/stat', 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) * TICK_MS;
+}
+
+/** Pids of the monitors whose bundles are below a folder. */
+function monitorsOf(folder: string): readonly number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const line = readIfThere(`/proc/${pid}/cmdline`);
+      return line.startsWith('/usr/bin/conmon\0') && line.includes(folder);
+    });
+}
+
+function pssKiB(pid: number): number {
+  return Number(/^Pss:\s+(\d+)/m.exec(readIfThere(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
+}
+
+/** Processes come and go. */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}
