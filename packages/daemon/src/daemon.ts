@@ -10,6 +10,7 @@ import { systemClock, systemIds, systemRandom } from '@swarmd/base/system';
 import type { Settings } from './config/settings.ts';
 import { IdentityStore } from './identity/identity.ts';
 import { localService } from './local-service.ts';
+import { machineStops } from './machine-stops.ts';
 import { MANAGER_ENVIRONMENT, MANAGER_FLAGS } from './manager/process-flags.ts';
 import { MANAGER_ARGUMENT } from './manager/protocol.ts';
 import { NodeDaemon } from './node-daemon.ts';
@@ -42,6 +43,7 @@ export async function startDaemon(
           execArgv: MANAGER_FLAGS,
           env: { ...process.env, ...MANAGER_ENVIRONMENT },
         }),
+      machineStops: () => machineStops(),
       clock: systemClock,
       random: systemRandom,
       ids: systemIds,

@@ -47,6 +47,8 @@ export interface NodeDaemonDeps {
   readonly identities: IdentityStore;
   readonly openMachine: () => Promise<Machine>;
   readonly forkManager: ManagerProcessDeps['fork'];
+  /** Asked when this daemon stops. */
+  readonly machineStops: () => Promise<boolean>;
   readonly clock: Clock;
   readonly random: Random;
   readonly ids: Ids;
@@ -223,11 +225,15 @@ export class NodeDaemon implements AsyncDisposable {
     });
   }
 
-  /** Containers survive, and the managers know that it will be back. */
+  /** Containers survive, and the managers know that it will be back, unless the machine goes down. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#scope[Symbol.asyncDispose]();
     await this.#changed.catch(() => undefined); // Its caller has heard.
-    await this.#active?.member.goodbye();
+    if (await this.#deps.machineStops()) {
+      this.#deps.logger.info({}, 'the machine goes down: its tasks are to be replaced');
+    } else {
+      await this.#active?.member.goodbye();
+    }
     await this.#deactivate();
   }
 
