@@ -148,6 +148,31 @@ describe('a daemon that restarts on purpose', () => {
   });
 });
 
+describe('a machine that goes down', () => {
+  const systemctl = '/usr/local/bin/systemctl';
+  afterAll(async () => {
+    await sh(lab.host('w2'), `rm -f ${systemctl}`);
+    await lab.cluster.startDaemon(lab.host('w2'));
+    await lab.cluster.allReady(lab.host('m1'));
+  });
+
+  it('is down as soon as it is silent: nobody waits for its daemon', async () => {
+    const script = String.raw`#!/bin/sh
+echo stopping
+exit 1
+`;
+    await sh(lab.host('w2'), `printf '${script}' > ${systemctl}; chmod 755 ${systemctl}`);
+    await lab.host('w2').stopService('swarmd', 'TERM');
+    const seen = new Set<string>();
+    await until('it to be down', async () => {
+      const row = await node('w2');
+      seen.add(row?.status.message ?? '');
+      return row?.status.state === 'down' ? true : undefined;
+    });
+    expect([...seen].join()).not.toContain('restarts');
+  });
+});
+
 describe('all other managers lost for good', () => {
   it('one goes on alone; those that come back become workers, and can be promoted', async () => {
     const held = await ctl('m1', 'swarm', 'init', '--force-new-cluster');
