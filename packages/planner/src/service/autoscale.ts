@@ -87,7 +87,7 @@ function demandOf(
     usage: (task: TaskId) => Measured | undefined;
   },
 ): Demand {
-  if (isUpdating(service)) return { kind: 'unknown', message: 'an update is under way' };
+  if (isUpdating(service)) return { kind: 'unknown', message: 'an update is under way or paused' };
   const { tasks, now } = around;
   const current = wantedReplicas(service);
   const fresh = new Map<TaskId, Measured>();
