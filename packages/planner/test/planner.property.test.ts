@@ -16,8 +16,8 @@ import { World } from './world.ts';
 const MIB = 1024 ** 2;
 const JOB_TASKS_MAX = 2;
 const NODES = ['n1', 'n2', 'n3', 'n4'];
-/** Two of replicas, one on every node, one job. */
-const SERVICES = ['a', 'b', 'g', 'j'];
+/** Two of replicas, one on every node, one job, and one that runs every minute. */
+const SERVICES = ['a', 'b', 'g', 'j', 'c'];
 
 type Action =
   | { kind: 'write'; service: string; spec: Choices }
@@ -134,7 +134,8 @@ function specOf(name: string, chosen: Choices): ServiceSpecInput {
         preferences: chosen.zones ? [{ spread: 'node.labels.zone' }] : [],
       },
     },
-    ...(name === 'j' ? {} : { update: updateOf(chosen) }),
+    ...(name === 'j' || name === 'c' ? {} : { update: updateOf(chosen) }),
+    ...(name === 'c' ? { schedule: scheduleOf(chosen) } : {}),
     standby: name === 'a' || name === 'b' ? chosen.standby : 0,
     rebalance: { budget: chosen.moves },
     endpoint: {
@@ -143,9 +144,15 @@ function specOf(name: string, chosen: Choices): ServiceSpecInput {
   };
 }
 
+/** Of runs that go on together each has slots of its own, which the checks of slots do not know. */
+function scheduleOf(chosen: Choices): ServiceSpecInput['schedule'] {
+  const concurrency = chosen.zones ? 'replace' : 'forbid';
+  return { cron: '* * * * *', concurrency, suspended: chosen.moves > 0 };
+}
+
 function modeOf(name: string, replicas: number): ServiceSpecInput['mode'] {
   if (name === 'g') return { kind: 'global' };
-  if (name === 'j')
+  if (name === 'j' || name === 'c')
     return { kind: 'replicated-job', totalCompletions: replicas, maxConcurrent: JOB_TASKS_MAX };
   return { kind: 'replicated', replicas };
 }
@@ -262,6 +269,22 @@ function checkConverged(world: World, name: string, replicas: number): void {
   expect([desired, running, completed]).toEqual(isJob ? [count, 0, count] : [count, count, 0]);
 }
 
+/** Suspended at last: what was begun goes on or has ended, and only as many runs are kept as are to be. */
+function checkRuns(world: World): void {
+  const service = world.service('c');
+  const runs = service.jobStatus?.runs ?? [];
+  for (const { iteration } of runs.filter(({ state }) => state === 'active')) {
+    const left = world.tasks().filter((task) => task.jobIteration === iteration);
+    // Its images never end.
+    expect(left.map((task) => task.status.state)).toContain('running');
+  }
+  expect(runs.filter(({ state }) => state === 'complete').length).toBeLessThanOrEqual(3);
+  const kept = new Set(runs.map(({ iteration }) => iteration));
+  for (const task of world.tasks()) {
+    expect(task.serviceId !== service.id || kept.has(task.jobIteration ?? 0)).toBe(true);
+  }
+}
+
 const actions = fc.array(action, { minLength: 5, maxLength: 60, size: 'max' });
 /** What has not come to rest by then restarts without a pause. */
 const ROUNDS_MAX = 40;
@@ -336,13 +359,19 @@ describe('planService, whatever happens', () => {
           canary: [],
         };
         for (const name of SERVICES) {
-          const spec = specOf(name, name === 'j' ? { ...wanted, image: 'job' } : wanted);
+          const spec = specOf(
+            name,
+            name === 'j' || name === 'c' ? { ...wanted, image: 'job' } : wanted,
+          );
           if (world.serviceNamed(name) !== undefined) world.update(spec);
           else world.create(spec);
         }
         world.pass(10 * 60_000);
         checkInvariants(world);
-        for (const name of SERVICES) checkConverged(world, name, replicas);
+        for (const name of SERVICES) {
+          if (name !== 'c') checkConverged(world, name, replicas);
+        }
+        checkRuns(world);
       }),
       { numRuns: NUMBER_OF_RUNS },
     );

@@ -3,7 +3,7 @@
  * slot gets a successor if it has no other task and the restart policy agrees. A task that must
  * leave its node is replaced at once and whatever the policy: it did not end, it moves.
  */
-import { isTerminal, type Service, type Task } from '@swarmd/model';
+import { isJob, isTerminal, type Service, type Task } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 import type { ReasonCode } from '../reasons.ts';
@@ -186,7 +186,8 @@ function succeed(
     slot: task.slot,
     because,
     ...(startAt === undefined ? {} : { startNotBefore: startAt }),
-    // Only an update changes what runs: a restart of an outdated task repeats it.
-    ...(isCurrent(task, service, draft.nodes) ? {} : { from: task }),
+    // Only an update changes what runs: a restart of an outdated task repeats it. Jobs know no updates:
+    // a run that fails for what has been mended must not go on failing.
+    ...(isJob(service.spec.mode) || isCurrent(task, service, draft.nodes) ? {} : { from: task }),
   });
 }
