@@ -27,6 +27,8 @@ type Outcome =
   | { readonly kind: 'threw'; readonly error: unknown };
 
 interface Waiting {
+  /** Once it was sent on its way: told when its caller gives up. */
+  onAbandoned: ((signal: AbortSignal) => void) | undefined;
   readonly run: (tx: OpenTransaction) => unknown;
   readonly requestId: string | undefined;
   readonly signal: AbortSignal;
@@ -92,7 +94,7 @@ export class GroupCommit {
         );
         return;
       }
-      this.#enqueue({ run, requestId, signal, resolve, reject });
+      this.#enqueue({ run, requestId, signal, resolve, reject, onAbandoned: undefined });
     });
   }
 
@@ -114,6 +116,7 @@ export class GroupCommit {
       const at = this.#queue.indexOf(entry);
       if (at >= 0) this.#queue.splice(at, 1);
       request.reject(at >= 0 ? abortReason(signal) : unknownOutcome(signal));
+      entry.onAbandoned?.(signal);
     };
     signal.addEventListener('abort', onAbort, { once: true });
     this.#queue.push(entry);
@@ -203,9 +206,9 @@ export class GroupCommit {
   /** @returns how to answer those that ran, once it is committed. */
   async #commit(batch: Batch): Promise<() => void> {
     const writers = batch.ran.filter((one) => one.wrote);
-    using abandoned = whenAll(writers.map((one) => one.waiting.signal));
+    const abandoned = whenAllGaveUp(writers.map((one) => one.waiting));
     try {
-      const version = await this.#proposer.propose(batch.changes, abandoned.signal, batch.requests);
+      const version = await this.#proposer.propose(batch.changes, abandoned, batch.requests);
       assert(
         this.#tables.version >= version,
         `a proposal is applied (${this.#tables.version}) before it is reported (${version})`,
@@ -258,22 +261,15 @@ function unknownOutcome(signal: AbortSignal): SwarmError {
   );
 }
 
-/** Aborts once every one of `signals` has: a proposal that nobody waits for need not go on. */
-function whenAll(signals: readonly AbortSignal[]): Disposable & { readonly signal: AbortSignal } {
+/** Aborts when all of them have given up: a proposal that nobody waits for need not go on. */
+function whenAllGaveUp(writers: readonly Waiting[]): AbortSignal {
   const controller = new AbortController();
-  const waiting = new Map<number, () => void>();
-  for (const [index, signal] of [...new Set(signals)].entries()) {
-    const onAbort = (): void => {
-      waiting.delete(index);
-      if (waiting.size === 0) controller.abort(abortReason(signal));
+  let left = writers.length;
+  for (const writer of writers) {
+    writer.onAbandoned = (signal) => {
+      left -= 1;
+      if (left === 0) controller.abort(abortReason(signal));
     };
-    waiting.set(index, () => signal.removeEventListener('abort', onAbort));
-    signal.addEventListener('abort', onAbort, { once: true });
   }
-  return {
-    signal: controller.signal,
-    [Symbol.dispose]: () => {
-      for (const stop of waiting.values()) stop();
-    },
-  };
+  return controller.signal;
 }
