@@ -17,18 +17,12 @@ import type { ReasonCode } from '../reasons.ts';
 import { lastTime, nextTime, timeText } from '../schedule/cron.ts';
 import { byAge, endedByItself, isWanted, taskName } from '../task-view.ts';
 import { isDone } from './job.ts';
-import { activeRuns, keptIterations, runRefusal, withRun, withRuns } from './runs.ts';
+import { activeRuns, runRefusal, withRun, withRuns } from './runs.ts';
 
 /** The job as one of its runs sees it: what it starts belongs to that run. */
 export function asOfRun(service: Service, { iteration }: JobRun): Service {
   const { jobStatus } = service;
   return jobStatus === undefined ? service : { ...service, jobStatus: { ...jobStatus, iteration } };
-}
-
-/** Runs of which tasks may be there, the present ones last. */
-export function runsWithTasks(service: Service): JobRun[] {
-  const kept = keptIterations(service);
-  return (service.jobStatus?.runs ?? []).filter(({ iteration }) => kept.has(iteration));
 }
 
 /** Notices which runs have ended. To be asked once their tasks have been seen to. */
