@@ -1,0 +1,128 @@
+/** kill -9 of a machine's daemon at each step of becoming a manager, a worker, or nobody: the roles converge. */
+import { afterAll, describe, expect, it } from 'vitest';
+
+import { ctl, lab, ok, sh, until } from './support.ts';
+
+const NAME = 'w1';
+const victim = lab.host(NAME);
+const STATE = '/var/lib/swarmd';
+const TEST_MS = 180_000;
+
+afterAll(async () => {
+  await lab.cluster.startDaemon(victim);
+  await lab.cluster.form();
+  await ctl('m1', 'node', 'demote', NAME);
+  await untilVoters(3);
+});
+
+async function voters(): Promise<number> {
+  const { code, stdout } = await ctl('m1', 'swarm', 'raft', 'status', '--format', 'json');
+  if (code !== 0) return 0;
+  const [{ members }] = JSON.parse(stdout) as [{ members: { role: string }[] }];
+  return members.every(({ role }) => role === 'voter') ? members.length : 0;
+}
+
+function untilVoters(count: number): Promise<true> {
+  return until(`${count} voters`, async () => ((await voters()) === count ? true : undefined));
+}
+
+function untilRole(role: 'manager' | 'worker'): Promise<true> {
+  return until(`${NAME} to be a ${role}`, async () => {
+    const { stdout } = await ctl(NAME, 'info');
+    const isIt = new RegExp(`State: +active\\n(.*\\n)*Role: +${role}`).test(stdout);
+    const answers = (await ctl(NAME, 'node', 'ls')).code === 0;
+    return isIt && answers === (role === 'manager') ? true : undefined;
+  });
+}
+
+/** Kills the daemon and its manager as soon as a file has been replaced, made or removed so many times. */
+async function killedWhen(file: string, times: number): Promise<void> {
+  const seen = `$(stat -c %i ${STATE}/${file} 2>/dev/null)`;
+  await sh(
+    victim,
+    `for time in $(seq ${times}); do
+       old=${seen}; i=0
+       while [ "${seen}" = "$old" ]; do i=$((i + 1)); [ $i -lt 30000 ] || exit 9; done
+     done
+     pid=$(cat /run/swarmd.pid); kill -9 $pid $(cat /proc/$pid/task/*/children)
+     while kill -0 $pid 2>/dev/null; do :; done`,
+  );
+}
+
+/** The file tells the step. What asks for the change may be told anything: it is committed or it is not. */
+async function interrupted(
+  step: { file: string; times: number },
+  ...change: string[]
+): Promise<void> {
+  const killed = killedWhen(step.file, step.times);
+  const asked = ctl('m1', ...change);
+  await killed;
+  await lab.cluster.startDaemon(victim);
+  await asked;
+  // What was not even committed is asked for again.
+  await until(change.join(' '), async () =>
+    (await ctl('m1', ...change)).code === 0 ? true : undefined,
+  );
+}
+
+describe('a daemon that is killed', () => {
+  it.each([
+    { at: 'its certificate is there', file: 'identity/node.pem', times: 1 },
+    { at: 'it has a place in Raft', file: 'identity/node.json', times: 1 },
+    { at: 'its log is begun', file: 'manager/raft/high-water', times: 1 },
+    { at: 'its manager has served', file: 'identity/node.json', times: 2 },
+  ])(
+    'when $at becomes a manager all the same',
+    async (step) => {
+      await interrupted(step, 'node', 'promote', NAME);
+      await untilVoters(4);
+      await untilRole('manager');
+      await ok('node', 'demote', NAME);
+      await untilVoters(3);
+      await untilRole('worker');
+    },
+    TEST_MS,
+  );
+
+  it.each([
+    { at: 'its certificate is there', file: 'identity/node.pem', times: 1 },
+    { at: 'it has noted its role', file: 'identity/node.json', times: 1 },
+    { at: 'its log is being removed', file: 'manager/raft/high-water', times: 1 },
+  ])(
+    'when $at becomes a worker all the same',
+    async (step) => {
+      await ok('node', 'promote', NAME);
+      await untilVoters(4);
+      await untilRole('manager');
+      await interrupted(step, 'node', 'demote', NAME);
+      await untilVoters(3);
+      await untilRole('worker');
+    },
+    TEST_MS,
+  );
+
+  it(
+    'while it leaves as a manager is out of Raft, and can be told again',
+    async () => {
+      await ok('node', 'promote', NAME);
+      await untilVoters(4);
+      await untilRole('manager');
+      const left = ctl(NAME, 'swarm', 'leave', '--force');
+      await untilVoters(3);
+      await victim.killService('swarmd');
+      await left;
+      await lab.cluster.startDaemon(victim);
+      const out = await until('it to have left', async () => {
+        const { stdout } = await ctl(NAME, 'info');
+        if (stdout.includes('inactive')) return true;
+        await ctl(NAME, 'swarm', 'leave', '--force');
+        return undefined;
+      });
+      expect(out).toBe(true);
+      expect(await voters()).toBe(3);
+      await lab.cluster.form();
+      await untilRole('worker');
+    },
+    TEST_MS,
+  );
+});
