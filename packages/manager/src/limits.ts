@@ -26,6 +26,12 @@ export const USAGE_REPORT_MAX_TASKS = 5_000;
 export const MASS_FAILURE_WINDOW_MS = 20_000;
 /** Former versions of secrets and configs are looked at this seldom: it reads services and tasks. */
 export const FILE_VERSION_LOOP_DEBOUNCE_MS = 2_000;
+/**
+ * A service with many tasks that wait is planned again so much later after what may help them: nodes
+ * that come one after the other, tasks that end, would each cost a look at all its tasks.
+ */
+export const WAITING_GATHER_MS = 500;
+export const WAITING_MANY_TASKS = 200;
 /** How often learners' progress is looked at while there are learners. */
 export const PROMOTION_POLL_MS = 200;
 /** Who demotes a manager is told how far it is after this time at the latest. */

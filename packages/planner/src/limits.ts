@@ -19,6 +19,12 @@ export const NODE_LOST_AFTER_MS = 24 * 3_600_000;
 export const NODE_FAILURES_MAX = 5;
 export const NODE_FAILURES_WINDOW_MS = 5 * 60_000;
 
+/**
+ * Of the tasks that wait for the same, so many tell the newest numbers ("on 17 nodes"); the others are
+ * written again only when what is lacking differs. Thousands would be, with every node that comes.
+ */
+export const EXPLAINED_TASKS_MAX = 10;
+
 /** Nodes that could make room for a task, of which the cheapest is taken. */
 export const PREEMPTION_NODES_MAX = 100;
 

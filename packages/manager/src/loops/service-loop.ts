@@ -13,7 +13,7 @@ import {
   type Logger,
   type Random,
 } from '@swarmd/base';
-import { asId, isTerminal, waitsForNode, type NodeId } from '@swarmd/model';
+import { asId, isTerminal, waitsForNode, type NodeId, type Task } from '@swarmd/model';
 import { followsNodes, isProgress, isQuiet, planService } from '@swarmd/planner';
 import { writeChanges, type ChangedObject, type Commit, type Store } from '@swarmd/store';
 
@@ -21,6 +21,8 @@ import {
   SERVICE_LOOP_CONCURRENCY,
   SERVICE_LOOP_DEBOUNCE_MS,
   SERVICE_LOOP_REQUEUE_MAX_MS,
+  WAITING_GATHER_MS,
+  WAITING_MANY_TASKS,
 } from '../limits.ts';
 import { sameValue } from '../same-value.ts';
 
@@ -39,7 +41,7 @@ export class ServiceLoop implements AsyncDisposable {
   /** Services to whose plan progress of their tasks makes no difference: a cache like the next. */
   readonly #quiet = new Set<string>();
   /** Services with a task that waits for a node: a cache, rebuilt by the resync at start. */
-  readonly #waiting = new Set<string>();
+  readonly #waiting = new Map<string, Waiting>();
   /** Of these, the services that wait for a task of another service to come to a node. */
   readonly #lonely = new Set<string>();
   /** Services that every node concerns: a cache as well. */
@@ -97,14 +99,11 @@ export class ServiceLoop implements AsyncDisposable {
     if (service !== undefined && followsNodes(this.#options.store.view, service))
       this.#following.add(key);
     else this.#following.delete(key);
-    for (const task of this.#options.store.view.tasksByService(asId('service', key))) {
-      if (!waitsForNode(task)) continue;
-      this.#waiting.add(key);
-      if (task.spec.placement.affinities.length > 0) this.#lonely.add(key);
-      return;
-    }
-    this.#waiting.delete(key);
-    this.#lonely.delete(key);
+    const waiting = waitingOf(this.#options.store.view.tasksByService(asId('service', key)));
+    if (waiting === undefined) this.#waiting.delete(key);
+    else this.#waiting.set(key, waiting);
+    if (waiting?.isLonely === true) this.#lonely.add(key);
+    else this.#lonely.delete(key);
   }
 
   #onCommit(commit: Commit): void {
@@ -139,7 +138,7 @@ export class ServiceLoop implements AsyncDisposable {
           unreachable(change);
       }
     }
-    if (released) this.#wakeWaiting();
+    if (released) this.#wakeWaiting(({ forRelease }) => forRelease);
   }
 
   #onTask({ before, after }: ChangedObject<'task'>): void {
@@ -160,13 +159,55 @@ export class ServiceLoop implements AsyncDisposable {
     this.#wakeWaiting();
   }
 
-  #wakeWaiting(): void {
-    for (const key of this.#waiting) this.#loop.enqueue(key);
+  #wakeWaiting(isHelped: (waiting: Waiting) => boolean = () => true): void {
+    for (const [key, waiting] of this.#waiting) {
+      if (!isHelped(waiting)) continue;
+      if (waiting.tasks < WAITING_MANY_TASKS) this.#loop.enqueue(key);
+      else this.#loop.enqueueAfter(key, WAITING_GATHER_MS);
+    }
   }
 }
 
 function isPlaced({ before, after }: ChangedObject<'task'>): boolean {
   return before?.nodeId === undefined && after?.nodeId !== undefined;
+}
+
+/** What is to be known of a service whose tasks wait for a node. */
+interface Waiting {
+  /** How many wait. */
+  readonly tasks: number;
+  /** What a task of others holds may be what they wait for. */
+  readonly forRelease: boolean;
+  /** They want to be near to another service, or far from it. */
+  readonly isLonely: boolean;
+}
+
+/** Undefined when no task waits. */
+function waitingOf(tasks: Iterable<Task>): Waiting | undefined {
+  let count = 0;
+  let forRelease = false;
+  let isLonely = false;
+  for (const task of tasks) {
+    if (!waitsForNode(task)) continue;
+    count += 1;
+    forRelease ||= mayHelpRelease(task);
+    isLonely ||= task.spec.placement.affinities.length > 0;
+  }
+  return count === 0 ? undefined : { tasks: count, forRelease, isLonely };
+}
+
+/** Lacks that only the node itself, or its user, can mend. */
+const OF_NODES: ReadonlySet<string> = new Set([
+  'not ready',
+  'paused',
+  'drained',
+  'placement constraints not met',
+  'unsupported platform',
+]);
+
+function mayHelpRelease({ because }: Task): boolean {
+  const refusals = because.at(-1)?.placement?.refusals;
+  return refusals === undefined || !refusals.every(({ filter }) => OF_NODES.has(filter));
 }
 
 /** A task that ended or vanished gives its node's resources, its ports and addresses back. */

@@ -15,7 +15,7 @@ import {
 } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
-import { PLAN_TASKS_MAX } from '../limits.ts';
+import { EXPLAINED_TASKS_MAX, PLAN_TASKS_MAX } from '../limits.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { isOver, isWanted, sameSpec, taskName } from '../task-view.ts';
 import { demandOf, explain, refusal } from './filters.ts';
@@ -102,6 +102,7 @@ function placeGroup(draft: Draft, group: readonly Task[], context: PlacingContex
   const free = group.filter((task) => placeNominated(draft, task, { networks, usage }) === 'free');
   const ranking = rankingFor(draft, { usage, task: first, tasks: draft.tasks() });
   let full: Choice | undefined;
+  let examples = 0;
   for (const task of free) {
     if (budget.left === 0) return;
     const choice: Choice = full ?? chooseNode(draft, ranking, task);
@@ -111,7 +112,9 @@ function placeGroup(draft: Draft, group: readonly Task[], context: PlacingContex
         if (!isPinned(draft)) full = choice;
         const { refusals } = choice;
         const error = explain(refusals);
-        if (wait(draft, task, { code: 'no-suitable-node', error, refusals })) budget.left -= 1;
+        const isExample = (examples += 1) <= EXPLAINED_TASKS_MAX;
+        const why = { code: 'no-suitable-node', error, refusals, isExample } as const;
+        if (wait(draft, task, why)) budget.left -= 1;
       }
       continue;
     }
@@ -222,14 +225,29 @@ export class Placement {
 function wait(
   draft: Draft,
   task: Task,
-  why: { code: ReasonCode; error: string; refusals?: readonly Refusal[] },
+  why: {
+    code: ReasonCode;
+    error: string;
+    refusals?: readonly Refusal[];
+    /** One of those that tell the newest numbers. */
+    isExample?: boolean;
+  },
 ): boolean {
-  const { code, error, refusals } = why;
+  const { code, error, refusals, isExample = true } = why;
   if (task.status.error === error) return false;
+  if (!isExample && lacksTheSame(task, refusals)) return false;
   draft.change(
     task,
     { status: { ...task.status, timestamp: draft.now, message: 'waiting for a node', error } },
     draft.reason(code, error, refusals === undefined ? {} : { placement: { refusals } }),
   );
   return true;
+}
+
+/** Its explanation differs only in how many nodes lack what. */
+function lacksTheSame(task: Task, refusals: readonly Refusal[] = []): boolean {
+  const said = task.because.at(-1)?.placement?.refusals;
+  if (said === undefined || task.status.error === '') return false;
+  const filters = new Set(said.map(({ filter }) => filter));
+  return filters.size === refusals.length && refusals.every(({ filter }) => filters.has(filter));
 }

@@ -4,7 +4,9 @@
  */
 import type { Clock } from '@swarmd/base';
 import {
+  isGlobal,
   rank,
+  STANDBY_SLOT,
   type NodeId,
   type Service,
   type ServiceId,
@@ -20,7 +22,7 @@ import { Replication } from '../../replication/replication.ts';
 import { AddressRegister } from './address-register.ts';
 import {
   isOver,
-  isWanted,
+  isToldToRun,
   maxInFlight,
   mayStartFirst,
   nodeOverload,
@@ -88,7 +90,9 @@ export class Judge {
     const unsteady = new Set<string>();
     for (const change of commit.changes) {
       if (change.table === 'task') this.#noteRisk(change);
-      if (change.table === 'node') unsteady.add((change.after ?? change.before)?.id ?? '');
+      if (change.table !== 'node') continue;
+      unsteady.add((change.after ?? change.before)?.id ?? '');
+      this.#noteClosed(change);
     }
     for (const change of commit.changes) {
       if (change.table === 'service') this.#onService(change, services);
@@ -121,6 +125,17 @@ export class Judge {
     }
   }
 
+  /** An update of a global service goes on without nodes that take no tasks, and with them once they do. */
+  #noteClosed({ before, after }: ChangedObject<'node'>): void {
+    const isOpen = after?.status.state === 'ready' && after.spec.availability === 'active';
+    const id = (after ?? before)?.id;
+    if (isOpen || id === undefined) return;
+    for (const task of this.view.tasksByNode(id)) {
+      const service = this.view.get('service', task.serviceId);
+      if (service !== undefined && isGlobal(service.spec.mode)) this.#risky.delete(task.id);
+    }
+  }
+
   #onService({ before, after }: ChangedObject<'service'>, touched: Set<ServiceId>): void {
     const id = (after ?? before)?.id;
     if (id === undefined) return;
@@ -146,8 +161,11 @@ export class Judge {
 
   /** Who is told to run finds its slot empty, or has waited as long as it must. */
   #started({ before, after: task }: ChangedObject<'task'>, unsteady: ReadonlySet<string>): void {
-    if (task?.desiredState !== 'running' || before?.desiredState === 'running') return;
-    if (isOver(task)) return;
+    if (task === undefined || !isToldToRun(task) || isOver(task)) return;
+    if (task.slot === STANDBY_SLOT) {
+      this.#options.broken('standby', `standby ${task.id} is told to run without a slot`);
+    }
+    if (before !== undefined && isToldToRun(before)) return;
     const service = this.view.get('service', task.serviceId);
     if (service === undefined || mayStartFirst(service)) return;
     const patience = STOP_PATIENCE_MS + task.spec.container.stopGracePeriodMs - SKEW_MS;
@@ -186,16 +204,19 @@ export class Judge {
 
   /** A slot that exists is never lost, and none is made beyond what the spec wants. */
   #slots(service: Service, tasks: readonly Task[]): void {
-    const { mode } = service.spec;
-    if (mode.kind !== 'replicated') return;
+    const { mode, name } = service.spec;
     const present = presentSlots(tasks).size;
+    if (mode.kind === 'replicated-job' && present > mode.totalCompletions) {
+      this.#options.broken('slots', `job ${name} has ${present} of ${mode.totalCompletions} slots`);
+    }
+    if (mode.kind !== 'replicated') return;
     // Autoscaling wants another number of the same spec.
     const wish = `${wantedReplicas(service)} of spec ${service.specVersion}`;
     if (present === wantedReplicas(service)) this.#complete.set(service.id, wish);
     else if (this.#complete.get(service.id) === wish) {
       this.#options.broken(
         'slots',
-        `service ${service.spec.name} had ${wantedReplicas(service)} slots and now has ${present}`,
+        `service ${name} had ${wantedReplicas(service)} slots and now has ${present}`,
       );
     }
   }
@@ -203,7 +224,7 @@ export class Judge {
   #doubles(service: Service, tasks: readonly Task[]): void {
     const held = new Map<number, Task>();
     for (const task of tasks) {
-      if (task.desiredState !== 'running' || isOver(task) || !isWanted(task)) continue;
+      if (!isToldToRun(task) || isOver(task)) continue;
       if (!this.#isReachable(task)) continue;
       const other = held.get(task.slot);
       held.set(task.slot, task);

@@ -1,12 +1,11 @@
 /** Everything that may happen to a cluster: users, broken machines and links, lost managers. */
 import type { Node, NodeAvailability, Service, ServiceSpecInput } from '@swarmd/model';
 
+import { randomSpec } from './random-specs.ts';
 import type { SimAgent } from './sim-agent.ts';
 import type { SimWorld } from './sim-world.ts';
 
-const MIB = 1024 ** 2;
 const PAUSE_MS: readonly [number, number] = [100, 3_000];
-const IMAGES = ['good1', 'good2', 'good3', 'good4', 'slow', 'good-stubborn', 'broken', 'crash'];
 const AVAILABILITY = ['active', 'active', 'active', 'pause', 'drain'] as const;
 
 export interface NemesisOptions {
@@ -24,6 +23,8 @@ export class Nemesis {
     this.#world = world;
     this.#options = options;
     for (let made = 0; made < options.services; made += 1) this.#create();
+    // Nobody confirms anything: managers wait for nothing else than time.
+    if (world.dice.happens(0.1)) for (const agent of world.agents.values()) agent.mute();
     this.#next();
   }
 
@@ -38,6 +39,7 @@ export class Nemesis {
     }
     for (const agent of world.agents.values()) {
       if (agent.isGone) continue;
+      agent.unmute();
       agent.heal();
       if (!agent.isUp) agent.restart();
     }
@@ -65,6 +67,7 @@ export class Nemesis {
       [1, () => void this.#world.addNode()],
       [5, () => this.#cutAgent()],
       [4, () => this.#crashAgent()],
+      [2, () => this.#muteAgent()],
       [6, () => this.#failTask()],
       [2, () => this.#crashManager()],
       [2, () => this.#cutManager()],
@@ -84,40 +87,11 @@ export class Nemesis {
     }
   }
 
-  #spec(name: string): ServiceSpecInput {
-    const { dice } = this.#world;
-    const config = (): NonNullable<ServiceSpecInput['update']> => ({
-      parallelism: dice.between(0, 3),
-      delayMs: dice.pick([0, 0, 500, 2_000]),
-      monitorMs: dice.pick([500, 1_000, 5_000]),
-      failureAction: dice.pick(['pause', 'continue', 'rollback']),
-      maxFailureRatio: dice.pick([0, 0, 0.3]),
-      order: dice.pick(['stop-first', 'stop-first', 'start-first']),
-    });
-    const network = dice.pick(['wide', 'wide', 'narrow', undefined]);
-    const isHostPort = dice.happens(0.15);
-    return {
-      name,
-      mode: { kind: 'replicated', replicas: dice.between(0, this.#options.replicasMax) },
-      task: {
-        container: { image: dice.pick(['good1', ...IMAGES]), stopGracePeriodMs: 10_000 },
-        reservations: { memoryBytes: dice.pick([0, 50, 100, 300]) * MIB },
-        restart: {
-          condition: dice.pick(['any', 'any', 'any', 'on-failure', 'none']),
-          maxAttempts: dice.pick([0, 0, 0, 2]),
-          delayMs: dice.pick([0, 500, 3_000]),
-        },
-        placement: { maxReplicasPerNode: dice.pick([0, 0, 0, 2]) },
-        networks: network === undefined ? [] : [{ target: network }],
-      },
-      update: config(),
-      rollback: config(),
-      endpoint: {
-        ports: isHostPort
-          ? [{ targetPort: 80, publishedPort: dice.between(8_000, 8_001), publishMode: 'host' }]
-          : [],
-      },
-    };
+  #spec(name: string, mode?: ServiceSpecInput['mode']): ServiceSpecInput {
+    const { dice, judge } = this.#world;
+    const others = [...judge.view.list('service')].map(({ spec }) => spec.name);
+    const { replicasMax } = this.#options;
+    return randomSpec(dice, { name, others, replicasMax, ...(mode === undefined ? {} : { mode }) });
   }
 
   #create(): void {
@@ -135,8 +109,7 @@ export class Nemesis {
   #update(): void {
     const service = this.#service();
     if (service === undefined) return;
-    const spec = { ...this.#spec(service.spec.name), mode: service.spec.mode };
-    this.#write(service, spec);
+    this.#write(service, this.#spec(service.spec.name, service.spec.mode));
   }
 
   #write(service: Service, spec: ServiceSpecInput): void {
@@ -148,7 +121,7 @@ export class Nemesis {
 
   #scale(): void {
     const service = this.#service();
-    if (service === undefined) return;
+    if (service?.spec.mode.kind !== 'replicated') return;
     const replicas = this.#world.dice.between(0, this.#options.replicasMax);
     this.#write(service, { ...service.spec, mode: { kind: 'replicated', replicas } });
   }
@@ -216,6 +189,17 @@ export class Nemesis {
     });
   }
 
+  /** Its network hangs: what it is assigned is never confirmed. */
+  #muteAgent(): void {
+    const agent = this.#agent();
+    if (agent === undefined || agent.isMute) return;
+    const { clock, dice, trace } = this.#world;
+    const ms = dice.pick([1_000, 10_000, 60_000]);
+    trace(`mute ${agent.nodeId} for ${ms} ms`);
+    agent.mute();
+    clock.after(ms, () => agent.unmute());
+  }
+
   #crashAgent(): void {
     const agent = this.#agent();
     if (agent === undefined) return;
@@ -276,6 +260,6 @@ export class Nemesis {
 }
 
 function summary({ name, mode, task, update }: ServiceSpecInput): string {
-  const replicas = mode?.kind === 'replicated' ? mode.replicas : '';
-  return `${name} x${replicas} ${task.container.image} ${update?.order} p${update?.parallelism} ${update?.failureAction}`;
+  const size = mode?.kind === 'replicated' ? `x${mode.replicas}` : mode?.kind;
+  return `${name} ${size} ${task.container.image} ${update?.order} p${update?.parallelism} ${update?.failureAction}`;
 }

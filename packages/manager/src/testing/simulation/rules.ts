@@ -1,5 +1,12 @@
 /** The promises themselves, as questions about stored objects. Deliberately not the planner's code. */
-import { isTerminal, rank, type NodeId, type Service, type Task } from '@swarmd/model';
+import {
+  isTerminal,
+  rank,
+  STANDBY_SLOT,
+  type NodeId,
+  type Service,
+  type Task,
+} from '@swarmd/model';
 import type { ReadView } from '@swarmd/store';
 
 /** How long a successor waits for its predecessor, beyond its grace period (Swarm's figure). */
@@ -21,9 +28,18 @@ export function mayStartFirst({ spec, previousSpec }: Service): boolean {
   );
 }
 
+/** Told to run, for ever or until it completes. */
+export function isToldToRun(task: Task): boolean {
+  return task.desiredState === 'running' || task.desiredState === 'complete';
+}
+
 /** Slots of which something is not to be forgotten. */
 export function presentSlots(tasks: readonly Task[]): Set<number> {
-  return new Set(tasks.filter((task) => task.desiredState !== 'remove').map((task) => task.slot));
+  return new Set(
+    tasks
+      .filter((task) => task.desiredState !== 'remove' && task.slot !== STANDBY_SLOT)
+      .map((task) => task.slot),
+  );
 }
 
 /** `updating`: tasks made by updates for slots that had something to lose. */

@@ -70,6 +70,7 @@ async function play(world: SimWorld, nodes: number): Promise<number> {
   await world.run(clock.now() + 20_000, () => world.leader() !== undefined);
   const since = clock.now();
   mendServices(world);
+  removeGone(world);
   await settle(world);
   return clock.now() - since;
 }
@@ -80,6 +81,16 @@ function mendServices(world: SimWorld): void {
   if (leader === undefined) throw new Violation('progress', 'no manager is up');
   for (const { id, spec } of world.judge.view.list('service')) {
     world.user(`mend ${spec.name}`, (_anyone, call) => mend(leader, { id, call }));
+  }
+}
+
+/** Whose removal was asked for in the trouble, and may not have taken effect. */
+function removeGone(world: SimWorld): void {
+  for (const { nodeId, isGone } of world.agents.values()) {
+    if (!isGone || world.judge.view.get('node', nodeId) === undefined) continue;
+    world.user(`remove node ${nodeId} again`, ({ control }, call) =>
+      control.removeNode({ id: nodeId, force: true }, call),
+    );
   }
 }
 

@@ -1,7 +1,17 @@
 /** Is the cluster what its specs say? What is not, in words; empty once everything has settled. */
 import { diffAssignments } from '@swarmd/api';
-import { isTerminal, TABLE_NAMES, type Service, type Task, wantedReplicas } from '@swarmd/model';
+import {
+  isGlobal,
+  isTerminal,
+  STANDBY_SLOT,
+  TABLE_NAMES,
+  wantedReplicas,
+  type Node,
+  type Service,
+  type Task,
+} from '@swarmd/model';
 import { assign } from '@swarmd/planner';
+import type { ReadView } from '@swarmd/store';
 
 import { isOver, isWanted, presentSlots } from './rules.ts';
 import type { SimAgent } from './sim-agent.ts';
@@ -24,7 +34,7 @@ function* allProblems(world: SimWorld): Iterable<string> {
   yield* managerProblems(world);
   const { view } = world.judge;
   for (const service of view.list('service')) {
-    yield* serviceProblems(service, [...view.tasksByService(service.id)]);
+    yield* serviceProblems(view, service, [...view.tasksByService(service.id)]);
   }
   for (const task of view.list('task')) {
     if (view.get('service', task.serviceId) === undefined && isOnReadyNode(world, task)) {
@@ -59,19 +69,59 @@ function isOnReadyNode(world: SimWorld, task: Task): boolean {
   return world.judge.view.get('node', task.nodeId)?.status.state === 'ready';
 }
 
-function* serviceProblems(service: Service, tasks: readonly Task[]): Iterable<string> {
+function* serviceProblems(
+  view: ReadView,
+  service: Service,
+  tasks: readonly Task[],
+): Iterable<string> {
   const { name, mode } = service.spec;
   const phase = service.updateStatus?.state;
   const waits = tasks.some((task) => isWaiting(task));
   const isUnderWay = phase === 'updating' || phase === 'rollback-started';
   if (isUnderWay && !waits) yield `${name} is ${phase} and waits for nothing`;
   const slots = presentSlots(tasks);
-  if (mode.kind === 'replicated' && slots.size !== wantedReplicas(service)) {
-    yield `${name} has ${slots.size} of ${wantedReplicas(service)} slots`;
+  const replicas = wantedReplicas(service);
+  if (mode.kind === 'replicated' && slots.size !== replicas) {
+    yield `${name} has ${slots.size} of ${replicas} slots`;
   }
+  if (mode.kind === 'replicated-job' && slots.size !== mode.totalCompletions && !waits) {
+    yield `${name} has ${slots.size} of ${mode.totalCompletions} slots`;
+  }
+  const open = isGlobal(mode) ? openNodes(view) : undefined;
+  for (const slot of open ?? []) if (!slots.has(slot)) yield `${name} is not on node ${slot}`;
   for (const slot of slots) {
     const here = tasks.filter((task) => task.slot === slot);
-    yield* slotProblems(`${name}.${slot}`, here, isUnderWay);
+    // Of a node that takes no tasks only the history is left.
+    const mayRest = (open !== undefined && !open.has(slot)) || here.some(hasCompleted);
+    yield* slotProblems(`${name}.${slot}`, here, { isUnderWay, mayRest });
+  }
+  yield* standbyProblems(service, tasks);
+}
+
+/** Numbers of the nodes that take tasks. */
+function openNodes(view: ReadView): Set<number> {
+  const nodes = [...view.list('node')];
+  return new Set(nodes.filter(takesTasks).map(({ index }) => index));
+}
+
+function takesTasks({ status, spec }: Node): boolean {
+  return (
+    status.state === 'ready' && status.heldUntil === undefined && spec.availability === 'active'
+  );
+}
+
+function hasCompleted({ status, desiredState }: Task): boolean {
+  return status.state === 'complete' && desiredState === 'complete';
+}
+
+function* standbyProblems({ spec }: Service, tasks: readonly Task[]): Iterable<string> {
+  const present = tasks.filter((task) => task.slot === STANDBY_SLOT && isWanted(task));
+  const alive = present.filter((task) => !isOver(task));
+  if (alive.length !== spec.standby)
+    yield `${spec.name} has ${alive.length} of ${spec.standby} standbys`;
+  for (const task of alive) {
+    if (task.status.state === 'ready' || isWaiting(task)) continue;
+    yield `${spec.name}: standby ${task.id} is ${task.status.state}`;
   }
 }
 
@@ -83,7 +133,7 @@ function isWaiting(task: Task): boolean {
 function* slotProblems(
   name: string,
   tasks: readonly Task[],
-  isUnderWay: boolean,
+  { isUnderWay, mayRest }: { isUnderWay: boolean; mayRest: boolean },
 ): Iterable<string> {
   const alive = tasks.filter((task) => !isOver(task));
   const wanted = alive.filter(isWanted);
@@ -93,7 +143,7 @@ function* slotProblems(
   if (wanted.length > 1 && !(isUnderWay && wanted.some(isWaiting))) {
     yield `${name}: ${wanted.map((task) => task.id).join(', ')} are all wanted`;
   }
-  if (wanted.length === 0) {
+  if (wanted.length === 0 && !mayRest) {
     const isAtRest = tasks.some((task) => task.because.some(({ code }) => AT_REST.has(code)));
     if (!isAtRest) yield `${name} is lost: nothing is wanted and no rule says why`;
   }

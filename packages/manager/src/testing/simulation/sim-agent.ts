@@ -51,6 +51,7 @@ export class SimAgent {
   assigned: AssignmentSet | undefined;
   isUp = true;
   isCut = false;
+  isMute = false;
   /** It left: its machine is off for good. */
   isGone = false;
   readonly #world: AgentWorld;
@@ -60,6 +61,8 @@ export class SimAgent {
   #measures: readonly TaskMeasure[] = [];
   #session: Session | undefined;
   #sequence = 0;
+  /** Version of the newest assignments of this session. */
+  #applied: number | undefined;
 
   constructor(
     world: AgentWorld,
@@ -98,6 +101,21 @@ export class SimAgent {
     this.isCut = false;
     this.#session?.toManager.flush();
     this.#session?.toAgent.flush();
+  }
+
+  mute(): void {
+    this.isMute = true;
+  }
+
+  unmute(): void {
+    if (!this.isMute) return;
+    this.isMute = false;
+    this.#confirm();
+  }
+
+  #confirm(): void {
+    if (this.isMute || this.#applied === undefined) return;
+    this.#session?.toManager.send({ kind: 'applied', version: this.#applied });
   }
 
   crash(): void {
@@ -203,6 +221,7 @@ export class SimAgent {
     if (this.#world.linked(this, session.manager)) session.controller.abort();
     if (this.#session !== session) return;
     this.#session = undefined;
+    this.#applied = undefined;
     if (this.isUp) this.#reconnect();
   }
 
@@ -215,7 +234,8 @@ export class SimAgent {
         break;
       case 'assignments':
         this.#assign(message.delta);
-        session.toManager.send({ kind: 'applied', version: message.version });
+        this.#applied = message.version;
+        this.#confirm();
         if (!session.hasAssignments) {
           session.hasAssignments = true;
           this.#report([...this.containers.statuses()]);
