@@ -138,6 +138,15 @@ describe('the whole tree', () => {
     }
   });
 
+  it('numbers its decisions one after the other, each once', () => {
+    const records = files.filter((file) => file.startsWith('docs/adr/')).toSorted();
+    const numbers = records.map((file) => file.slice('docs/adr/'.length).slice(0, 4));
+    expect(numbers).toEqual(records.map((_, at) => String(at + 1).padStart(4, '0')));
+    for (const [at, file] of records.entries()) {
+      expect(read(file).split('\n', 1)[0], file).toMatch(new RegExp(`^# ${numbers[at] ?? ''} `));
+    }
+  });
+
   it('runs on the Node it is written for', () => {
     expect(process.version).toMatch(/^v24\./);
   });

@@ -1,6 +1,6 @@
 /**
  * IPv6 addresses of networks with both families: the IPv4 address in the last 32 bits of the
- * network's /96 (ADR 0019). Written as the kernel writes them (RFC 5952).
+ * network's /96 (ADR 0022). Written as the kernel writes them (RFC 5952).
  */
 
 /** @param prefix e.g. "fd53:7764:0:1001::/96". */
