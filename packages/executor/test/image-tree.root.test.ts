@@ -131,13 +131,28 @@ async function debianLayer(folder: string): Promise<Buffer> {
 
 /** What a tar archive says of each entry, and what is in it. */
 async function entriesOf(root: string): Promise<ReadonlyMap<string, string>> {
-  const format = String.raw`%P\t%y %m %U %G %s %n %l\n`;
+  const format = String.raw`%P\t%y %m %U %G %s %n %T@ %l\n`;
   const found = await run('find', [root, '-mindepth', '1', '-printf', format]);
   const entries = new Map<string, string>();
   for (const line of found.stdout.split('\n').filter(Boolean)) {
     const [path = '', rest = ''] = line.split('\t');
-    // The size of a folder is the file system's own business.
-    entries.set(path, rest.replace(/^(d \d+ \d+ \d+) \d+ \d+/, '$1'));
+    // Size and link count of a folder are the file system's own business; its time is when it was filled.
+    entries.set(path, rest.replace(/^(d \d+ \d+ \d+) .*/, '$1'));
+  }
+  const devices = await run('find', [
+    root,
+    '-type',
+    'b,c',
+    '-exec',
+    'stat',
+    '-c',
+    '%n %t:%T',
+    '{}',
+    '+',
+  ]);
+  for (const line of devices.stdout.split('\n').filter(Boolean)) {
+    const [path = '', numbers = ''] = line.slice(root.length + 1).split(' ');
+    entries.set(path, `${entries.get(path) ?? ''} ${numbers}`);
   }
   const sums = await run('sh', [
     '-c',
