@@ -57,7 +57,8 @@ export class SessionReporter {
     const live = dispatcher.heardSessions();
     const { lost } = dispatcher;
     if (live.length === 0 && lost.length === 0) return;
-    for (const part of pages(live)) {
+    // Together: who is on the last page is heard no less because something of the first is written.
+    const pagesTold = pages(live).map(async (part) => {
       const told = part.map((session) => ({
         session,
         live: session.live(),
@@ -65,7 +66,8 @@ export class SessionReporter {
       }));
       await report({ live: told.map((one) => one.live), lost }, signal);
       for (const one of told) settle(one.session, one.live, one.heardAt);
-    }
+    });
+    await Promise.all(pagesTold);
     dispatcher.toldLost(lost);
   }
 }
