@@ -72,17 +72,6 @@ describe('replicas follow what the tasks use', () => {
       /autoscaling, 1 to 3 replicas by cpu 50%: 1 for/,
     );
   });
-
-  it('more of a task whose own metric says so', async () => {
-    const page =
-      'mkdir /www; echo "inflight{path=\\"/\\"} 50" >/www/metrics; httpd -f -p 8080 -h /www';
-    const flags = ['--autoscale-max', '4', '--autoscale-metric', 'inflight=20@8080/metrics'];
-    const pace = ['--autoscale-warmup', '0', '--autoscale-interval', '1s'];
-    const all = ['--name', 'metered', ...flags, ...pace, ...QUICK];
-    await ok('service', 'create', ...all, BUSYBOX, 'sh', '-c', page);
-    await untilRunning('metered', 4);
-    expect((await service('metered')).because.at(-1)?.message).toMatch(/\(inflight 20\)/);
-  });
 });
 
 describe('a job by a schedule', () => {
@@ -106,16 +95,40 @@ describe('a job by a schedule', () => {
     const refused = await ctl('m1', 'service', 'run', 'long');
     expect(refused.stderr).toMatch(/run 1 has not ended/);
   });
+});
 
-  it('misses nothing and repeats nothing when its leader is lost', async () => {
+describe('when the leader is lost', () => {
+  let lostAt: number;
+  beforeAll(async () => {
     const victim = await leader();
+    lostAt = Date.now();
     await lab.kill(victim);
     const asking = lab.nodes.find(({ name }) => name.startsWith('m') && name !== victim)?.name;
     await leader(asking);
     await lab.heal(victim);
     await lab.cluster.allReady(lab.host('m1'));
-    const seen = (await runs('tick')).filter((run) => run.state === 'complete').length;
-    await untilRuns('tick', 'complete', seen + 1);
+  });
+
+  it('a new service is scaled by its own metric', async () => {
+    const page =
+      'mkdir /www; echo "inflight{path=\\"/\\"} 50" >/www/metrics; httpd -f -p 8080 -h /www';
+    const flags = ['--autoscale-max', '4', '--autoscale-metric', 'inflight=20@8080/metrics'];
+    const pace = ['--autoscale-warmup', '0', '--autoscale-interval', '1s'];
+    const all = ['--name', 'metered', ...flags, ...pace, ...QUICK];
+    await ok('service', 'create', ...all, BUSYBOX, 'sh', '-c', page);
+    await untilRunning('metered', 4);
+    expect((await service('metered')).because.at(-1)?.message).toMatch(/\(inflight 20\)/);
+  });
+
+  it('a job by a schedule misses nothing and repeats nothing', async () => {
+    await until(
+      'a run after the loss',
+      async () =>
+        (await runs('tick')).find(
+          ({ plannedFor, state }) => (plannedFor ?? 0) > lostAt && state === 'complete',
+        ),
+      TWO_MINUTES_MS,
+    );
     const planned = (await runs('tick')).flatMap(({ plannedFor }) => plannedFor ?? []);
     const gaps = planned.slice(1).map((at, i) => at - (planned[i] ?? 0));
     expect(gaps).toEqual(gaps.map(() => MINUTE_MS));
@@ -123,7 +136,7 @@ describe('a job by a schedule', () => {
     expect(new Set(made).size).toBe(made.length);
   });
 
-  it('is skipped while its last run has not ended', async () => {
+  it('a run is skipped while the last one has not ended', async () => {
     const [skipped] = await untilRuns('long', 'skipped', 1);
     expect(skipped?.message).toMatch(/run 1 has not ended/);
     expect(await ok('explain', 'service', 'long')).toMatch(/no run due .*: run 1 has not ended/);
