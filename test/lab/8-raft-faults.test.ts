@@ -91,6 +91,8 @@ describe('scenario 63: a leader whose disk hangs', () => {
     const before = await waitUntil({ what: 'a leader', timeoutMs: HEAL_MS }, () => status('m1'));
     const [asked = ''] = lab.nodes.map(({ name }) => name).filter((name) => name !== before.leader);
     await lab.spoilDisk(before.leader, 'hang');
+    // A disk that nobody writes to tells nobody that it hangs. What becomes of the write is not the question.
+    const write = sh(lab.host(asked), 'echo x | timeout 60 swarmctl config create it-hangs -; :');
     try {
       const after = await waitUntil({ what: 'another leader', timeoutMs: HEAL_MS }, async () => {
         const seen = await status(asked);
@@ -100,6 +102,7 @@ describe('scenario 63: a leader whose disk hangs', () => {
       await sh(lab.host(asked), 'echo x | swarmctl config create while-it-hangs -');
     } finally {
       await lab.heal(before.leader);
+      await write;
     }
     await lab.cluster.allReady(lab.host('m1'));
   });
