@@ -76,7 +76,7 @@ describe('scenario 60, 64: a manager whose log', () => {
       const copy = await sh(lab.host('m2'), `tar -C ${RAFT} -cf - . | base64 -w 0`);
       // On purpose, so that its tasks are waited for.
       await victim.stopService('swarmd', 'TERM');
-      await sh(victim, `echo ${copy} | base64 -d > /copy.tar`);
+      await victim.exec(['sh', '-c', 'base64 -d > /copy.tar'], { input: copy });
       await sh(victim, damage);
       await lab.cluster.startDaemon(victim);
       const told = await until('it to say what it found', async () => {

@@ -89,7 +89,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
         }),
     });
     const { nextTurn = queueMicrotask } = options;
-    this.#herald = new Herald({ nextTurn, tell: ({ outbox }) => outbox.assignmentsChanged() });
+    this.#herald = new Herald({ nextTurn, tell: ({ outbox }) => outbox.wakeup.wake() });
     this.#statuses = new StatusHub({
       nextTurn,
       deliver: (reports) => this.#reportStatuses(reports),
@@ -297,16 +297,22 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
       for (const session of this.#sessions.values()) session.outbox.managersChanged();
     }
     const audience = audienceOf(commit, view);
-    for (const session of this.#unsure) this.#herald.add(session);
-    for (const session of this.#interests.concerned(audience)) this.#herald.add(session);
+    for (const session of this.#unsure) this.#announce(session);
+    for (const session of this.#interests.concerned(audience)) this.#announce(session);
     if (audience.addresses) this.#tellAddresses();
+  }
+
+  /** A node that has not been told yet must not count as one that needs to be told nothing. */
+  #announce(session: Session): void {
+    session.outbox.assignmentsChanged();
+    this.#herald.add(session);
   }
 
   /** Everybody, but not now. */
   #tellAddresses(): void {
     this.#addressNews ??= this.#options.clock.after(ADDRESSES_GATHER_MS, () => {
       this.#addressNews = undefined;
-      for (const session of this.#sessions.values()) this.#herald.add(session);
+      for (const session of this.#sessions.values()) this.#announce(session);
     });
   }
 

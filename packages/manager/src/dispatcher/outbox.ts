@@ -73,10 +73,13 @@ export class Outbox {
     this.#appliedVersion = Math.max(this.#appliedVersion, version);
   }
 
+  /**
+   * They may differ: from this moment on silence confirms nothing. Whoever says so wakes the session,
+   * when its turn comes.
+   */
   assignmentsChanged(): void {
     this.#assignmentsDirty = true;
     this.#measuresDirty = true;
-    this.wakeup.wake();
   }
 
   measuresChanged(): void {
