@@ -1,0 +1,95 @@
+import type { AgentMessage, ManagerMessage } from '@swarmd/api';
+import { silentLogger } from '@swarmd/base';
+import { systemClock, systemIds, systemRandom } from '@swarmd/base/system';
+import { asId, clusterSpec } from '@swarmd/model';
+import { createMemoryStore } from '@swarmd/store/testing';
+import { expect, it } from 'vitest';
+
+import { SessionDispatcher } from '../src/dispatcher/dispatcher.ts';
+import type { Duties } from '../src/leadership/duties.ts';
+import { LeaderRoute } from '../src/leadership/leader-route.ts';
+import { Leadership } from '../src/leadership/leadership.ts';
+import { FakeRaft, NO_MACHINE } from './support/fake-raft.ts';
+import { aNode } from './support/objects.ts';
+
+const NODE = asId('node', 'n1');
+const META = { version: 0, createdAt: 0, updatedAt: 0 };
+const signal = AbortSignal.timeout(30_000);
+
+/** An agent that says hello, and later what it is asked to. */
+async function* agent(later: Promise<AgentMessage>): AsyncGenerator<AgentMessage> {
+  const resources = { nanoCpus: 4e9, memoryBytes: 8 * 1024 ** 3, generic: [] };
+  const platform = { os: 'linux', architecture: 'amd64' };
+  const description = { hostname: 'n1', platform, resources, engineVersion: '1', networks: [] };
+  yield {
+    kind: 'hello',
+    description: { ...description, labels: {} },
+    address: '10.0.0.1',
+    agentAddress: '10.0.0.1:1',
+  };
+  yield await later;
+  await new Promise(() => undefined);
+}
+
+it('a node that is still to be told of a commit has not confirmed it', async () => {
+  const store = createMemoryStore();
+  await store.update((tx) => {
+    tx.put('cluster', {
+      id: asId('cluster', 'c'),
+      meta: META,
+      spec: clusterSpec.parse({}),
+      rootCa: { certificatePem: '', keyPem: '', joinTokens: { worker: '', manager: '' } },
+      removedManagers: [],
+    });
+    tx.put('node', aNode(NODE, { meta: META }));
+  }, signal);
+  const raft = new FakeRaft(NO_MACHINE, [
+    { raftId: 1, nodeId: 'me', address: 'me:1', role: 'voter' },
+  ]);
+  raft.lead(1);
+  const common = { raft, clock: systemClock, logger: silentLogger };
+  await using leadership = new Leadership<Duties>({
+    ...common,
+    open: () => Promise.resolve({} as Duties),
+  });
+  using route = new LeaderRoute({ ...common, leadership, clientsOf: () => undefined });
+  const turns: (() => void)[] = [];
+  await using dispatcher = new SessionDispatcher({
+    ...common,
+    store,
+    route,
+    random: systemRandom,
+    ids: systemIds,
+    nextTurn: (fn) => void turns.push(fn),
+  });
+  const { promise, resolve } = Promise.withResolvers<AgentMessage>();
+  const peer = { nodeId: NODE, role: 'worker', clusterId: asId('cluster', 'c') } as const;
+  const session = dispatcher.session(agent(promise), { peer, signal })[Symbol.asyncIterator]();
+  const told = async (kind: ManagerMessage['kind']): Promise<ManagerMessage> => {
+    for (;;) {
+      const { value, done } = await session.next();
+      if (done === true) throw new Error('the session ended');
+      if (value.kind === kind) return value;
+    }
+  };
+  await told('assignments');
+  const confirmed = new Promise<void>((done) => void dispatcher.onApplied(done));
+  resolve({ kind: 'applied', version: store.view.version });
+  // Until the manager stops.
+  session.next().catch(() => undefined);
+  await confirmed;
+  const applied = () => [...dispatcher.applied()];
+  expect(applied()).toEqual([{ nodeId: NODE, version: store.view.version }]);
+
+  const before = store.view.version;
+  await store.update((tx) => {
+    const node = tx.get('node', NODE)!;
+    tx.put('node', { ...node, spec: { ...node.spec, labels: { moved: 'yes' } } });
+  }, signal);
+  expect(store.view.version).toBeGreaterThan(before);
+  expect(applied()).toEqual([{ nodeId: NODE, version: before }]);
+  // Its turn comes: nothing differs for it, which is as good as a confirmation.
+  for (const turn of turns.splice(0)) turn();
+  await new Promise((done) => setImmediate(done));
+  expect(applied()).toEqual([{ nodeId: NODE, version: store.view.version }]);
+});
