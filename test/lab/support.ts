@@ -4,6 +4,14 @@ import { Lab, waitUntil, type Host } from '@swarmd/lab';
 import type { Service, Task } from '@swarmd/model';
 
 /** Several suites can run on one machine, each on a lab of its own name. */
+/** All cases of what CI has some of: `SWARMD_LAB_LONG=1`. */
+export const LONG = process.env['SWARMD_LAB_LONG'] === '1';
+
+/** The cases themselves in the long form, else those that are marked. */
+export function casesOf<T extends { readonly short?: boolean }>(cases: readonly T[]): readonly T[] {
+  return cases.filter(({ short }) => LONG || short === true);
+}
+
 export const LAB_NAME = process.env['SWARMD_LAB_NAME'] ?? 'test';
 const STEP_TIMEOUT_MS = 60_000;
 
