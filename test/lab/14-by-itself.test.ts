@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import {
   BUSYBOX,
+  LONG,
   ctl,
   inTask,
   lab,
@@ -97,7 +98,8 @@ describe('a job by a schedule', () => {
   });
 });
 
-describe('when the leader is lost', () => {
+/** Another minute of the clock, and more of what simulations have all of. */
+describe.runIf(LONG)('when the leader is lost', () => {
   let lostAt: number;
   beforeAll(async () => {
     const victim = await leader();
