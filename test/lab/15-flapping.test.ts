@@ -34,7 +34,8 @@ async function onNode(): Promise<Task[]> {
 }
 
 beforeAll(async () => {
-  await ok('swarm', 'update', '--flap-hold', '10m');
+  // What other suites did to it is forgotten.
+  await ok('swarm', 'update', '--flap-hold', '10m', '--flap-decay', '1s');
   const flags = ['--name', 'steady', '--replicas', `${REPLICAS}`, '--restart-delay', '0'];
   const quick = ['--stop-signal', 'SIGKILL', '--rebalance-budget', '4'];
   await ok(
@@ -52,7 +53,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await lab.heal(HOST);
-  await ok('swarm', 'update', '--flap-hold', '0', '--flap-hold-max', '10m');
+  await ok('swarm', 'update', '--flap-hold', '0', '--flap-hold-max', '10m', '--flap-decay', '10m');
   await lab.cluster.allReady(lab.host('m1'));
   await remove('steady');
 });
@@ -66,6 +67,7 @@ it('the first loss moves its tasks and is forgiven: rebalancing brings some back
 });
 
 it('each further one is followed by a time without new tasks, so that nothing moves to and fro', async () => {
+  await ok('swarm', 'update', '--flap-decay', '10m');
   await flap();
   await untilRunning('steady', REPLICAS);
   const made = (await tasks('steady')).length;
