@@ -1,4 +1,5 @@
 /** The runs of a scheduled job in words: which there were, which there were not and why, what comes. */
+import { timeText } from '@swarmd/base';
 import type { JobRun, Service } from '@swarmd/model';
 
 /** One line; empty for services without a schedule. */
@@ -6,7 +7,7 @@ export function nextRun({ spec, jobStatus }: Service): string {
   if (spec.schedule === undefined) return '';
   if (spec.schedule.suspended) return 'suspended';
   const nextAt = jobStatus?.schedule?.nextAt;
-  return nextAt === undefined ? 'no next run' : `next ${instant(nextAt)}`;
+  return nextAt === undefined ? 'no next run' : `next ${timeText(nextAt)}`;
 }
 
 /** Lines: the schedule, then the runs that are known of, oldest first. */
@@ -20,11 +21,11 @@ export function explainRuns(service: Service): string[] {
 }
 
 function describe({ iteration, state, plannedFor, at, endedAt, message }: JobRun): string {
-  const due = plannedFor === undefined ? 'asked for by a user' : `due ${instant(plannedFor)}`;
+  const due = plannedFor === undefined ? 'asked for by a user' : `due ${timeText(plannedFor)}`;
   const why = message === '' ? '' : `: ${message}`;
   if (state === 'skipped') return `no run ${due}${why}`;
-  const end = endedAt === undefined ? 'has not ended' : `${WORDS[state]} ${instant(endedAt)}`;
-  return `run ${iteration}, ${due}, started ${instant(at)}, ${end}${why}`;
+  const end = endedAt === undefined ? 'has not ended' : `${WORDS[state]} ${timeText(endedAt)}`;
+  return `run ${iteration}, ${due}, started ${timeText(at)}, ${end}${why}`;
 }
 
 const WORDS: Readonly<Record<JobRun['state'], string>> = {
@@ -34,9 +35,3 @@ const WORDS: Readonly<Record<JobRun['state'], string>> = {
   replaced: 'replaced',
   skipped: 'skipped',
 };
-
-/** To the second, in UTC. */
-function instant(at: number): string {
-  // oxlint-disable-next-line no-restricted-globals -- formats a given time, reads no clock
-  return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
-}

@@ -96,7 +96,7 @@ export {
   type LogSpec,
   type MountSpec,
 } from './spec/container.ts';
-export { portText } from './port.ts';
+export { hasMeshPort, portText } from './port.ts';
 export { isGlobal, isJob, wantedReplicas } from './service-mode.ts';
 export {
   serviceSpec,

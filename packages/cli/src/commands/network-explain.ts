@@ -1,8 +1,15 @@
 /** swarmctl network explain: what should be programmed where, what is, and how far packets come. */
-import type { ClusterClient } from '@swarmd/client';
 import { errorMessage, SwarmError } from '@swarmd/base';
-import { resolve } from '@swarmd/client';
-import type { Network, NetworkId, Node, Service, ServiceId, Task } from '@swarmd/model';
+import { resolve, type ClusterClient } from '@swarmd/client';
+import {
+  hasMeshPort,
+  type Network,
+  type NetworkId,
+  type Node,
+  type Service,
+  type ServiceId,
+  type Task,
+} from '@swarmd/model';
 import type { NetworkFinding } from '@swarmd/api';
 import type { Command } from 'commander';
 
@@ -69,7 +76,7 @@ async function subjectNamed(context: Context, reference: string): Promise<Subjec
     networkId: '',
     serviceId: service.id,
     networks: service.spec.task.networks.map(({ target }) => target),
-    everywhere: service.endpoint.ports.some(({ publishMode }) => publishMode === 'ingress'),
+    everywhere: hasMeshPort(service.endpoint.ports),
   };
 }
 

@@ -14,12 +14,12 @@ type ConfigControl = Pick<
 
 export function configControl(context: ControlContext): ConfigControl {
   return {
-    createConfig: async (request, call) => {
+    createConfig: (request, call) => {
       const spec = parseSpec('config', configSpec, request.spec);
       refuseBadTemplate('config', spec);
       const id = asId('config', context.ids.next());
       const config: Config = { id, meta: context.newMeta(), spec, number: 1 };
-      const written = await context.writeObject(
+      return context.writeObject(
         { call, table: 'config', forward: (leader, on) => leader.createConfig(request, on) },
         (tx) => {
           refuseTakenName(tx, 'config', spec.name);
@@ -27,7 +27,6 @@ export function configControl(context: ControlContext): ConfigControl {
           return config;
         },
       );
-      return written;
     },
     getConfig: async ({ id }, call) => {
       const config = (await context.read(call)).get('config', id);
@@ -38,9 +37,9 @@ export function configControl(context: ControlContext): ConfigControl {
       [...(await context.read(call)).list('config')].filter((config) =>
         matches(filter, { id: config.id, ...config.spec }),
       ),
-    updateConfig: async (request, call) => {
+    updateConfig: (request, call) => {
       const newId = context.ids.next();
-      const written = await context.writeObject(
+      return context.writeObject(
         { call, table: 'config', forward: (leader, on) => leader.updateConfig(request, on) },
         (tx) =>
           updateFile(tx, {
@@ -51,7 +50,6 @@ export function configControl(context: ControlContext): ConfigControl {
             now: context.clock.now(),
           }),
       );
-      return written;
     },
     removeConfig: ({ id }, call) =>
       context.write(

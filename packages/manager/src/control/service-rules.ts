@@ -6,6 +6,7 @@
 import {
   asId,
   isGlobal,
+  hasMeshPort,
   isJob,
   parseConstraint,
   serviceSpec,
@@ -145,7 +146,7 @@ function checkFit(name: string, what: string, [reserved, limit]: [number, number
 
 function checkPorts(spec: ServiceSpec): void {
   const { mode, ports } = spec.endpoint;
-  if (mode === 'dnsrr' && ports.some((port) => port.publishMode === 'ingress')) {
+  if (mode === 'dnsrr' && hasMeshPort(ports)) {
     throw invalid(
       `service ${spec.name}: ports published through the ingress network need endpoint mode vip; ` +
         `publish them in host mode or use vip`,

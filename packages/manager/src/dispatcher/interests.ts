@@ -2,7 +2,14 @@
  * Which commits can change what a node is assigned (pure). Saying yes too often costs a computation,
  * saying no wrongly costs correctness: what is not known to be harmless counts.
  */
-import { secretIds, type AssignmentSet, type Node, type NodeId, type Task } from '@swarmd/model';
+import {
+  hasMeshPort,
+  secretIds,
+  type AssignmentSet,
+  type Node,
+  type NodeId,
+  type Task,
+} from '@swarmd/model';
 import type { ChangedObject, Commit, ReadView } from '@swarmd/store';
 
 import { sameValue } from '../same-value.ts';
@@ -27,12 +34,8 @@ export function interestsOf(nodeId: NodeId, { tasks }: AssignmentSet): Interests
     networks: new Set(tasks.flatMap((task) => task.networks.map((one) => one.networkId))),
     secrets: new Set(tasks.flatMap((task) => secretIds(task.spec.container))),
     configs: new Set(tasks.flatMap((task) => task.spec.container.configs.map((one) => one.id))),
-    mesh: tasks.some(isMesh),
+    mesh: tasks.some(({ ports }) => hasMeshPort(ports)),
   };
-}
-
-function isMesh({ ports }: Task): boolean {
-  return ports.some((port) => port.publishMode === 'ingress');
 }
 
 /** Whom a commit concerns. Found once, however many sessions there are. */
@@ -107,7 +110,7 @@ function addPeer(
   const id = (after ?? before)?.id;
   if (id === undefined) return;
   for (const task of view.tasksByNode(id)) {
-    audience.everyone ||= isMesh(task) || publishes(view, task);
+    audience.everyone ||= hasMeshPort(task.ports) || publishes(view, task);
     for (const { networkId } of task.networks) audience.networks.add(networkId);
   }
 }
@@ -123,7 +126,7 @@ function addTask(
   if (sameTraffic(before, after)) return;
   for (const task of [before, after]) {
     if (task === undefined) continue;
-    audience.everyone ||= isMesh(task) || publishes(view, task);
+    audience.everyone ||= hasMeshPort(task.ports) || publishes(view, task);
     for (const { networkId } of task.networks) audience.networks.add(networkId);
   }
 }

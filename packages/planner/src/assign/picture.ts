@@ -18,7 +18,7 @@ import type {
   Task,
   TaskId,
 } from '@swarmd/model';
-import { asId } from '@swarmd/model';
+import { asId, hasMeshPort } from '@swarmd/model';
 
 import { isOver, sameSpec } from '../task-view.ts';
 import type { AssignView } from '../types.ts';
@@ -261,7 +261,7 @@ function partOf(view: AssignView, task: Task | undefined): Part | undefined {
   if (task?.nodeId === undefined || isOver(task)) return undefined;
   const serving = mayServe(view, task);
   const backend = serving ? task.gatewayAddress : undefined;
-  const isMesh = task.ports.some((port) => port.publishMode === 'ingress');
+  const isMesh = hasMeshPort(task.ports);
   return { task, endpoints: endpointsOf(task, serving), backend, isMesh };
 }
 

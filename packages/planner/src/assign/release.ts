@@ -2,7 +2,7 @@
  * Letting go of a task that is to stop: it goes on running, outside of every answer and balance,
  * until the nodes that send traffic to it have confirmed that they do not any more.
  */
-import type { NetworkId, NodeId, Task } from '@swarmd/model';
+import { hasMeshPort, type NetworkId, type NodeId, type Task } from '@swarmd/model';
 
 import type { AssignView } from '../types.ts';
 import { pictureOf } from './picture.ts';
@@ -67,7 +67,7 @@ function balancers(
   task: Task,
   nodes: { ready: ReadonlySet<NodeId>; usersOf: (networkId: NetworkId) => readonly NodeId[] },
 ): Iterable<NodeId> {
-  if (task.ports.some((port) => port.publishMode === 'ingress')) return nodes.ready;
+  if (hasMeshPort(task.ports)) return nodes.ready;
   const users = task.networks.flatMap(({ networkId }) => nodes.usersOf(networkId));
   return new Set(task.nodeId === undefined ? users : [task.nodeId, ...users]);
 }

@@ -59,13 +59,6 @@ export function lastTime(
   return low;
 }
 
-/** To the second, in UTC. */
-export function timeText(at: number): string {
-  return dateOf(at)
-    .toISOString()
-    .replace(/\.\d+Z$/, 'Z');
-}
-
 function dateOf(at: number): Date {
   // oxlint-disable-next-line no-restricted-globals -- a given time, no clock is read
   return new Date(at);

@@ -14,8 +14,8 @@ import {
   type TaskId,
 } from '@swarmd/model';
 
-import { BECAUSE_MAX, USAGE_FRESH_MS } from '../limits.ts';
-import { reason } from '../reasons.ts';
+import { USAGE_FRESH_MS } from '../limits.ts';
+import { reason, remember } from '../reasons.ts';
 import { isWanted } from '../task-view.ts';
 import type { Plan, PlanView } from '../types.ts';
 import { isUpdating } from './update-state.ts';
@@ -61,7 +61,7 @@ export function planAutoscale(
   const { next, step } = nextStatus(service, policy, { demand, now: context.now });
   if (sameStatus(service.autoscale, next)) return { ops: [], because: [], waits: [] };
   const why = step === undefined ? [] : [reason('autoscaled', step, { at: context.now })];
-  const because = [...service.because, ...why].slice(-BECAUSE_MAX);
+  const because = why.reduce((known, one) => remember(known, one), service.because);
   const object: Service = { ...service, autoscale: next, because };
   return { ops: [{ kind: 'put', table: 'service', object }], because: why, waits: [] };
 }

@@ -3,6 +3,7 @@
  * together with the tasks of the run, so that whoever leads next goes on after the last decision: no
  * time is acted on twice, and what came due while nobody led is made up for.
  */
+import { timeText } from '@swarmd/base';
 import {
   isGlobal,
   type JobRun,
@@ -14,7 +15,7 @@ import {
 
 import type { Draft } from '../draft.ts';
 import type { ReasonCode } from '../reasons.ts';
-import { lastTime, nextTime, timeText } from '../schedule/cron.ts';
+import { lastTime, nextTime } from '../schedule/cron.ts';
 import { byAge, endedByItself, isWanted, taskName } from '../task-view.ts';
 import { isDone } from './job.ts';
 import { activeRuns, runRefusal, withRun, withRuns } from './runs.ts';
