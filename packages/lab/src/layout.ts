@@ -17,17 +17,22 @@ export interface HostPlace {
   readonly role: 'manager' | 'worker' | 'registry' | 'client';
   /** Underlay address without prefix length. */
   readonly address: string;
+  /** The same of IPv6: hosts have both families. */
+  readonly address6: string;
   /** Name of its network namespace. */
   readonly netns: string;
 }
 
 /** First three bytes of the underlay; it exists only inside the lab's own namespaces. */
 const UNDERLAY = '10.77.0';
+const UNDERLAY6 = '2001:db8:77:';
 /** The client stands behind a router, so that its address is foreign to every host. */
 const OUTSIDE = '203.0.113';
+const OUTSIDE6 = '2001:db8:113:';
 
-export const SWITCH_ADDRESS = `${UNDERLAY}.1`;
-export const ROUTER_OUTSIDE_ADDRESS = `${OUTSIDE}.1`;
+/** Addresses of the router on either side. */
+export const SWITCH = { address: `${UNDERLAY}.1`, address6: `${UNDERLAY6}:1` };
+export const ROUTER_OUTSIDE = { address: `${OUTSIDE}.1`, address6: `${OUTSIDE6}:1` };
 export const REGISTRY_PORT = 5000;
 const MANAGERS_MAX = 7;
 const WORKERS_MAX = 100;
@@ -62,6 +67,7 @@ export class Layout {
       name: 'registry',
       role: 'registry',
       address: `${UNDERLAY}.5`,
+      address6: `${UNDERLAY6}:5`,
       netns: this.netns('registry'),
     };
   }
@@ -72,7 +78,13 @@ export class Layout {
   }
 
   get client(): HostPlace {
-    return { name: 'c1', role: 'client', address: `${OUTSIDE}.10`, netns: this.netns('c1') };
+    return {
+      name: 'c1',
+      role: 'client',
+      address: `${OUTSIDE}.10`,
+      address6: `${OUTSIDE6}:10`,
+      netns: this.netns('c1'),
+    };
   }
 
   netns(host: string): string {
@@ -84,7 +96,8 @@ export class Layout {
     const place = (role: 'manager' | 'worker', index: number): HostPlace => {
       const name = `${role === 'manager' ? 'm' : 'w'}${index}`;
       const last = (role === 'manager' ? 10 : 100) + index;
-      return { name, role, address: `${UNDERLAY}.${last}`, netns: this.netns(name) };
+      const [address, address6] = [`${UNDERLAY}.${last}`, `${UNDERLAY6}:${last}`];
+      return { name, role, address, address6, netns: this.netns(name) };
     };
     const count = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
     return [

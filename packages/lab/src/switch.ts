@@ -5,7 +5,7 @@
  */
 import { run } from '@swarmd/base/system';
 
-import { ROUTER_OUTSIDE_ADDRESS, SWITCH_ADDRESS, type HostPlace, type Layout } from './layout.ts';
+import { ROUTER_OUTSIDE, SWITCH, type HostPlace, type Layout } from './layout.ts';
 
 async function namespaceExists(name: string): Promise<boolean> {
   const { stdout } = await run('ip', ['netns', 'list']);
@@ -24,8 +24,8 @@ export async function ensureSwitch(layout: Layout): Promise<void> {
   await batch(netns, [
     'link set lo up',
     'link add br0 type bridge',
-    `addr add ${SWITCH_ADDRESS}/24 dev br0`,
     'link set br0 up',
+    ...addAddresses(SWITCH, 'br0'),
   ]);
   // Bridged packets must not pass the machine-wide firewall hooks; the files exist only with br_netfilter.
   await run('ip', [
@@ -34,7 +34,7 @@ export async function ensureSwitch(layout: Layout): Promise<void> {
     netns,
     'sh',
     '-c',
-    'sysctl -qw net.ipv4.ip_forward=1; for f in iptables ip6tables arptables; do sysctl -qew net.bridge.bridge-nf-call-$f=0; done',
+    'sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1; for f in iptables ip6tables arptables; do sysctl -qew net.bridge.bridge-nf-call-$f=0; done',
   ]);
 }
 
@@ -43,18 +43,27 @@ export async function plug(layout: Layout, host: HostPlace): Promise<void> {
   await unplug(layout, host);
   await run('ip', ['netns', 'add', host.netns]);
   const port = layout.port(host.name);
-  const gateway = host.role === 'client' ? ROUTER_OUTSIDE_ADDRESS : SWITCH_ADDRESS;
+  const gateway = host.role === 'client' ? ROUTER_OUTSIDE : SWITCH;
   await batch(layout.switchNetns, [
     `link add ${port} type veth peer name eth0 netns ${host.netns}`,
-    host.role === 'client' ? `addr add ${gateway}/24 dev ${port}` : `link set ${port} master br0`,
+    ...(host.role === 'client' ? addAddresses(gateway, port) : [`link set ${port} master br0`]),
     `link set ${port} up`,
   ]);
   await batch(host.netns, [
     'link set lo up',
-    `addr add ${host.address}/24 dev eth0`,
+    ...addAddresses(host, 'eth0'),
     'link set eth0 up',
-    `route add default via ${gateway}`,
+    `route add default via ${gateway.address}`,
+    `route add default via ${gateway.address6} dev eth0`,
   ]);
+}
+
+/** Nobody else has them: no need to ask around first. */
+function addAddresses(of: Pick<HostPlace, 'address' | 'address6'>, device: string): string[] {
+  return [
+    `addr add ${of.address}/24 dev ${device}`,
+    `addr add ${of.address6}/64 dev ${device} nodad`,
+  ];
 }
 
 /** Removes a host's namespace, and with it every device in it. */
