@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
+import { unreachable } from '@swarmd/base';
 import type { Host } from '@swarmd/lab';
 import type { Network, Node, Task } from '@swarmd/model';
 
@@ -237,6 +238,8 @@ function seenAs(
       if (place.task === undefined) return addressOf(place.host, family);
       if (to.endsWith('port')) return mesh(place.task.gatewayAddress ?? '');
       return family === 4 ? ownOf(place.task) : in6(network.subnet6, ownOf(place.task));
+    default:
+      return unreachable(sees);
   }
 }
 
