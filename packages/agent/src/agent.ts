@@ -9,6 +9,7 @@ import type { AssignmentSet, NodeId, NodeRole, GenericResource } from '@swarmd/m
 import { describeNode } from './describe.ts';
 import { AgentState } from './disk/agent-state.ts';
 import { engineService } from './engine-service.ts';
+import { KnownManagers } from './known-managers.ts';
 import { logService } from './log-service.ts';
 import { GOODBYE_MAX_MS } from './limits.ts';
 import { Meter } from './meter/meter.ts';
@@ -42,7 +43,7 @@ export interface AgentOptions {
 }
 
 export interface Agent extends AsyncDisposable {
-  /** Both to be served to managers over mutual TLS. */
+  /** Both to be served over mutual TLS; they answer only the managers that the node was told of. */
   readonly service: AgentService;
   readonly engine: Engine;
   /** Managers it knows, host:port. */
@@ -81,7 +82,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const meter = scope.own(meterOf(options, worker));
   network.set((await state.loadAssignment()).network, 0);
   await worker.restore(scope.signal);
-  let managers = unique([...options.managers, ...(await state.loadManagers())]);
+  const managers = new KnownManagers(options.managers, await state.loadManagers());
   let assignment = worker.assignment;
   const change = (next: AssignmentSet, version: number): void => {
     assignment = next;
@@ -94,31 +95,29 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     runSessions(
       {
         connect: options.connect,
-        managers: () => managers,
+        managers: () => managers.addresses,
         hello: () => helloOf(options),
         reporter,
         leaving: leaving.signal,
         onRole: options.onRole,
-        onManagers: (addresses) => {
-          if (addresses.length > 0) managers = unique(addresses);
-          scope.spawn('save-managers', () => state.saveManagers(managers));
+        onManagers: (told) => {
+          managers.learn(told);
+          scope.spawn('save-managers', () => state.saveManagers(told));
         },
         onAssignments: (delta, version) => change(applyDelta(assignment, delta), version),
         onApplied: (listener) => network.onApplied(listener),
         onMeasures: (tasks) => meter.measure(tasks),
         onUsage: (listener) => meter.onUsage(listener),
-        clock,
-        random,
-        logger,
+        ...ports,
       },
       signal,
     ).finally(() => sessions.resolve()),
   );
   const owned = starting.move();
   return {
-    service: logsOf(options, worker),
-    engine: engineService({ executor, plane, clock, runner: (id) => worker.runner(id) }),
-    managers: () => managers,
+    service: managers.only(logsOf(options, worker)),
+    engine: managers.only(engineOf(options, worker)),
+    managers: () => managers.addresses,
     goodbye: async () => {
       leaving.abort();
       await orAfter(clock, GOODBYE_MAX_MS, sessions.promise);
@@ -135,6 +134,10 @@ function meterOf({ executor, clock, logger }: AgentOptions, worker: Worker): Met
     clock,
     logger,
   });
+}
+
+function engineOf({ executor, plane, clock }: AgentOptions, worker: Worker): Engine {
+  return engineService({ executor, plane, clock, runner: (id) => worker.runner(id) });
 }
 
 function logsOf({ nodeId, executor }: AgentOptions, worker: Worker): AgentService {
@@ -159,8 +162,4 @@ async function orAfter(clock: Clock, ms: number, work: Promise<void>): Promise<v
   const timer = clock.after(ms, () => late.resolve());
   await Promise.race([work, late.promise]);
   timer.cancel();
-}
-
-function unique(addresses: readonly string[]): readonly string[] {
-  return [...new Set(addresses)];
 }

@@ -18,6 +18,7 @@ import type {
   AgentMessage,
   AssignmentDelta,
   Dispatcher,
+  ManagerAddress,
   ManagerMessage,
   TaskMeasure,
   TaskUsage,
@@ -51,7 +52,8 @@ export interface SessionDeps {
   readonly reporter: StatusReporter;
   /** Aborts when this daemon restarts on purpose: the manager is told, and no other one is tried. */
   readonly leaving: AbortSignal;
-  readonly onManagers: (addresses: readonly string[]) => void;
+  /** Never empty. */
+  readonly onManagers: (managers: readonly ManagerAddress[]) => void;
   readonly onRole: (role: NodeRole) => void;
   /** In order; the first of a session is complete. */
   readonly onAssignments: (delta: AssignmentDelta, version: number) => void;
@@ -169,7 +171,7 @@ class Session {
         this.#sendStatuses();
         return;
       case 'managers':
-        this.#deps.onManagers(message.managers.map((manager) => manager.address));
+        if (message.managers.length > 0) this.#deps.onManagers(message.managers);
         return;
       case 'node':
         this.#deps.onRole(message.role);

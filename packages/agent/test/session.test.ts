@@ -173,7 +173,7 @@ function start(): void {
         return { [Symbol.dispose]: () => (tellUsage = undefined) };
       },
       onRole: (role) => roles.push(role),
-      onManagers: (addresses) => (known = [...addresses]),
+      onManagers: (managers) => (known = managers.map(({ address }) => address)),
       onAssignments: (delta) => deltas.push(delta),
       onApplied: (listener) => {
         applied = listener;

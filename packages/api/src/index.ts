@@ -86,6 +86,7 @@ export {
   type ClusterServer,
   type ServerTls,
 } from './server/cluster-server.ts';
+export { guarded } from './server/guard.ts';
 export { createLocalServer } from './server/local-server.ts';
 export {
   serveAgent,

@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 
+import type { ManagerAddress } from '@swarmd/api';
 import { errorMessage, type Logger } from '@swarmd/base';
 import type { AssignmentSet, TaskId, TaskStatus } from '@swarmd/model';
 
@@ -19,7 +20,7 @@ export class AgentState {
   readonly #assignment: JsonFile<Omit<AssignmentSet, 'secrets'>>;
   readonly #secrets: JsonFile<Secrets>;
   readonly #statuses: JsonFile<Statuses>;
-  readonly #managers: JsonFile<readonly string[]>;
+  readonly #managers: JsonFile<readonly ManagerAddress[]>;
   readonly #logger: Logger;
   #savedSecrets: Secrets | undefined;
 
@@ -27,7 +28,7 @@ export class AgentState {
     const folder = join(directories.stateDir, 'agent');
     this.#assignment = new JsonFile(join(folder, 'assignment.json'));
     this.#statuses = new JsonFile(join(folder, 'statuses.json'));
-    this.#managers = new JsonFile(join(folder, 'managers.json'));
+    this.#managers = new JsonFile(join(folder, 'known-managers.json'));
     this.#secrets = new JsonFile(join(directories.runDir, 'agent', 'secrets.json'));
     this.#logger = logger;
   }
@@ -42,8 +43,8 @@ export class AgentState {
     return (await this.#tolerant(this.#statuses.load())) ?? {};
   }
 
-  /** host:port of each known manager's cluster API. */
-  async loadManagers(): Promise<readonly string[]> {
+  /** As it was told last. */
+  async loadManagers(): Promise<readonly ManagerAddress[]> {
     return (await this.#tolerant(this.#managers.load())) ?? [];
   }
 
@@ -61,7 +62,7 @@ export class AgentState {
     return this.#tolerant(this.#statuses.save(() => Object.fromEntries(statuses())));
   }
 
-  saveManagers(managers: readonly string[]): Promise<void> {
+  saveManagers(managers: readonly ManagerAddress[]): Promise<void> {
     return this.#tolerant(this.#managers.save(() => managers));
   }
 

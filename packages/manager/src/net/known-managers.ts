@@ -2,26 +2,17 @@
  * A certificate outlives a removal or a demotion. What is for managers is only for nodes that are
  * managers by the present state of the cluster.
  */
-import type { Call } from '@swarmd/api';
+import { guarded, type Call } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
 import type { NodeId } from '@swarmd/model';
 import type { ReadView } from '@swarmd/store';
-
-type Method = (request: never, call: Call) => unknown;
 
 /** The same service; its methods throw before they do anything for others. */
 export function forKnownManagers<Service extends object>(
   service: Service,
   view: ReadView,
 ): Service {
-  const guarded = Object.entries(service as Record<string, Method>).map(([name, method]) => [
-    name,
-    (request: never, call: Call) => {
-      refuseStrangers(view, call);
-      return method(request, call);
-    },
-  ]);
-  return Object.fromEntries(guarded) as Service;
+  return guarded(service, (call) => refuseStrangers(view, call));
 }
 
 /** @throws SwarmError `permission-denied`; `unavailable` when it may only be too new to be known. */
