@@ -1,5 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
+import { LABS } from './test/lab/labs.ts';
+
 /**
  * Four suites: what any machine can run, what needs root and this kernel, installing on a clean Debian,
  * and the lab. `scripts/test` runs them all.
@@ -27,7 +29,8 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: suite === 'lab' ? 120_000 : 30_000,
     hookTimeout: suite === 'lab' ? 180_000 : 30_000,
-    // Kernel and lab tests share the machine's two cores and one lab.
-    fileParallelism: suite === 'unit' || suite === 'install',
+    // Tests of the kernel share it.
+    fileParallelism: suite !== 'root',
+    ...(suite === 'lab' ? { maxWorkers: LABS } : {}),
   },
 });

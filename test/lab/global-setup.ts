@@ -1,13 +1,22 @@
-/** Brings the lab up before the lab tests and takes it away after them, checking that nothing is left. */
+/** Brings the labs up before the lab tests and takes them away after them, checking that nothing is left. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 import { run } from '@swarmd/base/system';
 import { Lab } from '@swarmd/lab';
 
-const LAB = { name: process.env['SWARMD_LAB_NAME'] ?? 'test', managers: 3, workers: 2 };
+import { LABS, labName } from './labs.ts';
+
+const labs = Array.from({ length: LABS }, (_, index) => ({
+  name: labName(index + 1),
+  managers: 3,
+  workers: 2,
+}));
 
 export async function setup(): Promise<void> {
-  const lab = new Lab(LAB);
+  for (const lab of labs) await bringUp(new Lab(lab));
+}
+
+async function bringUp(lab: Lab): Promise<void> {
   await lab.down();
   await lab.up();
   // Suites lose the same hosts again and again, and none shall wait for what an earlier one did.
@@ -15,10 +24,10 @@ export async function setup(): Promise<void> {
 }
 
 export async function teardown(): Promise<void> {
-  const lab = new Lab(LAB);
-  await lab.down();
-  const left = await leftovers(lab);
-  if (left.length > 0) throw new Error(`the lab left something behind:\n${left.join('\n')}`);
+  const gone = labs.map((options) => new Lab(options));
+  for (const lab of gone) await lab.down();
+  const left = (await Promise.all(gone.map(leftovers))).flat();
+  if (left.length > 0) throw new Error(`the labs left something behind:\n${left.join('\n')}`);
 }
 
 async function leftovers(lab: Lab): Promise<string[]> {

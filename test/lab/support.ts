@@ -3,7 +3,8 @@ import { openCluster, type ClusterClient } from '@swarmd/client';
 import { Lab, waitUntil, type Host } from '@swarmd/lab';
 import type { Service, Task } from '@swarmd/model';
 
-/** Several suites can run on one machine, each on a lab of its own name. */
+import { labName } from './labs.ts';
+
 /** All cases of what CI has some of: `SWARMD_LAB_LONG=1`. */
 export const LONG = process.env['SWARMD_LAB_LONG'] === '1';
 
@@ -12,7 +13,8 @@ export function casesOf<T extends { readonly short?: boolean }>(cases: readonly 
   return cases.filter(({ short }) => LONG || short === true);
 }
 
-export const LAB_NAME = process.env['SWARMD_LAB_NAME'] ?? 'test';
+/** The lab of this worker of the test runner, which has it to itself. */
+export const LAB_NAME = labName(Number(process.env['VITEST_POOL_ID'] ?? '1'));
 const STEP_TIMEOUT_MS = 60_000;
 
 function openLab(): Lab {
