@@ -16,7 +16,7 @@ afterAll(async () => {
   await untilVoters(3);
   // The node that it was before it left is another one, which nobody has told that it is gone.
   const nodes = JSON.parse(await ok('node', 'ls', '--format', 'json')) as Node[];
-  for (const { id, status } of nodes) if (status.state === 'down') await ok('node', 'rm', id);
+  for (const { id, status } of nodes) if (status.state === 'down') await ok('node', 'rm', '--force', id);
 });
 
 async function voters(): Promise<number> {
