@@ -8,6 +8,7 @@ const NAME = 'w1';
 const victim = lab.host(NAME);
 const STATE = '/var/lib/swarmd';
 const TEST_MS = 180_000;
+const RAFT_PORT = 4243;
 
 afterAll(async () => {
   await lab.cluster.startDaemon(victim);
@@ -16,7 +17,8 @@ afterAll(async () => {
   await untilVoters(3);
   // The node that it was before it left is another one, which nobody has told that it is gone.
   const nodes = JSON.parse(await ok('node', 'ls', '--format', 'json')) as Node[];
-  for (const { id, status } of nodes) if (status.state === 'down') await ok('node', 'rm', '--force', id);
+  for (const { id, status } of nodes)
+    if (status.state === 'down') await ok('node', 'rm', '--force', id);
 });
 
 async function voters(): Promise<number> {
@@ -68,6 +70,39 @@ async function interrupted(
     (await ctl('m1', ...change)).code === 0 ? true : undefined,
   );
 }
+
+describe('a manager that cannot be started', () => {
+  it(
+    'says why, and takes its place once it can',
+    async () => {
+      const listen = `require('node:net').createServer().listen(${RAFT_PORT}, () => console.log('taken'))`;
+      const taker = `/tmp/taken.${process.pid}`;
+      const pid = await sh(
+        victim,
+        `setsid ${process.execPath} -e "${listen}" >${taker} 2>&1 </dev/null & echo $!`,
+      );
+      await until('the port to be taken', async () =>
+        (await sh(victim, `cat ${taker}`)) === 'taken' ? true : undefined,
+      );
+      try {
+        await ok('node', 'promote', NAME);
+        const why = await until('it to say why', async () => {
+          const { stdout } = await ctl(NAME, 'info');
+          return /EADDRINUSE.*|address already in use.*/.exec(stdout)?.[0];
+        });
+        expect(why).toContain(String(RAFT_PORT));
+      } finally {
+        await sh(victim, `kill ${pid}; rm -f ${taker}`);
+      }
+      await untilVoters(4);
+      await untilRole('manager');
+      await ok('node', 'demote', NAME);
+      await untilVoters(3);
+      await untilRole('worker');
+    },
+    TEST_MS,
+  );
+});
 
 describe('a daemon that is killed', () => {
   const promotions = casesOf([

@@ -106,7 +106,7 @@ export class RoleKeeper {
   }
 
   async #promote(member: Member, signal: AbortSignal): Promise<void> {
-    const { identities, startManager, logger } = this.#deps;
+    const { identities, startManager, removeManagerState, logger } = this.#deps;
     const { membership } = member.identity;
     const certified = {
       membership,
@@ -115,12 +115,17 @@ export class RoleKeeper {
     await identities.saveCredentials(certified.credentials);
     await member.become(certified, undefined);
     const identity = await enterManagers(certified, member.managers, signal);
+    const { raftId } = identity.membership;
+    // What an earlier attempt left belongs to a place that is gone.
+    if (raftId !== membership.raftId) await removeManagerState();
     await identities.saveMembership(identity.membership);
     try {
       await member.become(identity, await startManager(identity, signal));
     } catch (error) {
-      // Tried again from the certificate on: as long as it has not caught up its place is kept.
-      await identities.saveMembership(membership);
+      // Tried again from the certificate on; the log that it may have is good for this place only.
+      const waiting = { ...membership, ...(raftId === undefined ? {} : { raftId }) };
+      await identities.saveMembership(waiting);
+      await member.become({ ...certified, membership: waiting }, undefined);
       throw error;
     }
     await this.joined();

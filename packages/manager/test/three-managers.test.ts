@@ -176,6 +176,9 @@ describe('three managers', () => {
     await until('it is a voter', () =>
       members().some((one) => one.nodeId === promoted.nodeId && one.role === 'voter'),
     );
+    const { raftId } = promoted.options;
+    expect(await cluster.enterAgain(asked!, promoted, raftId)).toBe(raftId);
+    await expect(cluster.enterAgain(asked!, promoted)).rejects.toThrow(/is a manager already/);
     const old = await leader();
     expect(old).not.toBe(asked);
     expect(await setRole(old.nodeId, 'worker')).not.toHaveProperty('manager');

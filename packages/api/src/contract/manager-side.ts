@@ -30,7 +30,7 @@ export interface RaftMemberInfo {
 export interface Membership {
   /** Adds the caller as a learner; it is made a voter once it has caught up. */
   join(
-    request: { apiAddress: string; raftAddress: string },
+    request: { apiAddress: string; raftAddress: string; raftId?: number },
     call: Call,
   ): Promise<{ raftId: number; clusterId: string; members: RaftMemberInfo[] }>;
   /** The caller is reached elsewhere from now on. */

@@ -27,7 +27,7 @@ export interface Membership {
   readonly configuredAdvertise?: string;
   /** host:port it listens on. */
   readonly listen: string;
-  /** Managers only. */
+  /** Of managers, and of workers that have a place in Raft and could not take it yet. */
   readonly raftId?: number;
   /** A manager that the others have admitted, and that has not yet served. */
   readonly joining?: boolean;

@@ -36,8 +36,8 @@ export async function joinCluster(
 }
 
 /**
- * A place in Raft for a node that holds a manager's certificate, from one of the managers. Repeating
- * it gives the same place as long as the node has not caught up.
+ * A place in Raft for a node that holds a manager's certificate, from one of the managers: that of its
+ * membership if it is still there.
  */
 export async function enterManagers(
   identity: Identity,
@@ -99,12 +99,14 @@ async function joinManagers(
     what: 'advertised address',
     defaultPort: DEFAULT_PORT,
   });
-  const addresses = {
+  const { raftId: given } = identity.membership;
+  const place = {
     apiAddress: `${host}:${port}`,
     raftAddress: `${host}:${port + RAFT_PORT_OFFSET}`,
+    ...(given === undefined ? {} : { raftId: given }),
   };
   const { raftId } = await withMembership(remote, identity, (membership) =>
-    membership.join(addresses, { signal, timeoutMs: MEMBERSHIP_CALL_MAX_MS }),
+    membership.join(place, { signal, timeoutMs: MEMBERSHIP_CALL_MAX_MS }),
   );
   return raftId;
 }

@@ -29,6 +29,7 @@ export interface MembershipOptions {
 interface JoinRequest {
   readonly apiAddress: string;
   readonly raftAddress: string;
+  readonly raftId?: number;
 }
 
 export function createMembership(options: MembershipOptions): Membership {
@@ -76,7 +77,7 @@ function checkAddress(field: string, address: string): void {
   if (!ADDRESS.test(address)) throw invalid(`${field} "${address}" is not host:port`);
 }
 
-/** Repeating a join that was interrupted gives the same answer as long as it is a learner. */
+/** Repeating a join that was interrupted gives the same answer; voters say which place is theirs. */
 async function admit(
   options: MembershipOptions,
   joiner: JoinRequest & { nodeId: NodeId },
@@ -94,7 +95,7 @@ async function admit(
     );
   }
   const present = raft.status().members.find((member) => member.nodeId === joiner.nodeId);
-  if (present?.role === 'voter') {
+  if (present?.role === 'voter' && present.raftId !== joiner.raftId) {
     throw new SwarmError(
       'failed-precondition',
       `node ${joiner.nodeId} is a manager already; start it with its existing state, ` +

@@ -112,6 +112,14 @@ export class TestCluster implements AsyncDisposable {
     return { raftId, ports };
   }
 
+  /** Asks for its place as a manager does that could not take it. */
+  async enterAgain(by: Host, { options, identity }: Host, raftId?: number): Promise<number> {
+    const { api: apiAddress, raft: raftAddress } = options.advertise;
+    const place = { apiAddress, raftAddress, ...(raftId === undefined ? {} : { raftId }) };
+    const membership = createMembershipClient(this.connect(by, identity));
+    return (await membership.join(place, aCall())).raftId;
+  }
+
   async #launchJoiner(
     by: Host,
     node: { nodeId: NodeId; identity: ManagerIdentity },
