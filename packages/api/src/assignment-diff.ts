@@ -8,6 +8,10 @@ import {
 } from '@swarmd/model';
 
 import type { AssignmentDelta, NetworkDelta } from './assignment-delta.ts';
+import { shareLists } from './codec/message.ts';
+
+// Of which `diffShared` makes one for all nodes.
+shareLists('NetworkDelta', ['putPeers', 'putEndpoints', 'putVips', 'putPorts', 'putNodes']);
 
 /**
  * The delta that leads from `before` (undefined: nothing known, the delta is full) to `after`, but for
@@ -232,17 +236,17 @@ function merge<T>(
  * together with something else. With a thousand tasks that start it would hear of each three times.
  * That a task has ended may be the managers' doing.
  */
-function sameForNode(old: Task, task: Task): boolean {
-  if (isTerminal(old.status.state) !== isTerminal(task.status.state)) {
-    return false;
-  }
-  return equal(withoutNews(old), withoutNews(task));
+export function sameForNode(old: Task, task: Task): boolean {
+  if (old === task) return true;
+  if (isTerminal(old.status.state) !== isTerminal(task.status.state)) return false;
+  let name: keyof Task;
+  for (name in task) if (!NEWS.has(name) && !equal(old[name], task[name])) return false;
+  for (name in old) if (!NEWS.has(name) && !(name in task)) return false;
+  return true;
 }
 
-function withoutNews(task: Task): object {
-  const { status: _status, meta: _meta, because: _because, startedAt: _startedAt, ...rest } = task;
-  return rest;
-}
+/** What is news of a task, but not to its node. */
+const NEWS: ReadonlySet<string> = new Set<keyof Task>(['status', 'meta', 'because', 'startedAt']);
 
 /** Deep equality of plain data; bytes are compared as such. */
 function equal(a: unknown, b: unknown): boolean {

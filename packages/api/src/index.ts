@@ -1,5 +1,5 @@
 export type { AssignmentDelta, NetworkDelta } from './assignment-delta.ts';
-export { applyDelta, diffAssignments } from './assignment-diff.ts';
+export { applyDelta, diffAssignments, sameForNode } from './assignment-diff.ts';
 export { connect, type Channel, type ChannelOptions, type ClientTls } from './client/channel.ts';
 export {
   createAgentClient,

@@ -56,6 +56,18 @@ describe('what is decoded is what was encoded', () => {
     );
   });
 
+  it.each(TABLE_NAMES)('%s, also by another implementation in between', (table: TableName) => {
+    const type = protoRoot().lookupType('swarm.v1.Object');
+    const objects = OBJECTS[table] as fc.Arbitrary<never>;
+    fc.assert(
+      fc.property(objects, (object) => {
+        const bytes = type.encode(type.decode(encodeObject(table, object))).finish();
+        expect(decodeObject(bytes)).toEqual({ table, object });
+      }),
+      { numRuns: 30 },
+    );
+  });
+
   it('changes, with and without a request id', () => {
     const change = fc.constantFrom(...TABLE_NAMES).chain((table) =>
       fc.oneof(
@@ -215,6 +227,42 @@ describe('what does not fit', () => {
     );
     expect(() => decodeChanges(Buffer.from([0xff]))).toThrow(
       expect.objectContaining({ code: 'data-loss' }) as Error,
+    );
+  });
+
+  it('bytes that end early or were changed are refused by name, whatever they are', () => {
+    const codec = messageCodec<object>('Task');
+    const change = fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 }));
+    fc.assert(
+      fc.property(OBJECTS.task, fc.nat(), change, (task, length, [at, byte]) => {
+        const bytes = codec.encode(task);
+        const damaged = bytes.slice(0, length % (bytes.length + 1));
+        if (damaged.length > 0) damaged[at % damaged.length] = byte;
+        try {
+          codec.decode(damaged);
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'invalid-argument' });
+        }
+      }),
+    );
+  });
+
+  it('numbers of either sign and any size, and texts of any length, pass', () => {
+    const numbers = messageCodec<object>('PortConfig');
+    expect(numbers.decode(numbers.encode({ targetPort: 2 ** 32 - 1 }))).toMatchObject({
+      targetPort: 2 ** 32 - 1,
+    });
+    const codec = messageCodec<object>('TaskStatus');
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'grapheme', maxLength: 300 }),
+        fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
+        fc.maxSafeNat(),
+        (message, exitCode, timestamp) => {
+          const status = { message, exitCode, timestamp };
+          expect(codec.decode(codec.encode(status))).toMatchObject(status);
+        },
+      ),
     );
   });
 

@@ -11,9 +11,10 @@ import { AssertionError, SwarmError } from '@swarmd/base';
 import protobuf from 'protobufjs';
 
 import { fullName, protoRoot } from '../proto-root.ts';
-import { acceptEncoded } from './encode-once.ts';
-import { enumCodec, Misfit, scalarCodec, type Convert, type ValueCodec } from './scalar.ts';
-import { specDefaults } from './spec-defaults.ts';
+import { fieldCodec, type FieldCodec } from './field.ts';
+import { Misfit, type ValueCodec } from './scalar.ts';
+import { Malformed, WIRE, WireReader } from './wire-reader.ts';
+import { written, type WireWriter } from './wire-writer.ts';
 
 export interface MessageCodec<T> {
   /** @throws SwarmError `invalid-argument` naming the field, when a value does not fit. */
@@ -24,24 +25,18 @@ export interface MessageCodec<T> {
 
 type Fields = Record<string, unknown>;
 
-interface FieldCodec {
-  readonly name: string;
-  /** In the places of errors: ".name". */
-  readonly part: string;
-  readonly toWire: Convert;
-  readonly fromWire: Convert;
-  /** Value of an absent field; undefined: the property is left out. */
-  readonly absent: () => unknown;
-}
-
 /** Model shapes that differ from their message: applied before encoding and after decoding. */
 export interface Adapter {
   toWire(value: Fields): Fields;
   fromWire(value: Fields): Fields;
 }
 
+/** Encodes what a field holds. */
+type EncodePart = (value: object) => Uint8Array;
+
 const adapters = new Map<string, Adapter>();
-const encoders = new Map<string, { field: string; encode: (value: object) => Uint8Array }>();
+const parts = new Map<string, EncodePart>();
+const shared = new Set<string>();
 const shapes = new Map<protobuf.Type, ValueCodec>();
 
 /** Must be called before the first use of the message; `name` as in `messageCodec`. */
@@ -50,26 +45,25 @@ export function adaptMessage(name: string, adapter: Adapter): void {
 }
 
 /** Must be called before the first use of the message. `encode` remembers what it has encoded. */
-export function encodePart(
-  name: string,
-  part: { field: string; encode: (value: object) => Uint8Array },
-): void {
-  encoders.set(`.${fullName(name)}`, part);
+export function encodePart(name: string, field: string, encode: EncodePart): void {
+  parts.set(`.${fullName(name)}.${field}`, encode);
+}
+
+/**
+ * Lists of the message that many messages have in common: the same list is encoded once. Must be
+ * called before the first use of the message.
+ */
+export function shareLists(name: string, fields: readonly string[]): void {
+  for (const field of fields) shared.add(`.${fullName(name)}.${field}`);
 }
 
 /** "Task" in our package, or a full name. The proto files are parsed at the first use. */
 export function messageCodec<T>(name: string): MessageCodec<T> {
-  let type: protobuf.Type | undefined;
-  const resolve = (): protobuf.Type => (type ??= protoRoot().lookupType(fullName(name)));
+  let known: ValueCodec | undefined;
+  const shape = (): ValueCodec => (known ??= shapeOf(protoRoot().lookupType(fullName(name))));
   return {
-    encode(value) {
-      const message = placed(name, () => shapeOf(resolve()).toWire(value)) as Fields;
-      return resolve().encode(message).finish();
-    },
-    decode(bytes) {
-      const message = parse(resolve(), bytes);
-      return placed(name, () => shapeOf(resolve()).fromWire(message)) as T;
-    },
+    encode: (value) => placed(name, () => written((writer) => shape().write(value, writer))),
+    decode: (bytes) => placed(name, () => shape().read(new WireReader(bytes))) as T,
   };
 }
 
@@ -77,32 +71,21 @@ function placed<T>(name: string, convert: () => T): T {
   try {
     return convert();
   } catch (error) {
+    if (error instanceof Malformed) {
+      const what = name.slice(name.lastIndexOf('.') + 1);
+      throw new SwarmError('invalid-argument', `these bytes are no ${what}`, { cause: error });
+    }
     if (!(error instanceof Misfit)) throw error;
     throw new SwarmError('invalid-argument', `${name}${error.place}: ${error.message}`);
   }
 }
 
-/** `convert(value)`, with the place added to what goes wrong. */
-function at(part: string, convert: Convert, value: unknown): unknown {
-  try {
-    return convert(value);
-  } catch (error) {
-    throw error instanceof Misfit ? error.inside(part) : error;
-  }
-}
-
-function parse(type: protobuf.Type, bytes: Uint8Array): unknown {
-  try {
-    return type.decode(bytes);
-  } catch (cause) {
-    throw new SwarmError('invalid-argument', `these bytes are no ${type.name}`, { cause });
-  }
-}
-
+/** The fields of a message, without its length. */
 function shapeOf(type: protobuf.Type): ValueCodec {
   let shape = shapes.get(type);
   if (shape === undefined) {
-    shape = adapt(type, compile(type));
+    const compiled = type.oneofs?.['kind'] === undefined ? new Shape(type) : unionCodec(type);
+    shape = adapt(type, compiled);
     shapes.set(type, shape);
   }
   return shape;
@@ -112,136 +95,143 @@ function adapt(type: protobuf.Type, shape: ValueCodec): ValueCodec {
   const adapter = adapters.get(type.fullName);
   if (adapter === undefined) return shape;
   return {
-    toWire: (value) => shape.toWire(adapter.toWire(value as Fields)),
-    fromWire: (value) => adapter.fromWire(shape.fromWire(value) as Fields),
+    ...{ wire: WIRE.delimited, zero: undefined },
+    write: (value, writer) => shape.write(adapter.toWire(value as Fields), writer),
+    read: (reader) => adapter.fromWire(shape.read(reader) as Fields),
+  };
+}
+
+/** A message within another one: its length, then its fields. */
+function nested(type: protobuf.Type): ValueCodec {
+  let known: ValueCodec | undefined;
+  const shape = (): ValueCodec => (known ??= shapeOf(type));
+  return {
+    wire: WIRE.delimited,
+    write: (value, writer) => {
+      const begin = writer.begin();
+      shape().write(value, writer);
+      writer.end(begin);
+    },
+    read: (reader) => reader.delimited(shape().read),
     zero: undefined,
   };
 }
 
-function compile(type: protobuf.Type): ValueCodec {
-  const part = encoders.get(type.fullName);
-  if (part !== undefined) acceptEncoded(type, part.field);
-  const fields = type.fieldsArray.map((field) => {
-    const codec = fieldCodec(type, field);
-    if (field.name !== part?.field) return codec;
-    return { ...codec, toWire: (value: unknown) => part.encode(value as object) };
-  });
-  const record = recordCodec(type, fields);
-  return type.oneofs?.['kind'] === undefined ? record : unionCodec(type, record);
+class Shape implements ValueCodec {
+  readonly wire = WIRE.delimited;
+  readonly zero = undefined;
+  readonly #name: string;
+  /** Names the kind in unions, which is not on the wire. */
+  readonly #kind: string | undefined;
+  readonly #fields: readonly FieldCodec[];
+  readonly #byName: ReadonlyMap<string, FieldCodec>;
+  /** Where in `#fields` a field is, by its number on the wire. */
+  readonly #placeOf: number[] = [];
+
+  constructor(type: protobuf.Type, kind?: string) {
+    this.#name = type.name;
+    this.#kind = kind;
+    this.#fields = type.fieldsArray.map((field) =>
+      fieldCodec(field, {
+        nested,
+        part: parts.get(`${type.fullName}.${field.name}`),
+        isShared: shared.has(`${type.fullName}.${field.name}`),
+      }),
+    );
+    this.#byName = new Map(this.#fields.map((field) => [field.name, field]));
+    for (const [at, { number }] of this.#fields.entries()) this.#placeOf[number] = at;
+  }
+
+  readonly write = (value: unknown, writer: WireWriter): void => {
+    if (typeof value !== 'object' || value === null) throw new Misfit(`is not a ${this.#name}`);
+    let place = '';
+    try {
+      for (const name in value) {
+        const item = (value as Fields)[name];
+        if (item === undefined) continue;
+        const field = this.#byName.get(name);
+        if (field === undefined) {
+          if (name === 'kind' && this.#kind !== undefined) continue;
+          throw new AssertionError(`${this.#name}.${name} is missing in the proto files`);
+        }
+        place = field.place;
+        field.write(item, writer);
+      }
+    } catch (error) {
+      throw error instanceof Misfit && place !== '' ? error.inside(place) : error;
+    }
+  };
+
+  readonly read = (reader: WireReader): Fields => {
+    const items = new Array<unknown>(this.#fields.length);
+    while (!reader.isAtEnd) {
+      const tag = reader.varint();
+      const at = this.#placeOf[Math.floor(tag / 8)];
+      if (at === undefined) reader.skip(tag % 8);
+      else this.#readField(at, items, { reader, wire: tag % 8 });
+    }
+    const value: Fields = this.#kind === undefined ? {} : { kind: this.#kind };
+    for (const [at, field] of this.#fields.entries()) {
+      const item = items[at] ?? field.absent();
+      if (item !== undefined) value[field.name] = item;
+    }
+    return value;
+  };
+
+  #readField(at: number, items: unknown[], from: { reader: WireReader; wire: number }): void {
+    const field = this.#fields[at] as FieldCodec;
+    try {
+      items[at] = field.read(from.reader, { wire: from.wire, before: items[at] });
+    } catch (error) {
+      throw error instanceof Misfit ? error.inside(field.place) : error;
+    }
+  }
 }
 
-function recordCodec(type: protobuf.Type, fields: readonly FieldCodec[]): ValueCodec {
-  const byName = new Map(fields.map((field) => [field.name, field]));
+/** `{ kind: 'status-ack', ...fields }` in the model is the message's field `statusAck` on the wire. */
+function unionCodec(type: protobuf.Type): ValueCodec {
+  const kinds = new Map(
+    type.fieldsArray.map((field) => {
+      const kind = kebab(field.name);
+      const message = field.resolvedType as protobuf.Type;
+      return [kind, { number: field.id, place: `.${field.name}`, record: new Shape(message, kind) }];
+    }),
+  );
+  const byNumber = new Map([...kinds.values()].map((member) => [member.number, member]));
+  const unknown = (): Misfit => new Misfit(`is none of ${[...kinds.keys()].join(', ')}`);
   return {
-    toWire(value) {
-      if (typeof value !== 'object' || value === null) throw new Misfit(`is not a ${type.name}`);
-      const message: Fields = {};
-      for (const [name, item] of Object.entries(value)) {
-        if (item === undefined) continue;
-        const field = byName.get(name);
-        if (field === undefined) {
-          throw new AssertionError(`${type.name}.${name} is missing in the proto files`);
-        }
-        message[name] = at(field.part, field.toWire, item);
-      }
-      return message;
+    wire: WIRE.delimited,
+    write: (value, writer) => {
+      const member = kinds.get((value as { kind: string }).kind);
+      if (member === undefined) throw unknown();
+      writer.varint(member.number * 8 + WIRE.delimited);
+      const begin = writer.begin();
+      inside(member.place, () => member.record.write(value, writer));
+      writer.end(begin);
     },
-    fromWire(message) {
-      const value: Fields = {};
-      for (const field of fields) {
-        const item = Object.hasOwn(message as Fields, field.name)
-          ? at(field.part, field.fromWire, (message as Fields)[field.name])
-          : field.absent();
-        if (item !== undefined) value[field.name] = item;
+    read: (reader) => {
+      let value: unknown;
+      while (!reader.isAtEnd) {
+        const tag = reader.varint();
+        const member = byNumber.get(Math.floor(tag / 8));
+        if (member === undefined) reader.skip(tag % 8);
+        else value = inside(member.place, () => reader.delimited(member.record.read));
       }
+      if (value === undefined) throw unknown();
       return value;
     },
     zero: undefined,
   };
 }
 
-/** `{ kind: 'status-ack', ...fields }` in the model is the message's field `statusAck` on the wire. */
-function unionCodec(type: protobuf.Type, record: ValueCodec): ValueCodec {
-  const kinds = new Map(type.fieldsArray.map((field) => [kebab(field.name), field.name]));
-  return {
-    toWire(value) {
-      const { kind, ...rest } = value as Fields & { kind: string };
-      const name = kinds.get(kind);
-      if (name === undefined) throw unknownKind(kinds);
-      return record.toWire({ [name]: rest });
-    },
-    fromWire(message) {
-      const [[name, rest] = []] = Object.entries(record.fromWire(message) as Fields);
-      if (name === undefined) throw unknownKind(kinds);
-      return { kind: kebab(name), ...(rest as Fields) };
-    },
-    zero: undefined,
-  };
-}
-
-function unknownKind(kinds: ReadonlyMap<string, string>): Misfit {
-  return new Misfit(`is none of ${[...kinds.keys()].join(', ')}`);
+function inside<T>(place: string, convert: () => T): T {
+  try {
+    return convert();
+  } catch (error) {
+    throw error instanceof Misfit ? error.inside(place) : error;
+  }
 }
 
 function kebab(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-function fieldCodec(type: protobuf.Type, field: protobuf.Field): FieldCodec {
-  const single = valueCodec(field);
-  const defaults = specDefaults(type.name);
-  const { name } = field;
-  const part = `.${name}`;
-  if (field.map) return { name, part, ...mapCodec(single), absent: () => defaults[name] ?? {} };
-  if (field.repeated) {
-    return { name, part, ...listCodec(single), absent: () => defaults[name] ?? [] };
-  }
-  const mayBeMissing = field.partOf !== null || field.getOption('proto3_optional') === true;
-  const empty = field.resolvedType instanceof protobuf.Type ? field.resolvedType : undefined;
-  // Values are immutable, so all that lack the field share one.
-  let nothing: unknown;
-  const absent = (): unknown => {
-    if (Object.hasOwn(defaults, name)) return defaults[name];
-    if (mayBeMissing) return undefined;
-    if (empty === undefined) return single.zero;
-    return (nothing ??= single.fromWire(empty.create()));
-  };
-  // An enum that is sent as "unspecified" is not set.
-  const fromWire: Convert =
-    single.zero === '' && field.type !== 'string'
-      ? (value) => (value === 0 ? absent() : single.fromWire(value))
-      : single.fromWire;
-  return { name, part, toWire: single.toWire, fromWire, absent };
-}
-
-function valueCodec(field: protobuf.Field): ValueCodec {
-  const nested = field.resolvedType;
-  if (nested instanceof protobuf.Enum) return enumCodec(nested);
-  if (nested === null) return scalarCodec(field.type);
-  let shape: ValueCodec | undefined;
-  return {
-    toWire: (value) => (shape ??= shapeOf(nested)).toWire(value),
-    fromWire: (value) => (shape ??= shapeOf(nested)).fromWire(value),
-    zero: undefined,
-  };
-}
-
-function listCodec(single: ValueCodec): Pick<FieldCodec, 'toWire' | 'fromWire'> {
-  const each =
-    (convert: Convert): Convert =>
-    (list) => {
-      if (!Array.isArray(list)) throw new Misfit('is not a list');
-      return list.map((item, index) => at(`[${index}]`, convert, item));
-    };
-  return { toWire: each(single.toWire), fromWire: each(single.fromWire) };
-}
-
-function mapCodec(single: ValueCodec): Pick<FieldCodec, 'toWire' | 'fromWire'> {
-  const each =
-    (convert: Convert): Convert =>
-    (map) =>
-      Object.fromEntries(
-        Object.entries(map as Fields).map(([key, item]) => [key, at(`.${key}`, convert, item)]),
-      );
-  return { toWire: each(single.toWire), fromWire: each(single.fromWire) };
 }

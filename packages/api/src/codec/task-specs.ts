@@ -13,7 +13,7 @@ const unused = new FinalizationRegistry<string>((key) => {
   if (shared.get(key)?.deref() === undefined) shared.delete(key);
 });
 
-encodePart('Task', { field: 'spec', encode: (spec) => encodeTaskSpec(spec as TaskSpec) });
+encodePart('Task', 'spec', (spec) => encodeTaskSpec(spec as TaskSpec));
 
 export function encodeTaskSpec(spec: TaskSpec): Uint8Array {
   let bytes = encoded.get(spec);

@@ -2,14 +2,17 @@
  * Which commits can change what a node is assigned (pure). Saying yes too often costs a computation,
  * saying no wrongly costs correctness: what is not known to be harmless counts.
  */
+import { sameForNode } from '@swarmd/api';
 import {
   hasMeshPort,
+  rank,
   secretIds,
   type AssignmentSet,
   type Node,
   type NodeId,
   type Task,
 } from '@swarmd/model';
+import { asTold } from '@swarmd/planner';
 import type { ChangedObject, Commit, ReadView } from '@swarmd/store';
 
 import { sameValue } from '../same-value.ts';
@@ -120,15 +123,24 @@ function addTask(
   { before, after }: ChangedObject<'task'>,
   view: AudienceView,
 ): void {
+  const isSameTraffic = sameTraffic(before, after);
+  if (isSameTraffic && isOnlyProgress(before, after)) return;
   for (const task of [before, after]) {
     if (task?.nodeId !== undefined) audience.nodes.add(task.nodeId);
   }
-  if (sameTraffic(before, after)) return;
+  if (isSameTraffic) return;
   for (const task of [before, after]) {
     if (task === undefined) continue;
     audience.everyone ||= hasMeshPort(task.ports) || publishes(view, task);
     for (const { networkId } of task.networks) audience.networks.add(networkId);
   }
+}
+
+/** Nothing that the task's own node would be told: most commits of a cluster that starts tasks. */
+function isOnlyProgress(before: Task | undefined, after: Task | undefined): boolean {
+  if (before === undefined || after === undefined) return false;
+  const wasAssigned = rank(before.status.state) >= rank('assigned');
+  return wasAssigned && sameForNode(asTold(before), asTold(after));
 }
 
 /** Every node answers the ports of its service, and sends what comes to the task. */
@@ -141,6 +153,7 @@ function sameTraffic(before: Task | undefined, after: Task | undefined): boolean
   if (before === undefined || after === undefined) {
     return (before ?? after)?.nodeId === undefined;
   }
+  if (!isReachable(before) && !isReachable(after)) return true;
   return (
     before.nodeId === after.nodeId &&
     sameValue(before.networks, after.networks) &&
@@ -149,6 +162,10 @@ function sameTraffic(before: Task | undefined, after: Task | undefined): boolean
     before.status.state === after.status.state &&
     (before.desiredState === 'running') === (after.desiredState === 'running')
   );
+}
+
+function isReachable({ networks, ports }: Task): boolean {
+  return networks.length > 0 || ports.length > 0;
 }
 
 /** Published ports concern every node, virtual addresses those on the network. */
