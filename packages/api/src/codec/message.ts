@@ -194,7 +194,10 @@ function unionCodec(type: protobuf.Type): ValueCodec {
     type.fieldsArray.map((field) => {
       const kind = kebab(field.name);
       const message = field.resolvedType as protobuf.Type;
-      return [kind, { number: field.id, place: `.${field.name}`, record: new Shape(message, kind) }];
+      return [
+        kind,
+        { number: field.id, place: `.${field.name}`, record: new Shape(message, kind) },
+      ];
     }),
   );
   const byNumber = new Map([...kinds.values()].map((member) => [member.number, member]));

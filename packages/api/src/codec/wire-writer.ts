@@ -108,7 +108,8 @@ export class WireWriter {
     const buffer = this.#buffer;
     let left = value;
     // Beyond 32 bits there are no bit operations.
-    for (; left > 0x7fffffff; left = Math.floor(left / 128)) buffer[this.#at++] = (left % 128) | 128;
+    for (; left > 0x7fffffff; left = Math.floor(left / 128))
+      buffer[this.#at++] = (left % 128) | 128;
     for (; left > 127; left >>>= 7) buffer[this.#at++] = (left & 127) | 128;
     buffer[this.#at++] = left;
   }
