@@ -1,3 +1,4 @@
+import { errorCode } from '@swarmd/base';
 import {
   TABLE_NAMES,
   serviceSpec,
@@ -196,6 +197,15 @@ describe('a spec with fields left out', () => {
   });
 });
 
+function outcomeOf(work: () => unknown): string {
+  try {
+    work();
+    return 'decoded';
+  } catch (error) {
+    return errorCode(error);
+  }
+}
+
 describe('what does not fit', () => {
   const status = messageCodec<object>('TaskStatus');
 
@@ -238,11 +248,7 @@ describe('what does not fit', () => {
         const bytes = codec.encode(task);
         const damaged = bytes.slice(0, length % (bytes.length + 1));
         if (damaged.length > 0) damaged[at % damaged.length] = byte;
-        try {
-          codec.decode(damaged);
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'invalid-argument' });
-        }
+        expect(['decoded', 'invalid-argument']).toContain(outcomeOf(() => codec.decode(damaged)));
       }),
     );
   });

@@ -1,6 +1,8 @@
 /**
  * Turns transactions into proposals. One proposal is in flight; transactions that arrive meanwhile
  * wait, then run one after the other against the newest state and leave together as one proposal.
+ * There are two lanes: what somebody waits for (prompt) is not to wait behind thousands of steps of
+ * what goes on by itself (patient). Every batch has some of both.
  *
  * A transaction that ran in a batch learns its outcome with the batch, even if it wrote nothing or
  * threw: what it saw may include writes of the batch that are not committed yet.
@@ -9,44 +11,12 @@
  * waits for the next one, which knows.
  */
 import { abortReason, assert, SwarmError, type Clock } from '@swarmd/base';
-import type { Change } from '@swarmd/model';
 
-import {
-  BATCH_BYTES_MAX,
-  BATCH_RUN_MS,
-  BATCH_CHANGES_MAX,
-  WAITING_TRANSACTIONS_MAX,
-} from './limits.ts';
-import type { AppliedRequest } from './applied-requests.ts';
+import { Batch, settle, type Waiting } from './batch.ts';
+import { BATCH_RUN_MS, WAITING_TRANSACTIONS_MAX } from './limits.ts';
 import type { Tables } from './tables.ts';
-import { OpenTransaction, RunAgain } from './transaction.ts';
+import type { OpenTransaction } from './transaction.ts';
 import type { Proposer } from './types.ts';
-
-type Outcome =
-  | { readonly kind: 'returned'; readonly value: unknown }
-  | { readonly kind: 'threw'; readonly error: unknown };
-
-interface Waiting {
-  /** Once it was sent on its way: told when its caller gives up. */
-  onAbandoned: ((signal: AbortSignal) => void) | undefined;
-  readonly run: (tx: OpenTransaction) => unknown;
-  readonly requestId: string | undefined;
-  readonly signal: AbortSignal;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface Ran {
-  readonly waiting: Waiting;
-  readonly wrote: boolean;
-  readonly outcome: Outcome;
-}
-
-interface Batch {
-  readonly ran: Ran[];
-  readonly requests: AppliedRequest[];
-  readonly changes: Change[];
-}
 
 /**
  * Runs `collect` a moment later, so that what comes in the same turn leaves together. How long a turn is
@@ -54,12 +24,14 @@ interface Batch {
  */
 export type Gather = (collect: () => void) => void;
 
+type Lane = 'prompt' | 'patient';
+
 export class GroupCommit {
   readonly #tables: Tables;
   readonly #proposer: Proposer;
   readonly #clock: Clock;
   readonly #gather: Gather | undefined;
-  #queue: Waiting[] = [];
+  readonly #lanes: { readonly [L in Lane]: Waiting[] } = { prompt: [], patient: [] };
   #busy = false;
 
   constructor(options: {
@@ -78,14 +50,15 @@ export class GroupCommit {
   submit(
     run: (tx: OpenTransaction) => unknown,
     signal: AbortSignal,
-    requestId?: string,
+    { requestId, isPatient = false }: { requestId?: string; isPatient?: boolean } = {},
   ): Promise<unknown> {
+    const lane: Lane = isPatient ? 'patient' : 'prompt';
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
         reject(abortReason(signal));
         return;
       }
-      if (this.#queue.length >= WAITING_TRANSACTIONS_MAX) {
+      if (this.#lanes[lane].length >= WAITING_TRANSACTIONS_MAX) {
         reject(
           new SwarmError(
             'resource-exhausted',
@@ -94,12 +67,13 @@ export class GroupCommit {
         );
         return;
       }
-      this.#enqueue({ run, requestId, signal, resolve, reject, onAbandoned: undefined });
+      this.#enqueue(lane, { run, requestId, signal, resolve, reject, onAbandoned: undefined });
     });
   }
 
-  #enqueue(request: Waiting): void {
+  #enqueue(lane: Lane, request: Waiting): void {
     const { signal } = request;
+    const queue = this.#lanes[lane];
     const settled = (): void => signal.removeEventListener('abort', onAbort);
     const entry: Waiting = {
       ...request,
@@ -113,13 +87,13 @@ export class GroupCommit {
       },
     };
     const onAbort = (): void => {
-      const at = this.#queue.indexOf(entry);
-      if (at >= 0) this.#queue.splice(at, 1);
+      const at = queue.indexOf(entry);
+      if (at >= 0) queue.splice(at, 1);
       request.reject(at >= 0 ? abortReason(signal) : unknownOutcome(signal));
       entry.onAbandoned?.(signal);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    this.#queue.push(entry);
+    queue.push(entry);
     if (this.#busy) return;
     this.#busy = true;
     const drain = (): void => void this.#drain();
@@ -133,7 +107,7 @@ export class GroupCommit {
    */
   async #drain(): Promise<void> {
     let answer = (): void => undefined;
-    while (this.#queue.length > 0) {
+    while (this.#lanes.prompt.length + this.#lanes.patient.length > 0) {
       const batch = this.#collect();
       const committing = batch.changes.length > 0 ? this.#commit(batch) : () => settleAll(batch);
       answer();
@@ -145,62 +119,25 @@ export class GroupCommit {
 
   /** Runs what waits, as far as one batch goes, and leaves the tables as they were. */
   #collect(): Batch {
-    const ran: Ran[] = [];
-    const writes = new Map<string, Change>();
-    const written = new Set<string>();
-    const undo: OpenTransaction[] = [];
+    const batch = new Batch({ tables: this.#tables, clock: this.#clock });
+    this.#runLane('prompt', batch);
+    this.#runLane('patient', batch);
+    batch.undo();
+    return batch;
+  }
+
+  /** At least one of those that wait in the lane, unless the batch is full: none waits for ever. */
+  #runLane(lane: Lane, batch: Batch): void {
+    const queue = this.#lanes[lane];
     const again: Waiting[] = [];
-    const requests = new Map<string, AppliedRequest>();
-    // Strictly later than the batch before, also after a change to a leader whose clock is behind:
-    // who is older than whom is what planning goes by.
-    const now = Math.max(this.#clock.now(), this.#tables.lastStamp + 1);
-    let bytes = 0;
+    const until = this.#clock.monotonic() + BATCH_RUN_MS[lane];
     let taken = 0;
-    const startedAt = this.#clock.monotonic();
-    for (const waiting of this.#queue) {
-      const ranMs = this.#clock.monotonic() - startedAt;
-      const isFull = writes.size >= BATCH_CHANGES_MAX || bytes >= BATCH_BYTES_MAX;
-      if (isFull || ranMs >= BATCH_RUN_MS) break;
+    for (const waiting of queue) {
+      if (batch.isFull || (taken > 0 && this.#clock.monotonic() >= until)) break;
       taken += 1;
-      const { requestId } = waiting;
-      const applied = requestId === undefined ? undefined : this.#tables.requests.get(requestId);
-      if (applied !== undefined) {
-        waiting.resolve(applied.answer);
-        continue;
-      }
-      if (requestId !== undefined && requests.has(requestId)) {
-        again.push(waiting);
-        continue;
-      }
-      const tx = new OpenTransaction(this.#tables, { written, now });
-      const result = runOne(waiting, tx);
-      if (result === undefined) {
-        tx.undo();
-        again.push(waiting);
-        continue;
-      }
-      if (result.outcome.kind === 'threw') tx.undo();
-      else {
-        bytes += result.bytes;
-        undo.push(tx);
-        for (const [key, change] of tx.writes) {
-          writes.set(key, change);
-          written.add(key);
-        }
-      }
-      const wrote = result.outcome.kind === 'returned' && tx.writes.size > 0;
-      if (wrote && requestId !== undefined && result.outcome.kind === 'returned') {
-        const answer = String(result.outcome.value);
-        requests.set(requestId, { id: requestId, answer, at: now });
-      }
-      const one: Ran = { waiting, wrote, outcome: result.outcome };
-      // What ran before any write of the batch saw only committed state: no need to wait.
-      if (writes.size === 0) settle(one);
-      else ran.push(one);
+      if (!batch.run(waiting)) again.push(waiting);
     }
-    for (const tx of undo.toReversed()) tx.undo();
-    this.#queue = [...again, ...this.#queue.slice(taken)];
-    return { ran, changes: [...writes.values()], requests: [...requests.values()] };
+    queue.splice(0, taken, ...again);
   }
 
   /** @returns how to answer those that ran, once it is committed. */
@@ -216,40 +153,17 @@ export class GroupCommit {
     } catch (error) {
       for (const one of writers) one.waiting.reject(error);
       // Those that wrote nothing may have seen writes that are not there: they look again.
-      this.#queue.unshift(...batch.ran.filter((one) => !one.wrote).map((one) => one.waiting));
+      this.#lanes.prompt.unshift(
+        ...batch.ran.filter((one) => !one.wrote).map((one) => one.waiting),
+      );
       return () => undefined;
     }
     return () => settleAll(batch);
   }
 }
 
-/** Undefined when the transaction touched what the batch wrote before and must run again. */
-function runOne(
-  waiting: Waiting,
-  tx: OpenTransaction,
-): { outcome: Outcome; bytes: number } | undefined {
-  try {
-    const value = waiting.run(tx);
-    assert(!isThenable(value), 'the callback of a transaction is synchronous');
-    const bytes = tx.close();
-    return tx.mustRunAgain ? undefined : { outcome: { kind: 'returned', value }, bytes };
-  } catch (error) {
-    if (error instanceof RunAgain || tx.mustRunAgain) return undefined;
-    return { outcome: { kind: 'threw', error }, bytes: 0 };
-  }
-}
-
 function settleAll(batch: Batch): void {
   for (const one of batch.ran) settle(one);
-}
-
-function settle({ waiting, outcome }: Ran): void {
-  if (outcome.kind === 'returned') waiting.resolve(outcome.value);
-  else waiting.reject(outcome.error);
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'then' in value;
 }
 
 function unknownOutcome(signal: AbortSignal): SwarmError {

@@ -42,8 +42,9 @@ class MemoryStore implements Store {
   update<R>(
     fn: (tx: Transaction) => R extends PromiseLike<unknown> ? never : R,
     signal: AbortSignal,
+    options: { isPatient?: boolean } = {},
   ): Promise<R> {
-    return this.#group.submit(fn, signal) as Promise<R>;
+    return this.#group.submit(fn, signal, options) as Promise<R>;
   }
 
   updateOnce(
@@ -51,7 +52,7 @@ class MemoryStore implements Store {
     fn: (tx: Transaction) => string,
     signal: AbortSignal,
   ): Promise<string> {
-    return this.#group.submit(fn, signal, requestId) as Promise<string>;
+    return this.#group.submit(fn, signal, { requestId }) as Promise<string>;
   }
 
   async rehearse<R>(

@@ -25,19 +25,40 @@ type AnyObject = ObjectOf[TableName];
 export class RunAgain extends Error {}
 
 export interface BatchState {
-  /** `table/id` of everything earlier transactions of this batch wrote. */
-  readonly written: ReadonlySet<string>;
+  /** What earlier transactions of this batch wrote. */
+  readonly written: WrittenRows;
   /** Time stamp of the writes. */
   readonly now: number;
 }
 
+/** Rows that transactions of a batch wrote. */
+export class WrittenRows {
+  readonly #ids = new Map<TableName, Set<string>>();
+
+  add(table: TableName, id: string): void {
+    const ids = this.#ids.get(table);
+    if (ids === undefined) this.#ids.set(table, new Set([id]));
+    else ids.add(id);
+  }
+
+  has(table: TableName, id: string): boolean {
+    return this.#ids.get(table)?.has(id) ?? false;
+  }
+}
+
+/** A row that the transaction wrote: what was there before, what is there now. */
+interface WrittenRow {
+  readonly table: TableName;
+  readonly id: string;
+  readonly before: AnyObject | undefined;
+  /** Only the last write of an object counts. */
+  after: AnyObject | undefined;
+}
+
 export class OpenTransaction extends TableView implements Transaction {
   readonly #batch: BatchState;
-  readonly #undo: (() => void)[] = [];
-  /** By `table/id`: only the last write of an object counts. */
-  readonly #writes = new Map<string, Change>();
-  /** By `table/id`: each object it wrote as it was before. */
-  readonly #before = new Map<string, { table: TableName; object: AnyObject | undefined }>();
+  /** In the order of their first write. */
+  readonly #rows = new Map<TableName, Map<string, WrittenRow>>();
   /** Once it must run again it stays so, even if the callback swallows the error. */
   mustRunAgain = false;
   #open = true;
@@ -47,18 +68,26 @@ export class OpenTransaction extends TableView implements Transaction {
     this.#batch = batch;
   }
 
-  get writes(): ReadonlyMap<string, Change> {
-    return this.#writes;
+  /** What it has written so far, to be replicated. */
+  writes(): Change[] {
+    const writes: Change[] = [];
+    for (const { table, id, before, after } of this.#written()) {
+      if (after !== undefined) writes.push({ kind: 'put', table, object: after } as Change);
+      // Made and deleted in one transaction: nothing to replicate.
+      else if (before !== undefined) writes.push({ kind: 'delete', table, id } as Change);
+    }
+    return writes;
   }
 
   /** What it has written so far, with what was there before. */
   changes(): Commit['changes'] {
-    return [...this.#before].flatMap(([key, { table, object: before }]) => {
-      const write = this.#writes.get(key);
-      if (write === undefined) return [];
-      const after = write.kind === 'put' ? write.object : undefined;
-      return [{ table, before, after } as Commit['changes'][number]];
-    });
+    return [...this.#written()]
+      .filter(({ before, after }) => before !== undefined || after !== undefined)
+      .map(({ table, before, after }) => ({ table, before, after }) as Commit['changes'][number]);
+  }
+
+  *#written(): Iterable<WrittenRow> {
+    for (const rows of this.#rows.values()) yield* rows.values();
   }
 
   /** A copy, so that writing while iterating is safe. */
@@ -77,7 +106,7 @@ export class OpenTransaction extends TableView implements Transaction {
   put<T extends TableName>(table: T, object: ObjectOf[T]): void {
     const before = this.get(table, object.id);
     if (before === object) return;
-    const key = this.#claim(table, object.id);
+    this.#claim(table, object.id);
     checkVersion(table, before, object);
     this.#checkName(table, object);
     if (table === 'task' && before !== undefined) assertForward(before as Task, object as Task);
@@ -86,26 +115,22 @@ export class OpenTransaction extends TableView implements Transaction {
       createdAt: before?.meta.createdAt ?? this.#batch.now,
       updatedAt: this.#batch.now,
     };
-    const stored: ObjectOf[T] = { ...object, meta };
-    this.#write(table, object.id, stored);
-    this.#writes.set(key, { kind: 'put', table, object: stored } as Change);
+    this.#write(table, object.id, { ...object, meta });
   }
 
   delete<T extends TableName>(table: T, id: ObjectOf[T]['id']): void {
     const before = this.get(table, id);
-    const key = this.#claim(table, id);
+    this.#claim(table, id);
     if (before === undefined) throw new SwarmError('not-found', `no ${table} with id ${id}`);
     this.#write(table, id, undefined);
-    // Made and deleted in one transaction: nothing to replicate.
-    if (this.#before.get(key)?.object === undefined) this.#writes.delete(key);
-    else this.#writes.set(key, { kind: 'delete', table, id } as Change);
   }
 
-  /** Ends the callback's access. @returns the estimated size of its writes in bytes. */
-  close(): number {
+  /** Ends the callback's access. @returns its writes, and their estimated size in bytes. */
+  close(): { readonly writes: readonly Change[]; readonly bytes: number } {
     this.#open = false;
-    const bytes = estimateBytes(this.#writes.values());
-    if (bytes <= TRANSACTION_BYTES_MAX) return bytes;
+    const writes = this.writes();
+    const bytes = estimateBytes(writes);
+    if (bytes <= TRANSACTION_BYTES_MAX) return { writes, bytes };
     throw new SwarmError(
       'resource-exhausted',
       `one change of the cluster may be ${TRANSACTION_BYTES_MAX} bytes, this one has about ${bytes}; do it in smaller steps`,
@@ -115,26 +140,28 @@ export class OpenTransaction extends TableView implements Transaction {
   /** Takes every write back out of the tables. */
   undo(): void {
     this.#open = false;
-    for (const step of this.#undo.toReversed()) step();
-    this.#undo.length = 0;
+    for (const { table, id, before } of this.#written()) {
+      this.tables.write(table, id, before);
+    }
+    this.#rows.clear();
   }
 
-  #claim(table: TableName, id: string): string {
+  #claim(table: TableName, id: string): void {
     assert(this.#open, 'a transaction is not written to after its callback has returned');
-    const key = `${table}/${id}`;
     // An earlier transaction of the batch wrote it: its new version is not known before the commit.
-    if (this.#batch.written.has(key)) {
+    if (this.#batch.written.has(table, id)) {
       this.mustRunAgain = true;
       throw new RunAgain();
     }
-    return key;
   }
 
   #write<T extends TableName>(table: T, id: string, after: ObjectOf[T] | undefined): void {
-    const key = `${table}/${id}`;
     const before = this.tables.write(table, id, after);
-    if (!this.#before.has(key)) this.#before.set(key, { table, object: before });
-    this.#undo.push(() => this.tables.write(table, id, before));
+    let rows = this.#rows.get(table);
+    if (rows === undefined) this.#rows.set(table, (rows = new Map()));
+    const row = rows.get(id);
+    if (row === undefined) rows.set(id, { table, id, before, after });
+    else row.after = after;
   }
 
   #checkName<T extends TableName>(table: T, object: ObjectOf[T]): void {

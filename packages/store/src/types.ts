@@ -83,11 +83,13 @@ export interface Store {
   /**
    * Runs `fn` on the leader against the newest state and replicates its writes. Transactions that
    * arrive while one batch is being committed leave together as the next one. `fn` must be
-   * synchronous and may throw to abandon its writes.
+   * synchronous and may throw to abandon its writes. `isPatient`: nobody waits for it; what others wait
+   * for goes first.
    */
   update<R>(
     fn: (tx: Transaction) => R extends PromiseLike<unknown> ? never : R,
     signal: AbortSignal,
+    options?: { isPatient?: boolean },
   ): Promise<R>;
   /**
    * As `update`, for a request that its caller repeats under the same id when it does not hear what

@@ -51,11 +51,13 @@ function heldStore(gather?: (collect: () => void) => void): {
   commit(): void;
   fail(error: Error): void;
   signal(): AbortSignal | undefined;
+  clock: ManualClock;
 } {
+  const clock = new ManualClock(1_000);
   const proposals: (readonly Change[])[] = [];
   let current: { settle: (error?: Error) => void; signal: AbortSignal } | undefined;
   const store = createStore({
-    clock: new ManualClock(1_000),
+    clock,
     ...(gather === undefined ? {} : { gather }),
     proposer: {
       propose: (changes, signal) =>
@@ -84,6 +86,7 @@ function heldStore(gather?: (collect: () => void) => void): {
     commit: () => take()?.settle(),
     fail: (error) => take()?.settle(error),
     signal: () => current?.signal,
+    clock,
   };
 }
 
@@ -235,6 +238,35 @@ describe('group commit', () => {
     held.commit();
     await Promise.all(later);
     expect(held.proposals.map((changes) => changes.length)).toEqual([1, 3]);
+  });
+
+  it('lets what somebody waits for go first, and what is patient go on', async () => {
+    const held = heldStore();
+    const first = held.store.update((tx) => tx.put('service', service('first')), never);
+    await turns();
+    const write = (name: string, isPatient: boolean): Promise<void> =>
+      held.store.update(
+        (tx) => {
+          tx.put('service', service(name));
+          // Each takes longer than its lane has in one batch.
+          held.clock.advance(1_000);
+        },
+        never,
+        { isPatient },
+      );
+    const all = [
+      ...['p1', 'p2', 'p3'].map((name) => write(name, true)),
+      ...['u1', 'u2'].map((name) => write(name, false)),
+    ];
+    for (let batch = 0; batch < 4; batch += 1) {
+      held.commit();
+      await turns();
+    }
+    await Promise.all([first, ...all]);
+    const names = held.proposals.map((changes) =>
+      changes.map((change) => (change.kind === 'put' ? change.object.id : '')),
+    );
+    expect(names).toEqual([['first'], ['u1', 'p1'], ['u2', 'p2'], ['p3']]);
   });
 
   it('answers a batch while the next one is on its way already', async () => {

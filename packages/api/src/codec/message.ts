@@ -8,7 +8,7 @@
  * - A oneof called `kind` is a union in the model: `{ kind: 'status-ack', sequence }`.
  */
 import { AssertionError, SwarmError } from '@swarmd/base';
-import protobuf from 'protobufjs';
+import type protobuf from 'protobufjs';
 
 import { fullName, protoRoot } from '../proto-root.ts';
 import { fieldCodec, type FieldCodec } from './field.ts';
@@ -95,7 +95,8 @@ function adapt(type: protobuf.Type, shape: ValueCodec): ValueCodec {
   const adapter = adapters.get(type.fullName);
   if (adapter === undefined) return shape;
   return {
-    ...{ wire: WIRE.delimited, zero: undefined },
+    wire: WIRE.delimited,
+    zero: undefined,
     write: (value, writer) => shape.write(adapter.toWire(value as Fields), writer),
     read: (reader) => adapter.fromWire(shape.read(reader) as Fields),
   };
@@ -127,6 +128,8 @@ class Shape implements ValueCodec {
   readonly #byName: ReadonlyMap<string, FieldCodec>;
   /** Where in `#fields` a field is, by its number on the wire. */
   readonly #placeOf: number[] = [];
+  /** What is read before anything is: one place for each field. */
+  readonly #nothing: readonly unknown[];
 
   constructor(type: protobuf.Type, kind?: string) {
     this.#name = type.name;
@@ -138,6 +141,7 @@ class Shape implements ValueCodec {
         isShared: shared.has(`${type.fullName}.${field.name}`),
       }),
     );
+    this.#nothing = this.#fields.map(() => undefined);
     this.#byName = new Map(this.#fields.map((field) => [field.name, field]));
     for (const [at, { number }] of this.#fields.entries()) this.#placeOf[number] = at;
   }
@@ -163,7 +167,7 @@ class Shape implements ValueCodec {
   };
 
   readonly read = (reader: WireReader): Fields => {
-    const items = new Array<unknown>(this.#fields.length);
+    const items = this.#nothing.slice();
     while (!reader.isAtEnd) {
       const tag = reader.varint();
       const at = this.#placeOf[Math.floor(tag / 8)];

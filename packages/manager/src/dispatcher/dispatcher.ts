@@ -232,7 +232,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     const { route, store, clock } = this.#options;
     return route.report(signal, {
       here: (_duties, until) =>
-        store.update((tx) => writeStatuses(tx, reports, clock.now()), until),
+        store.update((tx) => writeStatuses(tx, reports, clock.now()), until, { isPatient: true }),
       there: (manager, call) => manager.leader.reportStatuses({ reports }, call),
     });
   }

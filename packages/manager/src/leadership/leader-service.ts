@@ -20,7 +20,9 @@ export function createLeaderService(options: {
   };
   return {
     reportStatuses: ({ reports }, call) =>
-      store.update((tx) => writeStatuses(tx, reports, clock.now()), lead(call).signal),
+      store.update((tx) => writeStatuses(tx, reports, clock.now()), lead(call).signal, {
+        isPatient: true,
+      }),
     reportSessions: async ({ live, away }, call) => {
       const { duties, signal } = lead(call);
       if (call.peer === undefined) throw new SwarmError('unauthenticated', 'only managers report');

@@ -81,11 +81,15 @@ export class ServiceLoop implements AsyncDisposable {
   async #plan(key: string, signal: AbortSignal): Promise<{ requeueAfterMs?: number } | undefined> {
     const { store, clock, ids } = this.#options;
     const serviceId = asId('service', key);
-    const plan = await store.update((tx) => {
-      const planned = planService(tx, serviceId, { now: clock.now(), ids });
-      writeChanges(tx, planned.ops);
-      return planned;
-    }, signal);
+    const plan = await store.update(
+      (tx) => {
+        const planned = planService(tx, serviceId, { now: clock.now(), ids });
+        writeChanges(tx, planned.ops);
+        return planned;
+      },
+      signal,
+      { isPatient: true },
+    );
     this.#noteWaiting(key);
     if (plan.requeueAfterMs === undefined && isQuiet(store.view, serviceId)) this.#quiet.add(key);
     else this.#quiet.delete(key);
