@@ -1,7 +1,7 @@
 /** Bounds and constants of planning. */
 
-/** Tasks one plan makes or places at most; the rest follows at once. Keeps transactions small. */
-export const PLAN_TASKS_MAX = 1_000;
+/** Tasks one plan makes or places at most; the rest follows at once. Keeps transactions short: some 10 ms. */
+export const PLAN_TASKS_MAX = 200;
 
 /** Reasons kept with an object; older ones go. */
 export const BECAUSE_MAX = 8;

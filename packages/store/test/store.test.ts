@@ -1,10 +1,11 @@
 import { SwarmError, errorCode } from '@swarmd/base';
 import { ManualClock } from '@swarmd/base/testing';
-import { asId, serviceSpec, type Change, type Service, type Task } from '@swarmd/model';
+import { asId, serviceSpec, type Service, type Task } from '@swarmd/model';
 import { describe, expect, it } from 'vitest';
 
-import { createStore, type Commit, type Store } from '../src/index.ts';
+import type { Commit } from '../src/index.ts';
 import { createMemoryStore } from '../src/testing.ts';
+import { heldStore } from './support/held-store.ts';
 
 const never = new AbortController().signal;
 
@@ -42,52 +43,6 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
     () => 'no error',
     (error: unknown) => errorCode(error),
   );
-}
-
-/** A store whose proposals wait until the test commits or fails them. */
-function heldStore(gather?: (collect: () => void) => void): {
-  store: Store;
-  proposals: (readonly Change[])[];
-  commit(): void;
-  fail(error: Error): void;
-  signal(): AbortSignal | undefined;
-  clock: ManualClock;
-} {
-  const clock = new ManualClock(1_000);
-  const proposals: (readonly Change[])[] = [];
-  let current: { settle: (error?: Error) => void; signal: AbortSignal } | undefined;
-  const store = createStore({
-    clock,
-    ...(gather === undefined ? {} : { gather }),
-    proposer: {
-      propose: (changes, signal) =>
-        new Promise((resolve, reject) => {
-          proposals.push(changes);
-          current = {
-            signal,
-            settle: (error) => {
-              if (error !== undefined) return reject(error);
-              const version = store.view.version + 1;
-              store.apply(version, changes);
-              resolve(version);
-            },
-          };
-        }),
-    },
-  });
-  const take = (): typeof current => {
-    const taken = current;
-    current = undefined;
-    return taken;
-  };
-  return {
-    store,
-    proposals,
-    commit: () => take()?.settle(),
-    fail: (error) => take()?.settle(error),
-    signal: () => current?.signal,
-    clock,
-  };
 }
 
 async function turns(): Promise<void> {

@@ -44,7 +44,7 @@ function allocateVirtualIps(
     if (network === undefined) return refused('not-found', `no network with id ${target}`);
     if (givesAddresses(network)) networks.push(network);
   }
-  if (spec.endpoint.mode === 'dnsrr') return allocated(virtualIps);
+  if (spec.endpoint.mode === 'dnsrr' || networks.length === 0) return allocated(virtualIps);
   const kept = new Map(service?.endpoint.virtualIps.map((vip) => [vip.networkId, vip]));
   const usage = new Usage(view);
   for (const network of networks) {

@@ -17,6 +17,7 @@ import {
 import { missingGeneric } from './generic.ts';
 import { hostPorts, isPortHeld } from './held-index.ts';
 import { missingPlugin, neededPlugins } from './plugins.ts';
+import type { Tally } from './tally.ts';
 import type { Usage } from './usage.ts';
 
 /** What a task asks of its node. */
@@ -130,8 +131,8 @@ function runsOn(node: Node, spec: TaskSpec): boolean {
 /** Conditions only; anti-affinity counts both ways: who is there already need not bear a newcomer. */
 function repulsion(
   here: {
-    readonly services: ReadonlyMap<string, number>;
-    readonly repelled: ReadonlyMap<string, number>;
+    readonly services: Pick<Tally, 'has'>;
+    readonly repelled: Pick<Tally, 'has'>;
   },
   demand: Demand,
 ): string | undefined {
@@ -143,10 +144,7 @@ function repulsion(
 }
 
 /** How many of the demand's wishes the node meets. */
-export function wishesMet(
-  here: { readonly services: ReadonlyMap<string, number> },
-  demand: Demand,
-): number {
+export function wishesMet(here: { readonly services: Pick<Tally, 'has'> }, demand: Demand): number {
   return demand.affinities.filter(
     ({ service, together, required }) => !required && here.services.has(service) === together,
   ).length;

@@ -1,10 +1,12 @@
 /** Generic resources: what nodes are configured to have, named or counted, and who holds what. */
 import type { GenericResource, Node, TaskSpec } from '@swarmd/model';
 
+import type { Tally } from './tally.ts';
+
 type Reservations = TaskSpec['reservations']['generic'];
 
 /** How many of a kind are held, by "kind"; who holds a named one, by "kind=name". */
-export type GenericUse = ReadonlyMap<string, number>;
+export type GenericUse = Pick<Tally, 'get' | 'has'>;
 
 export function genericKeys({ kind, count, names }: GenericResource): [key: string, n: number][] {
   return [[kind, count], ...names.map((name): [string, number] => [nameKey(kind, name), 1])];
@@ -22,7 +24,7 @@ export function missingGeneric(
 ): string | undefined {
   for (const { kind, count } of wanted) {
     const total = resourceOf(node, kind)?.count ?? 0;
-    if ((usage.generic.get(kind) ?? 0) + count > total) return kind;
+    if (usage.generic.get(kind) + count > total) return kind;
   }
   return undefined;
 }

@@ -16,6 +16,7 @@ import { clusterOf } from '../allocate/subnet.ts';
 import { isOver, isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { genericKeys } from './generic.ts';
+import { Tally } from './tally.ts';
 
 export interface NodeUsage {
   nanoCpus: number;
@@ -25,13 +26,13 @@ export interface NodeUsage {
   /** Tasks of any kind that hold something of the node. */
   holders: number;
   /** By `portKeys`. */
-  readonly hostPorts: Counts;
+  readonly hostPorts: Tally;
   /** Generic resources, see `genericKeys`. */
-  readonly generic: Counts;
+  readonly generic: Tally;
   /** Wanted tasks by the name of their service. */
-  readonly services: Counts;
+  readonly services: Tally;
   /** Names of services that a task here keeps away. */
-  readonly repelled: Counts;
+  readonly repelled: Tally;
 }
 
 /** How many hold what. */
@@ -68,21 +69,21 @@ export function noUsage(): NodeUsage {
     memoryBytes: 0,
     tasks: 0,
     holders: 0,
-    hostPorts: new Map(),
-    generic: new Map(),
-    services: new Map(),
-    repelled: new Map(),
+    hostPorts: new Tally(),
+    generic: new Tally(),
+    services: new Tally(),
+    repelled: new Tally(),
   };
 }
 
-export function copyUsage(usage: NodeUsage): NodeUsage {
-  const { hostPorts, generic, services, repelled } = usage;
+/** The usage as it would be with changes of its own. What it is drawn from must stay as it is meanwhile. */
+export function overUsage(usage: NodeUsage): NodeUsage {
   return {
     ...usage,
-    hostPorts: new Map(hostPorts),
-    generic: new Map(generic),
-    services: new Map(services),
-    repelled: new Map(repelled),
+    hostPorts: new Tally(usage.hostPorts),
+    generic: new Tally(usage.generic),
+    services: new Tally(usage.services),
+    repelled: new Tally(usage.repelled),
   };
 }
 
@@ -94,22 +95,22 @@ export function countUsage(usage: NodeUsage, task: Task, sign: 1 | -1): void {
   if (task.nodeId === undefined) countReserved(usage, task, sign);
   else if (isWanted(task)) {
     usage.tasks += sign;
-    count(usage.services, task.serviceName, sign);
-    for (const name of repelledBy(task)) count(usage.repelled, name, sign);
+    usage.services.add(task.serviceName, sign);
+    for (const name of repelledBy(task)) usage.repelled.add(name, sign);
   }
   for (const resource of task.claimed?.generic ?? []) {
-    for (const [key, n] of genericKeys(resource)) count(usage.generic, key, sign * n);
+    for (const [key, n] of genericKeys(resource)) usage.generic.add(key, sign * n);
   }
   if (task.ports.length === 0) return;
   for (const port of hostPorts(task)) {
-    for (const key of portKeys(port)) count(usage.hostPorts, key, sign);
+    for (const key of portKeys(port)) usage.hostPorts.add(key, sign);
   }
 }
 
 /** Of a task that is only nominated, which has no names of generic resources yet. */
 function countReserved(usage: NodeUsage, { spec }: Task, sign: 1 | -1): void {
   for (const resource of spec.reservations.generic) {
-    count(usage.generic, resource.kind, sign * resource.count);
+    usage.generic.add(resource.kind, sign * resource.count);
   }
 }
 
@@ -142,10 +143,11 @@ export class HeldIndex {
   #follow(id: TaskId, task: Task | undefined): void {
     const known = this.#seen.get(id);
     if (known === task) return;
-    if (known !== undefined) this.#count(known, -1);
+    const holdsTheSame = known !== undefined && task !== undefined && holdSame(known, task);
+    if (known !== undefined && !holdsTheSame) this.#count(known, -1);
     if (task === undefined) this.#seen.delete(id);
     else {
-      this.#count(task, 1);
+      if (!holdsTheSame) this.#count(task, 1);
       this.#seen.set(id, task);
     }
   }
@@ -186,6 +188,22 @@ export class HeldIndex {
       note(entry(this.gateways, nodeId, emptyBook), task.gatewayAddress, { task, over, sign });
     }
   }
+}
+
+/** True for most writes of a task: it goes on, or it was written again as it is. */
+function holdSame(a: Task, b: Task): boolean {
+  return (
+    a.nodeId === b.nodeId &&
+    a.nominated === b.nominated &&
+    a.spec === b.spec &&
+    a.networks === b.networks &&
+    a.ports === b.ports &&
+    a.claimed === b.claimed &&
+    a.gatewayAddress === b.gatewayAddress &&
+    a.meta.createdAt === b.meta.createdAt &&
+    isOver(a) === isOver(b) &&
+    isWanted(a) === isWanted(b)
+  );
 }
 
 const indexes = new WeakMap<object, HeldIndex>();

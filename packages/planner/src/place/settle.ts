@@ -77,12 +77,11 @@ function settle(
   target: { node: Node; networks: readonly TaskNetwork[]; usage: Usage },
 ): Task {
   const { node, networks, usage } = target;
-  const { nominated: _moot, ...rest } = task;
   const gatewayAddress = usage.gateway(node).take();
   const hostname = node.description?.hostname ?? node.id;
   const { generic } = task.spec.reservations;
   return draft.change(
-    rest,
+    task.nominated === undefined ? task : withoutNomination(task),
     {
       nodeId: node.id,
       networks,
@@ -101,4 +100,9 @@ function settle(
     },
     draft.reason('placed', `placed on ${hostname}`),
   );
+}
+
+function withoutNomination(task: Task): Task {
+  const { nominated: _moot, ...rest } = task;
+  return rest;
 }

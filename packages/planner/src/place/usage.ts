@@ -14,10 +14,10 @@ import { rangesOf, usable } from '../allocate/subnet.ts';
 import { isOver } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import {
-  copyUsage,
   countUsage,
   heldIndex,
   noUsage,
+  overUsage,
   type HeldIndex,
   type NodeUsage,
 } from './held-index.ts';
@@ -120,7 +120,7 @@ export class Usage {
     if (nodeId === undefined) return;
     let usage = this.#nodes.get(nodeId);
     if (usage === undefined) {
-      usage = copyUsage(this.#index.nodes.get(nodeId) ?? NOTHING);
+      usage = overUsage(this.#index.nodes.get(nodeId) ?? NOTHING);
       this.#nodes.set(nodeId, usage);
     }
     countUsage(usage, task, sign);

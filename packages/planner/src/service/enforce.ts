@@ -8,6 +8,7 @@ import type { Node, NodeId, Task, TaskId } from '@swarmd/model';
 import type { Draft } from '../draft.ts';
 import { missingGeneric } from '../place/generic.ts';
 import { countUsage, noUsage, type NodeUsage } from '../place/held-index.ts';
+import { Tally } from '../place/tally.ts';
 import { compliance, isOver, isWanted, type Loss } from '../task-view.ts';
 
 export class Enforcer {
@@ -54,7 +55,7 @@ function exceeds(node: Node, usage: NodeUsage): boolean {
   const resources = node.description?.resources;
   if (resources === undefined) return false;
   const { nanoCpus, memoryBytes, generic } = usage;
-  const isShort = [...generic].some(
+  const isShort = [...generic.entries()].some(
     ([kind, count]) =>
       !kind.includes('=') &&
       missingGeneric(node, { generic: NONE }, [{ kind, count }]) !== undefined,
@@ -62,7 +63,7 @@ function exceeds(node: Node, usage: NodeUsage): boolean {
   return nanoCpus > resources.nanoCpus || memoryBytes > resources.memoryBytes || isShort;
 }
 
-const NONE: ReadonlyMap<string, number> = new Map();
+const NONE = new Tally();
 
 /** The most important stay, of equals the oldest, as long as there is room; every service's plan comes to the same result. */
 function surplusTasks(draft: Draft, node: Node): Set<TaskId> {

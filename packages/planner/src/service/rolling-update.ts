@@ -9,7 +9,7 @@ import type { Draft } from '../draft.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { missingFile } from '../files/versions.ts';
 import { withPresent } from '../service-change.ts';
-import { byAge, isOver, isWanted, taskName } from '../task-view.ts';
+import { byAge, isCurrent, isOver, isWanted, taskName } from '../task-view.ts';
 import { isCanary, judgedSlots, passSteps, stepName } from './canary.ts';
 import { addTask } from './new-task.ts';
 import { stuckSlot } from './progress-deadline.ts';
@@ -38,7 +38,9 @@ export function judgeUpdate(draft: Draft, service: Service): Service {
   if (isHalted(service)) return service;
   const status = service.updateStatus;
   if (status === undefined || !isUnderWay(service)) {
-    const isNeeded = progressOf(draft, service).some(needsTask);
+    // The most frequent case by far, and a quick one: everything is of the present spec.
+    const isSettled = draft.tasks().every((task) => isCurrent(task, service, draft.nodes));
+    const isNeeded = !isSettled && progressOf(draft, service).some(needsTask);
     return isNeeded ? begin(draft, service) : service;
   }
   const { monitorMs, maxFailureRatio } = updateConfigOf(service);
