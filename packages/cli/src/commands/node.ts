@@ -88,8 +88,7 @@ export function addNodeCommands(program: Command, context: Context): void {
     });
 
   addNodeUpdate(group, context);
-  addAvailabilityCommands(group, context);
-  addRoleCommands(group, context);
+  addShorthands(group, context);
   addNodeRemoval(group, context);
 }
 
@@ -141,34 +140,23 @@ function addNodeUpdate(group: Command, context: Context): void {
     );
 }
 
-function addAvailabilityCommands(group: Command, context: Context): void {
-  for (const [name, availability, what] of [
-    ['activate', 'active', 'let a node take tasks again'],
-    ['pause', 'pause', 'keep the tasks of a node, give it no new ones'],
-    ['drain', 'drain', 'move all tasks of a node elsewhere'],
-  ] as const) {
-    addDryRunFlags(group.command(name))
-      .description(what)
-      .argument('<node...>', 'name, id or id prefix')
-      .action(async (references: string[], flags: DryRunFlags) => {
-        await forEach(references, (reference) =>
-          update(context, { reference, flags }, (spec) => ({ ...spec, availability })),
-        );
-      });
-  }
-}
+/** What `node update` can do as well, for several nodes at a time. */
+const SHORTHANDS: readonly (readonly [name: string, change: Partial<NodeSpec>, what: string])[] = [
+  ['activate', { availability: 'active' }, 'let a node take tasks again'],
+  ['pause', { availability: 'pause' }, 'keep the tasks of a node, give it no new ones'],
+  ['drain', { availability: 'drain' }, 'move all tasks of a node elsewhere'],
+  ['promote', { role: 'manager' }, 'make workers managers, while their tasks go on'],
+  ['demote', { role: 'worker' }, 'make managers workers, if a quorum stays without them'],
+];
 
-function addRoleCommands(group: Command, context: Context): void {
-  for (const [name, role, what] of [
-    ['promote', 'manager', 'make workers managers, while their tasks go on'],
-    ['demote', 'worker', 'make managers workers, if a quorum stays without them'],
-  ] as const) {
+function addShorthands(group: Command, context: Context): void {
+  for (const [name, change, what] of SHORTHANDS) {
     addDryRunFlags(group.command(name))
       .description(what)
       .argument('<node...>', 'name, id or id prefix')
       .action(async (references: string[], flags: DryRunFlags) => {
         await forEach(references, (reference) =>
-          update(context, { reference, flags }, (spec) => ({ ...spec, role })),
+          update(context, { reference, flags }, (spec) => ({ ...spec, ...change })),
         );
       });
   }
