@@ -5,7 +5,6 @@ export type {
   ContainerPhase,
   ContainerRequest,
   Executor,
-  LogLine,
   LogOptions,
   NetworkAttachment,
   NetworkPlane,

@@ -50,11 +50,6 @@ export const NETWORK_RETRY_MAX_MS = 10_000;
 /** One run of the network plane, however large the cluster. */
 export const NETWORK_APPLY_TIMEOUT_MS = 120_000;
 
-/** Log lines of one task read ahead of a slow reader. */
-export const LOG_BUFFER_LINES_MAX = 1_024;
-/** Lines of one message: far below gRPC's 4 MiB even with 16 KiB lines. */
-export const LOG_BATCH_LINES_MAX = 128;
-
 /** Output of a health check kept for its error message. */
 export const HEALTH_OUTPUT_MAX_CHARS = 512;
 

@@ -7,6 +7,7 @@ import type { Images, PullOptions, Volumes, Workbench } from '@swarmd/executor';
 import type {
   ContainerSpec,
   HealthcheckSpec,
+  LogChunk,
   NodePlugin,
   NetworkId,
   NetworkState,
@@ -76,18 +77,14 @@ export interface ExecResult {
   readonly timedOut: boolean;
 }
 
-export interface LogLine {
-  readonly stream: 'stdout' | 'stderr';
-  /** Milliseconds since the epoch, with a fraction. */
-  readonly timestamp: number;
-  readonly data: Uint8Array;
-}
-
 export interface LogOptions {
   readonly follow: boolean;
   /** Lines from the end; undefined for all. */
-  readonly tail?: number;
-  readonly sinceMs?: number;
+  readonly tail?: number | undefined;
+  readonly sinceMs?: number | undefined;
+  readonly untilMs?: number | undefined;
+  /** Cursor of an earlier chunk: what comes behind it. */
+  readonly after?: string | undefined;
 }
 
 /** Containers of this machine. All methods are idempotent by id, and safe after a crash of the agent. */
@@ -106,7 +103,9 @@ export interface Executor {
   stop(id: string, options: { graceMs: number; signal: AbortSignal }): Promise<void>;
   /** Kills if need be, and removes everything of the container. */
   remove(id: string, signal: AbortSignal): Promise<void>;
-  logs(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
+  logs(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogChunk>;
+  /** What the container's log driver was told to give its lines: tag, labels, variables. */
+  logAttributes(id: string): Readonly<Record<string, string>>;
   /** Runs a program in a running container, as its user and with its environment. */
   exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult>;
   /** How to tell that a prepared container is healthy: the spec's check, else the image's. */

@@ -1,32 +1,9 @@
-import { asId } from '@swarmd/model';
+import { asId, logLines, type LogLine } from '@swarmd/model';
 import { expect, test } from 'vitest';
 
 import { logService } from '../src/log-service.ts';
-import { LOG_BATCH_LINES_MAX, LOG_BUFFER_LINES_MAX } from '../src/limits.ts';
-import type { LogLine } from '../src/ports.ts';
 import { TestExecutor } from './support/machine.ts';
 import { aTask } from './support/tasks.ts';
-import { until } from './support/until.ts';
-
-const OPTIONS = { follow: true };
-
-/** An executor whose log is endless, and which counts what was taken from it. */
-class Endless extends TestExecutor {
-  taken = 0;
-  ended = false;
-
-  override async *logs(): AsyncIterable<LogLine> {
-    await Promise.resolve();
-    try {
-      for (;;) {
-        this.taken += 1;
-        yield { stream: 'stdout', timestamp: this.taken, data: new Uint8Array(1) };
-      }
-    } finally {
-      this.ended = true;
-    }
-  }
-}
 
 function service(
   executor: TestExecutor,
@@ -46,11 +23,11 @@ async function lines(
 ): Promise<string[]> {
   const { signal } = new AbortController();
   const text: string[] = [];
-  for await (const batch of from.taskLogs(
-    { taskId: asId('task', id), options: { follow } },
-    { signal },
-  )) {
-    for (const { stream, data, serviceId, nodeId } of batch) {
+  const request = { taskId: asId('task', id), options: { follow, details: follow } };
+  for await (const chunk of from.taskLogs(request, { signal })) {
+    const { serviceId, nodeId, attributes } = chunk;
+    expect(attributes).toEqual(follow ? { tag: 'a tag' } : {});
+    for (const { stream, data } of logLines(chunk)) {
       text.push(`${serviceId}@${nodeId} ${stream} ${new TextDecoder().decode(data)}`);
     }
   }
@@ -64,7 +41,9 @@ test('lines come with the task, its service and node', async () => {
     return { stream, timestamp: 1, data: new TextEncoder().encode(text) };
   };
   executor.get('t1').lines.push(line('stdout', 'hello'), line('stderr', 'oh'));
-  expect(await lines(service(executor))).toEqual(['s1@n1 stdout hello', 's1@n1 stderr oh']);
+  const wanted = ['s1@n1 stdout hello', 's1@n1 stderr oh'];
+  expect(await lines(service(executor))).toEqual(wanted);
+  expect(await lines(service(executor), 't1', false)).toEqual(wanted);
 });
 
 test('a task of another node has none here', async () => {
@@ -79,19 +58,4 @@ test('a task that never gets a container has none; who does not follow does not 
 
 test('errors of the log reach the reader', async () => {
   await expect(lines(service(new TestExecutor()))).rejects.toThrow('no container t1');
-});
-
-test('a slow reader stops the reading, and leaving ends it', async () => {
-  const executor = new Endless();
-  const call = new AbortController();
-  const request = { taskId: asId('task', 't1'), options: OPTIONS };
-  const batches = service(executor).taskLogs(request, { signal: call.signal });
-  const reader = batches[Symbol.asyncIterator]();
-  const first = await reader.next();
-  await until('the buffer is full', () => executor.taken >= LOG_BUFFER_LINES_MAX);
-  const bound = LOG_BUFFER_LINES_MAX + LOG_BATCH_LINES_MAX + 1;
-  expect(executor.taken).toBeLessThanOrEqual(bound);
-  expect((first.value as unknown[]).length).toBeLessThanOrEqual(LOG_BATCH_LINES_MAX);
-  await reader.return?.();
-  await until('the source is closed', () => executor.ended);
 });

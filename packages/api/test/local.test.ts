@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { SwarmError, type ErrorCode } from '@swarmd/base';
-import { asId, serviceSpec, type Service } from '@swarmd/model';
+import { asId, logColumns, serviceSpec, type Service } from '@swarmd/model';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import {
@@ -22,7 +22,7 @@ import {
   type Call,
   type Channel,
   type Control,
-  type LogRecord,
+  type TaskLogChunk,
 } from '../src/index.ts';
 import { partial, until } from './support/identities.ts';
 
@@ -205,15 +205,16 @@ describe('a unary call', () => {
 });
 
 describe('a server stream', () => {
-  const record = (data: Uint8Array): LogRecord => ({
+  const record = (data: Uint8Array): TaskLogChunk => ({
     taskId: asId('task', 't'),
     nodeId,
     serviceId: asId('service', 's'),
-    stream: 'stdout',
-    timestamp: 1.5,
-    data,
+    ...logColumns([{ stream: 'stderr', timestamp: 1.5, data }]),
+    cursor: 'here',
+    notice: '',
+    attributes: { tag: 'a' },
   });
-  const request = { selector: { taskIds: [] }, options: { follow: true } };
+  const request = { selector: { taskIds: [] }, options: { follow: true }, after: { t: 'there' } };
 
   it('waits for its reader, and goes on', async () => {
     let sent = 0;
@@ -245,7 +246,8 @@ describe('a server stream', () => {
     let live = 0;
     const channel = await serve((server) =>
       serveLogs(server, {
-        async *subscribe(_, { signal }) {
+        async *subscribe({ after }, { signal }) {
+          expect(after).toEqual({ t: 'there' });
           live += 1;
           try {
             yield record(new Uint8Array(1));
@@ -260,7 +262,7 @@ describe('a server stream', () => {
     );
     const logs = createLogsClient(channel);
     for await (const item of logs.subscribe(request, call)) {
-      expect(item.stream).toBe('stdout');
+      expect(item).toEqual(record(new Uint8Array(1)));
       expect(live).toBe(1);
       break;
     }

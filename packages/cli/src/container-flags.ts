@@ -1,7 +1,7 @@
 /** Flags of services that say how their containers are confined. */
 import { readFileSync } from 'node:fs';
 
-import type { ContainerSpec } from '@swarmd/model';
+import { LOG_DRIVERS, type ContainerSpec } from '@swarmd/model';
 import { InvalidArgumentError, type Command } from 'commander';
 
 import { collect, oneOf, parseBytes, parseCount, parseLabel, parseText } from './flags.ts';
@@ -30,11 +30,11 @@ export function addContainerFlags(command: Command): Command {
     .option('--oom-score-adj <n>', '-1000 to 1000: who goes first without memory', parseInteger)
     .option('--runtime <name>', 'a runtime that nodes are configured with')
     .option(
-      '--log-driver <local|journald|none>',
-      'where its output goes',
-      oneOf('local', 'journald', 'none'),
+      '--log-driver <name>',
+      `where its output goes: ${LOG_DRIVERS.join(', ')}`,
+      oneOf(...LOG_DRIVERS),
     )
-    .option('--log-opt <key=value>', 'local: max-size, max-file', collect(parseLabel))
+    .option('--log-opt <key=value>', 'how, e.g. max-size=10m (docs/logs.md has all)', collect(parseLabel))
     .option('--limit-swap <bytes>', 'swap on top of --limit-memory', parseBytes)
     .option('--cpu-shares <n>', 'weight when CPU is short (1024)', parseCount)
     .option('--cpuset <cpus>', 'the CPUs it may run on, e.g. 0-2,5')

@@ -1,6 +1,6 @@
 /** What every command gets: connections, where to print, when to stop. */
 import type { Call } from '@swarmd/api';
-import type { Clock } from '@swarmd/base';
+import type { Clock, Random } from '@swarmd/base';
 import type { ClusterClient, DaemonClient } from '@swarmd/client';
 
 import type { Console } from './console.ts';
@@ -23,6 +23,7 @@ export interface Context {
   readonly terminal: Terminal;
   readonly credentials: Credentials;
   readonly clock: Clock;
+  readonly random: Random;
   /** Replaced by `--stale`. */
   call: Call;
   /** Connects on first use. */

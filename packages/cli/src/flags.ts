@@ -38,6 +38,22 @@ export function parseDuration(text: string): number {
   );
 }
 
+/** A point in time, given the present one; both in milliseconds since the epoch. */
+export type Moment = (now: number) => number;
+
+/** "10m" (ago), "2026-11-21T13:21:19Z" (without a zone: local time), seconds since the epoch. */
+export function parseMoment(text: string): Moment {
+  if (/^\d{5,}(\.\d+)?$/.test(text)) return () => Number(text) * 1_000;
+  if (/^\d{4}-\d\d-\d\d/.test(text)) {
+    // oxlint-disable-next-line no-restricted-globals -- parsing a given time reads no clock
+    const at = Date.parse(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text);
+    if (!Number.isNaN(at)) return () => at;
+    throw new InvalidArgumentError('use a time such as 2026-11-21T13:21:19Z, or how long ago: 10m.');
+  }
+  const agoMs = parseDuration(text);
+  return (now) => now - agoMs;
+}
+
 /** "0.5" CPUs -> billionths of a CPU. */
 export function parseCpus(text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text))

@@ -51,6 +51,7 @@ async function main(argv: readonly string[]): Promise<number> {
   let daemon: DaemonClient | undefined;
   let cluster: Promise<ClusterClient> | undefined;
   const context: Context = {
+    random: systemRandom,
     terminal: {
       out: (text) => void process.stdout.write(text),
       err: (text) => void (isUnread || process.stderr.write(text)),

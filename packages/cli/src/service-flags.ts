@@ -1,5 +1,12 @@
 /** The flags that describe a service, named as Docker's. What they do to a spec: `service-spec.ts`. */
-import type { CanaryStep, EndpointSpec, MountSpec, PortConfig, ServiceMode } from '@swarmd/model';
+import type {
+  CanaryStep,
+  EndpointSpec,
+  LogDriver,
+  MountSpec,
+  PortConfig,
+  ServiceMode,
+} from '@swarmd/model';
 import type { Command } from 'commander';
 
 import {
@@ -95,7 +102,7 @@ export interface ServiceFlags extends ScheduleFlags, AutoscaleFlags {
   shmSize?: number;
   oomScoreAdj?: number;
   runtime?: string;
-  logDriver?: 'local' | 'journald' | 'none';
+  logDriver?: LogDriver;
   logOpt?: [string, string][];
   limitSwap?: number;
   cpuShares?: number;

@@ -7,7 +7,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import { ManualClock } from '@swarmd/base/testing';
+import { ManualClock, SeededRandom } from '@swarmd/base/testing';
 import type { ErrorCode } from '@swarmd/base';
 import { openDaemon } from '@swarmd/client';
 import type { RegistryCredentials } from '@swarmd/model';
@@ -39,6 +39,7 @@ class Session {
     };
     const isInteractive = (): boolean => this.#interactive;
     this.#context = {
+      random: new SeededRandom(1),
       terminal: {
         ...terminal,
         console: {

@@ -3,3 +3,4 @@ export { judge, waitForConvergence, type Progress, type SlotProgress } from './c
 export { explainNode, explainService, explainTask, type Verdicts } from './explain.ts';
 export { explainRuns, nextRun } from './explain-runs.ts';
 export { resolve, type Kind } from './resolve.ts';
+export { steadyLogs } from './steady-logs.ts';

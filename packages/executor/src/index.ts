@@ -9,7 +9,6 @@ export type {
   ExecResult,
   Executor,
   LayerProgress,
-  LogLine,
   LogOptions,
   ImageDetails,
   ImageInfo,

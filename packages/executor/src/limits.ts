@@ -65,13 +65,20 @@ export const SWEEP_MS = 3_000;
 /** Output kept of one exec. */
 export const EXEC_OUTPUT_MAX_CHARS = 64 * 1024;
 
-/** One file of a container's log before it is rotated, and how many rotated files are kept. */
-export const LOG_FILE_MAX_BYTES = 10 * 1024 * 1024;
-export const LOG_FILES_KEPT = 2;
-/** Every look at a log looks for each of its files. */
-export const LOG_FILES_MAX = 100;
+/** How often the room on the disk is looked at for logs that suddenly grow: one system call. */
+export const LOG_GLANCE_MS = 250;
+/** Less than half of a log file: what somebody wrote between two glances to have all logs looked at. */
+export const LOG_BURST_BYTES = 4 * 1024 * 1024;
+/** A log that fills its file in less than this is over its bound by what comes in between. */
+export const LOG_LOOK_MIN_MS = 20;
+/** A rotated file that is still there by then is worth the work of compressing it. */
+export const LOG_PACK_AFTER_MS = 2_000;
 /** A longer line is delivered in pieces. conmon itself cuts at 8 KiB. */
 export const LOG_LINE_MAX_BYTES = 256 * 1024;
+/** What is read of a log at once: some hundred lines, far below gRPC's 4 MiB. */
+export const LOG_CHUNK_BYTES = 64 * 1024;
+/** A row of a log file; conmon's are 8 KiB, and JSON may need six bytes for one. */
+export const LOG_ROW_MAX_BYTES = 1024 * 1024;
 /** Bytes of lines held back to answer `tail`. */
 export const LOG_TAIL_MAX_BYTES = 8 * 1024 * 1024;
 /** Inotify tells of growth at once; this only covers what it may miss. */

@@ -5,9 +5,16 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { errorMessage, sleep, SwarmError, type Clock, type Logger, type Scope } from '@swarmd/base';
+import { SwarmError, type Clock, type Logger, type Scope } from '@swarmd/base';
 
-import type { HealthcheckSpec, MountSpec, NodePlugin, ResourceLimits } from '@swarmd/model';
+import {
+  logPlan,
+  type HealthcheckSpec,
+  type LogChunk,
+  type MountSpec,
+  type NodePlugin,
+  type ResourceLimits,
+} from '@swarmd/model';
 
 import type { ExitWatch } from './container/exit-watch.ts';
 import { effectiveHealthcheck } from './container/healthcheck.ts';
@@ -22,9 +29,9 @@ import { tearDown } from './container/teardown.ts';
 import type { Puller } from './image/puller.ts';
 import { canonicalReference, parseReference } from './image/reference.ts';
 import type { ImageStore } from './image/store.ts';
-import { KILL_TIMEOUT_MS, LOG_FILE_MAX_BYTES, LOG_FILES_KEPT, SWEEP_MS } from './limits.ts';
-import { rotateLog } from './logs/log-files.ts';
-import { logSettings } from './logs/log-settings.ts';
+import { KILL_TIMEOUT_MS } from './limits.ts';
+import { logAttributes } from './logs/log-attributes.ts';
+import { LogKeeper, type KeptLog } from './logs/log-keeper.ts';
 import { readLog } from './logs/log-reader.ts';
 import { execInContainer } from './oci/exec.ts';
 import { identify, signalProcess } from './oci/proc.ts';
@@ -37,7 +44,6 @@ import type {
   ExecRequest,
   ExecResult,
   Executor,
-  LogLine,
   LogOptions,
   Images,
   PullOptions,
@@ -86,7 +92,11 @@ export class OciExecutor implements Executor, AsyncDisposable {
       },
     });
     parts.exits.begin(parts.scope);
-    parts.scope.spawn('rotation of logs', (signal) => this.#rotateLogs(signal));
+    const { clock, logger } = parts;
+    const folder = join(parts.folders.stateDir, 'logs');
+    const keeper = new LogKeeper({ folder, logs: () => this.#runningLogs(), clock, logger });
+    parts.scope.spawn('rotation of logs', (signal) => keeper.run(signal));
+    parts.scope.spawn('compression of logs', (signal) => keeper.pack(signal));
   }
 
   plugins(): readonly NodePlugin[] {
@@ -158,10 +168,14 @@ export class OciExecutor implements Executor, AsyncDisposable {
     });
   }
 
-  async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
+  async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogChunk> {
     await this.#ready();
     const source = this.#get(id).logSource(this.#parts.clock);
     yield* readLog(source, options, signal);
+  }
+
+  logAttributes(id: string): Readonly<Record<string, string>> {
+    return this.#containers.get(id)?.record.logAttributes ?? {};
   }
 
   async exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
@@ -231,6 +245,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
     await store.touch(reference, this.#parts.clock.now());
     const runtime = runtimes.of(spec.runtime);
     const paths = new ContainerPaths(folders, id);
+    const plan = logPlan(spec.log.driver, spec.log.options);
     const record: ContainerRecord = {
       id,
       name,
@@ -242,7 +257,8 @@ export class OciExecutor implements Executor, AsyncDisposable {
       bootId,
       stopSignal: stopSignal(spec, image.config),
       runtime: spec.runtime,
-      log: logSettings(spec.log),
+      logPlan: plan,
+      logAttributes: logAttributes(plan, request, image),
       volumes: namedVolumes(spec.mounts),
       healthcheck: effectiveHealthcheck(spec.healthcheck, image.config.healthcheck),
     };
@@ -252,7 +268,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
     try {
       await mkdir(paths.bundle, { recursive: true, mode: 0o700 });
       const created = await createFromRequest(
-        { request, image, paths },
+        { request, image, paths, isLogged: plan.driver !== 'none' },
         { ...this.#parts, runtime },
         signal,
       );
@@ -300,29 +316,16 @@ export class OciExecutor implements Executor, AsyncDisposable {
     }
   }
 
-  async #rotateLogs(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await sleep(this.#parts.clock, SWEEP_MS, signal);
-      for (const { id, paths, record } of this.#containers.values()) {
-        if (record.phase !== 'running' || !hasFiles(record)) continue;
-        await rotateLog(paths.log, paths.bundle, record.log ?? LOG_DEFAULTS).catch(
-          (error: unknown) => {
-            this.#parts.logger.warn({ id, error: errorMessage(error) }, 'a log cannot be rotated');
-          },
-        );
-      }
+  *#runningLogs(): Generator<KeptLog> {
+    for (const { id, paths, record, log } of this.#containers.values()) {
+      if (record.phase !== 'running' || log.driver === 'none') continue;
+      yield { id, path: paths.log, bundle: paths.bundle, spool: log.spool };
     }
   }
 }
 
 function namedVolumes(mounts: readonly MountSpec[]): string[] {
   return mounts.flatMap(({ kind, source }) => (kind === 'volume' && source !== '' ? [source] : []));
-}
-
-const LOG_DEFAULTS = { maxBytes: LOG_FILE_MAX_BYTES, kept: LOG_FILES_KEPT };
-
-function hasFiles({ log }: ContainerRecord): boolean {
-  return log === undefined || log.driver === '' || log.driver === 'local';
 }
 
 function phaseOf(record: ContainerRecord): ContainerPhase {

@@ -5,6 +5,7 @@
 import type {
   ContainerSpec,
   HealthcheckSpec,
+  LogChunk,
   NodePlugin,
   RegistryAuth,
   ResourceLimits,
@@ -46,19 +47,15 @@ export interface ContainerExit {
 
 export type ContainerPhase = 'created' | 'running' | 'exited';
 
-export interface LogLine {
-  readonly stream: 'stdout' | 'stderr';
-  /** Milliseconds since the epoch, with a fraction. */
-  readonly timestamp: number;
-  /** Without the newline at its end. */
-  readonly data: Uint8Array;
-}
-
 export interface LogOptions {
   readonly follow: boolean;
   /** Lines from the end; undefined for all. */
-  readonly tail?: number;
-  readonly sinceMs?: number;
+  readonly tail?: number | undefined;
+  /** Only what was printed then or later, and then or earlier. */
+  readonly sinceMs?: number | undefined;
+  readonly untilMs?: number | undefined;
+  /** Cursor of an earlier chunk: what comes behind it. `tail` then says nothing. */
+  readonly after?: string | undefined;
 }
 
 export interface ExecRequest {
@@ -84,7 +81,9 @@ export interface Executor {
   wait(id: string, signal: AbortSignal): Promise<ContainerExit>;
   stop(id: string, options: { graceMs: number; signal: AbortSignal }): Promise<void>;
   remove(id: string, signal: AbortSignal): Promise<void>;
-  logs(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
+  logs(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogChunk>;
+  /** What the container's log driver was told to give its lines: tag, labels, variables. */
+  logAttributes(id: string): Readonly<Record<string, string>>;
   /** Runs a program in a running container, as its user and with its environment. */
   exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult>;
   /** Changes the limits of a running container; a limit of 0 stays as it is. */

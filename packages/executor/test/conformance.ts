@@ -1,12 +1,11 @@
 /** What every executor must do, run against the twin in memory and against the real one. */
 import { SwarmError } from '@swarmd/base';
-import { mountSpec } from '@swarmd/model';
+import { logLines, mountSpec, type LogChunk, type LogLine } from '@swarmd/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type {
   ContainerRequest,
   Executor,
-  LogLine,
   LogOptions,
   SessionEvent,
   SessionInput,
@@ -58,7 +57,7 @@ export function executorConformance(name: string, makeHarness: () => Promise<Har
     };
     const ready = async (program: Program): Promise<string> => {
       const id = await started(program);
-      for await (const line of harness.executor.logs(id, { follow: true }, signal())) {
+      for await (const line of linesOf(harness.executor.logs(id, { follow: true }, signal()))) {
         if (text(line) === 'ready') break;
       }
       return id;
@@ -216,7 +215,7 @@ function lifeCycle(
 function logs(harness: () => Harness, make: { started: Make }): void {
   const lines = ['one', 'two', 'three', 'four'];
   const read = async (id: string, options: LogOptions): Promise<LogLine[]> =>
-    Array.fromAsync(harness().executor.logs(id, options, signal()));
+    Array.fromAsync(linesOf(harness().executor.logs(id, options, signal())));
 
   it('gives all lines in order, to their stream, also after the end', async () => {
     const id = await make.started({ kind: 'print', lines });
@@ -234,8 +233,27 @@ function logs(harness: () => Harness, make: { started: Make }): void {
     expect(await read(id, { follow: true, tail: 1 })).toEqual(all.slice(-1));
     expect(await read(id, { follow: false, tail: 0 })).toEqual([]);
     expect(await read(id, { follow: false, sinceMs: Date.now() + 60_000 })).toEqual([]);
+    expect(await read(id, { follow: true, untilMs: Date.now() - 60_000 })).toEqual([]);
+    const [, ...later] = all.toSorted((a, b) => a.timestamp - b.timestamp);
+    expect(await read(id, { follow: false, untilMs: later.at(-1)?.timestamp })).toEqual(all);
     await harness().executor.remove(id, signal());
     await expect(read(id, { follow: false })).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it('goes on behind a cursor', async () => {
+    const id = await make.started({ kind: 'print', lines });
+    await harness().executor.wait(id, signal());
+    const all = await read(id, { follow: false });
+    const chunks = await Array.fromAsync(harness().executor.logs(id, { follow: false }, signal()));
+    expect(await read(id, { follow: true, after: chunks.at(-1)?.cursor })).toEqual([]);
+    const [begun] = await Array.fromAsync(
+      harness().executor.logs(id, { follow: true, tail: 0 }, signal()),
+    );
+    const seen = [...(begun === undefined ? [] : logLines(begun))];
+    expect([...seen, ...(await read(id, { follow: true, after: begun?.cursor }))]).toEqual(
+      begun === undefined ? all : [],
+    );
+    await harness().executor.remove(id, signal());
   });
 
   it('stops following with its signal', async () => {
@@ -440,6 +458,12 @@ function survival(harness: () => Harness, make: { prepared: Make; started: Make 
     for (const id of [created, running, exited]) await executor.remove(id, signal());
     expect((await executor.restore(signal())).size).toBe(0);
   });
+}
+
+export async function* linesOf(chunks: AsyncIterable<LogChunk>): AsyncGenerator<LogLine> {
+  for await (const chunk of chunks) {
+    for (const line of logLines(chunk)) yield { ...line, data: Buffer.from(line.data) };
+  }
 }
 
 export function text(line: LogLine): string {

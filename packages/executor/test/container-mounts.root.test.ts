@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { systemClock } from '@swarmd/base/system';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { text } from './conformance.ts';
+import { linesOf, text } from './conformance.ts';
 import { ContainerRunner, mountOf, sh, signal, until } from './fixtures/container-runner.ts';
 import { failuresInside, INSIDE_TIMEOUT_MS, isInside } from './fixtures/private-machine.ts';
 import { directory, file, tarOf } from './fixtures/tar-writer.ts';
@@ -137,7 +137,7 @@ describe.runIf(isInside)('mounts and logs of containers', () => {
       const deadline = AbortSignal.timeout(50_000);
       let expected = 1;
       let wrong = 0;
-      for await (const line of runner.executor.logs(id, { follow: true }, deadline)) {
+      for await (const line of linesOf(runner.executor.logs(id, { follow: true }, deadline))) {
         if (text(line) !== String(expected)) wrong += 1;
         expected += 1;
         if (expected !== MANY + 1) continue;

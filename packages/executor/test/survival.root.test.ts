@@ -10,7 +10,7 @@ import { systemClock } from '@swarmd/base/system';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { ContainerRequest } from '../src/index.ts';
-import { text } from './conformance.ts';
+import { linesOf, text } from './conformance.ts';
 import { mountOf } from './fixtures/container-runner.ts';
 import type { LifeInput } from './fixtures/life.ts';
 import {
@@ -102,7 +102,7 @@ describe.runIf(isInside)('survival', () => {
     const waiting = executor.wait('live', signal());
     await writeFile(join(machine.folder, 'later'), '');
     expect(await waiting).toEqual({ code: 11, oomKilled: false, error: '' });
-    const lines = await Array.fromAsync(executor.logs('live', { follow: true }, signal()));
+    const lines = await Array.fromAsync(linesOf(executor.logs('live', { follow: true }, signal())));
     expect(lines.map(text)).toEqual(['first', 'second']);
     for (const id of ['gone', 'live']) await executor.remove(id, signal());
     expect(await machine.leftovers()).toEqual([]);

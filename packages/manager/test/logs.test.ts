@@ -4,12 +4,12 @@ import {
   serveAgent,
   type AgentService,
   type ClusterServer,
-  type LogRecord,
   type LogRequest,
+  type TaskLogChunk,
 } from '@swarmd/api';
 import { silentLogger, SwarmError } from '@swarmd/base';
 import { systemClock, systemRandom } from '@swarmd/base/system';
-import { asId, type Task, type TaskId } from '@swarmd/model';
+import { asId, logColumns, logLines, type Task, type TaskId } from '@swarmd/model';
 import { createKeyAndCsr, createRootCa, signNodeCertificate } from '@swarmd/pki';
 import { createMemoryStore } from '@swarmd/store/testing';
 import type { Store } from '@swarmd/store';
@@ -45,6 +45,8 @@ class FakeLogs implements AgentService {
   readonly #lines = new Map<TaskId, string[]>();
   readonly #wakes = new Set<() => void>();
   breakOnce = false;
+  /** Tasks that it has not heard of yet. */
+  readonly unknown = new Set<TaskId>();
 
   write(taskId: TaskId, line: string): void {
     this.#lines.set(taskId, [...(this.#lines.get(taskId) ?? []), line]);
@@ -54,15 +56,14 @@ class FakeLogs implements AgentService {
   async *taskLogs(
     { taskId, options }: { taskId: TaskId; options: LogRequest },
     { signal }: { signal: AbortSignal },
-  ): AsyncIterable<LogRecord[]> {
+  ): AsyncIterable<TaskLogChunk> {
     this.requests.push(options);
-    for (let at = 0; !signal.aborted;) {
+    if (this.unknown.delete(taskId)) throw new SwarmError('not-found', 'not yet');
+    for (let at = Number(options.after ?? 0); !signal.aborted;) {
       const lines = this.#lines.get(taskId) ?? [];
-      const fresh = lines.slice(at).map((line, index) => record(taskId, line, at + index + 1));
+      if (lines.length > at) yield chunkOf(taskId, lines.slice(at), lines.length);
       at = lines.length;
-      const wanted = fresh.filter((one) => one.timestamp >= (options.sinceMs ?? 0));
-      if (wanted.length > 0) yield wanted;
-      if (!options.follow) return;
+      if (!options.follow || options.untilMs !== undefined) return;
       if (this.breakOnce) {
         this.breakOnce = false;
         throw new SwarmError('unavailable', 'the agent restarts');
@@ -75,14 +76,19 @@ class FakeLogs implements AgentService {
   }
 }
 
-function record(taskId: TaskId, line: string, timestamp: number): LogRecord {
+/** All lines of the same moment, as those are that were printed in one go. */
+function chunkOf(taskId: TaskId, lines: readonly string[], next: number): TaskLogChunk {
+  const encoder = new TextEncoder();
   return {
     taskId,
     nodeId: asId('node', 'w'),
     serviceId: asId('service', 'web'),
-    stream: 'stdout',
-    timestamp,
-    data: new TextEncoder().encode(line),
+    ...logColumns(
+      lines.map((line) => ({ stream: 'stdout', timestamp: 1, data: encoder.encode(line) })),
+    ),
+    cursor: String(next),
+    notice: '',
+    attributes: {},
   };
 }
 
@@ -120,7 +126,10 @@ describe('logs of a service', () => {
     return task.id;
   }
 
-  function read(options: LogRequest): { lines: string[]; ended: Promise<unknown> } {
+  function read(
+    options: LogRequest,
+    after: Record<string, string> = {},
+  ): { lines: string[]; ended: Promise<unknown> } {
     const logs = createLogs({
       store,
       clock: systemClock,
@@ -131,8 +140,11 @@ describe('logs of a service', () => {
     const lines: string[] = [];
     const selector = { serviceId: asId('service', 'web'), taskIds: [] };
     const ended = (async () => {
-      for await (const one of logs.subscribe({ selector, options }, { signal: stop.signal })) {
-        lines.push(`${one.taskId}: ${new TextDecoder().decode(one.data)}`);
+      const request = { selector, options, after };
+      for await (const chunk of logs.subscribe(request, { signal: stop.signal })) {
+        for (const { data } of logLines(chunk)) {
+          lines.push(`${chunk.taskId}: ${new TextDecoder().decode(data)}`);
+        }
       }
     })();
     return { lines, ended: ended.catch((error: unknown) => error) };
@@ -173,6 +185,29 @@ describe('logs of a service', () => {
     agent.write(a, 'two');
     await until('the second line', () => lines.length === 2);
     expect(lines).toEqual(['a: one', 'a: two']);
+  });
+
+  it('goes on behind what its asker has', async () => {
+    const [a, b] = [await addTask('a'), await addTask('b')];
+    for (const line of ['one', 'two']) for (const task of [a, b]) agent.write(task, line);
+    const { lines, ended } = read({ follow: false }, { a: '1' });
+    expect(await ended).toBeUndefined();
+    expect(lines.toSorted()).toEqual(['a: two', 'b: one', 'b: two']);
+  });
+
+  it('asks an agent again that has just come back and does not know its tasks yet', async () => {
+    const a = await addTask('a');
+    agent.write(a, 'one');
+    agent.unknown.add(a);
+    const { lines } = read({ follow: true });
+    await until('the line', () => lines.length === 1);
+  });
+
+  it('lets a follower go when the time it asked for has passed', async () => {
+    agent.write(await addTask('a'), 'one');
+    const { lines, ended } = read({ follow: true, untilMs: systemClock.now() });
+    expect(await ended).toBeUndefined();
+    expect(lines).toEqual(['a: one']);
   });
 
   it('says whose log cannot be had', async () => {

@@ -96,6 +96,24 @@ export {
   type LogSpec,
   type MountSpec,
 } from './spec/container.ts';
+export {
+  logColumns,
+  logLines,
+  type LogChunk,
+  type LogColumns,
+  type LogLine,
+  type LogStream,
+} from './log-chunk.ts';
+export {
+  LOG_DRIVERS,
+  logPlan,
+  type LogAttributes,
+  type LogDriver,
+  type LogFileBounds,
+  type LogPlan,
+} from './log-options.ts';
+export { expandTag, type TagValues } from './log-tag.ts';
+export { type SyslogFormat, type SyslogTarget } from './syslog-options.ts';
 export { hasMeshPort, portText } from './port.ts';
 export { isGlobal, isJob, wantedReplicas } from './service-mode.ts';
 export {

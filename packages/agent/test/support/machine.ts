@@ -1,6 +1,14 @@
 /** A machine in memory: containers that a test ends by hand, a network plane that remembers. */
 import { SwarmError } from '@swarmd/base';
-import type { HealthcheckSpec, NetworkState, Task, TaskId } from '@swarmd/model';
+import {
+  logColumns,
+  type HealthcheckSpec,
+  type LogChunk,
+  type LogLine,
+  type NetworkState,
+  type Task,
+  type TaskId,
+} from '@swarmd/model';
 import type {
   ContainerExit,
   ContainerPhase,
@@ -8,7 +16,6 @@ import type {
   ExecResult,
   Executor,
   Images,
-  LogLine,
   NetworkAttachment,
   NetworkPlane,
   Volumes,
@@ -87,9 +94,13 @@ export class TestExecutor implements Executor {
     this.containers.delete(id);
   }
 
-  async *logs(id: string): AsyncIterable<LogLine> {
+  async *logs(id: string): AsyncIterable<LogChunk> {
     await Promise.resolve();
-    yield* this.get(id).lines;
+    yield { ...logColumns(this.get(id).lines), cursor: 'end', notice: '' };
+  }
+
+  logAttributes(): Readonly<Record<string, string>> {
+    return { tag: 'a tag' };
   }
 
   exec(): Promise<ExecResult> {

@@ -1,6 +1,7 @@
 /** Services between agents and managers. */
 import type {
   AutoscalePolicy,
+  LogChunk,
   NodeDescription,
   NodeId,
   NodeRole,
@@ -95,26 +96,33 @@ export interface LogSelector {
 export interface LogRequest {
   readonly follow: boolean;
   /** Lines from the end of each task's log; undefined for all. */
-  readonly tail?: number;
-  readonly sinceMs?: number;
+  readonly tail?: number | undefined;
+  readonly sinceMs?: number | undefined;
+  readonly untilMs?: number | undefined;
+  /** Cursor of the last chunk that the asker has. For the log of one task. */
+  readonly after?: string | undefined;
+  readonly details?: boolean | undefined;
 }
 
-export interface LogRecord {
+/** Lines of one task that follow each other in its log. */
+export interface TaskLogChunk extends LogChunk {
   readonly taskId: TaskId;
   readonly nodeId: NodeId;
   readonly serviceId: ServiceId;
-  readonly stream: 'stdout' | 'stderr';
-  /** Milliseconds since the epoch, with a fraction. */
-  readonly timestamp: number;
-  readonly data: Uint8Array;
+  /** What its log driver was told to add to its lines; only with `details`. */
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export interface LogSubscribeRequest {
+  readonly selector: LogSelector;
+  readonly options: LogRequest;
+  /** By task: cursor of the last chunk that the asker has. */
+  readonly after: Readonly<Record<string, string>>;
 }
 
 /** swarm.v1.Logs, on managers: logs of tasks wherever they run, in the order they arrive. */
 export interface Logs {
-  subscribe(
-    request: { selector: LogSelector; options: LogRequest },
-    call: Call,
-  ): AsyncIterable<LogRecord>;
+  subscribe(request: LogSubscribeRequest, call: Call): AsyncIterable<TaskLogChunk>;
 }
 
 /** swarm.v1.Agent, on every node, for managers only. */
@@ -122,5 +130,5 @@ export interface AgentService {
   taskLogs(
     request: { taskId: TaskId; options: LogRequest },
     call: Call,
-  ): AsyncIterable<LogRecord[]>;
+  ): AsyncIterable<TaskLogChunk>;
 }

@@ -66,7 +66,7 @@ export const watchService: Service<Watch> = {
 
 export const logsService: Service<Logs> = {
   name: 'Logs',
-  methods: { subscribe: read('record') },
+  methods: { subscribe: read('chunk') },
 };
 
 export const membershipService: Service<Membership> = {
@@ -97,7 +97,7 @@ export const dispatcherService: Service<Dispatcher> = {
 /** On agents' own listeners. */
 export const agentService: Service<AgentService> = {
   name: 'Agent',
-  methods: { taskLogs: read('records') },
+  methods: { taskLogs: read('chunk') },
 };
 
 /** On agents' own listeners for managers, on managers for users. */

@@ -11,6 +11,7 @@ import { withoutDigest } from '../resolve-image.ts';
 import { addCopyCommand } from './copy.ts';
 import { addFigureCommands } from './figures.ts';
 import { findTask, taskName } from './find-task.ts';
+import { addTaskLogs } from './logs.ts';
 import { addSessionCommands } from './session.ts';
 
 const ID_SHORT_CHARS = 12;
@@ -102,6 +103,7 @@ export function addTaskCommands(program: Command, context: Context): void {
       context.terminal.out(json(described, 2));
     });
 
+  addTaskLogs(group, context);
   addSessionCommands(group, context);
   addFigureCommands(group, context);
   addCopyCommand(group, context);

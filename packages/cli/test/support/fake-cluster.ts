@@ -7,7 +7,15 @@ import { inspect } from 'node:util';
 import type { Call, Control, ListFilter, LocalInfo, Membership, RaftStatusInfo } from '@swarmd/api';
 import { SwarmError, type ErrorCode } from '@swarmd/base';
 import type { ClusterClient, DaemonClient } from '@swarmd/client';
-import { asId, isJob, networkSpec, secretSpec, type Service, type Task } from '@swarmd/model';
+import {
+  asId,
+  isJob,
+  logColumns,
+  networkSpec,
+  secretSpec,
+  type Service,
+  type Task,
+} from '@swarmd/model';
 
 import { requireManager } from '../../src/commands/swarm.ts';
 import { aPreview, raftStatus, someVerdicts } from './answers.ts';
@@ -377,8 +385,11 @@ export class FakeCluster {
       const [task] = this.world.tasks;
       if (task?.nodeId === undefined) return;
       const { id: taskId, nodeId, serviceId } = task;
-      const data = new TextEncoder().encode(`line ${i + 1} on ${stream}\n`);
-      yield { taskId, nodeId, serviceId, stream, timestamp: NOW + i, data };
+      const data = new TextEncoder().encode(`line ${i + 1} on ${stream}`);
+      const columns = logColumns([{ stream, timestamp: NOW + i + 0.25, data }]);
+      const attributes = { tag: 'a tag', 'com.example': 'yes' };
+      const notice = stream === 'stderr' ? 'lines are missing here' : '';
+      yield { ...columns, taskId, nodeId, serviceId, attributes, cursor: `${i}`, notice };
     }
   }
 }

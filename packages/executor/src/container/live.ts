@@ -1,7 +1,7 @@
 /** One container as the executor knows it: its record, and who waits for its end. */
 import { abortReason, SwarmError, type Clock } from '@swarmd/base';
+import { logPlan, type LogPlan } from '@swarmd/model';
 
-import { LOG_FILES_KEPT } from '../limits.ts';
 import type { LogSource } from '../logs/log-reader.ts';
 import type { ContainerExit } from '../types.ts';
 import type { ContainerPaths } from './paths.ts';
@@ -33,17 +33,21 @@ export class LiveContainer {
 
   /** Where its output is, for reading. @throws SwarmError `failed-precondition` when nowhere. */
   logSource(clock: Clock): LogSource {
-    const { driver = '', kept = LOG_FILES_KEPT } = this.#record.log ?? {};
-    if (driver === 'journald' || driver === 'none') {
+    const { driver, isReadable } = this.log;
+    if (!isReadable) {
       throw new SwarmError(
         'failed-precondition',
         driver === 'none'
           ? `the output of container ${this.id} is not kept: its log driver is "none"`
-          : `the output of container ${this.id} is in the journal of its node: journalctl CONTAINER_NAME=${this.id}`,
+          : `the log of container ${this.id} cannot be read here: its log driver is "${driver}", and cache-disabled=true keeps no copy on the node`,
       );
     }
     const isEnded = (): boolean => this.#record.exit !== undefined;
-    return { path: this.paths.log, kept, clock, isEnded, ended: this.ended };
+    return { path: this.paths.log, format: 'conmon', clock, isEnded, ended: this.ended };
+  }
+
+  get log(): LogPlan {
+    return this.#record.logPlan ?? logPlan('', {});
   }
 
   nextExec(): number {

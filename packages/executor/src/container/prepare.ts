@@ -73,9 +73,9 @@ export async function createFromRequest(
   });
   await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 });
   signal.throwIfAborted();
-  const { tty, stdin, log } = spec;
+  const { tty, stdin } = spec;
   const created = await createContainer(
-    { id, paths, tty, stdin, log, runtime, conmonPath, clock },
+    { id, paths, tty, stdin, isLogged: wanted.isLogged, runtime, conmonPath, clock },
     signal,
   );
   if (profile !== undefined && seccompBpf === '') await seccomp.learn(profile, id, runtime);
@@ -86,6 +86,7 @@ interface Wanted {
   readonly request: ContainerRequest;
   readonly image: LocalImage;
   readonly paths: ContainerPaths;
+  readonly isLogged: boolean;
 }
 
 /** What the spec alone decides. */

@@ -6,10 +6,43 @@
 import { z } from 'zod';
 
 import { SwarmError } from '@swarmd/base';
+import { LOG_DRIVERS } from '@swarmd/model';
 
 import { readIfExists, writeAtomically } from '../files/atomic-file.ts';
 
 const processIdentity = z.object({ pid: z.int(), startTicks: z.number() });
+
+const logFiles = z.object({ maxBytes: z.number(), kept: z.number(), isCompressed: z.boolean() });
+
+const logPlan = z.object({
+  driver: z.enum(LOG_DRIVERS),
+  spool: logFiles,
+  isReadable: z.boolean(),
+  attributes: z.object({
+    labels: z.array(z.string()).readonly(),
+    labelsRegex: z.string(),
+    env: z.array(z.string()).readonly(),
+    envRegex: z.string(),
+    tag: z.string(),
+  }),
+  files: logFiles.optional(),
+  syslog: z
+    .object({
+      transport: z.enum(['local', 'udp', 'tcp', 'tcp+tls', 'unix', 'unixgram']),
+      host: z.string(),
+      port: z.number(),
+      path: z.string(),
+      facility: z.number(),
+      format: z.enum(['plain', 'rfc3164', 'rfc5424', 'rfc5424micro']),
+      tls: z.object({
+        ca: z.string(),
+        cert: z.string(),
+        key: z.string(),
+        skipVerify: z.boolean(),
+      }),
+    })
+    .optional(),
+});
 
 const containerRecord = z.object({
   id: z.string(),
@@ -23,13 +56,9 @@ const containerRecord = z.object({
   /** Pids mean nothing after a boot. */
   bootId: z.string(),
   stopSignal: z.string(),
-  log: z
-    .object({
-      driver: z.enum(['', 'local', 'journald', 'none']),
-      maxBytes: z.number(),
-      kept: z.number(),
-    })
-    .optional(),
+  /** Undefined in records of versions that had no such thing: the defaults. */
+  logPlan: logPlan.optional(),
+  logAttributes: z.record(z.string(), z.string()).optional(),
   /** Names of the volumes it uses. */
   volumes: z.array(z.string()).optional(),
   /** Name of its runtime when it is not the default one. */

@@ -59,6 +59,8 @@ type StoredLayer = z.infer<typeof storedLayer>;
 
 export interface LocalImage {
   readonly target: string;
+  /** Digest of its configuration. */
+  readonly id: string;
   readonly config: ImageConfig;
   /** Names in `layersDir`, lowest first. */
   readonly layers: readonly string[];
@@ -140,7 +142,7 @@ export class ImageStore {
     if (layers.includes('')) {
       throw new SwarmError('data-loss', `a layer of image ${reference} is missing; pull it again`);
     }
-    return { target: stored.target, config, layers };
+    return { target: stored.target, id: stored.config, config, layers };
   }
 
   /** Directories of a layer (by its name in `layersDir`) that show nothing of those below it. */

@@ -1,59 +1,104 @@
-/** The files of one container's log, oldest first: log.2, log.1, log. */
+/**
+ * The files of one container's log. Each has a generation, which grows by one with every rotation and
+ * names the rotated file for ever: log.7.zst, log.8, log (which is 9).
+ */
+import { createReadStream, createWriteStream } from 'node:fs';
 import { constants } from 'node:fs';
-import { open, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open, readdir, rename, rm, stat, truncate } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import {
+  constants as zlib,
+  createGunzip,
+  createGzip,
+  createZstdCompress,
+  createZstdDecompress,
+} from 'node:zlib';
+import type { Transform } from 'node:stream';
 
 import { errnoOf } from '../files/atomic-file.ts';
-import type { LogSettings } from './log-settings.ts';
+
+export type LogPacking = 'gz' | 'zst';
 
 export interface LogFile {
   readonly path: string;
-  readonly inode: number;
+  readonly generation: number;
+  readonly packing: LogPacking | undefined;
+  /** It is being written to. */
+  readonly isNewest: boolean;
 }
 
-/** `path` is the newest one; `kept` rotated ones there may be, or not. */
-export async function logFiles(path: string, kept: number): Promise<readonly LogFile[]> {
-  // A rotation in the middle of a look would hide a file: two looks have to agree.
-  for (let before = await look(path, kept); ;) {
-    const now = await look(path, kept);
-    if (now.every((file, index) => file.inode === before[index]?.inode)) return now;
-    before = now;
-  }
+export interface LogBounds {
+  /** Of the newest file before it is rotated. */
+  readonly maxBytes: number;
+  /** Rotated files. */
+  readonly kept: number;
 }
 
-async function look(path: string, kept: number): Promise<readonly LogFile[]> {
-  const found: LogFile[] = [];
-  for (let index = kept; index >= 0; index -= 1) {
-    const name = rotated(path, index);
-    const info = await statIfExists(name);
-    if (info !== undefined) found.push({ path: name, inode: info.ino });
+/** The files there are, oldest first. `path` is the newest one. */
+export async function logFiles(path: string): Promise<readonly LogFile[]> {
+  const folder = dirname(path);
+  const base = basename(path);
+  const byGeneration = new Map<number, LogFile>();
+  let isThere = false;
+  for (const name of await namesIn(folder)) {
+    if (name === base) isThere = true;
+    const match = name.startsWith(`${base}.`)
+      ? /^(\d+)(?:\.(gz|zst))?$/.exec(name.slice(base.length + 1))
+      : null;
+    if (match === null) continue;
+    const generation = Number(match[1]);
+    const packing = match[2] as LogPacking | undefined;
+    // While it is compressed both are there.
+    if (packing !== undefined && byGeneration.has(generation)) continue;
+    const file = { path: join(folder, name), generation, packing, isNewest: false };
+    byGeneration.set(generation, file);
   }
-  return found;
+  const files = [...byGeneration.values()].toSorted((a, b) => a.generation - b.generation);
+  if (!isThere) return files;
+  const generation = (files.at(-1)?.generation ?? 0) + 1;
+  return [...files, { path, generation, packing: undefined, isNewest: true }];
 }
 
 /**
- * Begins a new file once the newest is too long. conmon goes on writing to the renamed file until it
- * has read the request to open a new one, so nothing is lost; a request that got lost is repeated.
+ * Begins a new file once the newest is too long. Its writer goes on writing to the renamed file until
+ * it has been told, so nothing is lost; a request that got lost is repeated by the next call.
+ * @returns the newest file's size.
  */
 export async function rotateLog(
   path: string,
-  bundle: string,
-  { maxBytes, kept }: Pick<LogSettings, 'maxBytes' | 'kept'>,
-): Promise<void> {
-  const info = await statIfExists(path);
-  if (info !== undefined && info.size < maxBytes) return;
-  if (info !== undefined && kept === 0) await rm(path, { force: true });
-  else if (info !== undefined) {
-    for (let index = kept; index > 0; index -= 1) {
-      await renameIfExists(rotated(path, index - 1), rotated(path, index));
-    }
+  { maxBytes, kept }: LogBounds,
+  reopen: () => Promise<void>,
+): Promise<number> {
+  const size = await sizeOf(path);
+  if (size !== undefined && size < maxBytes) return size;
+  const rotated = (await logFiles(path)).filter((file) => !file.isNewest);
+  let newest = rotated.at(-1)?.generation ?? 0;
+  if (size !== undefined) {
+    newest += 1;
+    await rename(path, `${path}.${newest}`);
   }
-  await reopen(join(bundle, 'ctl'));
+  for (const file of rotated) {
+    if (file.generation <= newest - Math.max(kept, 1)) await rm(file.path, { force: true });
+  }
+  await reopen();
+  return 0;
 }
 
-async function reopen(control: string): Promise<void> {
+/**
+ * Without rotated files the last one keeps its name, which says the generation, but not its content.
+ * Only once its writer has left it.
+ */
+export async function emptyRotated(path: string): Promise<void> {
+  const files = await logFiles(path);
+  const last = files.at(-2);
+  if (files.at(-1)?.isNewest === true && last !== undefined) await truncate(last.path);
+}
+
+/** conmon's control fifo: "reopen the log". */
+export async function reopenConmonLog(bundle: string): Promise<void> {
   try {
-    await using fifo = await open(control, constants.O_WRONLY | constants.O_NONBLOCK);
+    await using fifo = await open(join(bundle, 'ctl'), constants.O_WRONLY | constants.O_NONBLOCK);
     await fifo.write('2 0 0\n');
   } catch (error) {
     // No reader, no monitor: the container has ended.
@@ -61,21 +106,47 @@ async function reopen(control: string): Promise<void> {
   }
 }
 
-function rotated(path: string, index: number): string {
-  return index === 0 ? path : `${path}.${index}`;
+/** Rotated files that are still plain, once nobody writes to them. */
+export async function plainFiles(path: string): Promise<readonly LogFile[]> {
+  const files = await logFiles(path);
+  if (files.at(-1)?.isNewest !== true) return [];
+  return files.filter((file) => !file.isNewest && file.packing === undefined);
 }
 
-async function renameIfExists(from: string, to: string): Promise<void> {
+/** Both names are there for a moment; never none. Harmless for a file that has gone meanwhile. */
+export async function packLogFile(file: LogFile, packing: LogPacking): Promise<void> {
+  const target = `${file.path}.${packing}`;
+  const temporary = `${target}.tmp`;
   try {
-    await rename(from, to);
+    const packer = packing === 'gz' ? createGzip({ level: 1 }) : createZstdCompress(FAST);
+    await pipeline(createReadStream(file.path), packer, createWriteStream(temporary));
+    await rename(temporary, target);
+    await rm(file.path, { force: true });
+    // A rotation may have removed the plain one meanwhile: then this one is too old as well.
   } catch (error) {
+    await rm(temporary, { force: true });
     if (errnoOf(error) !== 'ENOENT') throw error;
   }
 }
 
-async function statIfExists(path: string): Promise<{ size: number; ino: number } | undefined> {
+const FAST = { params: { [zlib.ZSTD_c_compressionLevel]: 1 } };
+
+export function unpacker(packing: LogPacking): Transform {
+  return packing === 'gz' ? createGunzip() : createZstdDecompress();
+}
+
+async function namesIn(folder: string): Promise<readonly string[]> {
   try {
-    return await stat(path);
+    return (await readdir(folder)).toSorted();
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;

@@ -3,22 +3,22 @@
  * Woken by inotify; a slow timer covers what inotify may miss.
  */
 import { watch } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { abortReason, type Clock } from '@swarmd/base';
+import { logColumns, logLines, type LogChunk, type LogLine } from '@swarmd/model';
 
-import { errnoOf } from '../files/atomic-file.ts';
 import { LOG_POLL_MS, LOG_TAIL_MAX_BYTES } from '../limits.ts';
-import type { LogLine, LogOptions } from '../types.ts';
-import { logFiles, type LogFile } from './log-files.ts';
-import { LogAssembler, PieceSplitter } from './log-line.ts';
+import type { LogOptions } from '../types.ts';
+import { ConmonRows, emptyRow, JsonRows } from './log-rows.ts';
+import { LogScanner, parseCursor, type LogBytes, type LogPosition } from './log-scanner.ts';
+import { tailPosition } from './log-tail.ts';
+import { OpenLog } from './open-log.ts';
 
 export interface LogSource {
   /** The newest file. */
   readonly path: string;
-  /** Rotated files that there may be. */
-  readonly kept: number;
+  readonly format: 'conmon' | 'json';
   readonly clock: Clock;
   /** Whether nothing more will be written. */
   readonly isEnded: () => boolean;
@@ -26,41 +26,42 @@ export interface LogSource {
   readonly ended: Promise<unknown>;
 }
 
-const CHUNK_BYTES = 64 * 1024;
+const OLDEST: LogPosition = { generation: 0, offset: 0, skip: 0 };
 
-/** Ends at the end of the log, with `follow` only once the container has ended. */
+/**
+ * Ends at the end of the log, with `follow` only once the container has ended. A reader that is slower
+ * than the rotation of the files is told what it missed.
+ */
 export async function* readLog(
   source: LogSource,
   options: LogOptions,
   signal: AbortSignal,
-): AsyncGenerator<LogLine> {
-  const since = options.sinceMs ?? Number.NEGATIVE_INFINITY;
-  const wanted = (lines: readonly LogLine[]): LogLine[] =>
-    lines.filter((line) => line.timestamp >= since);
-  const assembler = new LogAssembler();
-  let tail = options.tail === undefined ? undefined : new Tail(options.tail);
-  for await (const step of follow(
-    source,
-    { isFollowing: options.follow, from: undefined },
-    signal,
-  )) {
+): AsyncGenerator<LogChunk> {
+  const { follow: isFollowing, tail: count, after, sinceMs, untilMs } = options;
+  const rows = source.format === 'json' ? new JsonRows() : new ConmonRows();
+  let from = OLDEST;
+  if (after !== undefined) from = parseCursor(after);
+  else if (count !== undefined) from = await tailPosition(source.path, rows, count);
+  const scanner = new LogScanner(rows, { sinceMs, untilMs, skip: from.skip });
+  let tail = count === undefined || after !== undefined ? undefined : new Tail(count);
+  for await (const step of follow(source, { isFollowing, from, untilMs }, signal)) {
     if (step === 'caught-up') {
-      if (options.follow && tail !== undefined) {
-        yield* tail.take();
-        tail = undefined;
-      }
+      if (!isFollowing || tail === undefined) continue;
+      yield tail.chunk(scanner.cursor);
+      tail = undefined;
       continue;
     }
-    const lines = wanted(assembler.push(step));
-    if (tail === undefined) yield* lines;
-    else tail.add(lines);
+    if ('missed' in step) scanner.expectAll();
+    const chunk = 'missed' in step ? noticeOf(step, scanner.cursor) : scanner.scan(step);
+    if (tail !== undefined) tail.add(chunk);
+    else if (hasContent(chunk)) yield chunk;
+    if (scanner.isPast && isFollowing) return;
   }
-  const rest = wanted(assembler.flush());
-  if (tail === undefined) yield* rest;
-  else {
+  const rest = scanner.flush();
+  if (tail !== undefined) {
     tail.add(rest);
-    yield* tail.take();
-  }
+    yield tail.chunk(rest.cursor);
+  } else if (hasContent(rest)) yield rest;
 }
 
 /**
@@ -71,23 +72,37 @@ export async function readPieces(
   source: LogSource,
   signal: AbortSignal,
 ): Promise<AsyncGenerator<{ readonly stream: LogLine['stream']; readonly data: Buffer }>> {
-  const end = await OpenLog.open((await logFiles(source.path, source.kept)).at(-1), 'end');
-  return pieces(follow(source, { isFollowing: true, from: end }, signal));
+  const end = await OpenLog.openEnd(source.path);
+  const range = { isFollowing: true, from: OLDEST, opened: end, untilMs: undefined };
+  return pieces(source, follow(source, range, signal));
 }
 
 async function* pieces(
-  steps: AsyncIterable<Buffer | 'caught-up'>,
+  source: LogSource,
+  steps: AsyncIterable<Step>,
 ): AsyncGenerator<{ readonly stream: LogLine['stream']; readonly data: Buffer }> {
-  const splitter = new PieceSplitter();
+  const rows = source.format === 'json' ? new JsonRows() : new ConmonRows();
+  const row = emptyRow();
   for await (const step of steps) {
-    if (step === 'caught-up') continue;
-    for (const { stream, data, isPartial } of splitter.push(step)) {
-      yield { stream, data: isPartial ? Buffer.from(data) : Buffer.concat([data, NEWLINE]) };
+    if (step === 'caught-up' || 'missed' in step) continue;
+    const { bytes } = step;
+    for (
+      let start = 0, end = bytes.indexOf(NEWLINE);
+      end >= 0;
+      end = bytes.indexOf(NEWLINE, start)
+    ) {
+      const isRow = rows.parse(bytes, start, end, row);
+      start = end + 1;
+      if (!isRow) continue;
+      const text = row.source.subarray(row.from, row.to);
+      const data = row.isPartial ? text : Buffer.concat([text, LINE_END]);
+      yield { stream: row.isError ? 'stderr' : 'stdout', data };
     }
   }
 }
 
-const NEWLINE = Buffer.from('\n');
+const NEWLINE = 0x0a;
+const LINE_END = Buffer.from('\n');
 
 /** The last lines, bounded in number and bytes. */
 class Tail {
@@ -99,108 +114,100 @@ class Tail {
     this.#count = count;
   }
 
-  add(lines: readonly LogLine[]): void {
-    for (const line of lines) {
+  add(chunk: LogChunk): void {
+    for (const line of logLines(chunk)) {
       this.#lines.push(line);
       this.#bytes += line.data.length;
     }
-    while (this.#lines.length > this.#count || this.#bytes > LOG_TAIL_MAX_BYTES) {
-      this.#bytes -= this.#lines.shift()?.data.length ?? 0;
+    let dropped = 0;
+    while (this.#lines.length - dropped > this.#count || this.#bytes > LOG_TAIL_MAX_BYTES) {
+      this.#bytes -= this.#lines[dropped]?.data.length ?? 0;
+      dropped += 1;
     }
+    this.#lines.splice(0, dropped);
   }
 
-  take(): LogLine[] {
-    const lines = this.#lines;
-    this.#lines = [];
-    return lines;
+  chunk(cursor: string): LogChunk {
+    return { ...logColumns(this.#lines), cursor, notice: '' };
   }
 }
+
+interface Missed {
+  /** Rotated files that were removed before they were read. */
+  readonly missed: number;
+}
+
+type Step = LogBytes | Missed | 'caught-up';
 
 /** Bytes of the log in order; 'caught-up' once, when all that was there has been given. */
 async function* follow(
   source: LogSource,
-  { isFollowing, from }: { readonly isFollowing: boolean; readonly from: OpenLog | undefined },
+  range: {
+    readonly isFollowing: boolean;
+    readonly from: LogPosition;
+    readonly untilMs: number | undefined;
+    readonly opened?: OpenLog | undefined;
+  },
   signal: AbortSignal,
-): AsyncGenerator<Buffer | 'caught-up'> {
+): AsyncGenerator<Step> {
+  const { isFollowing, from, untilMs = Number.POSITIVE_INFINITY } = range;
+  const { path, clock } = source;
   using bell = new Bell(source, isFollowing, signal);
-  let current = from;
+  let current = range.opened;
   let isCaughtUp = false;
   try {
     for (;;) {
       if (signal.aborted) throw abortReason(signal);
-      current ??= await OpenLog.open((await logFiles(source.path, source.kept))[0]);
-      const chunk = await current?.read();
-      if (chunk !== undefined) {
-        yield chunk;
+      if (current === undefined) {
+        current = await OpenLog.open(path, from);
+        const missed = from.generation === 0 ? 0 : (current?.generation ?? 0) - from.generation;
+        if (missed > 0) yield { missed };
+      }
+      const bytes = await current?.read();
+      if (bytes !== undefined) {
+        yield bytes;
         continue;
       }
       // Both are looked at before the last read: what was written before them is then certainly read.
       const isEnded = source.isEnded();
-      const files = await logFiles(source.path, source.kept);
+      const isPast = clock.now() > untilMs;
+      const next = await successor(path, current);
       const last = await current?.read();
       if (last !== undefined) {
         yield last;
         continue;
       }
-      const next = current?.successor(files);
-      if (next !== undefined) {
-        await current?.close();
-        current = await OpenLog.open(next);
+      if (current !== undefined && next !== undefined) {
+        const missed = next.generation - current.generation - 1;
+        await current[Symbol.asyncDispose]();
+        current = next;
+        if (missed > 0) yield { missed };
         continue;
       }
       if (!isCaughtUp) yield 'caught-up';
       isCaughtUp = true;
-      if (isEnded || !isFollowing) return;
+      if (isEnded || isPast || !isFollowing) return;
       await bell.rung();
     }
   } finally {
-    await current?.close();
+    await current?.[Symbol.asyncDispose]();
   }
 }
 
-class OpenLog {
-  readonly #file: FileHandle;
-  readonly #inode: number;
-  #position: number;
-  readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+/** The file after this one, once there is one: then nobody writes to this one any more. */
+async function successor(path: string, current: OpenLog | undefined): Promise<OpenLog | undefined> {
+  if (current === undefined) return undefined;
+  return OpenLog.open(path, { generation: current.generation + 1, offset: 0 });
+}
 
-  private constructor(file: FileHandle, inode: number, position: number) {
-    this.#file = file;
-    this.#inode = inode;
-    this.#position = position;
-  }
+function noticeOf({ missed }: Missed, cursor: string): LogChunk {
+  const files = missed === 1 ? 'one file' : `${missed} files`;
+  const notice = `lines are missing here: ${files} of this log were rotated away before they were read`;
+  return { ...logColumns([]), cursor, notice };
+}
 
-  static async open(
-    file: LogFile | undefined,
-    from: 'start' | 'end' = 'start',
-  ): Promise<OpenLog | undefined> {
-    if (file === undefined) return undefined;
-    try {
-      const handle = await open(file.path, 'r');
-      const { ino, size } = await handle.stat();
-      return new OpenLog(handle, ino, from === 'end' ? size : 0);
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw error;
-    }
-  }
-
-  /** The next bytes, valid until the next call; undefined at the end of the file. */
-  async read(): Promise<Buffer | undefined> {
-    const { bytesRead } = await this.#file.read(this.#buffer, 0, CHUNK_BYTES, this.#position);
-    this.#position += bytesRead;
-    return bytesRead === 0 ? undefined : this.#buffer.subarray(0, bytesRead);
-  }
-
-  /** The file after this one; the oldest, when this one has been rotated away. */
-  successor(files: readonly LogFile[]): LogFile | undefined {
-    const index = files.findIndex((file) => file.inode === this.#inode);
-    return files[index + 1];
-  }
-
-  close(): Promise<void> {
-    return this.#file.close();
-  }
+function hasContent({ lengths, notice }: LogChunk): boolean {
+  return lengths.length > 0 || notice !== '';
 }
 
 /** Rings when the log's folder changes, the container ends, time has passed, or the reader gives up. */

@@ -4,7 +4,14 @@
  */
 import { abortReason, SwarmError } from '@swarmd/base';
 
-import type { HealthcheckSpec, NodePlugin, ResourceLimits } from '@swarmd/model';
+import {
+  logColumns,
+  type HealthcheckSpec,
+  type LogChunk,
+  type LogLine,
+  type NodePlugin,
+  type ResourceLimits,
+} from '@swarmd/model';
 
 import { effectiveHealthcheck } from '../container/healthcheck.ts';
 import { checkContainerId } from '../container/record.ts';
@@ -16,7 +23,6 @@ import type {
   ExecRequest,
   ExecResult,
   Executor,
-  LogLine,
   LogOptions,
   Images,
   Volumes,
@@ -121,12 +127,34 @@ export class MemoryExecutor implements Executor, AsyncDisposable {
     this.machine.containers.delete(id);
   }
 
-  async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
+  async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogChunk> {
     const container = this.#get(id);
-    const since = options.sinceMs ?? Number.NEGATIVE_INFINITY;
-    const wanted = container.log.filter((line) => line.timestamp >= since);
-    yield* options.tail === undefined ? wanted : wanted.slice(wanted.length - options.tail);
-    if (options.follow) yield* follow(container, signal);
+    const { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = options;
+    const isWanted = ({ timestamp }: LogLine): boolean =>
+      timestamp >= sinceMs && timestamp <= untilMs;
+    let next = options.after === undefined ? 0 : Number(options.after);
+    const take = (): LogLine[] => {
+      const lines = container.log.slice(next).filter(isWanted);
+      next = container.log.length;
+      return lines;
+    };
+    const { tail } = options;
+    const there = take();
+    const isLimited = tail !== undefined && options.after === undefined;
+    const first = isLimited ? there.slice(Math.max(0, there.length - tail)) : there;
+    if (first.length > 0) yield chunkOf(first, next);
+    while (options.follow && (container.exit === undefined || next < container.log.length)) {
+      const lines = take();
+      if (lines.length > 0) yield chunkOf(lines, next);
+      if (next < container.log.length || container.exit !== undefined) continue;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      using _listening = container.listen(resolve);
+      await until(promise, signal);
+    }
+  }
+
+  logAttributes(): Readonly<Record<string, string>> {
+    return {};
   }
 
   async exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
@@ -177,20 +205,8 @@ export function createMemoryExecutor(options: MemoryMachineOptions): MemoryExecu
   return new MemoryExecutor(new MemoryMachine(options));
 }
 
-/** What is printed from now on, until the container's end. */
-async function* follow(container: MemoryContainer, signal: AbortSignal): AsyncGenerator<LogLine> {
-  for (let next = container.log.length; ;) {
-    const line = container.log[next];
-    if (line !== undefined) {
-      next += 1;
-      yield line;
-      continue;
-    }
-    if (container.exit !== undefined) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    using _listening = container.listen(resolve);
-    await until(promise, signal);
-  }
+function chunkOf(lines: readonly LogLine[], next: number): LogChunk {
+  return { ...logColumns(lines), cursor: String(next), notice: '' };
 }
 
 async function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -1,12 +1,12 @@
 /** A machine that exists only in memory: what outlives one life of a `MemoryExecutor`. */
 import type { Clock } from '@swarmd/base';
+import type { LogLine } from '@swarmd/model';
 
 import type {
   ContainerExit,
   ContainerPhase,
   ContainerRequest,
   ExecRequest,
-  LogLine,
   SessionEvent,
   SessionInput,
   SessionStart,

@@ -13,8 +13,6 @@ import type { Readable } from 'node:stream';
 
 import { abortReason, SwarmError, withDeadline, type Clock } from '@swarmd/base';
 
-import type { LogSpec } from '@swarmd/model';
-
 import type { ContainerPaths } from '../container/paths.ts';
 import { CREATE_TIMEOUT_MS } from '../limits.ts';
 import type { Runtime } from './runtime.ts';
@@ -32,18 +30,12 @@ export interface CreateOptions {
   readonly tty: boolean;
   /** Standard input stays open, whoever attaches and leaves. */
   readonly stdin: boolean;
-  readonly log: LogSpec;
+  /** False: its output is kept nowhere. */
+  readonly isLogged: boolean;
   readonly runtime: Runtime;
   readonly conmonPath: string;
   readonly clock: Clock;
 }
-
-const LOG_PATHS: Readonly<Record<LogSpec['driver'], (file: string) => string>> = {
-  '': (file) => `k8s-file:${file}`,
-  local: (file) => `k8s-file:${file}`,
-  journald: () => 'journald:',
-  none: () => 'none:',
-};
 
 const SYNC_FD = 3;
 
@@ -89,7 +81,8 @@ function launch(options: CreateOptions): ChildProcess {
     '--bundle': paths.bundle,
     '--container-pidfile': join(paths.bundle, 'pidfile'),
     '--conmon-pidfile': join(paths.bundle, 'conmon.pid'),
-    '--log-path': LOG_PATHS[options.log.driver](paths.log),
+    // Whoever gets the output in the end: what conmon waits for, the container would wait for.
+    '--log-path': options.isLogged ? `k8s-file:${paths.log}` : 'none:',
     '--exit-dir': dirname(paths.exit),
     '--persist-dir': paths.persist,
     '--log-level': 'error',

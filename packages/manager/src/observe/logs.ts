@@ -1,19 +1,25 @@
 /**
  * swarm.v1.Logs: the logs of tasks from the agents that run them, merged as they arrive. Following a
- * service takes up its new tasks as they appear, and a stream that broke goes on behind its last
- * record.
+ * service takes up its new tasks as they appear, and a stream that broke goes on behind its last chunk.
  */
-import type { AgentService, Call, LogRecord, LogRequest, Logs, LogSelector } from '@swarmd/api';
-import { Backoff, errorCode, errorMessage, Scope, sleep, SwarmError } from '@swarmd/base';
+import type {
+  AgentService,
+  Call,
+  LogRequest,
+  Logs,
+  LogSelector,
+  LogSubscribeRequest,
+  TaskLogChunk,
+} from '@swarmd/api';
+import { errorMessage, Scope, SwarmError } from '@swarmd/base';
 import type { Clock, Logger, Random } from '@swarmd/base';
 import { isTerminal, rank, type Task, type TaskId } from '@swarmd/model';
 import type { ReadView, Store } from '@swarmd/store';
 
 import { notFound } from '../control/validate.ts';
-import { LOG_FLUSH_MS, LOG_QUEUE_BATCHES, LOG_STREAMS_MAX } from '../limits.ts';
+import { LOG_FLUSH_MS, LOG_QUEUE_CHUNKS, LOG_STREAMS_MAX } from '../limits.ts';
 import { Wakeup } from '../wakeup.ts';
-
-const RETRY = { firstMs: 200, maxMs: 5_000 };
+import { readTaskLog } from './task-log.ts';
 
 export interface LogsOptions {
   readonly store: Store;
@@ -26,31 +32,38 @@ export interface LogsOptions {
 
 export function createLogs(options: LogsOptions): Logs {
   return {
-    subscribe: ({ selector, options: request }, call) =>
-      new LogSubscription(options, selector, request).run(call),
+    subscribe: (request, call) => new LogSubscription(options, request).run(call),
   };
+}
+
+interface Stream {
+  readonly controller: AbortController;
+  /** Chunks that came. */
+  count: number;
 }
 
 class LogSubscription {
   readonly #options: LogsOptions;
   readonly #selector: LogSelector;
   readonly #request: LogRequest;
+  readonly #after: Readonly<Record<string, string>>;
   /** Streams begun, also those that ended since; aborting one ends it. */
-  readonly #streams = new Map<TaskId, AbortController>();
-  readonly #batches: (readonly LogRecord[])[] = [];
+  readonly #streams = new Map<TaskId, Stream>();
+  readonly #chunks: TaskLogChunk[] = [];
   readonly #wakeup = new Wakeup();
   readonly #room = new Wakeup();
   #open = 0;
   #failure: unknown;
 
-  constructor(options: LogsOptions, selector: LogSelector, request: LogRequest) {
+  constructor(options: LogsOptions, { selector, options: request, after }: LogSubscribeRequest) {
     this.#options = options;
     this.#selector = selector;
     this.#request = request;
+    this.#after = after;
   }
 
-  async *run(call: Call): AsyncIterable<LogRecord> {
-    const { store } = this.#options;
+  async *run(call: Call): AsyncIterable<TaskLogChunk> {
+    const { store, clock } = this.#options;
     checkSelector(store.view, this.#selector);
     const scope = new Scope((name, error) =>
       this.#options.logger.error({ name, error: errorMessage(error) }, 'reading a log failed'),
@@ -61,21 +74,24 @@ class LogSubscription {
       });
       this.#openStreams(scope);
       for (;;) {
-        const batch = this.#batches.shift();
+        const chunk = this.#chunks.shift();
         this.#room.wake();
-        if (batch !== undefined) yield* batch;
-        else if (this.#failure !== undefined) throw this.#failure;
-        else if (this.#open === 0 && !this.#goesOn()) return;
-        else await this.#wakeup.wait(call.signal);
+        if (chunk !== undefined) yield chunk;
+        // What can be had of the others is had before the failure of one is told.
+        else if (this.#failure !== undefined && (this.#open === 0 || this.#request.follow)) {
+          throw this.#failure;
+        } else if (this.#open === 0 && !this.#goesOn()) return;
+        else await this.#wakeup.wait(call.signal, { clock, ms: LOG_FLUSH_MS });
       }
     } finally {
       await scope[Symbol.asyncDispose]();
     }
   }
 
-  /** Following a service ends with the service; following tasks with the tasks. */
+  /** Following a service ends with the service; following tasks with the tasks; both with their time. */
   #goesOn(): boolean {
-    if (!this.#request.follow) return false;
+    const { follow, untilMs = Number.POSITIVE_INFINITY } = this.#request;
+    if (!follow || this.#options.clock.now() > untilMs) return false;
     const { view } = this.#options.store;
     const { serviceId } = this.#selector;
     if (serviceId !== undefined && view.get('service', serviceId) !== undefined) return true;
@@ -105,13 +121,19 @@ class LogSubscription {
   }
 
   #openStream(task: Task, scope: Scope): void {
-    const stream = new AbortController();
+    const stream: Stream = { controller: new AbortController(), count: 0 };
     this.#streams.set(task.id, stream);
     this.#open += 1;
     scope.spawn(`logs of ${task.id}`, async (stopped) => {
-      const signal = AbortSignal.any([stopped, stream.signal]);
+      const signal = AbortSignal.any([stopped, stream.controller.signal]);
       try {
-        await this.#readTask(task, signal);
+        const request = { ...this.#request, after: this.#after[task.id] };
+        const isPatient = this.#selector.serviceId !== undefined;
+        const what = { task, request, isPatient };
+        for await (const chunk of readTaskLog(this.#options, what, signal)) {
+          stream.count += 1;
+          await this.#deliver(chunk, signal);
+        }
       } catch (error) {
         if (!signal.aborted) this.#failure ??= error;
       }
@@ -120,57 +142,22 @@ class LogSubscription {
     });
   }
 
-  /** A forgotten task has ended: what its agent has not sent by now it will not send. */
-  #endSoon(id: TaskId, stream: AbortController): void {
+  /** A forgotten task has ended. What there is of its log may still come; when nothing does, it is over. */
+  #endSoon(id: TaskId, stream: Stream): void {
     this.#streams.delete(id);
-    this.#options.clock.after(LOG_FLUSH_MS, () => stream.abort(), { unref: true });
-  }
-
-  async #readTask(task: Task, signal: AbortSignal): Promise<void> {
-    const { clock, logger, random } = this.#options;
-    const backoff = new Backoff(RETRY, random);
-    let request = this.#request;
-    /** Timestamp of the last record passed on by earlier streams, and by this one. */
-    let behind = Number.NEGATIVE_INFINITY;
-    let resumeAt = behind;
-    for (;;) {
-      try {
-        for await (const records of this.#stream(task, request, signal)) {
-          const fresh = records.filter((record) => record.timestamp > behind);
-          await this.#deliver(fresh, signal);
-          backoff.reset();
-          // Should the stream have to be opened again: the wire has whole milliseconds, so the
-          // records of the last one come twice and are dropped above.
-          resumeAt = fresh.at(-1)?.timestamp ?? resumeAt;
-        }
-        return;
-      } catch (error) {
-        if (signal.aborted || errorCode(error) === 'not-found') return;
-        if (!this.#request.follow || !isPassing(error)) throw unreachableLog(task, error);
-        logger.debug({ task: task.id, error: errorMessage(error) }, 'log stream broke');
-      }
-      const now = this.#options.store.view.get('task', task.id);
-      if (now === undefined || isTerminal(now.status.state)) return;
-      behind = resumeAt;
-      if (Number.isFinite(behind)) request = { follow: true, sinceMs: Math.floor(behind) };
-      await sleep(clock, backoff.nextMs(), signal);
-    }
-  }
-
-  #stream(task: Task, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord[]> {
-    const { store, agentAt } = this.#options;
-    const node = task.nodeId === undefined ? undefined : store.view.get('node', task.nodeId);
-    if (node === undefined || node.status.agentAddress === '') {
-      throw new SwarmError('not-found', `the node of task ${task.id} is not in the cluster`);
-    }
-    const agent = agentAt(node.status.agentAddress);
-    return agent.taskLogs({ taskId: task.id, options: request }, { signal });
+    const { clock } = this.#options;
+    const look = (count: number): void => {
+      if (stream.controller.signal.aborted) return;
+      if (count === stream.count && this.#chunks.length === 0) stream.controller.abort();
+      else clock.after(LOG_FLUSH_MS, () => look(stream.count), { unref: true });
+    };
+    clock.after(LOG_FLUSH_MS, () => look(stream.count - 1), { unref: true });
   }
 
   /** Waits for room: a slow reader holds the agents back, not this manager's memory. */
-  async #deliver(records: readonly LogRecord[], signal: AbortSignal): Promise<void> {
-    while (this.#batches.length >= LOG_QUEUE_BATCHES) await this.#room.wait(signal);
-    this.#batches.push(records);
+  async #deliver(chunk: TaskLogChunk, signal: AbortSignal): Promise<void> {
+    while (this.#chunks.length >= LOG_QUEUE_CHUNKS) await this.#room.wait(signal);
+    this.#chunks.push(chunk);
     this.#wakeup.wake();
   }
 }
@@ -191,19 +178,6 @@ function checkSelector(view: ReadView, selector: LogSelector): void {
   for (const id of taskIds) {
     if (view.get('task', id) === undefined) throw notFound('task', id);
   }
-}
-
-function isPassing(error: unknown): boolean {
-  return ['unavailable', 'deadline-exceeded', 'cancelled'].includes(errorCode(error));
-}
-
-function unreachableLog(task: Task, error: unknown): SwarmError {
-  return new SwarmError(
-    errorCode(error),
-    `log of task ${task.serviceName}.${task.slot} (${task.id}) on node ${task.nodeId}: ` +
-      errorMessage(error),
-    { cause: error },
-  );
 }
 
 function tooMany(): SwarmError {

@@ -1,6 +1,8 @@
 /** What runs in a container: image, process, files. Defaults are Swarm's where not said otherwise. */
+import { errorMessage } from '@swarmd/base';
 import { z } from 'zod';
 
+import { LOG_DRIVERS, logPlan } from '../log-options.ts';
 import { labels, durationMs, objectName } from './common.ts';
 
 /** The grammar of image references, as registries and Docker's clients understand it. */
@@ -51,12 +53,20 @@ const ulimitSpec = z.strictObject({
   hard: z.int().min(-1),
 });
 
-export const logSpec = z.strictObject({
-  /** Empty: the compact default of the node. */
-  driver: z.enum(['', 'local', 'journald', 'none']).default(''),
-  /** local: max-size (bytes, or with k, m, g) and max-file. */
-  options: z.record(z.string(), z.string()).default({}),
-});
+export const logSpec = z
+  .strictObject({
+    /** Empty: the node's default. */
+    driver: z.enum(['', ...LOG_DRIVERS]).default(''),
+    /** By name, as the driver understands them (`logPlan`). */
+    options: z.record(z.string(), z.string()).default({}),
+  })
+  .superRefine(({ driver, options }, context) => {
+    try {
+      logPlan(driver, options);
+    } catch (error) {
+      context.addIssue({ code: 'custom', path: ['options'], message: errorMessage(error) });
+    }
+  });
 export type LogSpec = z.infer<typeof logSpec>;
 
 const dnsSpec = z.strictObject({
