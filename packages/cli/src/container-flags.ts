@@ -34,7 +34,11 @@ export function addContainerFlags(command: Command): Command {
       `where its output goes: ${LOG_DRIVERS.join(', ')}`,
       oneOf(...LOG_DRIVERS),
     )
-    .option('--log-opt <key=value>', 'how, e.g. max-size=10m (docs/logs.md has all)', collect(parseLabel))
+    .option(
+      '--log-opt <key=value>',
+      'how, e.g. max-size=10m (docs/logs.md has all)',
+      collect(parseLabel),
+    )
     .option('--limit-swap <bytes>', 'swap on top of --limit-memory', parseBytes)
     .option('--cpu-shares <n>', 'weight when CPU is short (1024)', parseCount)
     .option('--cpuset <cpus>', 'the CPUs it may run on, e.g. 0-2,5')

@@ -48,7 +48,9 @@ export function parseMoment(text: string): Moment {
     // oxlint-disable-next-line no-restricted-globals -- parsing a given time reads no clock
     const at = Date.parse(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text);
     if (!Number.isNaN(at)) return () => at;
-    throw new InvalidArgumentError('use a time such as 2026-11-21T13:21:19Z, or how long ago: 10m.');
+    throw new InvalidArgumentError(
+      'use a time such as 2026-11-21T13:21:19Z, or how long ago: 10m.',
+    );
   }
   const agoMs = parseDuration(text);
   return (now) => now - agoMs;
