@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { systemClock } from '@swarmd/base/system';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { linesOf, text } from './conformance.ts';
+import { linesOf, text } from './conformance-logs.ts';
 import { ContainerRunner, mountOf, sh, signal, until } from './fixtures/container-runner.ts';
 import { failuresInside, INSIDE_TIMEOUT_MS, isInside } from './fixtures/private-machine.ts';
 import { directory, file, tarOf } from './fixtures/tar-writer.ts';

@@ -10,7 +10,7 @@ import { systemClock } from '@swarmd/base/system';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { ContainerRequest } from '../src/index.ts';
-import { linesOf, text } from './conformance.ts';
+import { linesOf, text } from './conformance-logs.ts';
 import { mountOf } from './fixtures/container-runner.ts';
 import type { LifeInput } from './fixtures/life.ts';
 import {

@@ -2,7 +2,7 @@
  * What `--log-driver` and `--log-opt` say, checked and complete. Names, defaults and meanings are Docker's
  * (docs/logs.md has the table and what differs). Pure, and without zod: agents use it too.
  */
-import { SwarmError } from '@swarmd/base';
+import { SwarmError, unreachable } from '@swarmd/base';
 
 import { isTagTemplate, TAG_FIELDS } from './log-tag.ts';
 import { parseSyslog, SYSLOG_OPTIONS, type SyslogTarget } from './syslog-options.ts';
@@ -91,6 +91,8 @@ export function logPlan(driver: string, options: Readonly<Record<string, string>
       return { ...plan, ...given.cache(), syslog: given.syslog() };
     case 'none':
       return plan;
+    default:
+      return unreachable(name);
   }
 }
 

@@ -89,10 +89,16 @@ const container: fc.Arbitrary<ContainerSpec> = fc
     seccomp: text,
     runtime: text,
     registrySecret: text,
-    log: fc.record({
-      driver: fc.constantFrom('', 'local', 'journald', 'none'),
-      options: labels,
-    }),
+    log: fc.oneof(
+      fc.record({
+        driver: fc.constantFrom('' as const, 'local' as const, 'json-file' as const),
+        options: fc.record({ 'max-file': fc.constantFrom('1', '9'), labels: text }),
+      }),
+      fc.record({
+        driver: fc.constantFrom('syslog' as const, 'journald' as const, 'none' as const),
+        options: fc.constant({}),
+      }),
+    ),
     dns: fc.record({ nameservers: texts, search: texts, options: texts }),
   })
   .chain((spec) =>

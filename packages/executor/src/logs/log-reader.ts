@@ -10,7 +10,7 @@ import { logColumns, logLines, type LogChunk, type LogLine } from '@swarmd/model
 
 import { LOG_POLL_MS, LOG_TAIL_MAX_BYTES } from '../limits.ts';
 import type { LogOptions } from '../types.ts';
-import { ConmonRows, emptyRow, JsonRows } from './log-rows.ts';
+import { ConmonRows, emptyRow, JsonRows, parseRow } from './log-rows.ts';
 import { LogScanner, parseCursor, type LogBytes, type LogPosition } from './log-scanner.ts';
 import { tailPosition } from './log-tail.ts';
 import { OpenLog } from './open-log.ts';
@@ -91,7 +91,7 @@ async function* pieces(
       end >= 0;
       end = bytes.indexOf(NEWLINE, start)
     ) {
-      const isRow = rows.parse(bytes, start, end, row);
+      const isRow = parseRow(rows, row, { bytes, from: start, to: end });
       start = end + 1;
       if (!isRow) continue;
       const text = row.source.subarray(row.from, row.to);

@@ -20,8 +20,11 @@ export interface Row {
 }
 
 export interface RowFormat {
-  /** @returns false for what the format's writer did not write. */
-  parse(bytes: Buffer, start: number, end: number, row: Row): boolean;
+  /**
+   * `row` has the whole row as its source, and becomes what that says.
+   * @returns false for what the format's writer did not write.
+   */
+  parse(row: Row): boolean;
 }
 
 const SPACE = 0x20;
@@ -41,6 +44,18 @@ export function emptyRow(): Row {
   };
 }
 
+/** Whether the row from `from` to `to` is one; `row` then has what it says. */
+export function parseRow(
+  format: RowFormat,
+  row: Row,
+  { bytes, from, to }: { readonly bytes: Buffer; readonly from: number; readonly to: number },
+): boolean {
+  row.source = bytes;
+  row.from = from;
+  row.to = to;
+  return format.parse(row);
+}
+
 /** "YYYY-MM-DDTHH:MM:" and "+HH:MM", which hardly ever change from one row to the next. */
 const MINUTE_BYTES = 17;
 const NANOS_AT = 20;
@@ -51,7 +66,8 @@ export class ConmonRows implements RowFormat {
   readonly #known = Buffer.alloc(TIMESTAMP_BYTES);
   #minute = 0;
 
-  parse(bytes: Buffer, start: number, end: number, row: Row): boolean {
+  parse(row: Row): boolean {
+    const { source: bytes, from: start, to: end } = row;
     const first = start + TIMESTAMP_BYTES;
     // "stdout" and "stderr" are of the same length.
     const second = first + 7;
@@ -61,9 +77,7 @@ export class ConmonRows implements RowFormat {
     row.timestamp = timestamp;
     row.isError = bytes[first + 4] === E;
     row.isPartial = bytes[second + 1] === P;
-    row.source = bytes;
     row.from = second + 3;
-    row.to = end;
     return true;
   }
 
@@ -92,8 +106,8 @@ export class ConmonRows implements RowFormat {
 }
 
 export class JsonRows implements RowFormat {
-  parse(bytes: Buffer, start: number, end: number, row: Row): boolean {
-    const entry = parsedEntry(bytes.toString('utf8', start, end));
+  parse(row: Row): boolean {
+    const entry = parsedEntry(row.source.toString('utf8', row.from, row.to));
     const timestamp = entry === undefined ? undefined : parseTimestamp(entry.time);
     if (entry === undefined || timestamp === undefined) return false;
     row.timestamp = timestamp;

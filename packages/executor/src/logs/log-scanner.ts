@@ -3,7 +3,7 @@ import { SwarmError } from '@swarmd/base';
 import type { LogChunk, LogStream } from '@swarmd/model';
 
 import { LOG_LINE_MAX_BYTES } from '../limits.ts';
-import { emptyRow, type RowFormat } from './log-rows.ts';
+import { emptyRow, parseRow, type RowFormat } from './log-rows.ts';
 
 const NEWLINE = 0x0a;
 
@@ -80,7 +80,7 @@ export class LogScanner {
     const columns = new Columns(bytes.length + this.#partialBytes());
     let start = 0;
     for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
-      if (this.#format.parse(bytes, start, end, this.#row)) {
+      if (parseRow(this.#format, this.#row, { bytes, from: start, to: end })) {
         this.#add(columns, { generation, offset: offset + start });
       }
       start = end + 1;

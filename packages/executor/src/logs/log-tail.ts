@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import { errnoOf } from '../files/atomic-file.ts';
 import { LOG_CHUNK_BYTES } from '../limits.ts';
 import { logFiles } from './log-files.ts';
-import { emptyRow, type RowFormat } from './log-rows.ts';
+import { emptyRow, parseRow, type RowFormat } from './log-rows.ts';
 import type { LogPosition } from './log-scanner.ts';
 
 const NEWLINE = 0x0a;
@@ -56,7 +56,8 @@ async function fromEnd(
         const before = rowEnd === 0 ? -1 : bytes.lastIndexOf(NEWLINE, rowEnd - 1);
         const rowStart = before + 1;
         if (rowStart < first) break;
-        if (rows.parse(bytes, rowStart, rowEnd, row) && !row.isPartial) lines += 1;
+        if (parseRow(rows, row, { bytes, from: rowStart, to: rowEnd }) && !row.isPartial)
+          lines += 1;
         if (lines >= wanted) return { offset: start + rowStart, lines };
         rowEnd = before;
       }
