@@ -1,6 +1,12 @@
 /** What this machine is, as the managers and their planner see it. */
 import { readFileSync } from 'node:fs';
-import { availableParallelism, hostname, totalmem } from 'node:os';
+import {
+  availableParallelism,
+  hostname,
+  networkInterfaces,
+  totalmem,
+  type NetworkInterfaceInfo,
+} from 'node:os';
 
 import { formatIpv4, type GenericResource, type NodeDescription } from '@swarmd/model';
 
@@ -25,6 +31,7 @@ export function describeNode(options: {
     engineVersion: options.engineVersion,
     labels: options.labels,
     networks: hostNetworks(),
+    addresses6: globalAddresses6(networkInterfaces()),
     plugins: [...options.executor.plugins(), ...NETWORK_DRIVERS],
   };
 }
@@ -54,6 +61,20 @@ function hostNetworks(): string[] {
     throw error;
   }
   return networksOfRoutes(text);
+}
+
+/** IPv6 addresses that others may reach this machine at, sorted: neither link-local nor of our own links. */
+export function globalAddresses6(
+  interfaces: Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>,
+): string[] {
+  const found = Object.entries(interfaces)
+    .filter(([link]) => !OWN_LINKS.test(link))
+    .flatMap(([, addresses = []]) => addresses)
+    .filter(({ family, internal, address }) => {
+      return family === 'IPv6' && !internal && !address.startsWith('fe80:');
+    })
+    .map(({ address }) => address);
+  return [...new Set(found)].toSorted();
 }
 
 /** Networks in the words of `/proc/net/route`, sorted, each once. */

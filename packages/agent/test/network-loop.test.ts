@@ -28,6 +28,7 @@ function state(...networks: string[]): NetworkState {
     ingressAddress: '10.255.0.1',
     gatewaySubnet: '100.64.1.0/24',
     down: false,
+    addresses6: [],
   };
   return {
     self,

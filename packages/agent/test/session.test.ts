@@ -160,6 +160,7 @@ function start(): void {
           resources: { nanoCpus: 1, memoryBytes: 1, generic: [] },
           engineVersion: '0',
           networks: [],
+          addresses6: [],
           labels: {},
         },
         address: '10.0.0.1',

@@ -22,6 +22,7 @@ const description = {
   engineVersion: '1',
   labels: {},
   networks: [],
+  addresses6: [],
 };
 
 let clock: ManualClock;

@@ -24,6 +24,8 @@ export interface NetworkPeer {
   readonly gatewaySubnet: string;
   /** The managers do not hear of it: its tasks serve nobody. It may be reachable all the same. */
   readonly down: boolean;
+  /** Its IPv6 addresses that others may reach it at; it may have none. */
+  readonly addresses6: readonly string[];
 }
 
 /** A task that holds an address on an overlay network, wherever it runs. */
@@ -68,6 +70,8 @@ export interface PublishedPort {
   readonly affinityTimeoutMs: number;
   /** Gateway addresses of the tasks that may receive traffic, sorted. */
   readonly backends: readonly string[];
+  /** Those of them that have IPv6, too (ADR 0022): how the port is answered by IPv6. */
+  readonly backends6: readonly string[];
 }
 
 /** Everything the network plane of one node should have programmed. */

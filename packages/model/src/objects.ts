@@ -67,6 +67,8 @@ export interface NodeDescription {
   readonly labels: Readonly<Record<string, string>>;
   /** Networks that the machine has routes to, e.g. "192.168.1.0/24"; neither ours nor the default. */
   readonly networks: readonly string[];
+  /** IPv6 addresses that others may reach it at. */
+  readonly addresses6: readonly string[];
   /** Drivers and runtimes that containers here can have. Absent or empty: it does not tell. */
   readonly plugins?: readonly NodePlugin[];
 }

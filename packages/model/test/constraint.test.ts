@@ -19,6 +19,7 @@ const node: Node = {
     resources: { nanoCpus: 1, memoryBytes: 1, generic: [] },
     engineVersion: '1',
     networks: [],
+    addresses6: [],
     labels: { runtime: 'crun' },
   },
   status: { state: 'ready', message: '', address: '10.1.2.3', agentAddress: '', since: 0 },

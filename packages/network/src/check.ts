@@ -26,7 +26,8 @@ import type { NetworkFinding } from './types.ts';
 export interface CheckInput {
   readonly index: StateIndex;
   readonly objects: KernelObjects;
-  readonly firewall: NftProgram;
+  /** Of the host itself. */
+  readonly firewall: readonly NftProgram[];
   readonly tasks: readonly LocalTask[];
   /** Only what belongs to it, and what should be there, too. */
   readonly scope: Scope | undefined;
@@ -60,7 +61,7 @@ export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
     });
   const checks = [
     () => checkObjects(objects, scope),
-    () => rules('rules of the host', [firewall]),
+    () => rules('rules of the host', firewall),
     ...tasks
       .filter(({ isProgrammed }) => isProgrammed)
       .map((task) => () => {

@@ -5,9 +5,9 @@ import { run } from '@swarmd/base/system';
 import { Coalescer } from './apply/coalescer.ts';
 import { runSteps } from './apply/kernel.ts';
 import { isInternal, type AttachmentNote } from './desired/attachment.ts';
-import { hostProgram } from './desired/host-program.ts';
-import { NFT_TABLE } from './desired/names.ts';
-import { diffProgram, replaceProgram, type NftProgram } from './desired/nft-program.ts';
+import { meshAddress } from './desired/family.ts';
+import { hostPrograms } from './desired/host-program.ts';
+import { diffProgram, replaceProgram, tableOf, type NftProgram } from './desired/nft-program.ts';
 import { portChain } from './desired/published-ports.ts';
 import type { StateIndex } from './desired/state-index.ts';
 
@@ -18,14 +18,17 @@ export interface HostFirewallOptions {
   readonly wanted: () => StateIndex | undefined;
   readonly tasks: () => Iterable<AttachmentNote>;
   readonly controlPorts: readonly number[] | undefined;
+  /** Whether this host's part of the mesh has both families. */
+  readonly ipv6: () => boolean;
 }
 
 export class HostFirewall {
   readonly #options: HostFirewallOptions;
   readonly #sync = new Coalescer(() => this.#program());
-  /** What the table holds; undefined when that is not known. */
+  /** What the tables hold; undefined when that is not known. */
   #programmed:
-    { readonly program: NftProgram; readonly ports: readonly PublishedPort[] } | undefined;
+    | { readonly programs: readonly NftProgram[]; readonly ports: readonly PublishedPort[] }
+    | undefined;
 
   constructor(options: HostFirewallOptions) {
     this.#options = options;
@@ -41,36 +44,44 @@ export class HostFirewall {
     this.#programmed = undefined;
   }
 
-  /** Puts the table back if somebody flushed it. */
+  /** Puts the tables back if somebody flushed them. */
   async check(): Promise<void> {
-    const { stdout } = await run('nft', ['list', 'tables', 'ip']);
-    if (stdout.split('\n').some((line) => line.trim() === `table ip ${NFT_TABLE}`)) return;
+    const index = this.#options.wanted();
+    if (index === undefined) return;
+    const { stdout } = await run('nft', ['list', 'tables']);
+    const present = new Set(stdout.split('\n').map((line) => line.trim()));
+    if (this.programsFor(index).every((one) => present.has(`table ${tableOf(one)}`))) return;
     this.distrust();
     await this.sync();
   }
 
-  programFor(index: StateIndex): NftProgram {
+  programsFor(index: StateIndex): NftProgram[] {
     const { self, peers, nodes, vxlanPort, ports } = index.state;
     const internal = [...this.#options.tasks()]
       .filter(isInternal)
       .map((note) => note.gatewayAddress);
     const controlPorts = this.#options.controlPorts ?? CONTROL_PORTS;
-    return hostProgram({ self, peers, nodes, vxlanPort, ports, internal, controlPorts });
+    const ipv6 = this.#options.ipv6();
+    return hostPrograms({ self, peers, nodes, vxlanPort, ports, internal, controlPorts, ipv6 });
   }
 
   async #program(): Promise<void> {
     const index = this.#options.wanted();
     if (index === undefined) return;
     const { ports } = index.state;
-    const program = this.programFor(index);
+    const programs = this.programsFor(index);
     const before = this.#programmed;
-    const text =
-      before === undefined ? replaceProgram(program) : diffProgram(before.program, program);
+    const text = programs
+      .map((program, at) => {
+        const known = before?.programs[at];
+        return known === undefined ? replaceProgram(program) : diffProgram(known, program);
+      })
+      .join('');
     this.#programmed = undefined;
     if (text !== '') await runSteps([{ kind: 'nft', text }]);
     const lines = departedUdpBackends(before?.ports ?? [], ports);
     if (lines.length > 0) await runSteps([{ kind: 'forget-connections', lines }]);
-    this.#programmed = { program, ports };
+    this.#programmed = { programs, ports };
   }
 }
 
@@ -90,6 +101,13 @@ function departedUdpBackends(
       const staying = new Set(current.get(portChain(port))?.backends);
       return backends
         .filter((backend) => !staying.has(backend))
-        .map((b) => `-D -p udp --orig-port-dst ${publishedPort} --reply-src ${b}`);
+        .flatMap((backend) => [
+          `-D -p udp --orig-port-dst ${publishedPort} --reply-src ${backend}`,
+          ...(port.backends6.includes(backend)
+            ? [
+                `-D -f ipv6 -p udp --orig-port-dst ${publishedPort} --reply-src ${meshAddress('ip6', backend)}`,
+              ]
+            : []),
+        ]);
     });
 }

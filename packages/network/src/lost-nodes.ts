@@ -10,6 +10,7 @@ import type { NetworkPeer, NodeId } from '@swarmd/model';
 import { AGENT_PORT, knock } from './apply/knock.ts';
 import { runSteps } from './apply/kernel.ts';
 import { isInSubnet } from './desired/addresses.ts';
+import { meshAddress } from './desired/family.ts';
 import type { StateIndex } from './desired/state-index.ts';
 import { connectionsTo } from './desired/task-program.ts';
 import { FORGETS_AT_ONCE, KNOCKS_AT_ONCE } from './limits.ts';
@@ -91,7 +92,10 @@ export class LostNodes {
     if (index === undefined || this.#stop.signal.aborted) return;
     this.#dead.add(peer.nodeId);
     this.#options.logger.info({ node: peer.nodeId }, 'forgetting the connections to a dead node');
-    const lines = backends.map((backend) => `-D --reply-src ${backend}`);
+    const lines = backends.flatMap((backend) => [
+      `-D --reply-src ${backend}`,
+      `-D -f ipv6 --reply-src ${meshAddress('ip6', backend)}`,
+    ]);
     if (lines.length > 0) await runSteps([{ kind: 'forget-connections', lines }]);
     await forEachTask(this.#options.tasks(), FORGETS_AT_ONCE, (task) =>
       task.forget(connectionsTo(peer.nodeId, index, task.networks)),

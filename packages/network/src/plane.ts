@@ -12,6 +12,7 @@ import { clearHost, prepareHost } from './apply/base.ts';
 import { checkHost } from './check.ts';
 import { Coalescer } from './apply/coalescer.ts';
 import { passForeignFirewall } from './apply/firewall.ts';
+import { forwardIpv6 } from './apply/forwarding.ts';
 import { runSteps } from './apply/kernel.ts';
 import { Notes } from './apply/notes.ts';
 import { mtuOfAddress, observe } from './apply/observe.ts';
@@ -22,7 +23,7 @@ import { diffObjects } from './desired/diff-objects.ts';
 import type { KernelObjects } from './desired/kernel-object.ts';
 import { desiredObjects, type OverlayLink } from './desired/objects.ts';
 import { Scope } from './desired/scope.ts';
-import { indexState, type StateIndex } from './desired/state-index.ts';
+import { indexState, usesIpv6, type StateIndex } from './desired/state-index.ts';
 import { HostFirewall } from './host-firewall.ts';
 import { LostNodes } from './lost-nodes.ts';
 import {
@@ -68,6 +69,8 @@ class HostPlane implements NetworkPlane {
   #objects: KernelObjects | undefined;
   #underlay: { readonly address: string; readonly mtu: number } | undefined;
   #prepared = false;
+  /** Whether our part of the mesh has both families: from its first use on, until the node leaves. */
+  #ipv6 = false;
   #closed = false;
   #guardTimer: Timer | undefined;
   #guarding: Promise<void> = Promise.resolve();
@@ -78,7 +81,8 @@ class HostPlane implements NetworkPlane {
     const { clock, logger, controlPorts } = options;
     const wanted = (): StateIndex | undefined => this.#wanted;
     const tasks = (): readonly AttachmentNote[] => this.#containers.notes;
-    this.#firewall = new HostFirewall({ wanted, tasks, controlPorts });
+    const ipv6 = (): boolean => this.#ipv6;
+    this.#firewall = new HostFirewall({ wanted, tasks, controlPorts, ipv6 });
     this.#names = new NameService({ ...options, wanted, tasks });
     this.#lostNodes = new LostNodes({ tasks: () => this.#containers.tasks, logger });
     this.#containers = new Containers({
@@ -148,8 +152,8 @@ class HostPlane implements NetworkPlane {
     const lingering = this.#lingering(index);
     return checkHost({
       index,
-      objects: desiredObjects({ state: index.state, underlayMtu, lingering }),
-      firewall: this.#firewall.programFor(index),
+      objects: desiredObjects({ state: index.state, underlayMtu, lingering, ipv6: this.#ipv6 }),
+      firewall: this.#firewall.programsFor(index),
       tasks: this.#containers.tasks,
       scope: scope === undefined ? undefined : new Scope(index, scope),
       signal,
@@ -183,7 +187,8 @@ class HostPlane implements NetworkPlane {
     }
     const allThere = task.networks.every(({ networkId }) => usable.has(networkId));
     if (allThere && usesHost(task, this.#wanted)) return 'host';
-    return allThere ? attachmentOf(task, this.#wanted, this.#underlay.mtu) : undefined;
+    const host = { underlayMtu: this.#underlay.mtu, ipv6: this.#ipv6 };
+    return allThere ? attachmentOf(task, this.#wanted, host) : undefined;
   }
 
   /** The host's table names containers only if they have no way out. */
@@ -209,6 +214,9 @@ class HostPlane implements NetworkPlane {
     const index = this.#wanted;
     if (index === undefined) return;
     if (!this.#prepared) await prepareHost(this.#folder);
+    if (!this.#prepared || !this.#ipv6) {
+      this.#ipv6 = await forwardIpv6(this.#folder, usesIpv6(index));
+    }
     this.#prepared = true;
     await this.#programObjects(index);
     await Promise.all([
@@ -228,7 +236,12 @@ class HostPlane implements NetworkPlane {
     const current = this.#objects ?? (await observe());
     // Decided in one go: a container that comes from now on finds a network that goes unusable.
     const lingering = this.#lingering(index);
-    const wanted = desiredObjects({ state: index.state, underlayMtu, lingering });
+    const wanted = desiredObjects({
+      state: index.state,
+      underlayMtu,
+      lingering,
+      ipv6: this.#ipv6,
+    });
     this.#usable &&= new Set([...this.#usable].filter((id) => index.networks.has(id)));
     this.#objects = undefined;
     await runSteps(diffObjects(current, wanted));
@@ -265,7 +278,8 @@ class HostPlane implements NetworkPlane {
     if (this.#closed || index === undefined) return;
     const gateway = firstHost(index.state.self.gatewaySubnet);
     try {
-      await passForeignFirewall({ gateway, vxlanPort: index.state.vxlanPort });
+      const { vxlanPort } = index.state;
+      await passForeignFirewall({ gateway, vxlanPort, ipv6: this.#ipv6 });
       await this.#firewall.check();
       await this.#names.update(gateway);
       this.#lostNodes.look();

@@ -11,7 +11,7 @@ import { Planner } from './text/planner.ts';
 const NETWORKS = [
   network('front', 4097),
   network('back', 4098),
-  network('side', 4099, { mtu: 1400 }),
+  network('side', 4099, { mtu: 1400, ipv6: true }),
 ];
 const SERVICES = ['web', 'db', 'job'];
 
@@ -63,6 +63,7 @@ const someCluster: fc.Arbitrary<Cluster> = fc
         port('web', number, {
           ...PORTS[number % PORTS.length],
           backends: backends.slice(number % 3),
+          backends6: backends.slice(number % 2),
         }),
       ),
     };
@@ -70,7 +71,7 @@ const someCluster: fc.Arbitrary<Cluster> = fc
 
 function kernelAfter(clusters: readonly Cluster[]): string[] {
   const kernel = new FakeKernel();
-  const planner = new Planner();
+  const planner = new Planner({ ipv6: true });
   for (const cluster of clusters) kernel.run(planner.apply(cluster));
   return kernel.dump();
 }
@@ -87,7 +88,7 @@ test('states one after the other lead where the last alone leads', () => {
 test('the same state again changes nothing', () => {
   fc.assert(
     fc.property(someCluster, (cluster) => {
-      const planner = new Planner();
+      const planner = new Planner({ ipv6: true });
       planner.apply(cluster);
       expect(planner.apply(structuredClone(cluster))).toEqual([]);
     }),

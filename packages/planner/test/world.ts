@@ -173,6 +173,7 @@ export class World {
         },
         engineVersion: 'test',
         networks: [],
+        addresses6: [],
         plugins: options.plugins ?? before?.description?.plugins ?? [],
         labels: options.engineLabels ?? before?.description?.labels ?? {},
       },

@@ -25,6 +25,7 @@ const peers = fc.record({
   ingressAddress: text,
   gatewaySubnet: text,
   down: fc.boolean(),
+  addresses6: texts,
 });
 
 export const networkStates: fc.Arbitrary<NetworkState> = fc.record({
@@ -72,6 +73,7 @@ export const networkStates: fc.Arbitrary<NetworkState> = fc.record({
       affinity: fc.constantFrom('none', 'client-ip'),
       affinityTimeoutMs: uint,
       backends: texts,
+      backends6: texts,
     }),
     ({ serviceId, protocol, publishedPort, targetPort, publishMode, address }) =>
       [serviceId, protocol, publishedPort, targetPort, publishMode, address].join('/'),

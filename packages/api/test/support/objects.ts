@@ -73,6 +73,7 @@ export const descriptions: fc.Arbitrary<NodeDescription> = fc.record({
   resources: fc.record({ nanoCpus: uint, memoryBytes: uint, generic: generics }),
   engineVersion: text,
   networks: texts,
+  addresses6: texts,
   labels,
   plugins: fc.array(
     fc.record({ kind: fc.constantFrom('log', 'network', 'runtime', 'volume'), name: text }),

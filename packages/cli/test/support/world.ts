@@ -54,6 +54,7 @@ function node(
       resources: { nanoCpus: 2e9, memoryBytes: 2 ** 31, generic: [] },
       engineVersion: '0.1.0',
       networks: [],
+      addresses6: [],
       labels: {},
     },
     status: {

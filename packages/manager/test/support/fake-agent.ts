@@ -131,6 +131,7 @@ export class FakeAgent implements AsyncDisposable {
         resources: { nanoCpus: 4e9, memoryBytes: 8 * 1024 ** 3, generic: [] },
         engineVersion: 'fake',
         networks: [],
+        addresses6: [],
         labels: {},
       },
       address: '127.0.0.1',

@@ -1,26 +1,17 @@
 /** What is made once per host, and the way back to a host without us. */
-import { readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 
 import { errorMessage, type Logger } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 
 import { diffObjects } from '../desired/diff-objects.ts';
-import {
-  GATEWAY_LINK_PREFIX,
-  HOST_NETNS,
-  NFT_TABLE,
-  OVERLAY_NETNS,
-  taskOfNetns,
-} from '../desired/names.ts';
+import { GATEWAY_LINK_PREFIX, HOST_NETNS, OVERLAY_NETNS, taskOfNetns } from '../desired/names.ts';
+import { tableOf } from '../desired/nft-program.ts';
 import type { Step } from '../desired/step.ts';
 import { leaveForeignFirewall } from './firewall.ts';
+import { forwardIpv4, restoreForwarding } from './forwarding.ts';
 import { listJson, listNetns, runSteps } from './kernel.ts';
 import { observe, type LinkRow } from './observe.ts';
-
-const IP_FORWARD = '/proc/sys/net/ipv4/ip_forward';
-/** Exists while forwarding is on only because of us. */
-const FORWARD_NOTE = 'forwarding-was-off';
 
 /**
  * The overlay namespace works on frames only: with bridge-nf-call on, the connections of networks
@@ -40,10 +31,7 @@ const OVERLAY_SYSCTLS = [
 
 export async function prepareHost(folder: string): Promise<void> {
   const steps: Step[] = [];
-  if ((await readFile(IP_FORWARD, 'utf8')).trim() === '0') {
-    await writeFile(join(folder, FORWARD_NOTE), '');
-    steps.push({ kind: 'sysctl', lines: ['net/ipv4/ip_forward=1'] });
-  }
+  await forwardIpv4(folder);
   if (!(await listNetns()).includes(OVERLAY_NETNS)) {
     steps.push({ kind: 'add-netns', name: OVERLAY_NETNS });
   }
@@ -76,11 +64,13 @@ export async function clearHost(folder: string, logger: Logger): Promise<void> {
     );
   }
   await attempt('gateway links', deleteGatewayLinks);
-  const table = `ip ${NFT_TABLE}`;
-  const text = `add table ${table}\ndelete table ${table}\n`;
-  await attempt(`nft table ${table}`, () => runSteps([{ kind: 'nft', text }]));
+  for (const family of ['ip', 'ip6'] as const) {
+    const table = tableOf({ family });
+    const text = `add table ${table}\ndelete table ${table}\n`;
+    await attempt(`nft table ${table}`, () => runSteps([{ kind: 'nft', text }]));
+  }
   await attempt('iptables rules', leaveForeignFirewall);
-  await attempt('the ip_forward setting', () => restoreForwarding(folder));
+  await attempt('the settings of forwarding', () => restoreForwarding(folder));
   await rm(folder, { recursive: true, force: true });
 }
 
@@ -92,13 +82,4 @@ async function deleteGatewayLinks(): Promise<void> {
     // Exit code 1: it went meanwhile.
     await run('ip', ['link', 'del', ifname], { okCodes: [0, 1] });
   }
-}
-
-async function restoreForwarding(folder: string): Promise<void> {
-  const note = join(folder, FORWARD_NOTE);
-  const wasOff = await readFile(note).then(
-    () => true,
-    () => false,
-  );
-  if (wasOff) await writeFile(IP_FORWARD, '0');
 }

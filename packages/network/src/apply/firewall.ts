@@ -15,6 +15,10 @@ const FORWARD_RULES = OUR_LINKS.flatMap((link) => [
   ['-o', link],
 ]);
 
+/** Each has its own chains, and policies. */
+const PROGRAMS = ['iptables', 'ip6tables'] as const;
+type Program = (typeof PROGRAMS)[number];
+
 function inputRules({ gateway, vxlanPort }: FirewallNeeds): string[][] {
   const toDns = ['-i', `${GATEWAY_LINK_PREFIX}+`, '-d', gateway];
   return [
@@ -27,34 +31,48 @@ function inputRules({ gateway, vxlanPort }: FirewallNeeds): string[][] {
 export interface FirewallNeeds {
   readonly gateway: string;
   readonly vxlanPort: number;
+  /** Whether containers use IPv6 here. */
+  readonly ipv6: boolean;
 }
 
 /** Adds our rules to chains of iptables whose policy is DROP. Nothing without iptables. */
 export async function passForeignFirewall(needs: FirewallNeeds): Promise<void> {
-  for (const [chain, rules] of [
-    ['FORWARD', FORWARD_RULES],
-    ['INPUT', inputRules(needs)],
-  ] as const) {
-    const present = await listChain(chain);
-    if (present === undefined) return;
-    if (!present.includes(`-P ${chain} DROP`)) continue;
-    if (ourRules(present).length === rules.length) continue;
-    await removeFrom(chain, present);
-    for (const rule of rules) await iptables('-I', chain, ...rule, ...MARKER, '-j', 'ACCEPT');
+  await passChain('iptables', 'FORWARD', FORWARD_RULES);
+  await passChain('iptables', 'INPUT', inputRules(needs));
+  if (needs.ipv6) await passChain('ip6tables', 'FORWARD', FORWARD_RULES);
+}
+
+async function passChain(
+  program: Program,
+  chain: string,
+  rules: readonly (readonly string[])[],
+): Promise<void> {
+  const present = await listChain(program, chain);
+  if (present?.includes(`-P ${chain} DROP`) !== true) return;
+  if (ourRules(present).length === rules.length) return;
+  await removeFrom(program, chain, present);
+  for (const rule of rules) {
+    await run(program, ['-w', '-I', chain, ...rule, ...MARKER, '-j', 'ACCEPT']);
   }
 }
 
 /** Removes our rules again, whatever the policy is by now. */
 export async function leaveForeignFirewall(): Promise<void> {
-  for (const chain of ['FORWARD', 'INPUT']) {
-    await removeFrom(chain, (await listChain(chain)) ?? []);
+  for (const program of PROGRAMS) {
+    for (const chain of ['FORWARD', 'INPUT']) {
+      await removeFrom(program, chain, (await listChain(program, chain)) ?? []);
+    }
   }
 }
 
-async function removeFrom(chain: string, present: readonly string[]): Promise<void> {
+async function removeFrom(
+  program: Program,
+  chain: string,
+  present: readonly string[],
+): Promise<void> {
   for (const rule of ourRules(present)) {
     const [, , ...match] = rule.split(' ');
-    await iptables('-D', chain, ...match);
+    await run(program, ['-w', '-D', chain, ...match]);
   }
 }
 
@@ -63,9 +81,9 @@ function ourRules(present: readonly string[]): string[] {
 }
 
 /** The chain as iptables -S prints it; undefined when iptables is missing or has no such chain. */
-async function listChain(chain: string): Promise<string[] | undefined> {
+async function listChain(program: Program, chain: string): Promise<string[] | undefined> {
   try {
-    const { stdout, code } = await run('iptables', ['-w', '-S', chain], { okCodes: [0, 1, 3, 4] });
+    const { stdout, code } = await run(program, ['-w', '-S', chain], { okCodes: [0, 1, 3, 4] });
     return code === 0 ? stdout.split('\n') : undefined;
   } catch (error) {
     if (isMissingProgram(error)) return undefined;
@@ -76,8 +94,4 @@ async function listChain(chain: string): Promise<string[] | undefined> {
 function isMissingProgram(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
-}
-
-async function iptables(...args: string[]): Promise<void> {
-  await run('iptables', ['-w', ...args]);
 }

@@ -5,11 +5,14 @@
 import { readFile } from 'node:fs/promises';
 
 import { macOf } from '../desired/addresses.ts';
+import { hostPrefix, MESH_PREFIX6 } from '../desired/family.ts';
 import {
   bridgeObject,
+  ingressAddress6Object,
   ingressForwardingObject,
   ingressLinkObject,
   ingressNeighbourObject,
+  loopbackAddress6Object,
   loopbackAddressObject,
   overlayForwardingObject,
   overlayNeighbourObject,
@@ -157,12 +160,17 @@ function overlayForwardingOf(rows: readonly ForwardingRow[]): KernelObject[] {
 
 async function observeHost(): Promise<KernelObject[]> {
   const proto = ['proto', String(ROUTE_PROTOCOL)];
-  const [links, addresses, routes, rules] = await Promise.all([
+  const [links, addresses, routes, rules, ...ofIpv6] = await Promise.all([
     listJson<LinkRow>('ip', ['-d', 'link', 'show', 'type', 'vxlan']),
     listJson<AddressRow>('ip', ['-4', 'addr', 'show']),
-    listJson<RouteRow>('ip', ['route', 'show', 'table', 'all', ...proto]),
+    listJson<RouteRow>('ip', ['-4', 'route', 'show', 'table', 'all', ...proto]),
     listJson<RuleRow>('ip', ['rule', 'show']),
+    listJson<AddressRow>('ip', ['-6', 'addr', 'show']),
+    listJson<RouteRow>('ip', ['-6', 'route', 'show', 'table', 'all', ...proto]),
+    listJson<RuleRow>('ip', ['-6', 'rule', 'show']),
+    listJson<RouteRow>('ip', ['-6', 'route', 'show', 'table', 'local']),
   ]);
+  const [addresses6, routes6, rules6, local6] = ofIpv6;
   const ingress = links.find(({ ifname }) => ifname === INGRESS_LINK);
   const labelled = addresses
     .flatMap(({ addr_info }) => addr_info)
@@ -170,8 +178,28 @@ async function observeHost(): Promise<KernelObject[]> {
   return [
     ...(ingress === undefined ? [] : await observeIngress(ingress, addresses)),
     ...labelled.map(({ local }) => loopbackAddressObject(local)),
-    ...routes.map(routeOf),
-    ...rules.flatMap(ruleOf),
+    ...routes.map((row) => routeOf(row, 4)),
+    ...rules.flatMap((row) => ruleOf(row, 4)),
+    ...meshAddresses6(addresses6, local6),
+    ...routes6.map((row) => routeOf(row, 6)),
+    ...rules6.flatMap((row) => ruleOf(row, 6)),
+  ];
+}
+
+/** Addresses of IPv6 have no labels: those of the mesh's prefix are ours. */
+function meshAddresses6(rows: readonly AddressRow[], local: readonly RouteRow[]): KernelObject[] {
+  const prefix = MESH_PREFIX6.replace(/::\/96$/, ':');
+  const ofLink = (link: string): string[] =>
+    rows
+      .filter(({ ifname }) => ifname === link)
+      .flatMap(({ addr_info }) => addr_info.map((one) => one.local))
+      .filter((address) => address.startsWith(prefix));
+  const ingress = ofLink(INGRESS_LINK);
+  const good =
+    ingress.length === 1 && local.some(({ dst, dev }) => dst === '::1' && dev === INGRESS_LINK);
+  return [
+    ...ofLink('lo').map(loopbackAddress6Object),
+    ...ingress.slice(0, 1).map((one) => orBroken(ingressAddress6Object(one), good)),
   ];
 }
 
@@ -208,18 +236,20 @@ async function readSetting(name: string): Promise<string> {
   return (await readFile(`/proc/sys/net/ipv4/conf/${INGRESS_LINK}/${name}`, 'utf8')).trim();
 }
 
-function routeOf(row: RouteRow): KernelObject {
-  const { gateway, dev, prefsrc } = row;
+function routeOf(row: RouteRow, family: 4 | 6): KernelObject {
+  const { gateway, prefsrc } = row;
+  // In IPv6 what is unreachable is so by the loopback device.
+  const dev = row.type === 'unreachable' ? undefined : row.dev;
   const target = [
     gateway === undefined ? '' : `via ${gateway}`,
     dev === undefined ? '' : `dev ${dev}`,
     row.flags.includes('onlink') ? 'onlink' : '',
     prefsrc === undefined ? '' : `src ${prefsrc}`,
   ];
-  const isHost = row.dst !== 'default' && !row.dst.includes('/');
+  const dst = family === 6 && row.dst === 'default' ? '::/0' : row.dst;
   return routeObject({
     table: row.table ?? 'main',
-    destination: isHost ? `${row.dst}/32` : row.dst,
+    destination: dst === 'default' || dst.includes('/') ? dst : hostPrefix(dst),
     target: target.filter((part) => part !== '').join(' '),
     ...(row.type === 'unreachable' ? { type: 'unreachable' } : {}),
     ...(dev === INGRESS_LINK ? { on: 'ingress' } : {}),
@@ -227,18 +257,18 @@ function routeOf(row: RouteRow): KernelObject {
   });
 }
 
-function ruleOf(row: RuleRow): KernelObject[] {
+function ruleOf(row: RuleRow, family: 4 | 6): KernelObject[] {
   const mark = `fwmark ${row.fwmark}`;
   switch (row.priority) {
     case RULE_END:
-      return [ruleObject(`pref ${RULE_END} nop`, ROUTE_PROTOCOL)];
+      return [ruleObject(`pref ${RULE_END} nop`, ROUTE_PROTOCOL, family)];
     case RULE_SKIP: {
       const skip = `pref ${RULE_SKIP} not ${mark}/0xff000000 goto ${RULE_END}`;
-      return [ruleObject(skip, ROUTE_PROTOCOL)];
+      return [ruleObject(skip, ROUTE_PROTOCOL, family)];
     }
     case RULE_NODE: {
       const back = `pref ${RULE_NODE} ${mark}/0xffffffff lookup ${row.table}`;
-      return [ruleObject(back, ROUTE_PROTOCOL)];
+      return [ruleObject(back, ROUTE_PROTOCOL, family)];
     }
     default:
       return [];

@@ -81,9 +81,10 @@ function argvOf(step: BatchStep): Command['argv'] {
     const nft: Command['argv'] = ['nft', '-f', '-'];
     return step.netns === undefined ? nft : [...enter(step.netns), ...nft];
   }
+  const family = step.family === undefined ? [] : [`-${step.family}`];
   return step.netns === undefined
-    ? [step.kind, '-batch', '-']
-    : [step.kind, '-n', step.netns, '-batch', '-'];
+    ? [step.kind, ...family, '-batch', '-']
+    : [step.kind, ...family, '-n', step.netns, '-batch', '-'];
 }
 
 function inputOf(step: BatchStep): string {
@@ -125,7 +126,7 @@ function insideLine(step: Step): string {
       return `[ -e /run/netns/${step.name} ] || ip netns attach ${step.name} $$\n`;
     case 'ip':
     case 'bridge':
-      return `${step.kind} -batch - <<'E'\n${inputOf(step)}E\n`;
+      return `${step.kind}${step.family === undefined ? '' : ` -${step.family}`} -batch - <<'E'\n${inputOf(step)}E\n`;
     case 'nft':
       return `nft -f - <<'E'\n${step.text}E\n`;
     case 'together':

@@ -52,3 +52,8 @@ export function isInSubnet(address: string, subnet: string): boolean {
   const offset = toNumber(address) - toNumber(base);
   return offset >= 0 && offset < size;
 }
+
+/** The last 16 bits of an address: a number that no other on its node has. */
+export function lastBits(address: string): number {
+  return toNumber(address) % 65_536;
+}

@@ -1,7 +1,7 @@
 /** A container's namespace: what is in it, and the steps that make and remove it. */
 import type { Network, NetworkId, NetworkSpec, Task, TaskId } from '@swarmd/model';
 
-import { bareAddress, firstHost, isInSubnet, macOf } from './addresses.ts';
+import { bareAddress, firstHost, isInSubnet, lastBits, macOf } from './addresses.ts';
 import {
   bridgeLink,
   CONTAINER_GATEWAY_LINK,
@@ -11,7 +11,9 @@ import {
   overlayLink as overlayLinkName,
   taskNetns,
 } from './names.ts';
+import { hostPrefix, meshAddress } from './family.ts';
 import { ipv6Of } from './ipv6.ts';
+import { localhostRoute } from './kernel-object.ts';
 import { loadProgram, type NftProgram } from './nft-program.ts';
 import { overlayLink, type OverlayLink } from './objects.ts';
 import type { StateIndex } from './state-index.ts';
@@ -21,6 +23,8 @@ import type { BatchStep, Step } from './step.ts';
 export interface AttachmentNote {
   readonly taskId: TaskId;
   readonly gatewayAddress: string;
+  /** Of a container with IPv6, where its host's part of the mesh has that; without prefix length. */
+  readonly gatewayAddress6?: string;
   /** In the order of eth0, eth1, ... */
   readonly networks: readonly AttachedNetwork[];
   /** Nothing but a loopback interface. */
@@ -60,7 +64,7 @@ interface Macvlan {
 export function attachmentOf(
   task: Task & { readonly gatewayAddress: string },
   index: StateIndex,
-  underlayMtu: number,
+  { underlayMtu, ipv6 }: { readonly underlayMtu: number; readonly ipv6: boolean },
 ): AttachmentNote | undefined {
   const networks: AttachedNetwork[] = [];
   const base = { taskId: task.id, gatewayAddress: task.gatewayAddress };
@@ -79,7 +83,9 @@ export function attachmentOf(
       ...address6Of(network, address),
     });
   }
-  return { ...base, networks };
+  const hasIpv6 = ipv6 && networks.some(({ address6 }) => address6 !== undefined);
+  const gatewayAddress6 = meshAddress('ip6', task.gatewayAddress);
+  return { ...base, ...(hasIpv6 ? { gatewayAddress6 } : {}), networks };
 }
 
 function address6Of({ subnet6 }: Network, address: string): { address6?: string } {
@@ -113,7 +119,9 @@ export function addressesOf(note: AttachmentNote): string[] {
   const own = note.networks.flatMap(({ address, address6 }) =>
     address6 === undefined ? [address] : [address, address6],
   );
-  return [...own, `${note.gatewayAddress}/32`];
+  const { gatewayAddress, gatewayAddress6 } = note;
+  const ways = gatewayAddress6 === undefined ? [gatewayAddress] : [gatewayAddress, gatewayAddress6];
+  return [...own, ...ways.map(hostPrefix)];
 }
 
 /**
@@ -128,6 +136,7 @@ export function attachSteps(
   const netns = taskNetns(note.taskId);
   const outer = gatewayLink(note.taskId);
   const gateway = firstHost(gatewaySubnet);
+  const ways = waysOut(note, gateway);
   const mac = macOf(note.gatewayAddress);
   if (note.isolated === true) {
     return [
@@ -141,8 +150,13 @@ export function attachSteps(
     lines: [
       `link add ${outer} address ${GATEWAY_MAC} type veth peer name ${CONTAINER_GATEWAY_LINK} address ${mac} netns ${netns}`,
       `link set ${outer} addrgenmode none up`,
-      `neigh replace ${note.gatewayAddress} lladdr ${mac} dev ${outer} nud permanent`,
-      `route replace ${note.gatewayAddress}/32 dev ${outer} src ${gateway}`,
+      ...ways.flatMap((way) => [
+        `neigh replace ${way.address} lladdr ${mac} dev ${outer} nud permanent`,
+        `route replace ${hostPrefix(way.address)} dev ${outer} src ${way.gateway}`,
+      ]),
+      ...(note.gatewayAddress6 === undefined
+        ? []
+        : [`route replace ${localhostRoute(outer, lastBits(note.gatewayAddress))}`]),
       ...note.networks.flatMap((network, i) => macvlanLink(netns, network, i)),
     ],
   };
@@ -154,11 +168,37 @@ export function attachSteps(
     { kind: 'together', steps: [rules, ...overlays, wayOut] },
     {
       kind: 'sysctl',
-      lines: [`net/ipv4/conf/${outer}/rp_filter=1`, `net/ipv4/conf/${outer}/route_localnet=1`],
+      lines: [
+        `net/ipv4/conf/${outer}/rp_filter=1`,
+        `net/ipv4/conf/${outer}/route_localnet=1`,
+        // No container may tell the host where to route (CVE-2020-13401).
+        `net/ipv6/conf/${outer}/accept_ra?=0`,
+      ],
     },
-    { kind: 'ip', netns, lines: insideLines(note, gateway) },
-    { kind: 'sysctl', netns, lines: [`net/ipv4/conf/${CONTAINER_GATEWAY_LINK}/route_localnet=1`] },
+    { kind: 'sysctl', netns, lines: insideSettings(note) },
+    { kind: 'ip', netns, lines: insideLines(note, ways) },
   ];
+}
+
+/** Before the links are up; nor may one container tell another. */
+function insideSettings({ networks }: AttachmentNote): string[] {
+  const links = [...networks.map((_, i) => `eth${i}`), CONTAINER_GATEWAY_LINK];
+  return [
+    `net/ipv4/conf/${CONTAINER_GATEWAY_LINK}/route_localnet=1`,
+    ...links.map((link) => `net/ipv6/conf/${link}/accept_ra?=0`),
+  ];
+}
+
+/** A container's own address on its way out, and the host's at the other end, in each family. */
+interface WayOut {
+  readonly address: string;
+  readonly gateway: string;
+}
+
+function waysOut({ gatewayAddress, gatewayAddress6 }: AttachmentNote, gateway: string): WayOut[] {
+  const way = { address: gatewayAddress, gateway };
+  if (gatewayAddress6 === undefined) return [way];
+  return [way, { address: gatewayAddress6, gateway: meshAddress('ip6', gateway) }];
 }
 
 function overlayPort(taskId: TaskId, network: AttachedNetwork, i: number): string[] {
@@ -182,8 +222,8 @@ function macvlanLink(netns: string, { macvlan, address }: AttachedNetwork, i: nu
   ];
 }
 
-function insideLines(note: AttachmentNote, gateway: string): string[] {
-  const way = CONTAINER_GATEWAY_LINK;
+function insideLines(note: AttachmentNote, ways: readonly WayOut[]): string[] {
+  const link = CONTAINER_GATEWAY_LINK;
   return [
     'link set lo up',
     ...note.networks.flatMap(({ address, address6 }, i) => [
@@ -192,22 +232,31 @@ function insideLines(note: AttachmentNote, gateway: string): string[] {
       ...(address6 === undefined ? [] : [`addr add ${address6} dev eth${i} nodad`]),
       `link set eth${i} up`,
     ]),
-    `addr add ${note.gatewayAddress}/32 dev ${way}`,
-    `link set ${way} up`,
-    `neigh replace ${gateway} lladdr ${GATEWAY_MAC} dev ${way} nud permanent`,
-    `route add ${gateway}/32 dev ${way} src ${note.gatewayAddress}`,
-    ...defaultRoutes(note, gateway),
+    // All that is to be known of the other end is written down: no address of its own choice.
+    `link set ${link} addrgenmode none`,
+    ...ways.map(({ address }) => `addr add ${hostPrefix(address)} dev ${link}${nodad(address)}`),
+    `link set ${link} up`,
+    ...ways.flatMap(({ address, gateway }) => [
+      `neigh replace ${gateway} lladdr ${GATEWAY_MAC} dev ${link} nud permanent`,
+      `route add ${hostPrefix(gateway)} dev ${link} src ${address}`,
+    ]),
+    ...defaultRoutes(note, ways),
   ];
 }
 
+function nodad(address: string): string {
+  return address.includes(':') ? ' nodad' : '';
+}
+
 /** By the host, unless a network has a gateway of its own. */
-function defaultRoutes(note: AttachmentNote, gateway: string): string[] {
+function defaultRoutes(note: AttachmentNote, ways: readonly WayOut[]): string[] {
   const at = note.networks.findIndex(({ macvlan }) => (macvlan?.gateway ?? '') !== '');
   const router = note.networks[at]?.macvlan?.gateway;
   if (router !== undefined) return [`route add default via ${router} dev eth${at}`];
-  return [
-    `route add default via ${gateway} dev ${CONTAINER_GATEWAY_LINK} src ${note.gatewayAddress}`,
-  ];
+  return ways.map(
+    ({ address, gateway }) =>
+      `route add default via ${gateway} dev ${CONTAINER_GATEWAY_LINK} src ${address}`,
+  );
 }
 
 /**

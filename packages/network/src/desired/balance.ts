@@ -39,10 +39,14 @@ export function balancing(wanted: Balancing): BalancingParts {
 function choice({ backends, port, affinity, family = 'ip' }: Balancing): string {
   const [only, ...others] = backends;
   if (only !== undefined && others.length === 0)
-    return port === undefined ? only : `${only}:${port}`;
+    return port === undefined ? only : withPort(only, port);
   const targets = backends.map((one) => (port === undefined ? one : `${one} . ${port}`));
   if (affinity === 'none') return `numgen inc mod ${targets.length} ${mapOf('map', targets)}`;
   return hashed('map', { backends, family }, targets);
+}
+
+function withPort(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /**
@@ -57,7 +61,7 @@ function remembering(wanted: Balancing): BalancingParts {
     return { name, memory: `${MEMORY_PREFIX}${name}`, backend };
   });
   const toBackend = ({ backend }: { backend: string }): string =>
-    `${before}dnat to ${port === undefined ? backend : `${backend}:${port}`}`;
+    `${before}dnat to ${port === undefined ? backend : withPort(backend, port)}`;
   const declaration = `{ type ${family === 'ip' ? 'ipv4' : 'ipv6'}_addr; size ${REMEMBERED_MAX}; flags dynamic,timeout; timeout ${seconds}s; }`;
   const names = own.map(({ name }) => `goto ${name}`);
   const pick = names.length === 1 ? (names[0] ?? '') : hashed('vmap', { backends, family }, names);

@@ -11,8 +11,9 @@
 import type { NetworkPeer, PublishedPort } from '@swarmd/model';
 
 import { firstHost, macOf } from './addresses.ts';
+import { MESH_LOCALHOST, meshAddress, meshSubnet } from './family.ts';
 import { nodeMark } from './names.ts';
-import type { NftProgram } from './nft-program.ts';
+import type { NftFamily, NftProgram } from './nft-program.ts';
 import { portParts, SNAT_MARK } from './published-ports.ts';
 
 export interface HostProgramInput {
@@ -25,58 +26,75 @@ export interface HostProgramInput {
   /** Gateway addresses of local containers whose networks are all internal. */
   readonly internal: readonly string[];
   readonly controlPorts: readonly number[];
+  /** Whether this host's part of the mesh has both families. */
+  readonly ipv6: boolean;
 }
 
-export function hostProgram(input: HostProgramInput): NftProgram {
+/** A table of IPv4 and, where it is used, one of IPv6: the same rules with the other addresses. */
+export function hostPrograms(input: HostProgramInput): NftProgram[] {
+  return input.ipv6
+    ? [hostProgram(input, 'ip'), hostProgram(input, 'ip6')]
+    : [hostProgram(input, 'ip')];
+}
+
+function hostProgram(input: HostProgramInput, family: NftFamily): NftProgram {
   const peers = input.peers.filter((peer) => peer.address !== '');
   const byMac = (value: (peer: NetworkPeer) => string): Map<string, string> =>
     new Map(peers.map((peer) => [macOf(peer.ingressAddress), value(peer)]));
-  const ports = portParts(input.ports, input.self.gatewaySubnet);
+  const ports = portParts(input.ports, input.self.gatewaySubnet, family);
+  const hairpins = peers.flatMap((peer) =>
+    addressesOfPeer(peer, family).map(
+      (one) => `${one} . ${meshSubnet(family, peer.gatewaySubnet)}`,
+    ),
+  );
   return {
-    family: 'ip',
-    fixed: fixedPart(input),
+    family,
+    fixed: fixedPart(input, family),
     chains: new Map(ports.chains),
     sets: new Map(ports.sets),
     elements: new Map([
       ...ports.elements,
       ['node_mark', byMac((peer) => nodeMark(peer.index))],
       ['node_zone', byMac((peer) => String(peer.index))],
-      [
-        'node_hairpin',
-        new Map(peers.map((peer) => [`${peer.address} . ${peer.gatewaySubnet}`, ''])),
-      ],
-      ['nodes', new Map(addressesOf(input).map((address) => [address, '']))],
-      ['internal', new Map(input.internal.map((address) => [address, '']))],
+      ['node_hairpin', new Map(hairpins.map((pair) => [pair, '']))],
+      ['nodes', new Map(addressesOf(input, family).map((address) => [address, '']))],
+      ['internal', new Map(input.internal.map((address) => [meshAddress(family, address), '']))],
     ]),
   };
 }
 
+function addressesOfPeer(peer: NetworkPeer, family: NftFamily): readonly string[] {
+  return family === 'ip' ? [peer.address] : peer.addresses6;
+}
+
 /** Peers are nodes also where the list of nodes has not come yet. */
-function addressesOf({ self, peers, nodes }: HostProgramInput): string[] {
-  const known = [self, ...peers].map(({ address }) => address);
-  return [...new Set([...known, ...nodes])].filter((address) => address !== '');
+function addressesOf({ self, peers, nodes }: HostProgramInput, family: NftFamily): string[] {
+  const known = [self, ...peers].flatMap((peer) => addressesOfPeer(peer, family));
+  const all = family === 'ip' ? [...known, ...nodes] : known;
+  return [...new Set(all)].filter((address) => address !== '');
 }
 
 /**
  * Traps, in order: VXLAN itself must not fill the connection table; a container may only send from its
  * own address; the mark must be gone before VXLAN looks up the outer packet's route, or it loops.
  */
-function fixedPart(input: HostProgramInput): string {
-  const gateway = firstHost(input.self.gatewaySubnet);
+function fixedPart(input: HostProgramInput, family: NftFamily): string {
+  const gateway = meshAddress(family, firstHost(input.self.gatewaySubnet));
+  const addr = family === 'ip' ? 'ipv4_addr' : 'ipv6_addr';
   const control = `tcp dport { ${input.controlPorts.join(', ')} }`;
   const tunnel = `udp dport ${input.vxlanPort}`;
   return `  map ports { type inet_proto . inet_service : verdict; }
-  map bound_ports { type ipv4_addr . inet_proto . inet_service : verdict; }
+  map bound_ports { type ${addr} . inet_proto . inet_service : verdict; }
   set unserved { type inet_proto . inet_service; }
-  set bound_unserved { type ipv4_addr . inet_proto . inet_service; }
+  set bound_unserved { type ${addr} . inet_proto . inet_service; }
   map node_mark { type ether_addr : mark; }
   map node_zone { typeof ether saddr : ct zone; }
-  set node_hairpin { type ipv4_addr . ipv4_addr; flags interval; }
-  set nodes { type ipv4_addr; }
-  set internal { type ipv4_addr; }
+  set node_hairpin { type ${addr} . ${addr}; flags interval; }
+  set nodes { type ${addr}; }
+  set internal { type ${addr}; }
   chain pre_raw {
     type filter hook prerouting priority -300; policy accept;
-    ${tunnel} fib daddr type local ip saddr != @nodes drop
+    ${tunnel} fib daddr type local ${family} saddr != @nodes drop
     ${tunnel} notrack
     iifname "swg*" fib saddr . iif oif missing drop
     iifname "ing0" ct original zone set ether saddr map @node_zone
@@ -98,15 +116,15 @@ function fixedPart(input: HostProgramInput): string {
     type filter hook postrouting priority -150; policy accept;
     oifname "ing0" meta mark & 0xff000000 == 0x5a000000 meta mark set 0
   }
-${natChains(input.self.gatewaySubnet, gateway)}
+${natChains(input.self, family)}
   chain forw {
     type filter hook forward priority 0; policy accept;
     iifname "ing0" tcp flags syn tcp option maxseg size set rt mtu
     oifname "ing0" tcp flags syn tcp option maxseg size set rt mtu
     ct state established,related accept
-    iifname "swg*" ip saddr @internal drop
-    iifname "swg*" ip daddr @nodes ${control} drop
-    iifname "swg*" ip daddr @nodes ${tunnel} drop
+    iifname "swg*" ${family} saddr @internal drop
+    iifname "swg*" ${family} daddr @nodes ${control} drop
+    iifname "swg*" ${family} daddr @nodes ${tunnel} drop
     ct status dnat accept
     iifname "ing0" oifname "swg*" accept
     iifname "ing0" drop
@@ -115,11 +133,11 @@ ${natChains(input.self.gatewaySubnet, gateway)}
   }
   chain inp {
     type filter hook input priority 0; policy accept;
-    iifname != { "swg*", "lo" } ip daddr ${gateway} drop
+    iifname != { "swg*", "lo" } ${family} daddr ${gateway} drop
     iifname { "swg*", "ing0" } ct state established,related accept
     iifname "ing0" drop
-    iifname "swg*" ip daddr ${gateway} meta l4proto { udp, tcp } th dport 53 accept
-    iifname "swg*" ip saddr @internal drop
+    iifname "swg*" ${family} daddr ${gateway} meta l4proto { udp, tcp } th dport 53 accept
+    iifname "swg*" ${family} saddr @internal drop
     iifname "swg*" ${control} drop
     iifname "swg*" ${tunnel} drop
   }`;
@@ -128,20 +146,26 @@ ${natChains(input.self.gatewaySubnet, gateway)}
 /**
  * `pre_gone`, behind the DNAT: what is for a container that is gone is answered at once, through the
  * node it came by, so that no client waits for a dead task; so is what nobody serves, even where a
- * firewall would swallow it. In `post_nat` the first two are the
- * host's own use of 127.0.0.1 and containers' use of their own host's ports; the third is for services
- * that want it so; the fourth is a client that is the very node the task runs on, which would see its
+ * firewall would swallow it. In `post_nat` the first three are the
+ * host's own use of 127.0.0.1 and containers' use of their own host's ports; the next two are for services
+ * that want it so; the sixth is a client that is the very node the task runs on, which would see its
  * own address as a martian; the last is the way out.
  */
-function natChains(gatewaySubnet: string, gateway: string): string {
+function natChains(self: NetworkPeer, family: NftFamily): string {
+  const gateway = meshAddress(family, firstHost(self.gatewaySubnet));
+  const subnet = meshSubnet(family, self.gatewaySubnet);
+  const ingress = meshAddress(family, self.ingressAddress);
+  // The links to containers have no IPv6 address that the kernel could choose.
+  const [asGateway, asIngress] =
+    family === 'ip' ? ['masquerade', 'masquerade'] : [`snat to ${gateway}`, `snat to ${ingress}`];
   return `  chain pre_nat {
     type nat hook prerouting priority -100; policy accept;
-    iifname != "ing0" fib daddr type local ip daddr . meta l4proto . th dport vmap @bound_ports
+    iifname != "ing0" fib daddr type local ${family} daddr . meta l4proto . th dport vmap @bound_ports
     iifname != "ing0" fib daddr type local meta l4proto . th dport vmap @ports
   }
   chain out_nat {
     type nat hook output priority -100; policy accept;
-    fib daddr type local ip daddr . meta l4proto . th dport vmap @bound_ports
+    fib daddr type local ${family} daddr . meta l4proto . th dport vmap @bound_ports
     fib daddr type local meta l4proto . th dport vmap @ports
   }
   chain gone {
@@ -150,16 +174,18 @@ function natChains(gatewaySubnet: string, gateway: string): string {
   }
   chain pre_gone {
     type filter hook prerouting priority -50; policy accept;
-    ip daddr ${gatewaySubnet} ip daddr != ${gateway} fib daddr oif missing jump gone
+    ${family} daddr ${subnet} ${family} daddr != ${gateway} fib daddr oif missing jump gone
     iifname != "ing0" fib daddr type local ct direction original meta l4proto . th dport @unserved jump gone
-    iifname != "ing0" fib daddr type local ct direction original ip daddr . meta l4proto . th dport @bound_unserved jump gone
+    iifname != "ing0" fib daddr type local ct direction original ${family} daddr . meta l4proto . th dport @bound_unserved jump gone
   }
   chain post_nat {
     type nat hook postrouting priority 100; policy accept;
-    oifname { "swg*", "ing0" } ip saddr 127.0.0.0/8 masquerade
-    iifname "swg*" oifname "swg*" masquerade
-    oifname { "swg*", "ing0" } ct mark ${SNAT_MARK} masquerade
-    oifname "ing0" ct status dnat ip saddr . ip daddr @node_hairpin masquerade
-    ip saddr ${gatewaySubnet} oifname != { "swg*", "ing0", "lo" } masquerade
+    oifname "swg*" ${family} saddr ${MESH_LOCALHOST[family]} ${asGateway}
+    oifname "ing0" ${family} saddr ${MESH_LOCALHOST[family]} ${asIngress}
+    iifname "swg*" oifname "swg*" ${asGateway}
+    oifname "swg*" ct mark ${SNAT_MARK} ${asGateway}
+    oifname "ing0" ct mark ${SNAT_MARK} ${asIngress}
+    oifname "ing0" ct status dnat ${family} saddr . ${family} daddr @node_hairpin ${asIngress}
+    ${family} saddr ${subnet} oifname != { "swg*", "ing0", "lo" } masquerade
   }`;
 }

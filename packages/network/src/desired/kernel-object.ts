@@ -16,6 +16,8 @@ export const PLACES = [
   'host-sysctl',
   'host-forwarding',
   'host',
+  /** Rules name no address by which their family could be told. */
+  'host-rules6',
 ] as const;
 export type Place = (typeof PLACES)[number];
 
@@ -57,6 +59,8 @@ function stepAt(place: Place, lines: readonly string[]): Step {
     case 'host-links':
     case 'host':
       return { kind: 'ip', lines };
+    case 'host-rules6':
+      return { kind: 'ip', family: 6, lines };
     default:
       return unreachable(place);
   }
@@ -201,7 +205,58 @@ export function loopbackAddressObject(address: string): KernelObject {
   };
 }
 
-/** @param target e.g. "via 10.255.0.2 dev ing0 onlink"; must name a device unless unreachable. */
+/** The same of IPv6, which knows no labels: all of the mesh's addresses there are ours. */
+export function loopbackAddress6Object(address: string): KernelObject {
+  return {
+    key: `address ${address}`,
+    put: at('host-links', `addr replace ${address}/128 dev lo nodad`),
+    delete: at('host-links', `addr del ${address}/128 dev lo`),
+    replaces: true,
+  };
+}
+
+/**
+ * IPv6 on the VXLAN between the hosts. Answers to a host's own ::1 come in here (there is no
+ * route_localnet in IPv6, but a local route by this device does the same).
+ */
+export function ingressAddress6Object(address: string): KernelObject {
+  const settings = at(
+    'host-sysctl',
+    `net/ipv6/conf/${INGRESS_LINK}/disable_ipv6=0`,
+    `net/ipv6/conf/${INGRESS_LINK}/accept_ra=0`,
+  );
+  return {
+    key: 'ingress6',
+    on: 'ingress',
+    put: [
+      ...settings,
+      ...at(
+        'host',
+        `addr replace ${address}/128 dev ${INGRESS_LINK} nodad`,
+        `route replace ${localhostRoute(INGRESS_LINK)}`,
+      ),
+    ],
+    delete: at(
+      'host',
+      `route del ${localhostRoute(INGRESS_LINK)}`,
+      `addr del ${address}/128 dev ${INGRESS_LINK}`,
+    ),
+    replaces: true,
+  };
+}
+
+/** Worse than the kernel's own route, which all else uses. */
+const LOCALHOST_METRIC = 2_048;
+
+/**
+ * Lets translated answers to ::1 in by a device. @param number other for each device, as to the kernel
+ * routes with the same metric are the same route.
+ */
+export function localhostRoute(device: string, number = 0): string {
+  return `local ::1/128 dev ${device} table local metric ${LOCALHOST_METRIC + number}`;
+}
+
+/** @param route `destination`: "::/0" is the default of IPv6. `target`: e.g. "via 10.255.0.2 dev ing0 onlink"; must name a device unless unreachable. */
 export function routeObject(route: {
   table: string;
   destination: string;
@@ -224,11 +279,12 @@ export function routeObject(route: {
 }
 
 /** @param rule e.g. "pref 23041 fwmark 0x5a000001/0xffffffff lookup 1509949441". */
-export function ruleObject(rule: string, protocol: number): KernelObject {
+export function ruleObject(rule: string, protocol: number, family: 4 | 6): KernelObject {
+  const place = family === 4 ? 'host' : 'host-rules6';
   return {
-    key: `rule ${rule}`,
-    put: at('host', `rule add ${rule} protocol ${protocol}`),
-    delete: at('host', `rule del ${rule} protocol ${protocol}`),
+    key: family === 4 ? `rule ${rule}` : `rule6 ${rule}`,
+    put: at(place, `rule add ${rule} protocol ${protocol}`),
+    delete: at(place, `rule del ${rule} protocol ${protocol}`),
     replaces: false,
   };
 }

@@ -6,12 +6,15 @@ import type { Network, NetworkPeer, NetworkSpec, NetworkState } from '@swarmd/mo
 
 import { VXLAN_OVERHEAD_BYTES } from '../limits.ts';
 import { bridgeMac, firstHost, macOf } from './addresses.ts';
+import { hostPrefix, meshAddress, meshSubnet } from './family.ts';
 import { ipv6Of } from './ipv6.ts';
 import {
   bridgeObject,
+  ingressAddress6Object,
   ingressForwardingObject,
   ingressLinkObject,
   ingressNeighbourObject,
+  loopbackAddress6Object,
   loopbackAddressObject,
   overlayForwardingObject,
   overlayNeighbourObject,
@@ -31,10 +34,13 @@ import {
   RULE_NODE,
   RULE_SKIP,
 } from './names.ts';
+import type { NftFamily } from './nft-program.ts';
 
 export interface ObjectsInput {
   readonly state: NetworkState;
   readonly underlayMtu: number;
+  /** Whether this host's part of the mesh has both families. */
+  readonly ipv6: boolean;
   /** Networks that left the state while containers here are still attached to them. */
   readonly lingering: readonly OverlayLink[];
 }
@@ -47,9 +53,21 @@ export interface OverlayLink {
   readonly driver?: NetworkSpec['driver'];
 }
 
-export function desiredObjects({ state, underlayMtu, lingering }: ObjectsInput): KernelObjects {
+export function desiredObjects({
+  state,
+  underlayMtu,
+  lingering,
+  ipv6,
+}: ObjectsInput): KernelObjects {
   const objects = [
-    ...meshObjects(state, underlayMtu),
+    ...ingressObjects(state, underlayMtu),
+    ...meshObjects(state, 'ip'),
+    ...(ipv6
+      ? [
+          ingressAddress6Object(meshAddress('ip6', state.self.ingressAddress)),
+          ...meshObjects(state, 'ip6'),
+        ]
+      : []),
     ...[
       ...state.networks.map((network) => overlayLink(network, underlayMtu)),
       ...lingering,
@@ -92,11 +110,37 @@ function endpointObjects(state: NetworkState): KernelObject[] {
   });
 }
 
-function meshObjects(
+/** What this host has of the mesh in one family. */
+function meshObjects({ self, peers }: NetworkState, family: NftFamily): KernelObject[] {
+  const protocol = ROUTE_PROTOCOL;
+  const gateway = meshAddress(family, firstHost(self.gatewaySubnet));
+  const number = family === 'ip' ? 4 : 6;
+  return [
+    family === 'ip' ? loopbackAddressObject(gateway) : loopbackAddress6Object(gateway),
+    // Packets for containers that are gone must not leave by the default route.
+    routeObject({
+      table: 'main',
+      destination: meshSubnet(family, self.gatewaySubnet),
+      target: '',
+      type: 'unreachable',
+      protocol,
+    }),
+    // Packets without one of our marks skip the list of nodes.
+    ruleObject(`pref ${RULE_END} nop`, protocol, number),
+    ruleObject(
+      `pref ${RULE_SKIP} not fwmark 0x5a000000/0xff000000 goto ${RULE_END}`,
+      protocol,
+      number,
+    ),
+    ...peers.filter((peer) => peer.address !== '').flatMap((peer) => wayToPeer(self, peer, family)),
+  ];
+}
+
+/** The VXLAN between the hosts, over which both families go. */
+function ingressObjects(
   { self, peers, vxlanPort }: NetworkState,
   underlayMtu: number,
 ): KernelObject[] {
-  const { protocol, table } = { protocol: ROUTE_PROTOCOL, table: 'main' };
   return [
     ingressLinkObject({
       vni: INGRESS_VNI,
@@ -106,52 +150,43 @@ function meshObjects(
       mac: macOf(self.ingressAddress),
       address: self.ingressAddress,
     }),
-    loopbackAddressObject(firstHost(self.gatewaySubnet)),
-    // Packets for containers that are gone must not leave by the default route.
-    routeObject({
-      table,
-      destination: self.gatewaySubnet,
-      target: '',
-      type: 'unreachable',
-      protocol,
-    }),
-    // Packets without one of our marks skip the list of nodes.
-    ruleObject(`pref ${RULE_END} nop`, protocol),
-    ruleObject(`pref ${RULE_SKIP} not fwmark 0x5a000000/0xff000000 goto ${RULE_END}`, protocol),
-    ...peers.filter((peer) => peer.address !== '').flatMap((peer) => peerObjects(self, peer)),
+    ...peers
+      .filter((peer) => peer.address !== '')
+      .map((peer) => ingressForwardingObject(macOf(peer.ingressAddress), peer.address)),
   ];
 }
 
 /** The way to a node's containers, and by its mark the way back to clients that came through it. */
-function peerObjects(self: NetworkPeer, peer: NetworkPeer): KernelObject[] {
-  const mac = macOf(peer.ingressAddress);
+function wayToPeer(self: NetworkPeer, peer: NetworkPeer, family: NftFamily): KernelObject[] {
   const route = { on: 'ingress', protocol: ROUTE_PROTOCOL };
-  const via = `via ${peer.ingressAddress} dev ${INGRESS_LINK} onlink`;
-  const source = `src ${self.ingressAddress}`;
+  const address = meshAddress(family, peer.ingressAddress);
+  const via = `via ${address} dev ${INGRESS_LINK} onlink`;
+  const source = `src ${meshAddress(family, self.ingressAddress)}`;
+  const mark = `${nodeMark(peer.index)}/0xffffffff`;
   return [
-    ingressForwardingObject(mac, peer.address),
-    ingressNeighbourObject(peer.ingressAddress, mac),
+    ingressNeighbourObject(address, macOf(peer.ingressAddress)),
     routeObject({
       ...route,
       table: 'main',
-      destination: `${peer.ingressAddress}/32`,
+      destination: hostPrefix(address),
       target: `dev ${INGRESS_LINK} ${source}`,
     }),
     routeObject({
       ...route,
       table: 'main',
-      destination: peer.gatewaySubnet,
+      destination: meshSubnet(family, peer.gatewaySubnet),
       target: `${via} ${source}`,
     }),
     routeObject({
       ...route,
       table: String(nodeTable(peer.index)),
-      destination: 'default',
+      destination: family === 'ip' ? 'default' : '::/0',
       target: via,
     }),
     ruleObject(
-      `pref ${RULE_NODE} fwmark ${nodeMark(peer.index)}/0xffffffff lookup ${nodeTable(peer.index)}`,
+      `pref ${RULE_NODE} fwmark ${mark} lookup ${nodeTable(peer.index)}`,
       ROUTE_PROTOCOL,
+      family === 'ip' ? 4 : 6,
     ),
   ];
 }

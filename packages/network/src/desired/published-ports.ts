@@ -3,6 +3,8 @@ import type { PublishedPort } from '@swarmd/model';
 
 import { isInSubnet } from './addresses.ts';
 import { balancing, type BalancingParts } from './balance.ts';
+import { meshAddress } from './family.ts';
+import type { NftFamily } from './nft-program.ts';
 
 export interface PortParts extends BalancingParts {
   /** Elements of the maps from what a packet asks for to a chain, and of the sets of what nobody serves. */
@@ -13,8 +15,13 @@ export interface PortParts extends BalancingParts {
 export const SNAT_MARK = '0x5b000000';
 
 /** @param gatewaySubnet of this host: where backends are that are its own. */
-export function portParts(ports: readonly PublishedPort[], gatewaySubnet: string): PortParts {
-  const wanted = ports.map((port) => balancingOf(port, gatewaySubnet));
+export function portParts(
+  all: readonly PublishedPort[],
+  gatewaySubnet: string,
+  family: NftFamily,
+): PortParts {
+  const ports = family === 'ip' ? all : all.filter(answersByIpv6);
+  const wanted = ports.map((port) => balancingOf(port, gatewaySubnet, family));
   const parts = wanted.map(balancing);
   const keyed = ports.map((port, i) => ({
     key: keyOf(port),
@@ -39,6 +46,11 @@ export function portParts(ports: readonly PublishedPort[], gatewaySubnet: string
   };
 }
 
+/** Else the port is left to the node's own programs, which may listen by IPv6. */
+function answersByIpv6({ address, backends6 }: PublishedPort): boolean {
+  return address === '' && backends6.length > 0;
+}
+
 function keyOf({ address, protocol, publishedPort }: PublishedPort): string {
   return `${address === '' ? '' : `${address} . `}${protocol} . ${publishedPort}`;
 }
@@ -47,12 +59,15 @@ function keyOf({ address, protocol, publishedPort }: PublishedPort): string {
  * Without backends the chain is empty and the port is in the set of what is refused at once. So it is
  * on a host without a task, if only those with one answer.
  */
-function balancingOf(port: PublishedPort, gatewaySubnet: string) {
+function balancingOf(port: PublishedPort, gatewaySubnet: string, family: NftFamily) {
   const { protocol, source, localOnly, affinity, affinityTimeoutMs } = port;
   const snat = source === 'snat' ? `ct mark set ${SNAT_MARK} ` : '';
+  const all = family === 'ip' ? port.backends : port.backends6;
+  const backends = all.filter((one) => !localOnly || isInSubnet(one, gatewaySubnet));
   return {
+    family,
     chain: portChain(port),
-    backends: port.backends.filter((one) => !localOnly || isInSubnet(one, gatewaySubnet)),
+    backends: backends.map((one) => meshAddress(family, one)),
     port: port.targetPort,
     before: `meta l4proto ${protocol} ${snat}`,
     affinity,

@@ -29,6 +29,14 @@ export function indexState(state: NetworkState): StateIndex {
   };
 }
 
+/** Whether anything here needs the mesh by IPv6: a container's way out, or a port's. */
+export function usesIpv6({ state }: StateIndex): boolean {
+  return (
+    state.networks.some(({ subnet6 }) => subnet6 !== '') ||
+    state.ports.some(({ backends6 }) => backends6.length > 0)
+  );
+}
+
 /** A network that is a bridge on each node has only the node's own tasks, as seen from there. */
 function reachable({ networks, endpoints, self }: NetworkState): readonly NetworkEndpoint[] {
   const bridges = new Set(

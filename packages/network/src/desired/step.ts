@@ -3,7 +3,13 @@
 /** One program with its work on standard input. */
 export type BatchStep =
   /** One `ip -batch` or `bridge -batch`; stops at the first line that fails. */
-  | { readonly kind: 'ip' | 'bridge'; readonly netns?: string; readonly lines: readonly string[] }
+  | {
+      readonly kind: 'ip' | 'bridge';
+      readonly netns?: string;
+      /** For lines that do not say by an address which family they are about; else IPv4. */
+      readonly family?: 6;
+      readonly lines: readonly string[];
+    }
   /** One transaction: all of it or nothing. */
   | { readonly kind: 'nft'; readonly netns?: string; readonly text: string };
 

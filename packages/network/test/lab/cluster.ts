@@ -26,6 +26,7 @@ export function peer(node: number): NetworkPeer {
     ingressAddress: `10.255.${index >> 8}.${index & 255}`,
     gatewaySubnet: `100.${64 + (index >> 8)}.${index & 255}.0/24`,
     down: false,
+    addresses6: [`2001:db8:99::${node}`],
   };
 }
 
@@ -142,6 +143,7 @@ export function port(
     localOnly: false,
     affinity: 'none',
     affinityTimeoutMs: 0,
+    backends6: [],
     ...options,
   };
 }

@@ -2,6 +2,7 @@
  * A laboratory of namespaces: a switch that is also a router, hosts on it, and a client outside.
  *
  *   client 203.0.113.10 -- 203.0.113.1 switch 10.99.0.254 -- hosts 10.99.0.1, .2, ...
+ *   2001:db8:113::10 -- 2001:db8:113::1 switch 2001:db8:99::254 -- hosts 2001:db8:99::1, ::2, ...
  *
  * Everything lives in one private network, mount and process namespace, held by one process: when
  * that ends, for whatever reason, nothing of the lab is left.
@@ -229,14 +230,17 @@ function topology(count: number): string[] {
     `ip -n h${i} addr add 10.99.0.${i}/24 dev eth0`,
     `ip -n h${i} link set eth0 up`,
     `ip -n h${i} route add default via 10.99.0.254`,
+    `ip -n h${i} addr add 2001:db8:99::${i}/64 dev eth0 nodad`,
+    `ip -n h${i} route add default via 2001:db8:99::254`,
   ]);
   return [
     ...netns('sw'),
-    'nsenter --net=/run/netns/sw sh -c "echo 1 > /proc/sys/net/ipv4/ip_forward"',
+    'nsenter --net=/run/netns/sw sh -c "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"',
     'nsenter --net=/run/netns/sw sh -c "for f in /proc/sys/net/bridge/bridge-nf-call-*; do echo 0 > \\$f; done"',
     'ip -n sw link add lan type bridge',
     'ip -n sw link set lan up',
     'ip -n sw addr add 10.99.0.254/24 dev lan',
+    'ip -n sw addr add 2001:db8:99::254/64 dev lan nodad',
     ...netns('cl'),
     'ip -n sw link add out type veth peer name eth0 netns cl',
     'ip -n sw link set out up',
@@ -244,6 +248,9 @@ function topology(count: number): string[] {
     'ip -n cl addr add 203.0.113.10/24 dev eth0',
     'ip -n cl link set eth0 up',
     'ip -n cl route add default via 203.0.113.1',
+    'ip -n sw addr add 2001:db8:113::1/64 dev out nodad',
+    'ip -n cl addr add 2001:db8:113::10/64 dev eth0 nodad',
+    'ip -n cl route add default via 2001:db8:113::1',
     ...hosts,
   ];
 }

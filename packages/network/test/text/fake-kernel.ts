@@ -20,7 +20,7 @@ export class FakeKernel {
     for (const step of steps) {
       if (step.kind === 'together') this.run(step.steps);
       const netns = 'netns' in step ? (step.netns ?? 'host') : 'host';
-      if (step.kind === 'ip') for (const line of step.lines) this.#ip(netns, line);
+      if (step.kind === 'ip') for (const line of step.lines) this.#ip(netns, line, step.family);
       if (step.kind === 'bridge') for (const line of step.lines) this.#bridge(netns, line);
       if (step.kind === 'nft') this.#nft(netns, step.text);
     }
@@ -39,7 +39,7 @@ export class FakeKernel {
     return [...[...this.#objects].map((entry) => entry.join(' => ')), ...tables].toSorted();
   }
 
-  #ip(netns: string, line: string): void {
+  #ip(netns: string, line: string, family: 4 | 6 = 4): void {
     const words = line.split(' ');
     const [object, verb, ...rest] = words;
     if (object === 'link') {
@@ -49,9 +49,9 @@ export class FakeKernel {
     const device = after(words, 'dev');
     const name =
       object === 'rule'
-        ? rest.join(' ')
+        ? `IPv${family} ${rest.join(' ')}`
         : object === 'route'
-          ? `${after(words, 'table') ?? 'main'} ${rest.find((word) => word !== 'unreachable')}`
+          ? `${after(words, 'table') ?? 'main'} ${rest.find((word) => word !== 'unreachable' && word !== 'local')}`
           : `${rest[0]} ${device}`;
     this.#change(`${netns} ${object} ${name}`, verb ?? '', {
       netns,
@@ -109,27 +109,36 @@ export class FakeKernel {
   }
 
   #nft(netns: string, text: string): void {
-    const fixed = /^table ip swarmd \{\n([\s\S]*?)^\}$/m.exec(text);
-    const lines = (fixed === null ? text : text.replace(fixed[0], 'load')).split('\n');
-    for (const line of lines) this.#nftLine(netns, line, fixed?.[1] ?? '');
+    const fixed = new Map<string, string>();
+    const block = /^table (ip6?) swarmd \{\n([\s\S]*?)^\}$/gm;
+    const lines = text.replaceAll(block, (_, family: string, body: string) => {
+      fixed.set(family, body);
+      return `load ${family} swarmd`;
+    });
+    for (const line of lines.split('\n')) {
+      const family = / (ip6?) swarmd/.exec(line)?.[1] ?? '';
+      const bare = line.replace(`${family} swarmd`, 'T');
+      this.#nftLine(`${netns} ${family}`, bare, fixed.get(family) ?? '');
+    }
   }
 
-  #nftLine(netns: string, line: string, fixed: string): void {
+  /** @param where namespace and family. */
+  #nftLine(where: string, line: string, fixed: string): void {
     if (line === '') return;
-    const table = this.#tables.get(netns);
-    if (line === 'load' || line === 'add table ip swarmd') {
+    const table = this.#tables.get(where);
+    if (line === 'load T' || line === 'add table T') {
       const made = table ?? { fixed: '', chains: new Map(), elements: new Map(), sets: new Map() };
-      made.fixed = line === 'load' ? fixed : made.fixed;
-      this.#tables.set(netns, made);
+      made.fixed = line === 'load T' ? fixed : made.fixed;
+      this.#tables.set(where, made);
       return;
     }
-    if (line === 'delete table ip swarmd') {
-      this.#tables.delete(netns);
+    if (line === 'delete table T') {
+      this.#tables.delete(where);
       return;
     }
-    if (table === undefined) throw new Error(`no table in ${netns}`);
+    if (table === undefined) throw new Error(`no table in ${where}`);
     const [, verb = '', kind = '', name = '', rest = ''] =
-      /^(\w+) (\w+) ip swarmd (\S+) ?(.*)$/.exec(line) ?? [];
+      /^(\w+) (\w+) T (\S+) ?(.*)$/.exec(line) ?? [];
     if (kind === 'set') changeSet(table, `${verb} ${name}`, rest);
     else if (kind === 'element') changeElements(table, `${verb} ${name}`, rest);
     else changeChain(table, `${verb} ${kind} ${name}`, rest);

@@ -9,12 +9,12 @@ import {
   type AttachmentNote,
 } from '../../src/desired/attachment.ts';
 import { diffObjects } from '../../src/desired/diff-objects.ts';
-import { hostProgram } from '../../src/desired/host-program.ts';
+import { hostPrograms } from '../../src/desired/host-program.ts';
 import type { KernelObjects } from '../../src/desired/kernel-object.ts';
 import { taskNetns } from '../../src/desired/names.ts';
 import { diffProgram, replaceProgram, type NftProgram } from '../../src/desired/nft-program.ts';
 import { desiredObjects } from '../../src/desired/objects.ts';
-import { indexState, type StateIndex } from '../../src/desired/state-index.ts';
+import { indexState, usesIpv6, type StateIndex } from '../../src/desired/state-index.ts';
 import type { Step } from '../../src/desired/step.ts';
 import { deadBackends, forgetLines, taskPrograms } from '../../src/desired/task-program.ts';
 import { stateOf, task, type Cluster } from '../lab/cluster.ts';
@@ -23,15 +23,27 @@ export class Planner {
   #cluster: Cluster | undefined;
   #index: StateIndex | undefined;
   #objects: KernelObjects = new Map();
-  #host: NftProgram | undefined;
+  #host: readonly NftProgram[] = [];
+  /** As the plane does: once used, it stays. */
+  #ipv6: boolean;
   readonly #tasks = new Map<string, { note: AttachmentNote; programs: NftProgram[] }>();
+
+  constructor(options: { ipv6?: boolean } = {}) {
+    this.#ipv6 = options.ipv6 ?? false;
+  }
 
   apply(cluster: Cluster): Step[] {
     const before = this.#index;
     const index = indexState(stateOf(cluster, 1));
     this.#cluster = cluster;
     this.#index = index;
-    const objects = desiredObjects({ state: index.state, underlayMtu: 1_500, lingering: [] });
+    this.#ipv6 ||= usesIpv6(index);
+    const objects = desiredObjects({
+      state: index.state,
+      underlayMtu: 1_500,
+      lingering: [],
+      ipv6: this.#ipv6,
+    });
     const steps = diffObjects(this.#objects, objects);
     this.#objects = objects;
     steps.push(...this.#hostSteps(index));
@@ -54,7 +66,10 @@ export class Planner {
     const placed = this.#cluster?.tasks.find((one) => one.id === id);
     if (placed === undefined || this.#index === undefined) throw new Error(`no task ${id}`);
     const made = { gatewayAddress: '', ...task(placed) };
-    const note = attachmentOf(made, this.#index, 1_500);
+    const note = attachmentOf(made, this.#index, {
+      underlayMtu: 1_500,
+      ipv6: this.#ipv6,
+    });
     if (note === undefined) return [];
     const networks = note.networks.map(({ networkId }) => networkId);
     const programs = taskPrograms({ index: this.#index, networks, gateway: '100.64.1.1' });
@@ -81,11 +96,15 @@ export class Planner {
     const notes = [...this.#tasks.values()].map(({ note }) => note);
     const internal = notes.filter(isInternal).map(({ gatewayAddress }) => gatewayAddress);
     const controlPorts = [4242, 4243, 4244];
-    const program = hostProgram({ self, peers, nodes, vxlanPort, ports, internal, controlPorts });
-    const text =
-      this.#host === undefined ? replaceProgram(program) : diffProgram(this.#host, program);
-    this.#host = program;
-    return nft(text);
+    const ipv6 = this.#ipv6;
+    const input = { self, peers, nodes, vxlanPort, ports, internal, controlPorts, ipv6 };
+    const programs = hostPrograms(input);
+    const texts = programs.map((program, at) => {
+      const known = this.#host[at];
+      return known === undefined ? replaceProgram(program) : diffProgram(known, program);
+    });
+    this.#host = programs;
+    return nft(texts.join(''));
   }
 }
 

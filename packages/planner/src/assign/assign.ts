@@ -17,7 +17,7 @@ import {
 import { clusterOf } from '../allocate/subnet.ts';
 import { isOver } from '../task-view.ts';
 import type { AssignView } from '../types.ts';
-import { mayServe, peerOf, pictureOf, publishedPort, type Picture } from './picture.ts';
+import { hasIpv6, mayServe, peerOf, pictureOf, publishedPort, type Picture } from './picture.ts';
 import { asTold } from './release.ts';
 
 /**
@@ -118,7 +118,9 @@ function portsOf(
       if (port.publishMode !== 'host') continue;
       const isBackend = mayServe(view, task) && task.gatewayAddress !== undefined;
       const backends = isBackend ? [task.gatewayAddress] : [];
-      addBackends(local, publishedPort(task.serviceId, port, { ...AS_IT_COMES, backends }));
+      const backends6 = hasIpv6(view, task) ? backends : [];
+      const rest = { ...AS_IT_COMES, backends, backends6 };
+      addBackends(local, publishedPort(task.serviceId, port, rest));
     }
   }
   return local.length === 0 ? picture.ingressPorts : [...picture.ingressPorts, ...local];
@@ -144,5 +146,11 @@ function addBackends(ports: PublishedPort[], added: PublishedPort): void {
   );
   const known = ports[at];
   if (known === undefined) ports.push(added);
-  else ports[at] = { ...known, backends: [...known.backends, ...added.backends].toSorted() };
+  else {
+    ports[at] = {
+      ...known,
+      backends: [...known.backends, ...added.backends].toSorted(),
+      backends6: [...known.backends6, ...added.backends6].toSorted(),
+    };
+  }
 }

@@ -54,6 +54,8 @@ interface Part {
   readonly task: Task;
   readonly endpoints: readonly NetworkEndpoint[];
   readonly backend: string | undefined;
+  /** The same if it has IPv6, too. */
+  readonly backend6: string | undefined;
   readonly isMesh: boolean;
 }
 
@@ -77,6 +79,7 @@ class PictureBook {
   readonly #parts = new Map<TaskId, Part>();
   readonly #endpoints = new Map<NetworkId, Map<TaskId, NetworkEndpoint>>();
   readonly #backends = new Map<ServiceId, Map<TaskId, string>>();
+  readonly #backends6 = new Map<ServiceId, Map<TaskId, string>>();
   /** How many tasks of a node published ports lead to. */
   readonly #mesh = new Map<NodeId, number>();
   #meshIsNew = false;
@@ -152,10 +155,11 @@ class PictureBook {
     this.#putEndpoints(id, before?.endpoints ?? [], after?.endpoints ?? []);
     if (before?.isMesh === true) this.#countMesh(before.task, -1);
     if (after?.isMesh === true) this.#countMesh(after.task, 1);
-    if (before?.backend === after?.backend) return;
+    if (before?.backend === after?.backend && before?.backend6 === after?.backend6) return;
     const serviceId = (after ?? before)?.task.serviceId;
     if (serviceId === undefined) return;
     setIn(this.#backends, [serviceId, id], after?.backend);
+    setIn(this.#backends6, [serviceId, id], after?.backend6);
     this.#dirtyServices.add(serviceId);
   }
 
@@ -230,9 +234,10 @@ class PictureBook {
     for (const { id, endpoint, spec } of view.list('service')) {
       const ingress = endpoint.ports.filter((port) => port.publishMode === 'ingress');
       if (ingress.length === 0) continue;
-      const addresses = [...(this.#backends.get(id)?.values() ?? [])].toSorted();
+      const backends = [...(this.#backends.get(id)?.values() ?? [])].toSorted();
+      const backends6 = [...(this.#backends6.get(id)?.values() ?? [])].toSorted();
       const { source, localOnly, affinity, affinityTimeoutMs } = spec.endpoint;
-      const rest = { source, localOnly, affinity, affinityTimeoutMs, backends: addresses };
+      const rest = { source, localOnly, affinity, affinityTimeoutMs, backends, backends6 };
       for (const port of ingress) ports.push(publishedPort(id, port, rest));
     }
     return keep(
@@ -262,7 +267,15 @@ function partOf(view: AssignView, task: Task | undefined): Part | undefined {
   const serving = mayServe(view, task);
   const backend = serving ? task.gatewayAddress : undefined;
   const isMesh = hasMeshPort(task.ports);
-  return { task, endpoints: endpointsOf(task, serving), backend, isMesh };
+  const backend6 = hasIpv6(view, task) ? backend : undefined;
+  return { task, endpoints: endpointsOf(task, serving), backend, backend6, isMesh };
+}
+
+/** Then it has a way out by IPv6, too, and its ports answer by it. */
+export function hasIpv6(view: Pick<AssignView, 'get'>, task: Task): boolean {
+  return task.networks.some(({ networkId }) => {
+    return (view.get('network', networkId)?.subnet6 ?? '') !== '';
+  });
 }
 
 /** Running, not being stopped, and on a node that is heard of. */
@@ -275,7 +288,7 @@ export function mayServe(view: AssignView, task: Task): boolean {
 export function publishedPort(
   serviceId: ServiceId,
   port: PortConfig,
-  rest: Pick<PublishedPort, 'backends'> & MeshOptions,
+  rest: Pick<PublishedPort, 'backends' | 'backends6'> & MeshOptions,
 ): PublishedPort {
   return { ...port, serviceId, ...rest };
 }
@@ -333,7 +346,15 @@ export function peerOf(node: Node): NetworkPeer | undefined {
   if (known !== undefined) return known;
   const { id, index, ingressAddress, gatewaySubnet } = node;
   const down = node.status.state === 'down';
-  const peer: NetworkPeer = { nodeId: id, index, address, ingressAddress, gatewaySubnet, down };
+  const peer: NetworkPeer = {
+    nodeId: id,
+    index,
+    address,
+    ingressAddress,
+    gatewaySubnet,
+    down,
+    addresses6: node.description?.addresses6 ?? [],
+  };
   peersBefore.set(node, peer);
   return peer;
 }

@@ -102,6 +102,7 @@ class Agent {
         resources: { nanoCpus: 64e9, memoryBytes: 256 * 1024 ** 3, generic: [] },
         engineVersion: 'scale',
         networks: [],
+        addresses6: [],
         labels: {},
       },
       address,

@@ -211,6 +211,7 @@ export class SimWorld implements AsyncDisposable {
         resources: { nanoCpus: 4e9, memoryBytes: 1_000 * 1024 ** 2, generic: [] },
         engineVersion: 'simulation',
         networks: [],
+        addresses6: [],
         labels: {},
       },
     });
