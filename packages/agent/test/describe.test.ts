@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { networksOfRoutes } from '../src/describe.ts';
+import { globalAddresses6, networksOfRoutes } from '../src/describe.ts';
 
 test('networks of this machine: no default route, none of ours, none that goes nowhere', () => {
   const routes = [
@@ -14,4 +14,23 @@ test('networks of this machine: no default route, none of ours, none that goes n
     '',
   ].join('\n');
   expect(networksOfRoutes(routes)).toEqual(['172.17.0.0/16', '192.168.1.0/24']);
+});
+
+test('IPv6 addresses of this machine: none of ours, none that others cannot reach', () => {
+  const on = (address: string, internal = false) => ({
+    address,
+    internal,
+    family: 'IPv6' as const,
+    netmask: '',
+    mac: '',
+    cidr: null,
+    scopeid: 0,
+  });
+  const interfaces = {
+    lo: [on('::1', true), on('fd53:7764:0:1000::6440:201', true)],
+    eth0: [on('2001:db8::2'), on('fe80::1'), on('2001:db8::1'), on('2001:db8::2')],
+    eth1: [{ ...on('10.0.0.1'), family: 'IPv4' as const }],
+    ing0: [on('fd53:7764:0:1000::aff:1')],
+  };
+  expect(globalAddresses6(interfaces)).toEqual(['2001:db8::1', '2001:db8::2']);
 });

@@ -42,6 +42,7 @@ describe('assign', () => {
       ingressAddress: '10.255.0.1',
       gatewaySubnet: '100.64.2.0/23',
       down: false,
+      addresses6: [],
     });
     expect(state.peers.map((peer) => peer.nodeId)).toEqual(['n1', 'n2']);
     expect(state.networks.map((network) => network.id)).toEqual(['back']);
@@ -60,6 +61,31 @@ describe('assign', () => {
     expect(state.ports.map((port) => [port.publishedPort, port.backends])).toEqual([
       [8080, ['100.64.2.2', '100.64.4.2']],
     ]);
+  });
+
+  it('says of published ports which tasks have IPv6', () => {
+    const world = start();
+    expect(networkOf(world, 'n1').ports[0]?.backends6).toEqual([]);
+    world.network('six', '', true);
+    world.create({
+      name: 'dual',
+      mode: { kind: 'replicated', replicas: 1 },
+      task: { container: { image: 'a' }, networks: [{ target: 'back' }, { target: 'six' }] },
+      endpoint: {
+        ports: [
+          { targetPort: 80, publishedPort: 8081 },
+          { targetPort: 53, publishedPort: 5353, publishMode: 'host' },
+        ],
+      },
+    });
+    world.settle();
+    const { nodeId } = world.find('dual.1');
+    const ports = networkOf(world, nodeId ?? '').ports.filter((port) => port.serviceId === 'dual');
+    expect(ports).toHaveLength(2);
+    for (const { backends, backends6 } of ports) {
+      expect(backends).toHaveLength(1);
+      expect(backends6).toEqual(backends);
+    }
   });
 
   it('keeps other networks from a node that has no task on them, but not the published ports', () => {

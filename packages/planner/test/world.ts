@@ -189,8 +189,8 @@ export class World {
     });
   }
 
-  network(name: string, subnet = ''): Allocated<Network> {
-    const spec = networkSpec.parse({ name, subnet });
+  network(name: string, subnet = '', ipv6 = false): Allocated<Network> {
+    const spec = networkSpec.parse({ name, subnet, ipv6 });
     const chosen = allocateNetwork(this.view, spec);
     if (chosen.kind === 'refused') return chosen;
     const id = asId('network', name);
