@@ -20,7 +20,14 @@ const signal = AbortSignal.timeout(30_000);
 async function* agent(later: Promise<AgentMessage>): AsyncGenerator<AgentMessage> {
   const resources = { nanoCpus: 4e9, memoryBytes: 8 * 1024 ** 3, generic: [] };
   const platform = { os: 'linux', architecture: 'amd64' };
-  const description = { hostname: 'n1', platform, resources, engineVersion: '1', networks: [], addresses6: [] };
+  const description = {
+    hostname: 'n1',
+    platform,
+    resources,
+    engineVersion: '1',
+    networks: [],
+    addresses6: [],
+  };
   yield {
     kind: 'hello',
     description: { ...description, labels: {} },
