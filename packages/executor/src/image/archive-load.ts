@@ -16,6 +16,7 @@ import type { ArchiveFiles } from './archive-reader.ts';
 import {
   choosePlatform,
   layerCompression,
+  parseAs,
   parseDocument,
   parseImageConfig,
   type Compression,
@@ -65,6 +66,15 @@ export async function imagesOf(
   files: ArchiveFiles,
   platform: Platform,
 ): Promise<readonly LoadedImage[]> {
+  const images = await listedImages(files, platform);
+  if (images.length === 0) throw wrong('it lists no image');
+  return images;
+}
+
+async function listedImages(
+  files: ArchiveFiles,
+  platform: Platform,
+): Promise<readonly LoadedImage[]> {
   // Docker's list has full names; an OCI layout's often only tags.
   if (files.has('manifest.json')) return dockerImages(files);
   if (files.has('index.json')) return ociImages(files, platform);
@@ -75,26 +85,32 @@ export async function imagesOf(
 }
 
 async function dockerImages(files: ArchiveFiles): Promise<readonly LoadedImage[]> {
-  const list = dockerManifest.parse(JSON.parse((await read(files, 'manifest.json')).toString()));
-  return Promise.all(
-    list.map(async ({ Config, RepoTags, Layers }) => {
-      const config = await read(files, Config);
-      const { diffIds } = parseImageConfig(config, Config);
-      if (diffIds.length !== Layers.length) throw wrong(`${Config} has another number of layers`);
-      const layers = await Promise.all(
-        Layers.map((name, index) => layerFile(pathOf(files, name), diffIds[index] ?? '')),
-      );
-      const references = (RepoTags ?? []).map((tag) => canonicalReference(parseReference(tag)));
-      return { references, config, diffIds, layers, manifest: manifestFor(config, layers) };
-    }),
-  );
+  const list = parseAs(dockerManifest, await read(files, 'manifest.json'), 'manifest.json');
+  const images: LoadedImage[] = [];
+  for (const image of list) images.push(await dockerImage(files, image));
+  return images;
+}
+
+async function dockerImage(
+  files: ArchiveFiles,
+  { Config, RepoTags, Layers }: z.infer<typeof dockerManifest>[number],
+): Promise<LoadedImage> {
+  const config = await read(files, Config);
+  const { diffIds } = parseImageConfig(config, Config);
+  if (diffIds.length !== Layers.length) throw wrong(`${Config} has another number of layers`);
+  const layers: LoadedLayer[] = [];
+  for (const [index, name] of Layers.entries()) {
+    layers.push(await layerFile(pathOf(files, name), diffIds[index] ?? ''));
+  }
+  const references = (RepoTags ?? []).map((tag) => canonicalReference(parseReference(tag)));
+  return { references, config, diffIds, layers, manifest: manifestFor(config, layers) };
 }
 
 async function ociImages(files: ArchiveFiles, platform: Platform): Promise<readonly LoadedImage[]> {
   const bytes = await read(files, 'index.json');
   const index = parseDocument(bytes, 'index.json');
   if (index.kind !== 'index') throw wrong('index.json is no index');
-  const { manifests } = ociIndex.parse(JSON.parse(bytes.toString('utf8')));
+  const { manifests } = parseAs(ociIndex, bytes, 'index.json');
   return Promise.all(
     index.manifests.map(async (descriptor, at) => {
       const { manifest, document } = await ociManifest(files, descriptor, platform);
@@ -151,9 +167,14 @@ export async function diffIdOf(path: string): Promise<string> {
   const hash = createHash('sha256');
   const compression = await compressionOf(path);
   const source = createReadStream(path);
-  if (compression === 'gzip') await pipeline(source, createGunzip(), hash);
-  else if (compression === 'zstd') await pipeline(source, createZstdDecompress(), hash);
-  else await pipeline(source, hash);
+  if (compression === 'none') await pipeline(source, hash);
+  else {
+    const plain = compression === 'gzip' ? createGunzip() : createZstdDecompress();
+    await pipeline(source, plain, hash).catch((cause: unknown) => {
+      const isDamaged = cause instanceof Error && /^Z(STD)?_/.test(codeOf(cause));
+      throw isDamaged ? wrong(`it cannot be unpacked: ${cause.message}`) : cause;
+    });
+  }
   return `sha256:${hash.digest('hex')}`;
 }
 
@@ -221,6 +242,10 @@ function pathOf(files: ArchiveFiles, name: string): string {
   const path = files.get(name);
   if (path === undefined) throw wrong(`it has no ${name}`);
   return path;
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error ? String(error.code) : '';
 }
 
 function wrong(why: string): SwarmError {

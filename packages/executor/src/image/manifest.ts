@@ -124,7 +124,7 @@ export function parseDocument(bytes: Uint8Array, where: string): ImageDocument {
 
 /** @throws SwarmError `data-loss`. */
 export function parseImageConfig(bytes: Uint8Array, where: string): ImageConfig {
-  const document = check(configDocument, parseJson(bytes, where), where);
+  const document = parseAs(configDocument, bytes, where);
   const config = document.config ?? {};
   return {
     user: config.User ?? '',
@@ -191,6 +191,11 @@ export function layerCompression(layer: Descriptor, where: string): Compression 
     'unimplemented',
     `${where}: layer ${layer.digest} is of the unknown type "${layer.mediaType}"`,
   );
+}
+
+/** @throws SwarmError `data-loss` when the bytes are no JSON of that shape. */
+export function parseAs<T>(schema: z.ZodType<T>, bytes: Uint8Array, where: string): T {
+  return check(schema, parseJson(bytes, where), where);
 }
 
 function parseJson(bytes: Uint8Array, where: string): unknown {
