@@ -7,6 +7,9 @@ export const PREPARE_RETRY_MAX_MS = 8_000;
 export const PREPARE_ATTEMPTS_MAX = 7;
 /** Pause before a failed stop or removal is tried again: the engine is ill, hammering does not help. */
 export const CLEANUP_RETRY_MS = 2_000;
+/** Limits that a container could not take, e.g. memory below what it uses, are tried again. */
+export const LIMITS_RETRY_MS = 30_000;
+export const LIMITS_TIMEOUT_MS = 10_000;
 
 /** A task's networks must be in the kernel by then; the state usually comes with the task. */
 export const NETWORK_WAIT_MS = 30_000;

@@ -108,6 +108,8 @@ export interface Executor {
   logAttributes(id: string): Readonly<Record<string, string>>;
   /** Runs a program in a running container, as its user and with its environment. */
   exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult>;
+  /** Changes the limits of a running container to these; does nothing when it has them. */
+  update(id: string, limits: ResourceLimits): Promise<void>;
   /** How to tell that a prepared container is healthy: the spec's check, else the image's. */
   healthcheck(id: string): HealthcheckSpec | undefined;
   /** Log drivers, volume drivers and runtimes of this machine, by now. */

@@ -152,6 +152,64 @@ describe('a task that fails', () => {
   });
 });
 
+describe('limits that change while a task runs', () => {
+  const [small, large] = [{ memoryBytes: 2 ** 23 }, { memoryBytes: 2 ** 24 }];
+  const limitsOf = (options: TaskOptions) => aTask(options).spec.limits;
+
+  test('are applied where it runs, one change at a time, the newest last', () => {
+    const observations: Observation[] = [
+      wanted(small),
+      PREPARED,
+      STARTED,
+      wanted(large),
+      wanted(),
+      { kind: 'limited', limits: limitsOf(large) },
+      { kind: 'limited', limits: limitsOf({}) },
+      wanted(),
+    ];
+    expect(story(observations)).toEqual([
+      ...UP_TEXT,
+      'running/running: limit',
+      'running/running:',
+      'running/running: limit',
+      'running/running:',
+      'running/running:',
+    ]);
+  });
+
+  test('that it cannot take are said, and tried again', () => {
+    const error = 'in use';
+    const refused: Observation = { kind: 'limit-failed', limits: limitsOf(small), error };
+    const observations: Observation[] = [
+      wanted(large),
+      PREPARED,
+      STARTED,
+      wanted(small),
+      refused,
+      wanted(small),
+      RETRY,
+      { kind: 'limited', limits: limitsOf(small) },
+    ];
+    expect(story(observations)).toEqual([
+      ...UP_TEXT,
+      'running/running: limit',
+      'running/running: retry+30000 (in use)',
+      'running/running: (in use)',
+      'running/running: limit (in use)',
+      'running/running:',
+    ]);
+  });
+
+  test('while it is prepared are applied once it runs', () => {
+    expect(story([wanted(small), wanted(large), PREPARED, STARTED])).toEqual([
+      'preparing/preparing: prepare',
+      'preparing/preparing:',
+      'starting/starting: start',
+      'running/running: watch limit',
+    ]);
+  });
+});
+
 describe('a task that is not wanted any more', () => {
   const shutdown = wanted({ desired: 'shutdown' });
 
@@ -235,14 +293,14 @@ describe('a task of an earlier life of the agent', () => {
   }
 
   test.each([
-    ['running', 'running', 'running/running: reattach watch'],
+    ['running', 'running', 'running/running: reattach watch limit'],
     ['running', 'exited', 'running/running: watch'],
     [
       'running',
       'absent',
       'failed/removing: remove (the container is gone: the machine was restarted, or someone removed it)',
     ],
-    ['starting', 'running', 'running/running: reattach watch'],
+    ['starting', 'running', 'running/running: reattach watch limit'],
     ['starting', 'created', 'starting/starting: start'],
     ['ready', 'created', 'ready/preparing: prepare'],
     ['preparing', 'absent', 'preparing/preparing: prepare'],

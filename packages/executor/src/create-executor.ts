@@ -119,7 +119,7 @@ export async function createExecutor(
       stateDir: folders.stateDir,
       pluginsDir,
       clock,
-      used: () => new Set([...containers.values()].flatMap(({ record }) => record.volumes ?? [])),
+      used: (but) => usedVolumes(containers, but),
     }),
     layersDir: store.layersDir,
     storage: await storageDriver(options, folders.stateDir),
@@ -171,6 +171,11 @@ async function openImages(
     scope.spawn('cleaning up images', (signal) => housekeeper.run(signal));
   }
   return { store, puller, images };
+}
+
+function usedVolumes(containers: ReadonlyMap<string, LiveContainer>, but?: string): Set<string> {
+  const others = [...containers.values()].filter(({ id }) => id !== but);
+  return new Set(others.flatMap(({ record }) => record.volumes ?? []));
 }
 
 /** Also of containers that have ended: their logs and files are still looked at. */

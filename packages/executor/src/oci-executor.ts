@@ -2,8 +2,7 @@
  * The executor on a real machine: owns the table of containers and the order of their steps. One
  * operation that changes a container runs at a time; waiting and reading take no turn.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
 
 import { SwarmError, type Clock, type Logger, type Scope } from '@swarmd/base';
 
@@ -19,6 +18,7 @@ import {
 import type { ExitWatch } from './container/exit-watch.ts';
 import { effectiveHealthcheck } from './container/healthcheck.ts';
 import { KeyedLock } from './container/keyed-lock.ts';
+import { changeLimits, isSameLimits } from './container/limits.ts';
 import { LiveContainer } from './container/live.ts';
 import { ContainerPaths, type ExecutorFolders } from './container/paths.ts';
 import { createFromRequest, requireImage, type PrepareContext } from './container/prepare.ts';
@@ -36,7 +36,6 @@ import { readLog } from './logs/log-reader.ts';
 import { execInContainer } from './oci/exec.ts';
 import { identify, signalProcess } from './oci/proc.ts';
 import type { Runtimes } from './oci/runtime.ts';
-import { resources } from './oci/spec.ts';
 import type {
   ContainerExit,
   ContainerPhase,
@@ -162,9 +161,10 @@ export class OciExecutor implements Executor, AsyncDisposable {
       const container = this.#containers.get(id);
       if (container === undefined) return;
       if (container.record.exit === undefined) await this.#kill(container, signal);
+      // Once it is not whole any more, a later life must not take it for a container.
+      await container.update({ phase: 'removing' });
       await tearDown(container, this.#parts);
       this.#containers.delete(id);
-      await this.#parts.volumes.release(container.record.volumes ?? [], id);
     });
   }
 
@@ -201,10 +201,9 @@ export class OciExecutor implements Executor, AsyncDisposable {
       if (container.record.phase !== 'running') {
         throw new SwarmError('failed-precondition', `container ${id} is not running`);
       }
-      const { runtimes, cgroups } = this.#parts;
-      const file = join(container.paths.bundle, 'resources.json');
-      await writeFile(file, JSON.stringify(resources({ limits, ...cgroups.abilities })));
-      await runtimes.of(container.record.runtime).update(id, file);
+      if (isSameLimits(limits, container.record.limits)) return;
+      await changeLimits(container, limits, this.#parts.cgroups);
+      await container.update({ limits });
     });
   }
 
@@ -236,7 +235,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
   }
 
   async #create(request: ContainerRequest, signal: AbortSignal): Promise<void> {
-    const { id, name, spec, labels } = request;
+    const { id, name, spec, labels, limits } = request;
     const { folders, store, bootId, exits, runtimes } = this.#parts;
     const reference = canonicalReference(parseReference(spec.image));
     const image = requireImage(await store.image(reference), reference);
@@ -261,6 +260,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
       logAttributes: logAttributes(plan, request, image),
       volumes: namedVolumes(spec.mounts),
       healthcheck: effectiveHealthcheck(spec.healthcheck, image.config.healthcheck),
+      limits,
     };
     await mkdir(paths.state, { recursive: true, mode: 0o700 });
     await writeRecord(paths.record, record);
@@ -282,7 +282,6 @@ export class OciExecutor implements Executor, AsyncDisposable {
       void created.gone.then(() => exits.notice(container));
     } catch (error) {
       await tearDown(container, this.#parts);
-      await this.#parts.volumes.release(record.volumes ?? [], id).catch(() => undefined);
       throw error;
     }
   }
@@ -329,5 +328,6 @@ function namedVolumes(mounts: readonly MountSpec[]): string[] {
 }
 
 function phaseOf(record: ContainerRecord): ContainerPhase {
-  return record.phase === 'creating' ? 'created' : record.phase;
+  if (record.phase === 'creating') return 'created';
+  return record.phase === 'removing' ? 'exited' : record.phase;
 }

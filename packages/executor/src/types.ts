@@ -86,7 +86,10 @@ export interface Executor {
   logAttributes(id: string): Readonly<Record<string, string>>;
   /** Runs a program in a running container, as its user and with its environment. */
   exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult>;
-  /** Changes the limits of a running container; a limit of 0 stays as it is. */
+  /**
+   * Gives a running container these limits instead of those it has; 0 and what is absent: none.
+   * @throws SwarmError `failed-precondition` when it does not run, or uses more memory than that.
+   */
   update(id: string, limits: ResourceLimits): Promise<void>;
   /** How to tell that a prepared container is healthy: the spec's check, else the image's. */
   healthcheck(id: string): HealthcheckSpec | undefined;

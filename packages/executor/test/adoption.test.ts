@@ -28,6 +28,7 @@ const EXIT = { code: 3, oomKilled: true, error: '' };
 describe('adoption', () => {
   it.each<[string, ContainerRecord, Partial<Remains>, object]>([
     ['half made', record('creating'), {}, { kind: 'remove' }],
+    ['half removed', record('removing', { exit: EXIT }), {}, { kind: 'remove' }],
     ['ended before', record('exited', { exit: EXIT }), {}, { kind: 'exited', exit: EXIT }],
     ['running', record('running'), {}, { kind: 'adopt', phase: 'running' }],
     ['created', record('created'), { isWaiting: true }, { kind: 'adopt', phase: 'created' }],

@@ -24,6 +24,7 @@ describe.runIf(isInside)('containers that ask for more', () => {
   afterAll(async () => {
     await runner[Symbol.asyncDispose]();
   });
+  const MIB = 1024 * 1024;
   const LIMITS = { nanoCpus: 0, memoryBytes: 0, pids: 0 };
 
   it('get limits of processes, a score, groups, /dev/shm and resolvers', async () => {
@@ -107,16 +108,32 @@ describe.runIf(isInside)('containers that ask for more', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('have their limits changed while they run', async () => {
-    const limits = { ...LIMITS, memoryBytes: 64 * 1024 * 1024, pids: 20 };
+  it('have their limits changed while they run, and taken away', async () => {
+    const limits = { ...LIMITS, memoryBytes: 64 * MIB, pids: 20 };
     await runner.whileRunning({ limits }, async (pid, id) => {
+      const { executor } = runner;
       const cgroup = await ContainerCgroup.of(pid);
-      const changed = { nanoCpus: 5e8, memoryBytes: 96 * 1024 * 1024, pids: 33 };
-      await runner.executor.update(id, changed);
-      expect(await cgroup.limits()).toMatchObject({
-        memory: String(changed.memoryBytes),
-        cpu: '50000 100000',
-        pids: '33',
+      const changed = { nanoCpus: 5e8, memoryBytes: 96 * MIB, pids: 33, cpuShares: 512 };
+      await executor.update(id, { ...changed, cpuSet: '0' });
+      const now = { memory: String(changed.memoryBytes), cpu: '50000 100000', pids: '33' };
+      expect(await cgroup.limits()).toMatchObject(now);
+      expect(
+        (await readFile(`/proc/${pid}/status`, 'utf8')).match(/Cpus_allowed_list:\t(.*)/)?.[1],
+      ).toBe('0');
+      const tooLow = executor.update(id, { ...changed, memoryBytes: 4096 });
+      await expect(tooLow).rejects.toMatchObject({
+        code: 'failed-precondition',
+        message: expect.stringMatching(/^it uses 1 MiB of memory, more than the new limit/),
+      });
+      const noCpu = executor.update(id, { ...changed, cpuSet: '777' });
+      await expect(noCpu).rejects.toThrow('the kernel does not take "777" for cpuset.cpus');
+      expect(await cgroup.limits()).toMatchObject(now);
+      await executor.update(id, LIMITS);
+      const none = await cgroup.limits();
+      expect({ ...none, memory: none.memory.length > 15 ? 'max' : none.memory }).toMatchObject({
+        memory: 'max',
+        cpu: expect.stringMatching(/^(-1|max) 100000$/),
+        pids: 'max',
       });
     });
   });

@@ -130,6 +130,7 @@ export {
   type UpdateConfig,
 } from './spec/service.ts';
 export {
+  resourceLimits,
   taskSpec,
   type NetworkAttachmentSpec,
   type Placement,

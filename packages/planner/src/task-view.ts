@@ -158,7 +158,7 @@ function memo(
 const sameTaskSpec = memo(sameSpec);
 
 /** But for what says where it may run, and how its image is got. */
-const sameWhereItStays = memo((a, b) => {
+export const sameWhereItStays = memo((a, b) => {
   const { registrySecret } = b.container;
   const container = { ...a.container, registrySecret };
   return sameSpec({ ...a, placement: b.placement, container }, b);

@@ -47,6 +47,7 @@ export function specOf(name: string, options: Options): ServiceSpecInput {
           driver,
         })),
       },
+      limits: { memoryBytes: bytes(options.get('limit') ?? '0') },
       reservations: {
         nanoCpus: Number(options.get('cpus') ?? 0) * 1e9,
         memoryBytes: bytes(options.get('memory') ?? '0'),

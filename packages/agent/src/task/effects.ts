@@ -12,11 +12,12 @@ import {
   type Clock,
   type Logger,
 } from '@swarmd/base';
-import type { AssignmentSet, Task, TemplateNode } from '@swarmd/model';
+import type { AssignmentSet, ResourceLimits, Task, TemplateNode } from '@swarmd/model';
 
 import {
   ATTACH_TIMEOUT_MS,
   CLEANUP_RETRY_MS,
+  LIMITS_TIMEOUT_MS,
   PREPARE_TIMEOUT_MS,
   PULL_PROGRESS_MS,
   PULL_TIMEOUT_MS,
@@ -72,7 +73,7 @@ export class TaskEffects {
   perform(effect: LongEffect, signal: AbortSignal): Answer {
     switch (effect.kind) {
       case 'prepare':
-        return this.#prepare(signal);
+        return this.#prepare(effect.limits, signal);
       case 'start':
         return this.#start(signal);
       case 'watch':
@@ -81,6 +82,8 @@ export class TaskEffects {
         return this.#reattach(signal);
       case 'check-health':
         return this.#checkHealth(effect, signal);
+      case 'limit':
+        return this.#limit(effect.limits, signal);
       case 'stop':
         return this.#stop(effect.graceMs, signal);
       case 'detach':
@@ -92,14 +95,15 @@ export class TaskEffects {
     }
   }
 
-  async #prepare(signal: AbortSignal): Answer {
+  async #prepare(limits: ResourceLimits, signal: AbortSignal): Answer {
     const { executor, assignment, slot } = this.#deps;
     // From before the pull until the container exists no clean-up may take the image away.
     using _image = executor.images.hold(this.#task.spec.container.image);
     try {
       const attachment = await this.#attachAndPull(signal);
       const node = { id: this.#task.nodeId ?? '', ...this.#deps.describe() };
-      const request = containerRequest(this.#task, attachment, { node, assignment: assignment() });
+      const known = { node, assignment: assignment() };
+      const request = { ...containerRequest(this.#task, attachment, known), limits };
       await slot(signal, () =>
         this.#within(
           { what: 'creating the container', timeoutMs: PREPARE_TIMEOUT_MS, signal },
@@ -210,6 +214,20 @@ export class TaskEffects {
       onHealthy: () => this.#observe({ kind: 'healthy' }),
     });
     return { kind: 'unhealthy', error: await this.#health.run(signal) };
+  }
+
+  async #limit(limits: ResourceLimits, signal: AbortSignal): Answer {
+    const what = 'changing the limits of the container';
+    try {
+      await this.#within({ what, timeoutMs: LIMITS_TIMEOUT_MS, signal }, () =>
+        this.#deps.executor.update(this.#task.id, limits),
+      );
+      return { kind: 'limited', limits };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const why = `its new limits are not in force: ${errorMessage(error)}`;
+      return { kind: 'limit-failed', limits, error: why };
+    }
   }
 
   async #stop(graceMs: number, signal: AbortSignal): Answer {

@@ -2,7 +2,13 @@
  * The vocabulary of a task's life on its node: what is known of it, what can be observed, and what
  * can be done. `step.ts` decides; `runner.ts` does.
  */
-import type { DesiredState, HealthcheckSpec, Task, TaskStatus } from '@swarmd/model';
+import type {
+  DesiredState,
+  HealthcheckSpec,
+  ResourceLimits,
+  Task,
+  TaskStatus,
+} from '@swarmd/model';
 
 import type { ContainerExit, ContainerPhase } from '../ports.ts';
 
@@ -28,6 +34,18 @@ export type Phase =
 /** What the managers want; `gone`: the task is not assigned to this node any more. */
 export type Wish = DesiredState | 'gone';
 
+/** Of the container. */
+export interface KnownLimits {
+  /** Undefined: of an earlier life of the agent, nobody knows. */
+  readonly applied?: ResourceLimits | undefined;
+  /** Refused, and not to be tried again for now. */
+  readonly refused?: ResourceLimits | undefined;
+  /** They are being changed. */
+  readonly busy: boolean;
+  /** The container is of an earlier life of the agent. */
+  readonly adopted?: boolean;
+}
+
 export interface TaskLife {
   readonly task: Task;
   readonly wish: Wish;
@@ -39,6 +57,7 @@ export interface TaskLife {
   readonly stopReason: string;
   /** Of the container that exists: then RUNNING waits until it is healthy. */
   readonly healthcheck?: HealthcheckSpec;
+  readonly limits: KnownLimits;
 }
 
 export type Observation =
@@ -60,6 +79,8 @@ export type Observation =
   | { readonly kind: 'healthy' }
   | { readonly kind: 'unhealthy'; readonly error: string }
   | { readonly kind: 'exited'; readonly exit: ContainerExit }
+  | { readonly kind: 'limited'; readonly limits: ResourceLimits }
+  | { readonly kind: 'limit-failed'; readonly limits: ResourceLimits; readonly error: string }
   | { readonly kind: 'stop-failed'; readonly error: string }
   | { readonly kind: 'removed' }
   | { readonly kind: 'remove-failed'; readonly error: string }
@@ -67,7 +88,7 @@ export type Observation =
 
 export type Effect =
   /** Network and image, then the container; answers prepared or prepare-failed. */
-  | { readonly kind: 'prepare' }
+  | { readonly kind: 'prepare'; readonly limits: ResourceLimits }
   /** Makes the running preparation give up; it still answers. */
   | { readonly kind: 'cancel' }
   /** Answers started or start-failed. */
@@ -83,6 +104,8 @@ export type Effect =
       /** It was found healthy in an earlier life of the agent: no start is excused any more. */
       readonly wasHealthy: boolean;
     }
+  /** Changes the limits of the running container; answers limited or limit-failed. */
+  | { readonly kind: 'limit'; readonly limits: ResourceLimits }
   /** Answers stop-failed; success shows as exited. */
   | { readonly kind: 'stop'; readonly graceMs: number }
   /** Gives the network of an ended container back. */
@@ -94,7 +117,20 @@ export type Effect =
   /** Nothing is left and nobody wants it: the runner ends. */
   | { readonly kind: 'forget' };
 
+export interface Step {
+  readonly life: TaskLife;
+  readonly effects: readonly Effect[];
+}
+
 /** A task that has just been assigned, before anything was done. */
 export function newLife(task: Task, status: TaskStatus = task.status): TaskLife {
-  return { task, wish: task.desiredState, phase: 'idle', status, attempts: 0, stopReason: '' };
+  return {
+    task,
+    wish: task.desiredState,
+    phase: 'idle',
+    status,
+    attempts: 0,
+    stopReason: '',
+    limits: { busy: false },
+  };
 }

@@ -123,6 +123,7 @@ export class TaskRunner implements AsyncDisposable {
         this.#preparing = new AbortController();
         return this.#spawn(effect, this.#preparing.signal);
       case 'check-health':
+      case 'limit':
       case 'reattach':
         this.#running = this.#running.signal.aborted ? new AbortController() : this.#running;
         return this.#spawn(effect, this.#running.signal);

@@ -23,12 +23,8 @@ import {
   PREPARE_RETRY_MAX_MS,
 } from '../limits.ts';
 import type { ContainerExit, ContainerPhase } from '../ports.ts';
-import type { Effect, Observation, Phase, TaskLife } from './life.ts';
-
-export interface Step {
-  readonly life: TaskLife;
-  readonly effects: readonly Effect[];
-}
+import type { Effect, Observation, Phase, Step, TaskLife } from './life.ts';
+import { limited, limitFailed, limiting, limitsAtBirth, triedAgain, UNKNOWN } from './limits.ts';
 
 /** @param now milliseconds since the epoch, the timestamp of a status that changes. */
 export function step(life: TaskLife, observation: Observation, now: number): Step {
@@ -47,6 +43,10 @@ function observe(life: TaskLife, observation: Observation, now: number): Step {
       return only({ ...life, task: observation.task, wish: observation.task.desiredState });
     case 'unassigned':
       return only({ ...life, wish: 'gone' });
+    case 'limited':
+      return only(limited(life, observation.limits));
+    case 'limit-failed':
+      return limitFailed(life, observation);
     case 'found':
       return found(withCheck(life, observation), observation.container, now);
     case 'pulling':
@@ -97,11 +97,11 @@ function pursue(life: TaskLife, now: number): Step {
       if (isTerminal(life.status.state)) return pursue({ ...life, phase: 'ended' }, now);
       if (!wanted) return removing(life);
       return {
-        life: reach({ ...life, phase: 'preparing' }, 'preparing', {
+        life: reach({ ...life, phase: 'preparing', limits: limitsAtBirth(life) }, 'preparing', {
           timestamp: now,
           error: life.attempts > 0 ? life.status.error : '',
         }),
-        effects: [{ kind: 'prepare' }],
+        effects: [{ kind: 'prepare', limits: life.task.spec.limits }],
       };
     case 'preparing':
       if (wanted) return only(life);
@@ -116,7 +116,7 @@ function pursue(life: TaskLife, now: number): Step {
         effects: [{ kind: 'start' }],
       };
     case 'running':
-      return wanted ? only(life) : stopping(life);
+      return wanted ? limiting(life) : stopping(life);
     case 'ended':
       return life.wish === 'remove' || life.wish === 'gone' ? removing(life) : only(life);
     case 'clean':
@@ -146,9 +146,12 @@ function found(life: TaskLife, container: ContainerPhase | 'absent', now: number
     };
   }
   if (container === 'exited') {
-    return { life: { ...life, phase: 'running' }, effects: [{ kind: 'watch' }] };
+    const ended: TaskLife = { ...life, phase: 'running', limits: limitsAtBirth(life) };
+    return { life: ended, effects: [{ kind: 'watch' }] };
   }
-  if (rank(life.status.state) < rank('starting')) return only(life); // Prepared again: idempotent.
+  // Prepared again: idempotent, so a container that is there keeps its limits for now.
+  if (rank(life.status.state) < rank('starting'))
+    return only(container === 'created' ? { ...life, limits: UNKNOWN } : life);
   if (container === 'created') return only({ ...life, phase: 'ready' });
   const error = 'the container is gone: the machine was restarted, or someone removed it';
   return removing(reach(life, 'failed', { timestamp: now, error }));
@@ -219,6 +222,7 @@ function signalOf(code: number): string {
 
 function retry(life: TaskLife): Step {
   if (life.phase === 'waiting') return only({ ...life, phase: 'idle' });
+  if (life.phase === 'running') return only(triedAgain(life));
   if (life.phase === 'stopping') return stopping(life);
   if (life.phase === 'removing') return removing(life);
   return only(life);

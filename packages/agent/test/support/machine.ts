@@ -6,6 +6,7 @@ import {
   type LogChunk,
   type LogLine,
   type NetworkState,
+  type ResourceLimits,
   type Task,
   type TaskId,
 } from '@swarmd/model';
@@ -25,6 +26,7 @@ import type {
 interface Container {
   readonly request: ContainerRequest;
   phase: ContainerPhase;
+  limits: ResourceLimits;
   readonly exited: PromiseWithResolvers<ContainerExit>;
   readonly lines: LogLine[];
 }
@@ -56,6 +58,11 @@ export class TestExecutor implements Executor {
     return Promise.resolve(new Map([...this.containers].map(([id, { phase }]) => [id, phase])));
   }
 
+  async update(id: string, limits: ResourceLimits): Promise<void> {
+    await Promise.resolve();
+    this.get(id).limits = limits;
+  }
+
   async pull(image: string): Promise<void> {
     await Promise.resolve();
     const error = this.pullErrors.shift();
@@ -67,7 +74,13 @@ export class TestExecutor implements Executor {
     await Promise.resolve();
     if (this.containers.has(request.id)) return;
     const exited = Promise.withResolvers<ContainerExit>();
-    this.containers.set(request.id, { request, phase: 'created', exited, lines: [] });
+    this.containers.set(request.id, {
+      request,
+      phase: 'created',
+      limits: request.limits,
+      exited,
+      lines: [],
+    });
   }
 
   async start(id: string): Promise<{ pid: number }> {

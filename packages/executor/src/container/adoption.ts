@@ -16,7 +16,7 @@ export interface Remains {
 }
 
 export type Adoption =
-  /** It was never whole, or nobody knows of it: everything of it goes. */
+  /** It was never whole, is so no more, or nobody knows of it: everything of it goes. */
   | { readonly kind: 'remove' }
   | { readonly kind: 'exited'; readonly exit: ContainerExit }
   /** It has ended and left its exit code in a file. */
@@ -31,6 +31,7 @@ const LOST_CODE = 137;
 export function decideAdoption(record: ContainerRecord, remains: Remains): Adoption {
   switch (record.phase) {
     case 'creating':
+    case 'removing':
       return { kind: 'remove' };
     case 'exited':
       return { kind: 'exited', exit: record.exit ?? lost('its exit code was lost') };

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { run } from '@swarmd/base/system';
 
 import { errnoOf } from '../files/atomic-file.ts';
+import { unmount } from '../files/unmount.ts';
 import { COPY_TIMEOUT_MS } from '../limits.ts';
 
 export interface PlainLayer {
@@ -86,6 +87,8 @@ export async function hasOverlay(stateDir: string): Promise<boolean> {
   const folders = ['lower', 'upper', 'work', 'merged'].map((name) => join(probe, name));
   const [lower, upper, work, merged = ''] = folders;
   try {
+    // We may have died here before.
+    await unmount(merged);
     for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o700 });
     const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
     const REFUSED = 32;

@@ -6,7 +6,7 @@
 import { z } from 'zod';
 
 import { SwarmError } from '@swarmd/base';
-import { LOG_DRIVERS } from '@swarmd/model';
+import { LOG_DRIVERS, resourceLimits } from '@swarmd/model';
 
 import { readIfExists, writeAtomically } from '../files/atomic-file.ts';
 
@@ -52,7 +52,7 @@ const containerRecord = z.object({
   reference: z.string().optional(),
   layers: z.array(z.string()).optional(),
   labels: z.record(z.string(), z.string()),
-  phase: z.enum(['creating', 'created', 'running', 'exited']),
+  phase: z.enum(['creating', 'created', 'running', 'exited', 'removing']),
   /** Pids mean nothing after a boot. */
   bootId: z.string(),
   stopSignal: z.string(),
@@ -76,6 +76,8 @@ const containerRecord = z.object({
       startIntervalMs: z.number(),
     })
     .optional(),
+  /** As it was created with, or as they were changed since; absent in records of earlier versions. */
+  limits: resourceLimits.optional(),
   /** Somebody paused it: a later life must not let it go. */
   isPaused: z.boolean().optional(),
   exit: z.object({ code: z.int(), oomKilled: z.boolean(), error: z.string() }).optional(),

@@ -14,12 +14,14 @@ import { LiveContainer } from './live.ts';
 import { ContainerPaths, type ExecutorFolders } from './paths.ts';
 import { readRecord, type ContainerRecord } from './record.ts';
 import { tearDown } from './teardown.ts';
+import type { VolumeStore } from '../volume/volume-store.ts';
 
 export interface RestoreContext {
   readonly folders: ExecutorFolders;
   readonly bootId: string;
   readonly runtimes: Runtimes;
   readonly cgroups: Cgroups;
+  readonly volumes: VolumeStore;
   readonly exits: ExitWatch;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -33,6 +35,7 @@ export async function restoreContainers(context: RestoreContext): Promise<void> 
   const left = await Promise.all([...places, join(folders.runDir, 'b')].map(entries));
   const ids = new Set([...left.flat(), ...(await runtimes.list())]);
   for (const id of ids) await restoreOne(id, context);
+  await context.volumes.recover();
   if (ids.size > 0) {
     logger.info(
       { adopted: containers.size, removed: ids.size - containers.size },

@@ -1,10 +1,9 @@
 /** A container's root: an overlay of the image's layers and a directory of its own. */
 import { chmod, chown, mkdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 import { run } from '@swarmd/base/system';
 
-import { errnoOf } from '../files/atomic-file.ts';
 import type { ContainerPaths } from './paths.ts';
 import { copyLayers } from './plain-root.ts';
 
@@ -64,21 +63,4 @@ async function copyRootAttributes(
   const { uid, gid, mode } = await stat(join(image.layersDir, top));
   await chown(upper, uid, gid);
   await chmod(upper, mode & 0o7777);
-}
-
-/** Unmounts if mounted; lazily, so that a reader of the mount cannot hold up the removal. */
-export async function unmount(path: string): Promise<void> {
-  if (!(await isMountPoint(path))) return;
-  const NOT_MOUNTED = 32;
-  await run('umount', ['-l', path], { okCodes: [0, NOT_MOUNTED] });
-}
-
-/** A mount point is on another device than its parent; spawning umount to find out takes 3 ms. */
-async function isMountPoint(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).dev !== (await stat(dirname(path))).dev;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false;
-    throw error;
-  }
 }

@@ -9,11 +9,13 @@ import { identify, processesWithArgument, signalProcess } from '../oci/proc.ts';
 import type { Runtimes } from '../oci/runtime.ts';
 import type { ContainerPaths } from './paths.ts';
 import type { ContainerRecord } from './record.ts';
-import { unmount } from './rootfs.ts';
+import { unmount } from '../files/unmount.ts';
+import type { VolumeStore } from '../volume/volume-store.ts';
 
 export interface TeardownContext {
   readonly runtimes: Runtimes;
   readonly cgroups: Cgroups;
+  readonly volumes: VolumeStore;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -35,9 +37,21 @@ export async function tearDown(
   await unmount(paths.files);
   await unmount(paths.merged);
   await context.cgroups.remove(id, context.clock);
+  await releaseVolumes(id, record?.volumes ?? [], context);
   for (const path of [paths.bundle, paths.exit, paths.logDir, paths.state]) {
     await rm(path, { recursive: true, force: true });
   }
+}
+
+/** A plugin that does not answer must not keep the container: there may be none any more. */
+async function releaseVolumes(
+  id: string,
+  names: readonly string[],
+  { volumes, logger }: TeardownContext,
+): Promise<void> {
+  await volumes.release(names, id).catch((error: unknown) => {
+    logger.warn({ id, error: errorMessage(error) }, 'a volume of a container cannot be unmounted');
+  });
 }
 
 /**

@@ -114,6 +114,7 @@ export class ImageStore {
     await mkdir(store.scratchDir, { recursive: true, mode: 0o700 });
     await mkdir(store.#partialsDir, { recursive: true, mode: 0o700 });
     await store.#load();
+    await store.#removeHalfWritten();
     await store.#removeGarbage();
     await store.#removeOldPartials();
     return store;
@@ -341,6 +342,14 @@ export class ImageStore {
       if (isWhole) this.#layers.set(diffId, layer);
     }
     this.#nextLayer = index.nextLayer;
+  }
+
+  /** What `writeAtomically` was about to rename when we died. */
+  async #removeHalfWritten(): Promise<void> {
+    await rm(`${this.#indexPath}.tmp`, { force: true });
+    for (const name of await readdir(this.#blobsDir)) {
+      if (name.endsWith('.tmp')) await rm(join(this.#blobsDir, name), { force: true });
+    }
   }
 
   async #removeGarbage(): Promise<void> {

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { errorMessage, sleep, SwarmError, type Clock } from '@swarmd/base';
 
 import { errnoOf, readIfExists } from '../files/atomic-file.ts';
+import type { LimitsContext } from './limit-files.ts';
 import { CGROUP_REMOVE_ROUNDS, FREEZE_TIMEOUT_MS, KILL_LOOK_MS } from '../limits.ts';
 
 const ROOT = '/sys/fs/cgroup';
@@ -177,6 +178,28 @@ export class Cgroups {
   async read(id: string, controller: string, file: string): Promise<string> {
     const folder = this.layout.version === 2 ? '' : controller;
     return String((await readIfExists(join(ROOT, folder, this.pathOf(id), file))) ?? '');
+  }
+
+  async write(
+    id: string,
+    { controller, file }: { readonly controller: string; readonly file: string },
+    text: string,
+  ): Promise<void> {
+    const folder = this.layout.version === 2 ? '' : controller;
+    await writeFile(join(ROOT, folder, this.pathOf(id), file), text);
+  }
+
+  /** What a change of the container's limits has to know. */
+  async limitsContext(id: string): Promise<LimitsContext> {
+    const { version } = this.layout;
+    const cpus = version === 2 ? 'cpuset.cpus.effective' : 'cpuset/cpuset.cpus';
+    const both = await this.read(id, 'memory', 'memory.memsw.limit_in_bytes');
+    return {
+      version,
+      ...this.abilities,
+      allCpus: String((await readIfExists(join(ROOT, cpus))) ?? '').trim(),
+      memoryAndSwap: Number(both),
+    };
   }
 
   /** Removes empty cgroups of the container that a runtime left behind. */

@@ -54,11 +54,6 @@ export class Runtime {
     return hasOpen(pid, FIFO);
   }
 
-  /** Changes the limits of a running container. @param file resources as in config.json. */
-  async update(id: string, file: string): Promise<void> {
-    await run(this.path, [...this.arguments, 'update', '--resources', file, id]);
-  }
-
   /** Kills what is left of the container and removes the runtime's state and cgroup. */
   async delete(id: string): Promise<void> {
     const known = await this.list();

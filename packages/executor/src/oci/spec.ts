@@ -176,17 +176,23 @@ const CPU_PERIOD_US = 100_000;
 const CPU_LONG_PERIOD_US = 1_000_000;
 const CPU_QUOTA_MIN_US = 1_000;
 
+/** Microseconds of CPU in each period. */
+export function cpuQuota(nanoCpus: number): { readonly quota: number; readonly period: number } {
+  const share = nanoCpus / 1e9;
+  const isSmall = share > 0 && share * CPU_PERIOD_US < CPU_QUOTA_MIN_US;
+  const period = isSmall ? CPU_LONG_PERIOD_US : CPU_PERIOD_US;
+  return { quota: Math.round(share * period), period };
+}
+
 /** Docker's names for weights of block devices go from 10 to 1000 in both versions of cgroups. */
 export type LimitsInput = Pick<SpecInput, 'limits' | 'canLimitSwap' | 'canWeighIo'>;
 
 /** `linux.resources` without devices; a limit of 0 is none. Swap is not given on top of memory. */
 export function resources({ limits, canLimitSwap, canWeighIo }: LimitsInput): object {
   const { memoryBytes, nanoCpus, pids, swapBytes = 0, cpuShares, cpuSet, ioWeight } = limits;
-  const share = nanoCpus / 1e9;
-  const period = share * CPU_PERIOD_US < CPU_QUOTA_MIN_US ? CPU_LONG_PERIOD_US : CPU_PERIOD_US;
   const swap = canLimitSwap ? { swap: memoryBytes + swapBytes } : {};
   const cpu = {
-    ...(nanoCpus > 0 ? { quota: Math.round(share * period), period } : {}),
+    ...(nanoCpus > 0 ? cpuQuota(nanoCpus) : {}),
     ...(cpuShares === undefined ? {} : { shares: cpuShares }),
     ...(cpuSet === undefined ? {} : { cpus: cpuSet }),
   };

@@ -2,8 +2,11 @@
  * Named volumes of this machine. `volumes/NAME/volume.json` says what it is, `_data` beside it holds
  * what the driver `local` keeps; with options it is what mount(8) makes of them, for as long as a
  * container uses it. Volumes of plugins are the plugins'; we only remember that they exist.
+ *
+ * A volume comes and goes by one rename: what dies in the middle leaves a folder whose name begins with a
+ * dot, which `recover` removes.
  */
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SwarmError, type Clock } from '@swarmd/base';
@@ -12,12 +15,13 @@ import { z } from 'zod';
 
 import { KeyedLock } from '../container/keyed-lock.ts';
 import { copyUp } from '../container/copy-up.ts';
-import { unmount } from '../container/rootfs.ts';
+import { unmount } from '../files/unmount.ts';
 import { errnoOf, readIfExists, writeAtomically } from '../files/atomic-file.ts';
 import type { VolumeInfo, VolumeRequest } from '../types.ts';
 import { VolumePlugin } from './plugin.ts';
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
+const FILE = 'volume.json';
 const LOCAL = 'local';
 const LOCAL_OPTIONS = ['type', 'device', 'o'];
 
@@ -34,8 +38,8 @@ export interface VolumeStoreOptions {
   /** Folder of plugins' sockets. */
   readonly pluginsDir: string;
   readonly clock: Clock;
-  /** Names of volumes that containers of this machine use now. */
-  readonly used: () => ReadonlySet<string>;
+  /** Names of volumes that containers of this machine use now; not counting the container `but`. */
+  readonly used: (but?: string) => ReadonlySet<string>;
 }
 
 export class VolumeStore {
@@ -88,25 +92,42 @@ export class VolumeStore {
     });
   }
 
-  /** To be called when a container that used the volumes is gone from `used`. */
+  /** Takes away what an earlier life left half made, and mounts that no container uses any more. */
+  async recover(): Promise<void> {
+    const used = this.#options.used();
+    for (const name of await this.#names()) {
+      const folder = join(this.#root, name);
+      const data = join(folder, '_data');
+      const volume = name.startsWith('.') ? undefined : await this.#read(name);
+      if (volume === undefined) {
+        await unmount(data);
+        await rm(folder, { recursive: true, force: true });
+        continue;
+      }
+      await rm(`${data}.tmp`, { recursive: true, force: true });
+      const isOurMount = volume.driver === LOCAL && Object.keys(volume.options).length > 0;
+      if (isOurMount && !used.has(name)) await unmount(data);
+    }
+  }
+
+  /** To be called when the processes of the container `user` are gone. */
   async release(names: readonly string[], user: string): Promise<void> {
     for (const name of new Set(names)) {
       await this.#locks.run(name, async () => {
         const volume = await this.#read(name);
         if (volume === undefined) return;
         if (volume.driver !== LOCAL) await this.#plugin(volume.driver).unmount(name, user);
-        else if (!this.#options.used().has(name)) await unmount(join(this.#root, name, '_data'));
+        else if (!this.#options.used(user).has(name))
+          await unmount(join(this.#root, name, '_data'));
       });
     }
   }
 
   async list(): Promise<readonly VolumeInfo[]> {
-    const names = await readdir(this.#root).catch((error: unknown) => {
-      if (errnoOf(error) === 'ENOENT') return [];
-      throw error;
-    });
+    const names = await this.#names();
     const found = await Promise.all(
       names
+        .filter((name) => !name.startsWith('.'))
         .toSorted((a, b) => (a < b ? -1 : 1))
         .map(async (name) => {
           const volume = await this.#read(name);
@@ -127,7 +148,17 @@ export class VolumeStore {
       if (volume.driver !== LOCAL) await this.#plugin(volume.driver).remove(name);
       // What is mounted there is not ours to delete.
       await unmount(join(this.#root, name, '_data'));
-      await rm(join(this.#root, name), { recursive: true, force: true });
+      const gone = join(this.#root, `.gone-${name}`);
+      await rm(gone, { recursive: true, force: true });
+      await rename(join(this.#root, name), gone);
+      await rm(gone, { recursive: true, force: true });
+    });
+  }
+
+  async #names(): Promise<readonly string[]> {
+    return readdir(this.#root).catch((error: unknown) => {
+      if (errnoOf(error) === 'ENOENT') return [];
+      throw error;
     });
   }
 
@@ -137,8 +168,14 @@ export class VolumeStore {
     if (driver !== LOCAL) await this.#plugin(driver).create(name, options);
     const createdAt = this.#options.clock.now();
     const volume = { driver, options: { ...options }, labels: { ...labels }, createdAt };
-    await mkdir(join(this.#root, name), { recursive: true, mode: 0o700 });
-    await writeAtomically(this.#path(name), JSON.stringify(volume), { sync: false });
+    const folder = join(this.#root, name);
+    const beside = join(this.#root, `.new-${name}`);
+    await rm(beside, { recursive: true, force: true });
+    await mkdir(beside, { recursive: true, mode: 0o700 });
+    // A volume that loses its options in a power loss would hide what is on the file server.
+    await writeAtomically(join(beside, FILE), JSON.stringify(volume), { sync: true });
+    await rm(folder, { recursive: true, force: true });
+    await rename(beside, folder);
     return this.#info(name, volume);
   }
 
@@ -163,7 +200,7 @@ export class VolumeStore {
   }
 
   #path(name: string): string {
-    return join(this.#root, name, 'volume.json');
+    return join(this.#root, name, FILE);
   }
 }
 

@@ -22,6 +22,24 @@ export async function containerStats(
   return { timestamp: now, ...figures, ...networkBytes(String(network ?? '')) };
 }
 
+/** Without the page cache that the kernel gives back first. */
+export async function memoryInUse(id: string, cgroups: Cgroups): Promise<number> {
+  const read: Read = (controller, file) => cgroups.read(id, controller, file);
+  return cgroups.layout.version === 2
+    ? memoryOf(
+        await read('', 'memory.current'),
+        field(await read('', 'memory.stat'), 'inactive_file'),
+      )
+    : memoryOf(
+        await read('memory', 'memory.usage_in_bytes'),
+        field(await read('memory', 'memory.stat'), 'total_inactive_file'),
+      );
+}
+
+function memoryOf(usage: string, reclaimable: number): number {
+  return Math.max(0, number(usage) - reclaimable);
+}
+
 type Read = (controller: string, file: string) => Promise<string>;
 
 async function version2(read: Read): Promise<Figures> {
@@ -36,7 +54,7 @@ async function version2(read: Read): Promise<Figures> {
   ]);
   return {
     cpuNs: field(cpu, 'usage_usec') * 1_000,
-    memoryBytes: Math.max(0, number(memory) - field(memoryStat, 'inactive_file')),
+    memoryBytes: memoryOf(memory, field(memoryStat, 'inactive_file')),
     memoryLimitBytes: number(limit),
     pids: number(pids),
     pidsLimit: number(pidsLimit),
@@ -58,7 +76,7 @@ async function version1(read: Read): Promise<Figures> {
   const limitBytes = number(limit);
   return {
     cpuNs: number(cpu),
-    memoryBytes: Math.max(0, number(memory) - field(memoryStat, 'total_inactive_file')),
+    memoryBytes: memoryOf(memory, field(memoryStat, 'total_inactive_file')),
     memoryLimitBytes: limitBytes >= NO_LIMIT_BYTES ? 0 : limitBytes,
     pids: number(pids),
     pidsLimit: number(pidsLimit),

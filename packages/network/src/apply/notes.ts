@@ -17,6 +17,10 @@ export class Notes {
   static async open(runDir: string): Promise<Notes> {
     const folder = join(runDir, 'network', 'attachments');
     await mkdir(folder, { recursive: true, mode: 0o700 });
+    // Half-written ones of an earlier life.
+    for (const name of await readdir(folder)) {
+      if (name.endsWith('.new')) await rm(join(folder, name), { force: true });
+    }
     return new Notes(folder);
   }
 

@@ -21,6 +21,7 @@ import { withIngressPorts } from './new-task.ts';
 import { Enforcer } from './enforce.ts';
 import { keepStandbys } from './standby.ts';
 import { rebalance } from './rebalance.ts';
+import { refreshLimits } from './refresh-limits.ts';
 import { coverNodes, leaveNodes } from './global.ts';
 import { removeOtherRuns, startJobTasks } from './job.ts';
 import { activeRuns } from './runs.ts';
@@ -46,6 +47,7 @@ export function planService(view: PlanView, serviceId: ServiceId, context: PlanC
 /** Services whose tasks are to run for ever. */
 function planLasting(draft: Draft, stored: Service): void {
   if (isGlobal(stored.spec.mode)) leaveNodes(draft, stored);
+  refreshLimits(draft, stored);
   const service = judgeUpdate(draft, stored);
   refreshPorts(draft, service);
   dropOvertaken(draft, service);

@@ -1,0 +1,90 @@
+/**
+ * Makes a process die at its Nth step that changes the machine. Loaded with `--import` before the program:
+ * every function of Node that changes files or begins processes becomes a fault point, so that code
+ * written tomorrow is covered without knowing of this. A process begun is two points: about to, and begun.
+ *
+ * SWARMD_FAULT is JSON of `FaultPlan`. Steps count from `beginFaults()` on in the executor,
+ * from the first one in its unpacking process, which dies with its parent's disconnection.
+ */
+import childProcess from 'node:child_process';
+import fs, { type RmOptions } from 'node:fs';
+import promises from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
+
+import type { FaultPlan } from './index.ts';
+
+const plan = JSON.parse(process.env['SWARMD_FAULT'] ?? 'null') as FaultPlan | null;
+if (plan !== null) install(plan);
+
+type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
+
+function install(plan: FaultPlan): void {
+  const isUnpacker = typeof process.send === 'function';
+  const victim = isUnpacker ? process.ppid : process.pid;
+  const { writeSync } = fs;
+  const journal = fs.openSync(plan.journal, 'a');
+  const kill = process.kill.bind(process);
+  let isCounting = isUnpacker && plan.who === 'unpacker';
+  let steps = 0;
+  globalThis.swarmdFaultsBegin = () => {
+    isCounting = !isUnpacker && plan.who === 'executor';
+  };
+  const point = (name: string, args: readonly unknown[]): void => {
+    if (!isCounting) return;
+    steps += 1;
+    const what = args.flatMap((arg) => (Array.isArray(arg) ? arg : [arg])).filter(isShort);
+    if (steps > plan.step) return;
+    writeSync(journal, `${JSON.stringify([name, ...what]).slice(0, 300)}\n`);
+    if (steps === plan.step) kill(victim, 'SIGKILL');
+  };
+  const guard = (owner: object, names: readonly string[], isProcess = false): void => {
+    for (const name of names) {
+      const original = Reflect.get(owner, name) as AnyFunction;
+      const guarded: AnyFunction = function guarded(...args) {
+        point(name, args);
+        const result = Reflect.apply(original, this, args);
+        if (isProcess) point(`${name} done`, args);
+        return result;
+      };
+      Reflect.set(owner, name, guarded);
+    }
+  };
+  guard(
+    promises,
+    'mkdir writeFile appendFile rename rmdir unlink chmod chown link symlink truncate cp'.split(
+      ' ',
+    ),
+  );
+  const { rm, readdir } = promises;
+  /** One step for each entry near the top: a death may leave half of a tree. */
+  const guardedRm = async (path: string, options: RmOptions, depth = 0) => {
+    if (options.recursive === true && depth < 2) {
+      const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+      for (const entry of entries) {
+        await guardedRm(`${path}/${entry.name}`, options, depth + 1);
+      }
+    }
+    point('rm', [path]);
+    await rm(path, options);
+  };
+  Reflect.set(promises, 'rm', (path: string, options: RmOptions = {}) => guardedRm(path, options));
+  guard(fs, 'openSync writeFileSync mkdirSync rmSync renameSync createWriteStream'.split(' '));
+  guard(childProcess, ['spawn', 'fork'], true);
+  guard(childProcess.ChildProcess.prototype, ['send', 'kill']);
+  guard(process, ['kill']);
+  const { open } = promises;
+  const guardedOpen: AnyFunction = async function guardedOpen(...args) {
+    const [, flags = 'r'] = args;
+    if (flags === 'r') return Reflect.apply(open, this, args);
+    point('open', args);
+    const handle: object = await (Reflect.apply(open, this, args) as Promise<object>);
+    guard(handle, ['write', 'writeFile', 'sync', 'truncate']);
+    return handle;
+  };
+  Reflect.set(promises, 'open', guardedOpen);
+  syncBuiltinESMExports();
+}
+
+function isShort(value: unknown): value is string | number {
+  return typeof value === 'number' || (typeof value === 'string' && value.length < 120);
+}

@@ -1,0 +1,50 @@
+/** Limits of a container that runs, changed by writing them into its cgroup. */
+import { isDeepStrictEqual } from 'node:util';
+
+import { SwarmError } from '@swarmd/base';
+import type { ResourceLimits } from '@swarmd/model';
+
+import { errnoOf } from '../files/atomic-file.ts';
+import type { Cgroups } from '../oci/cgroup.ts';
+import { limitFiles } from '../oci/limit-files.ts';
+import { memoryInUse } from '../workbench/stats.ts';
+import type { LiveContainer } from './live.ts';
+
+const MIB = 1024 * 1024;
+
+export function isSameLimits(a: ResourceLimits, b: ResourceLimits | undefined): boolean {
+  return isDeepStrictEqual(a, b);
+}
+
+/**
+ * Safe to repeat; what fails leaves the rest as it was.
+ * @throws SwarmError `failed-precondition` for less memory than it uses, and for what the kernel refuses.
+ */
+export async function changeLimits(
+  { id, record }: LiveContainer,
+  limits: ResourceLimits,
+  cgroups: Cgroups,
+): Promise<void> {
+  const { memoryBytes } = limits;
+  const used = await memoryInUse(id, cgroups);
+  // Version 2 would kill it; version 1 would refuse after having written out all it can.
+  if (memoryBytes > 0 && used > memoryBytes) {
+    throw new SwarmError(
+      'failed-precondition',
+      `it uses ${Math.ceil(used / MIB)} MiB of memory, more than the new limit of ${Math.floor(memoryBytes / MIB)} MiB; it keeps the limits that it has until it uses less`,
+    );
+  }
+  const files = limitFiles(limits, record.limits, await cgroups.limitsContext(id));
+  for (const { controller, file, value } of files) {
+    try {
+      await cgroups.write(id, { controller, file }, value);
+    } catch (cause) {
+      const why = errnoOf(cause);
+      throw new SwarmError(
+        'failed-precondition',
+        `the kernel does not take "${value}" for ${file}${why === '' ? '' : ` (${why})`}`,
+        { cause },
+      );
+    }
+  }
+}

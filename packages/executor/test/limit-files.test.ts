@@ -1,0 +1,93 @@
+import { resourceLimits, type ResourceLimits } from '@swarmd/model';
+import { describe, expect, it } from 'vitest';
+
+import { limitFiles, type LimitsContext } from '../src/oci/limit-files.ts';
+
+const MIB = 1024 * 1024;
+const none = resourceLimits.parse({});
+const all = resourceLimits.parse({
+  nanoCpus: 5e8,
+  memoryBytes: 64 * MIB,
+  swapBytes: MIB,
+  pids: 7,
+  cpuShares: 512,
+  cpuSet: '1',
+  ioWeight: 10,
+});
+const context = { canLimitSwap: true, canWeighIo: true, allCpus: '0-3', memoryAndSwap: 2 ** 62 };
+
+function written(
+  after: ResourceLimits,
+  before: ResourceLimits | undefined,
+  more: Pick<LimitsContext, 'version'> & Partial<LimitsContext>,
+): string[] {
+  const files = limitFiles(after, before, { ...context, ...more });
+  return files.map(({ file, value }) => `${file}=${value}`);
+}
+
+describe('files of changed limits', () => {
+  it('say all limits', () => {
+    expect(written(all, none, { version: 1 })).toEqual([
+      'memory.limit_in_bytes=67108864',
+      'memory.memsw.limit_in_bytes=68157440',
+      'cpu.cfs_period_us=100000',
+      'cpu.cfs_quota_us=50000',
+      'cpu.shares=512',
+      'cpuset.cpus=1',
+      'pids.max=7',
+      'blkio.weight=10',
+    ]);
+    expect(written(all, none, { version: 2 })).toEqual([
+      'memory.max=67108864',
+      'memory.swap.max=1048576',
+      'cpu.max=50000 100000',
+      'cpu.weight=20',
+      'cpuset.cpus=1',
+      'pids.max=7',
+      'io.weight=default 1',
+    ]);
+  });
+
+  it('take limits away', () => {
+    expect(written(none, all, { version: 1 })).toEqual([
+      'memory.memsw.limit_in_bytes=-1',
+      'memory.limit_in_bytes=-1',
+      'cpu.cfs_period_us=100000',
+      'cpu.cfs_quota_us=-1',
+      'cpu.shares=1024',
+      'cpuset.cpus=0-3',
+      'pids.max=max',
+      'blkio.weight=500',
+    ]);
+    expect(written(none, all, { version: 2 })).toEqual([
+      'memory.max=max',
+      'memory.swap.max=max',
+      'cpu.max=max',
+      'cpu.weight=100',
+      'cpuset.cpus=0-3',
+      'pids.max=max',
+      'io.weight=default 100',
+    ]);
+  });
+
+  it('are those that change, and all when nobody knows what was', () => {
+    expect(written({ ...all, pids: 8 }, all, { version: 2 })).toEqual(['pids.max=8']);
+    expect(written(all, undefined, { version: 2 })).toHaveLength(7);
+  });
+
+  it('let memory and swap together never be below the memory', () => {
+    const raised = { ...all, memoryBytes: 128 * MIB };
+    const now = { version: 1, memoryAndSwap: 65 * MIB } as const;
+    expect(written(raised, all, now)).toEqual([
+      'memory.memsw.limit_in_bytes=135266304',
+      'memory.limit_in_bytes=134217728',
+    ]);
+  });
+
+  it('leave out what the kernel does not have', () => {
+    const can = { canLimitSwap: false, canWeighIo: false };
+    expect(written(all, none, { version: 1, ...can })).not.toContainEqual(
+      expect.stringMatching(/memsw|blkio/),
+    );
+  });
+});
