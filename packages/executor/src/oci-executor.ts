@@ -3,6 +3,7 @@
  * operation that changes a container runs at a time; waiting and reading take no turn.
  */
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import { SwarmError, type Clock, type Logger, type Scope } from '@swarmd/base';
 

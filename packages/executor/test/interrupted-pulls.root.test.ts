@@ -1,9 +1,9 @@
 /** Downloads that are cut off, crawl, are sent elsewhere, or find no room. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { systemRandom, run } from '@swarmd/base/system';
 import { ManualClock } from '@swarmd/base/testing';
@@ -102,6 +102,37 @@ describe('a download that is cut off', () => {
       expect((await second.layersOf(name)).length).toBe(1);
       expect(await readdir(partial)).toEqual([]);
     } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  it('goes on with layers that had come before a death, but for those that were harmed', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'swarmd-image-'));
+    try {
+      const second = tarOf([file('second', 'x')]);
+      registry.putImage('three:1', [LAYER, second, tarOf([file('third', 'y')])], {
+        packing: 'plain',
+      });
+      const three = `${registry.host}/three:1`;
+      const hex = (bytes: Buffer): string => digestOf(bytes).replace('sha256:', '');
+      const asked: string[] = [];
+      registry.fault = (request) => {
+        if (request.url?.includes('/blobs/') === true) asked.push(request.url.slice(-64));
+        return false;
+      };
+      const blob = (bytes: Buffer): string => join(folder, 'images/blobs/sha256', hex(bytes));
+      for (const bytes of [LAYER, second]) {
+        await mkdir(dirname(blob(bytes)), { recursive: true });
+        await writeFile(blob(bytes), bytes);
+      }
+      await writeFile(blob(second), Buffer.alloc(second.length));
+      await using machine = await ImageMachine.open({}, folder);
+      await machine.puller.pull(three, signal());
+      expect(asked).not.toContain(hex(LAYER));
+      expect(asked).toContain(hex(second));
+      expect((await machine.layersOf(three)).length).toBe(3);
+    } finally {
+      registry.fault = () => false;
       await rm(folder, { recursive: true, force: true });
     }
   });

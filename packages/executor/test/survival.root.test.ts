@@ -153,7 +153,9 @@ describe.runIf(isInside)('survival', () => {
       code: 137,
       error: 'the machine was restarted',
     });
-    const lines = await Array.fromAsync(executor.logs('whole', { follow: false }, signal()));
+    const lines = await Array.fromAsync(
+      linesOf(executor.logs('whole', { follow: false }, signal())),
+    );
     expect(lines.map(text)).toEqual(['said']);
     expect(await executor.volumes.list()).toMatchObject([
       { name: 'mounted', options: driverOptions, used: true },

@@ -126,6 +126,7 @@ export class LayerFetcher {
     const source = { digest: layer.digest, sizeBytes: layer.size, diffId, compression };
     const partial = store.partialBlob(layer.digest, diffId);
     try {
+      if (await this.#unpackKept(source, signal)) return;
       await retry(this.#options, signal, async () => {
         this.#bytes.set(diffId, this.#bytes.get(diffId) ?? 0);
         const directory = store.temporaryLayer();
@@ -144,6 +145,25 @@ export class LayerFetcher {
       });
     } finally {
       this.#bytes.delete(diffId);
+    }
+  }
+
+  /** A blob may be here although its layer is not: of a pull that we died in. @returns whether it was. */
+  async #unpackKept(layer: LayerSource, signal: AbortSignal): Promise<boolean> {
+    const { store, unpacker } = this.#options;
+    const path = store.blobPath(layer.digest);
+    if (!(await store.hasBlob(layer.digest, layer.sizeBytes))) return false;
+    const directory = store.temporaryLayer();
+    const job = { layer, blob: { path }, directory, partial: '', keepAt: '' };
+    try {
+      const unpacked = await unpacker.unpack(job, () => undefined, signal);
+      await store.adoptLayer(layer.diffId, directory, unpacked);
+      return true;
+    } catch (error) {
+      if (errorCode(error) !== 'data-loss') throw error;
+      // Damaged by a power loss.
+      await store.removeBlob(layer.digest);
+      return false;
     }
   }
 }

@@ -18,7 +18,7 @@ import { errorMessage, SwarmError, type Clock, type Logger, type Scope } from '@
 import { run } from '@swarmd/base/system';
 import { z } from 'zod';
 
-import { readIfExists, writeAtomically } from '../files/atomic-file.ts';
+import { isNotFound, readIfExists, writeAtomically } from '../files/atomic-file.ts';
 import { PARTIAL_KEPT_MS } from '../limits.ts';
 import type { UnpackedLayer } from '../unpack/unpack-layer.ts';
 import { parseImageConfig, type ImageConfig } from './manifest.ts';
@@ -116,7 +116,7 @@ export class ImageStore {
     await store.#load();
     await store.#removeHalfWritten();
     await store.#removeGarbage();
-    await store.#removeOldPartials();
+    await store.#removeOldDownloads();
     return store;
   }
 
@@ -160,6 +160,18 @@ export class ImageStore {
   /** Where a blob lies if it is kept: manifests, configurations, and layers as registries have them. */
   blobPath(digest: string): string {
     return join(this.#blobsDir, digest.replace('sha256:', ''));
+  }
+
+  /** Whether a blob of this size lies there; its content is checked when it is unpacked. */
+  async hasBlob(digest: string, sizeBytes: number): Promise<boolean> {
+    const stats = await stat(this.blobPath(digest)).catch((error: unknown) => {
+      if (!isNotFound(error)) throw error;
+    });
+    return stats?.size === sizeBytes;
+  }
+
+  removeBlob(digest: string): Promise<void> {
+    return rm(this.blobPath(digest), { force: true });
   }
 
   /** A manifest or configuration. @throws SwarmError `data-loss` when it is missing or damaged. */
@@ -363,10 +375,16 @@ export class ImageStore {
     }
   }
 
-  async #removeOldPartials(): Promise<void> {
+  /** Of downloads, whole ones too, that no image came of and nobody went on with. */
+  async #removeOldDownloads(): Promise<void> {
     const before = this.#options.clock.now() - PARTIAL_KEPT_MS;
-    for (const name of await readdir(this.#partialsDir)) {
-      const path = join(this.#partialsDir, name);
+    const partials = await readdir(this.#partialsDir);
+    const blobs = [...this.#images.values()].flatMap((image) => image.blobs);
+    const paths = [
+      ...partials.map((name) => join(this.#partialsDir, name)),
+      ...(await this.#blobsBut([...this.#documents(), ...blobs])),
+    ];
+    for (const path of paths) {
       if ((await stat(path)).mtimeMs < before) await rm(path, { force: true });
     }
   }
