@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { GATEWAY_LINK_PREFIX, INGRESS_LINK } from '../desired/names.ts';
 import { listJson } from './kernel.ts';
+import { replaceFile } from './notes.ts';
 
 const IPV4 = '/proc/sys/net/ipv4/ip_forward';
 const IPV6 = '/proc/sys/net/ipv6/conf';
@@ -40,7 +41,7 @@ export async function forwardIpv6(folder: string, wanted: boolean): Promise<bool
     const wasForwarding = (await setting('all', 'forwarding')) !== '0';
     const listening = wasForwarding ? [] : await listeningLinks();
     const before: Ipv6Before = { wasForwarding, listening };
-    await writeFile(note, JSON.stringify(before));
+    await replaceFile(note, JSON.stringify(before));
   }
   const { listening } = JSON.parse(await readFile(note, 'utf8')) as Ipv6Before;
   for (const link of listening) await set(link, 'accept_ra', '2');

@@ -7,6 +7,12 @@ import { join } from 'node:path';
 
 import type { AttachmentNote } from '../desired/attachment.ts';
 
+/** At any time the file has what it had before or all of `text`. */
+export async function replaceFile(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.new`, text);
+  await rename(`${file}.new`, file);
+}
+
 export class Notes {
   readonly #folder: string;
 
@@ -34,9 +40,7 @@ export class Notes {
   }
 
   async write(note: AttachmentNote): Promise<void> {
-    const file = this.#fileOf(note.taskId);
-    await writeFile(`${file}.new`, JSON.stringify(note));
-    await rename(`${file}.new`, file);
+    await replaceFile(this.#fileOf(note.taskId), JSON.stringify(note));
   }
 
   async remove(taskId: string): Promise<void> {
