@@ -30,7 +30,8 @@ function install(plan: FaultPlan): void {
     isCounting = !isUnpacker && plan.who === 'executor';
   };
   const point = (name: string, args: readonly unknown[]): void => {
-    if (!isCounting) return;
+    const isReading = name === 'openSync' && (args[1] ?? 'r') === 'r';
+    if (!isCounting || isReading) return;
     steps += 1;
     const what = args.flatMap((arg) => (Array.isArray(arg) ? arg : [arg])).filter(isShort);
     if (steps > plan.step) return;
@@ -83,6 +84,8 @@ function install(plan: FaultPlan): void {
   };
   Reflect.set(promises, 'open', guardedOpen);
   syncBuiltinESMExports();
+  // It may have been told what to do already, and hear of that before it hears of the death.
+  if (isUnpacker) point('begun', []);
 }
 
 function isShort(value: unknown): value is string | number {

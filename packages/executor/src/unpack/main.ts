@@ -3,7 +3,7 @@
  * garbage ever holds up the process that starts containers. Started by `Unpacker`; ends with it.
  */
 import { createReadStream } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 
 import { errorCode, errorMessage } from '@swarmd/base';
 import { systemClock, systemRandom } from '@swarmd/base/system';
@@ -15,15 +15,22 @@ import type { FromUnpacker, ToUnpacker, UnpackJob } from './protocol.ts';
 import { unpackLayer } from './unpack-layer.ts';
 
 const running = new Map<number, AbortController>();
+const jobs = new Set<Promise<void>>();
 
 process.on('message', (message: ToUnpacker) => {
   if (message.kind === 'cancel') running.get(message.job)?.abort();
-  else void work(message.job, message.unpack);
+  else begin(message.job, message.unpack);
 });
 process.on('disconnect', () => {
-  // The executor is gone; what is half unpacked is removed by its next life.
-  process.exit(0);
+  // The executor is gone, and its next life may have looked for what is half unpacked already.
+  for (const controller of running.values()) controller.abort();
+  void Promise.allSettled(jobs).then(() => process.exit(0));
 });
+
+function begin(job: number, unpack: UnpackJob): void {
+  const done = work(job, unpack).finally(() => jobs.delete(done));
+  jobs.add(done);
+}
 
 async function work(job: number, unpack: UnpackJob): Promise<void> {
   const controller = new AbortController();
@@ -45,6 +52,7 @@ async function work(job: number, unpack: UnpackJob): Promise<void> {
           });
     const unpacked = await unpackLayer(layer, { blob, directory, signal });
     if (!('path' in source)) await rename(partial, keepAt);
+    if (!process.connected) await rm(directory, { recursive: true, force: true });
     send({ kind: 'done', job, unpacked });
   } catch (error) {
     // Wrong bytes stay wrong; a full disk needs every byte it can get back.
@@ -67,5 +75,6 @@ function throttledProgress(job: number): (bytes: number) => void {
 }
 
 function send(message: FromUnpacker): void {
-  process.send?.(message);
+  // Nobody is left to be told, or will be before the message is there.
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }
