@@ -12,6 +12,7 @@ export class LiveContainer {
   readonly ended: Promise<ContainerExit>;
   readonly #resolve: (exit: ContainerExit) => void;
   #record: ContainerRecord;
+  #saving: Promise<void> = Promise.resolve();
   #execs = 0;
 
   constructor(paths: ContainerPaths, record: ContainerRecord) {
@@ -55,9 +56,12 @@ export class LiveContainer {
   }
 
   /** Changes the record, on disk too. */
-  async update(change: Partial<ContainerRecord>): Promise<void> {
+  update(change: Partial<ContainerRecord>): Promise<void> {
     this.#record = { ...this.#record, ...change };
-    await writeRecord(this.paths.record, this.#record);
+    // One write after the other: they would rename the same file from under each other.
+    const write = (): Promise<void> => writeRecord(this.paths.record, this.#record);
+    this.#saving = this.#saving.then(write, write);
+    return this.#saving;
   }
 
   /** The end is final: a second one is ignored. */
