@@ -32,15 +32,16 @@ export function acceptStatus(
   if (rank(status.state) < rank(known.state)) {
     return { kind: 'ignored', reason: `task ${task.id} is past "${status.state}"` };
   }
-  const { appliedAt: _known, ...before } = known;
-  const { appliedAt: _reported, ...after } = status;
-  if (sameSpec(before, after)) return { kind: 'ignored', reason: 'nothing new' };
+  const { appliedAt } = known;
+  if (status.state === known.state && sameSpec(known, { ...status, appliedAt })) {
+    return { kind: 'ignored', reason: 'nothing new' };
+  }
   const startsNow = status.state === 'running' && task.startedAt === undefined;
   return {
     kind: 'accepted',
     task: {
       ...task,
-      status: { ...after, appliedAt: now },
+      status: { ...status, appliedAt: now },
       ...(startsNow ? { startedAt: status.timestamp } : {}),
     },
   };

@@ -58,8 +58,9 @@ export class Tables {
     secret: new Map(),
     config: new Map(),
   };
-  readonly tasksByService = new Map<string, Map<string, Task>>();
-  readonly tasksByNode = new Map<string, Map<string, Task>>();
+  /** Ids, so that writing a task that stays where it is leaves them alone. */
+  readonly tasksByService = new Map<string, Set<string>>();
+  readonly tasksByNode = new Map<string, Set<string>>();
 
   /** Replaces the row of `id` by `after` (undefined: removes it). @returns what was there before. */
   write<T extends TableName>(
@@ -102,41 +103,36 @@ export class Tables {
 
   #indexTask(before: Task | undefined, after: Task | undefined): void {
     const id = (after ?? before)?.id;
-    if (id !== undefined) this.journal.note(id);
-    moveInGroup(this.tasksByService, {
-      from: before?.serviceId,
-      to: after?.serviceId,
-      id: before?.id,
-      task: after,
-    });
-    moveInGroup(this.tasksByNode, {
-      from: before?.nodeId,
-      to: after?.nodeId,
-      id: before?.id,
-      task: after,
-    });
+    if (id === undefined) return;
+    this.journal.note(id);
+    regroup(this.tasksByService, id, { from: before?.serviceId, to: after?.serviceId });
+    regroup(this.tasksByNode, id, { from: before?.nodeId, to: after?.nodeId });
+  }
+
+  /** Of a group of ids. */
+  *tasks(ids: Iterable<string> = []): Iterable<Task> {
+    for (const id of ids) {
+      const task = this.rows.task.get(id);
+      if (task !== undefined) yield task;
+    }
   }
 }
 
-function moveInGroup(
-  groups: Map<string, Map<string, Task>>,
-  move: {
-    from: string | undefined;
-    to: string | undefined;
-    id: string | undefined;
-    task: Task | undefined;
-  },
+function regroup(
+  groups: Map<string, Set<string>>,
+  id: string,
+  { from, to }: { from: string | undefined; to: string | undefined },
 ): void {
-  const { from, to, id, task } = move;
-  if (from !== undefined && id !== undefined && from !== to) {
+  if (from === to) return;
+  if (from !== undefined) {
     const group = groups.get(from);
     group?.delete(id);
     if (group?.size === 0) groups.delete(from);
   }
-  if (to === undefined || task === undefined) return;
+  if (to === undefined) return;
   const group = groups.get(to);
-  if (group === undefined) groups.set(to, new Map([[task.id, task]]));
-  else group.set(task.id, task);
+  if (group === undefined) groups.set(to, new Set([id]));
+  else group.add(id);
 }
 
 /** The unique name of an object, for the tables that have one. Former versions have lost theirs. */
@@ -145,8 +141,6 @@ export function nameOf(object: ObjectOf[TableName] | undefined): string | undefi
   const isFormer = 'replacedAt' in object && object.replacedAt !== undefined;
   return isFormer ? undefined : object.spec.name;
 }
-
-const NO_TASKS: ReadonlyMap<string, Task> = new Map();
 
 /** Reads of the tables as they are now; iterables are live. */
 export class TableView implements ReadView {
@@ -197,10 +191,10 @@ export class TableView implements ReadView {
   }
 
   tasksByService(id: ServiceId): Iterable<Task> {
-    return (this.tables.tasksByService.get(id) ?? NO_TASKS).values();
+    return this.tables.tasks(this.tables.tasksByService.get(id));
   }
 
   tasksByNode(id: NodeId): Iterable<Task> {
-    return (this.tables.tasksByNode.get(id) ?? NO_TASKS).values();
+    return this.tables.tasks(this.tables.tasksByNode.get(id));
   }
 }

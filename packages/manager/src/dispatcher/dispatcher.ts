@@ -212,7 +212,10 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
       random,
       logger: logger.child({ nodeId }),
       report: (updates) => this.#statuses.report({ nodeId, updates }),
-      settled: (sequence) => outbox.acknowledge(sequence),
+      settled: (sequence) => {
+        outbox.acknowledge(sequence);
+        this.#herald.add(session);
+      },
     });
     const session = new Session({ nodeId, clock, hello, outbox, relay });
     this.#sessions

@@ -102,10 +102,9 @@ export class Outbox {
     this.wakeup.wake();
   }
 
-  /** Statuses up to `sequence` are settled. */
+  /** Statuses up to `sequence` are settled. Whoever says so wakes the session, when its turn comes. */
   acknowledge(sequence: number): void {
     this.#acknowledge = Math.max(this.#acknowledge, sequence);
-    this.wakeup.wake();
   }
 
   /** The next message, or undefined when the agent knows everything. */

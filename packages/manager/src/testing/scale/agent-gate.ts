@@ -46,11 +46,16 @@ function admit(socket: Socket, { core, clusterId }: GateOptions): void {
   const { fromAgent, fromManager } = sessionCodecs();
   const writer = new FrameWriter(socket);
   const inboxes = new Map<number, Inbox<AgentMessage>>();
-  const closed = new AbortController();
-  socket.on('close', () => closed.abort(new Error('the agents are gone')));
+  // One for each: thousands of listeners of one signal would each be compared with the others.
+  const calls = new Map<number, AbortController>();
+  socket.on('close', () => {
+    for (const call of calls.values()) call.abort(new Error('the agents are gone'));
+  });
   const serve = async (agent: number, inbox: Inbox<AgentMessage>): Promise<void> => {
     const peer = { nodeId: nodeOf(agent), role: 'worker', clusterId } as const;
-    const call = { signal: closed.signal, peer };
+    const controller = new AbortController();
+    calls.set(agent, controller);
+    const call = { signal: controller.signal, peer };
     try {
       for await (const message of core.dispatcher.session(inbox, call)) {
         writer.write(agent, fromManager.encode(message));
@@ -60,14 +65,18 @@ function admit(socket: Socket, { core, clusterId }: GateOptions): void {
       writer.write(agent, SESSION_OVER);
     }
     inboxes.delete(agent);
+    calls.delete(agent);
   };
   readFrames(socket, (agent, bytes) => {
+    const message = fromAgent.decode(bytes);
     let inbox = inboxes.get(agent);
     if (inbox === undefined) {
+      // Sent before the agent heard that its session is over.
+      if (message.kind !== 'hello') return;
       inbox = new Inbox<AgentMessage>();
       inboxes.set(agent, inbox);
       void serve(agent, inbox);
     }
-    inbox.push(fromAgent.decode(bytes));
+    inbox.push(message);
   });
 }

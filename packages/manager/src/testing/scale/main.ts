@@ -17,7 +17,7 @@ import { serveParent } from './parent.ts';
 import { StallProbe, threadCpuMs } from './probe.ts';
 import type { ScaleAnswer, ScaleFigures, ScaleRequest, ScaleStart } from './protocol.ts';
 
-const NODES_AT_ONCE = 500;
+const NODES_AT_ONCE = 50;
 const MIB = 1024 ** 2;
 
 const stack = new AsyncDisposableStack();

@@ -83,6 +83,7 @@ class Agent {
   readonly #index: number;
   readonly #ports: AgentPorts;
   readonly #states = new Map<string, TaskState>();
+  #isWelcome = false;
   #isConnected = false;
   #fresh: Task[] = [];
   #sequence = 0;
@@ -114,14 +115,16 @@ class Agent {
   comeAgain(): void {
     if (this.#isConnected) this.#ports.onConnected(false);
     this.#isConnected = false;
+    this.#isWelcome = false;
     systemClock.after(RECONNECT_MS, () => this.greet());
   }
 
   beat(): void {
-    if (this.#isConnected) this.#ports.beat();
+    if (this.#isWelcome) this.#ports.beat();
   }
 
   hear(message: ManagerMessage): void {
+    this.#isWelcome = true;
     if (message.kind !== 'assignments') return;
     if (!this.#isConnected) this.#ports.onConnected(true);
     this.#isConnected = true;
