@@ -6,6 +6,7 @@ import {
   STANDBY_SLOT,
   TABLE_NAMES,
   wantedReplicas,
+  type AssignmentSet,
   type Node,
   type Service,
   type Task,
@@ -172,11 +173,28 @@ function* agentProblems(world: SimWorld, agent: SimAgent): Iterable<string> {
   yield* assignmentProblems(world, agent);
 }
 
-/** What the agent was told leads nowhere else. */
+/** What an agent was told, and the assignment that it was found to be the same as. */
+interface Proof {
+  readonly told: AssignmentSet | undefined;
+  readonly should: AssignmentSet;
+}
+
+const proofs = new WeakMap<SimAgent, Proof>();
+
+/**
+ * What the agent was told leads nowhere else. Parts of assignments that stay the same keep their
+ * identity, so that what was found to be right once is compared with itself from then on.
+ */
 function* assignmentProblems(world: SimWorld, agent: SimAgent): Iterable<string> {
   const should = assign(world.judge.view, agent.nodeId);
-  const delta = diffAssignments(agent.assigned, should);
-  if (delta === undefined) return;
+  const told = agent.assigned;
+  const proof = proofs.get(agent);
+  const isProven = proof !== undefined && proof.told === told;
+  const delta = diffAssignments(isProven ? proof.should : told, should);
+  if (delta === undefined) {
+    proofs.set(agent, { told, should });
+    return;
+  }
   const parts = Object.entries({ ...delta, ...delta.network })
     .filter(([, part]) => Array.isArray(part) && part.length > 0)
     .map(([name]) => name);
