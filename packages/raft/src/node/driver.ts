@@ -75,11 +75,12 @@ export class Driver {
     }
   }
 
-  /** To be called by the persister. */
+  /** To be called by the persister, with all that one write made durable. */
   persisted(readys: readonly Ready[]): void {
+    const term = Math.max(...readys.map(({ hard }) => hard?.term ?? 0));
     for (const ready of readys) {
       if (ready.snapshot !== undefined) this.#ports.onInstalled(ready.snapshot);
-      this.#ports.send(ready.messagesAfterPersist);
+      this.#ports.send(ready.messagesAfterPersist.filter((message) => stillTrue(message, term)));
       this.step({ kind: 'persisted', seq: ready.seq });
     }
   }
@@ -109,4 +110,12 @@ export class Driver {
     this.#stopped = true;
     this.#ports.onFailure(error);
   }
+}
+
+/**
+ * What was received in an earlier term may have been replaced before it was ever on the disk, by what
+ * came in the same write from the leader of a later one; nobody is told that it is there.
+ */
+function stillTrue(message: Message, term: number): boolean {
+  return message.kind !== 'appendReply' || message.reject || message.term >= term;
 }
