@@ -22,6 +22,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   'swarmd-manager': 'packages/daemon/src/manager/manager-child.ts',
   'swarmd-raft-worker': 'packages/raft/src/node/worker.ts',
   'swarmd-unpack': 'packages/executor/src/unpack/main.ts',
+  'swarmd-log-shipper': 'packages/executor/src/logs/shipper/main.ts',
   swarmctl: 'packages/cli/src/main.ts',
 };
 
@@ -41,6 +42,11 @@ const REFERENCES = [
     namedIn: 'packages/raft/src/node/start-raft.ts',
     path: './worker.ts',
     bundle: 'swarmd-raft-worker',
+  },
+  {
+    namedIn: 'packages/executor/src/logs/shipper/log-shippers.ts',
+    path: './main.ts',
+    bundle: 'swarmd-log-shipper',
   },
 ] as const;
 

@@ -20,6 +20,7 @@ export async function openMachine(settings: Settings, logger: Logger): Promise<M
       storageDriver: settings.storageDriver,
       imageCleanUp: settings.imageCleanUp,
       runtimes: settings.runtimes,
+      logDefaults: settings.logDefaults,
       clock: systemClock,
       random: systemRandom,
       logger: logger.child({ part: 'executor' }),

@@ -32,10 +32,20 @@ test('defaults', () => {
     registries: {},
     imageCleanUp: { unusedForMs: 30 * 24 * 3_600_000, highPercent: 85, lowPercent: 80 },
     runtimes: {},
+    logDefaults: { driver: 'local', options: {} },
     logLevel: 'info',
     raftProfile: 'lan',
     nodeLabels: {},
   });
+});
+
+test('the log driver of services that name none, refused when it does not understand its options', () => {
+  const file = { logDriver: 'json-file', logOpts: { 'max-size': '5m' } };
+  const { driver, options } = settle(file, {}).logDefaults;
+  expect([driver, options]).toEqual(['json-file', { 'max-size': '5m' }]);
+  expect(() => settle({ logDriver: 'syslog', logOpts: { 'max-size': '5m' } }, {})).toThrow(
+    'log driver syslog: max-size=5m: there is no such option',
+  );
 });
 
 test('flags win over the file, lists and labels add up', () => {

@@ -18,7 +18,8 @@ import { ImageTransfer } from './image/image-transfer.ts';
 import { Puller } from './image/puller.ts';
 import { ImageStore } from './image/store.ts';
 import { Cgroups } from './oci/cgroup.ts';
-import { OciExecutor } from './oci-executor.ts';
+import { LogShippers, shipperEntry } from './logs/shipper/log-shippers.ts';
+import { OciExecutor, type LogDefaults } from './oci-executor.ts';
 import { bootId } from './oci/proc.ts';
 import { checkProgram, Runtimes } from './oci/runtime.ts';
 import { SeccompCache } from './oci/seccomp-cache.ts';
@@ -51,6 +52,8 @@ export interface ExecutorOptions {
   readonly pluginsDir?: string;
   /** Static init program for containers that ask for one. */
   readonly initPath?: string;
+  /** How containers that say nothing of it are logged; undefined: `local` with its own defaults. */
+  readonly logDefaults?: LogDefaults | undefined;
   /** File of the unpacking process (`src/unpack/main.ts`), for when this code is bundled. */
   readonly unpackEntry?: string;
 }
@@ -111,6 +114,8 @@ export async function createExecutor(
     containers,
     exits: new ExitWatch({ exitsDir, containers, cgroups, clock, logger }),
     scope,
+    shippers: scope.own(new LogShippers({ entry: shipperEntry(), clock, logger })),
+    logDefaults: options.logDefaults ?? { driver: 'local', options: {} },
     runtimes,
     cgroups,
     seccomp: new SeccompCache(folders.runDir),

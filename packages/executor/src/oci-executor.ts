@@ -9,8 +9,10 @@ import { SwarmError, type Clock, type Logger, type Scope } from '@swarmd/base';
 
 import {
   logPlan,
+  type ContainerSpec,
   type HealthcheckSpec,
   type LogChunk,
+  type LogPlan,
   type MountSpec,
   type NodePlugin,
   type ResourceLimits,
@@ -30,10 +32,11 @@ import { tearDown } from './container/teardown.ts';
 import type { Puller } from './image/puller.ts';
 import { canonicalReference, parseReference } from './image/reference.ts';
 import type { ImageStore } from './image/store.ts';
-import { KILL_TIMEOUT_MS } from './limits.ts';
+import { KILL_TIMEOUT_MS, SHIP_PATIENCE_MS } from './limits.ts';
 import { logAttributes } from './logs/log-attributes.ts';
 import { LogKeeper, type KeptLog } from './logs/log-keeper.ts';
 import { readLog } from './logs/log-reader.ts';
+import type { LogShippers } from './logs/shipper/log-shippers.ts';
 import { execInContainer } from './oci/exec.ts';
 import { identify, signalProcess } from './oci/proc.ts';
 import type { Runtimes } from './oci/runtime.ts';
@@ -53,6 +56,12 @@ import type {
 import { pluginsOf } from './plugins.ts';
 import { OciWorkbench } from './workbench/workbench.ts';
 
+/** What `--log-driver` and `--log-opt` would say of containers that have neither. */
+export interface LogDefaults {
+  readonly driver: string;
+  readonly options: Readonly<Record<string, string>>;
+}
+
 /** What `createExecutor` puts together. */
 export interface ExecutorParts extends Omit<PrepareContext, 'runtime'> {
   /** Folder of volume plugins' sockets. */
@@ -65,6 +74,9 @@ export interface ExecutorParts extends Omit<PrepareContext, 'runtime'> {
   readonly containers: Map<string, LiveContainer>;
   readonly exits: ExitWatch;
   readonly scope: Scope;
+  readonly shippers: LogShippers;
+  /** Of containers that say nothing of their log. */
+  readonly logDefaults: LogDefaults;
   readonly runtimes: Runtimes;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -162,6 +174,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
       const container = this.#containers.get(id);
       if (container === undefined) return;
       if (container.record.exit === undefined) await this.#kill(container, signal);
+      await this.#parts.shippers.forget(id, SHIP_PATIENCE_MS);
       // Once it is not whole any more, a later life must not take it for a container.
       await container.update({ phase: 'removing' });
       await tearDown(container, this.#parts);
@@ -171,7 +184,8 @@ export class OciExecutor implements Executor, AsyncDisposable {
 
   async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogChunk> {
     await this.#ready();
-    const source = this.#get(id).logSource(this.#parts.clock);
+    const { clock, shippers } = this.#parts;
+    const source = this.#get(id).logSource(clock, shippers);
     yield* readLog(source, options, signal);
   }
 
@@ -219,11 +233,16 @@ export class OciExecutor implements Executor, AsyncDisposable {
 
   /** Nothing is done to containers before those of an earlier life are known. */
   #ready(): Promise<void> {
-    this.#restored ??= restoreContainers(this.#parts).catch((error: unknown) => {
+    this.#restored ??= this.#restore().catch((error: unknown) => {
       this.#restored = undefined;
       throw error;
     });
     return this.#restored;
+  }
+
+  async #restore(): Promise<void> {
+    await restoreContainers(this.#parts);
+    for (const container of this.#containers.values()) this.#ship(container);
   }
 
   #get(id: string): LiveContainer {
@@ -245,7 +264,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
     await store.touch(reference, this.#parts.clock.now());
     const runtime = runtimes.of(spec.runtime);
     const paths = new ContainerPaths(folders, id);
-    const plan = logPlan(spec.log.driver, spec.log.options);
+    const plan = this.#logPlan(spec);
     const record: ContainerRecord = {
       id,
       name,
@@ -280,11 +299,27 @@ export class OciExecutor implements Executor, AsyncDisposable {
       }
       await container.update({ phase: 'created', process, monitor });
       this.#containers.set(id, container);
+      this.#ship(container);
       void created.gone.then(() => exits.notice(container));
     } catch (error) {
       await tearDown(container, this.#parts);
       throw error;
     }
+  }
+
+  /** A service that names no driver has the node's, with the node's options where it has none itself. */
+  #logPlan({ log }: ContainerSpec): LogPlan {
+    const { driver, options } = this.#parts.logDefaults;
+    if (log.driver !== '' && log.driver !== driver) return logPlan(log.driver, log.options);
+    return logPlan(driver, { ...options, ...log.options });
+  }
+
+  /** Its log goes on to where its driver says, from where an earlier life was. */
+  #ship(container: LiveContainer): void {
+    if (!container.isShipped) return;
+    const { shippers } = this.#parts;
+    shippers.begin(container.shipJob, container.record.exit !== undefined);
+    void container.ended.then(() => shippers.end(container.id));
   }
 
   async #kill(container: LiveContainer, signal: AbortSignal): Promise<void> {
@@ -317,9 +352,9 @@ export class OciExecutor implements Executor, AsyncDisposable {
   }
 
   *#runningLogs(): Generator<KeptLog> {
-    for (const { id, paths, record, log } of this.#containers.values()) {
+    for (const { id, paths, record, log, isShipped } of this.#containers.values()) {
       if (record.phase !== 'running' || log.driver === 'none') continue;
-      yield { id, path: paths.log, bundle: paths.bundle, spool: log.spool };
+      yield { id, path: paths.log, bundle: paths.bundle, spool: log.spool, isShipped };
     }
   }
 }

@@ -14,7 +14,13 @@ export function pluginsOf(options: {
   readonly runtimes: Iterable<string>;
 }): NodePlugin[] {
   const volumes = ['local', ...socketsIn(options.pluginsDir)];
-  const logs = ['local', 'none', ...(existsSync(JOURNAL_SOCKET) ? ['journald'] : [])];
+  const logs = [
+    'local',
+    'json-file',
+    'syslog',
+    'none',
+    ...(existsSync(JOURNAL_SOCKET) ? ['journald'] : []),
+  ];
   const runtimes = [...options.runtimes];
   const sorted = (names: readonly string[]): string[] => [...new Set(names)].toSorted();
   return [

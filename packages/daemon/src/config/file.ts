@@ -34,6 +34,8 @@ const schema = z.strictObject({
   runtimes: z
     .record(z.string().regex(/^[a-z0-9][a-z0-9_.-]*$/, 'is no name'), z.string().startsWith('/'))
     .optional(),
+  logDriver: z.string().optional(),
+  logOpts: z.record(z.string(), z.string()).optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   raftProfile: z.enum(RAFT_PROFILES).optional(),
   nodeLabels: z.record(z.string().min(1), z.string()).optional(),

@@ -1,5 +1,5 @@
 /** What swarmd is told by flags and its configuration file, checked and complete. */
-import type { GenericResource } from '@swarmd/model';
+import { logPlan, type GenericResource } from '@swarmd/model';
 import type { RaftProfile } from '@swarmd/raft';
 import { isIPv4 } from 'node:net';
 
@@ -46,6 +46,9 @@ export interface GivenSettings {
   readonly genericResources?: readonly string[] | undefined;
   /** Paths of OCI runtimes besides crun, by the name that services ask for them with. File only. */
   readonly runtimes?: Readonly<Record<string, string>> | undefined;
+  /** Log driver of services that name none, and options of that driver. File only, Docker's names. */
+  readonly logDriver?: string | undefined;
+  readonly logOpts?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface Settings {
@@ -66,6 +69,11 @@ export interface Settings {
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly genericResources: readonly GenericResource[];
   readonly runtimes: Readonly<Record<string, string>>;
+  /** Of containers whose service says nothing of it. */
+  readonly logDefaults: {
+    readonly driver: string;
+    readonly options: Readonly<Record<string, string>>;
+  };
 }
 
 /** Flags win over the file; lists and labels add up. */
@@ -87,6 +95,7 @@ export function settle(file: GivenSettings, flags: GivenSettings): Settings {
     raftProfile: flags.raftProfile ?? file.raftProfile ?? 'lan',
     nodeLabels: { ...file.nodeLabels, ...flags.nodeLabels },
     runtimes: file.runtimes ?? {},
+    logDefaults: logDefaults(file),
     genericResources: genericResources([
       ...(file.genericResources ?? []),
       ...(flags.genericResources ?? []),
@@ -109,6 +118,15 @@ function genericResources(texts: readonly string[]): GenericResource[] {
     byKind.set(kind, { kind, count: names.length || Number(value), names });
   }
   return [...byKind.values()];
+}
+
+/** @throws SwarmError `invalid-argument` for what no such driver understands. */
+function logDefaults({
+  logDriver = 'local',
+  logOpts = {},
+}: GivenSettings): Settings['logDefaults'] {
+  logPlan(logDriver, logOpts);
+  return { driver: logDriver, options: logOpts };
 }
 
 function absolute(cgroup: string): string {

@@ -3,6 +3,8 @@ import { abortReason, SwarmError, type Clock } from '@swarmd/base';
 import { logPlan, type LogPlan } from '@swarmd/model';
 
 import type { LogSource } from '../logs/log-reader.ts';
+import type { LogShippers } from '../logs/shipper/log-shippers.ts';
+import type { ShipJob } from '../logs/shipper/protocol.ts';
 import type { ContainerExit } from '../types.ts';
 import type { ContainerPaths } from './paths.ts';
 import { writeRecord, type ContainerRecord } from './record.ts';
@@ -32,19 +34,56 @@ export class LiveContainer {
     return this.#record;
   }
 
-  /** Where its output is, for reading. @throws SwarmError `failed-precondition` when nowhere. */
-  logSource(clock: Clock): LogSource {
+  /** Where its log is, for reading. @throws SwarmError `failed-precondition` when nowhere. */
+  logSource(clock: Clock, shippers: LogShippers): LogSource {
     const { driver, isReadable } = this.log;
+    const printed = this.outputSource(clock);
     if (!isReadable) {
       throw new SwarmError(
         'failed-precondition',
-        driver === 'none'
-          ? `the output of container ${this.id} is not kept: its log driver is "none"`
-          : `the log of container ${this.id} cannot be read here: its log driver is "${driver}", and cache-disabled=true keeps no copy on the node`,
+        `the log of container ${this.id} cannot be read here: its log driver is "${driver}", and cache-disabled=true keeps no copy on the node`,
+      );
+    }
+    if (driver !== 'json-file') return printed;
+    return {
+      path: this.paths.jsonLog,
+      format: 'json',
+      clock,
+      isEnded: () => printed.isEnded() && shippers.isDone(this.id),
+      ended: this.ended.then(() => shippers.done(this.id)),
+    };
+  }
+
+  /** What it prints, whoever gets that in the end. @throws SwarmError `failed-precondition`. */
+  outputSource(clock: Clock): LogSource {
+    if (this.log.driver === 'none') {
+      throw new SwarmError(
+        'failed-precondition',
+        `the output of container ${this.id} is not kept: its log driver is "none"`,
       );
     }
     const isEnded = (): boolean => this.#record.exit !== undefined;
     return { path: this.paths.log, format: 'conmon', clock, isEnded, ended: this.ended };
+  }
+
+  /** Its log's driver is not one of files that conmon writes. */
+  get isShipped(): boolean {
+    return ['json-file', 'journald', 'syslog'].includes(this.log.driver);
+  }
+
+  get shipJob(): ShipJob {
+    const { id, name, image, logAttributes = {} } = this.#record;
+    const { log: spool, jsonLog: target, shipped: checkpoint } = this.paths;
+    return {
+      id,
+      name,
+      image,
+      plan: this.log,
+      spool,
+      target,
+      checkpoint,
+      attributes: logAttributes,
+    };
   }
 
   get log(): LogPlan {

@@ -18,7 +18,12 @@ export class ContainerPaths {
   /** Anonymous volumes, removed with the container. */
   readonly volumes: string;
   readonly logDir: string;
+  /** conmon's. */
   readonly log: string;
+  /** In Docker's format, where that was asked for. */
+  readonly jsonLog: string;
+  /** How far its log has been passed on. */
+  readonly shipped: string;
   /** OCI bundle; also holds the files conmon makes. */
   readonly bundle: string;
   /** A tmpfs with secrets and configs. */
@@ -35,6 +40,8 @@ export class ContainerPaths {
     this.volumes = join(this.state, 'volumes');
     this.logDir = join(folders.stateDir, 'logs', id);
     this.log = join(this.logDir, 'log');
+    this.jsonLog = join(this.logDir, `${id}-json.log`);
+    this.shipped = join(this.logDir, 'shipped');
     this.bundle = join(folders.runDir, 'b', id);
     this.files = join(this.bundle, 'files');
     this.persist = join(this.bundle, 'persist');

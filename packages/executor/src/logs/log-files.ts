@@ -33,6 +33,8 @@ export interface LogBounds {
   readonly maxBytes: number;
   /** Rotated files. */
   readonly kept: number;
+  /** Somebody else removes those that are too many. */
+  readonly isShipped?: boolean;
 }
 
 /** The files there are, oldest first. `path` is the newest one. */
@@ -67,7 +69,7 @@ export async function logFiles(path: string): Promise<readonly LogFile[]> {
  */
 export async function rotateLog(
   path: string,
-  { maxBytes, kept }: LogBounds,
+  { maxBytes, kept, isShipped = false }: LogBounds,
   reopen: () => Promise<void>,
 ): Promise<number> {
   const size = await sizeOf(path);
@@ -78,8 +80,10 @@ export async function rotateLog(
     newest += 1;
     await rename(path, `${path}.${newest}`);
   }
+  // Twice as many, should whoever else removes them not do so.
+  const most = Math.max(kept, 1) * (isShipped ? 2 : 1);
   for (const file of rotated) {
-    if (file.generation <= newest - Math.max(kept, 1)) await rm(file.path, { force: true });
+    if (file.generation <= newest - most) await rm(file.path, { force: true });
   }
   await reopen();
   return 0;

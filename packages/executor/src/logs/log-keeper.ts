@@ -24,6 +24,8 @@ export interface KeptLog {
   readonly path: string;
   readonly bundle: string;
   readonly spool: LogPlan['spool'];
+  /** It is passed on, and its old files removed, by somebody else. */
+  readonly isShipped: boolean;
 }
 
 interface Growth {
@@ -91,13 +93,13 @@ export class LogKeeper {
   }
 
   async #lookAt(log: KeptLog): Promise<void> {
-    const { id, path, bundle, spool } = log;
+    const { id, path, bundle, spool, isShipped } = log;
     const before = this.#growth.get(id);
-    const size = await rotateLog(path, spool, () => reopenConmonLog(bundle));
+    const size = await rotateLog(path, { ...spool, isShipped }, () => reopenConmonLog(bundle));
     const at = this.#clock.monotonic();
     const isRotated = size === 0 && (before?.size ?? 0) > 0;
     if (isRotated && spool.isCompressed) this.#unpacked.set(id, { log, since: at });
-    if (spool.kept === 0) await emptyRotated(path);
+    if (spool.kept === 0 && !isShipped) await emptyRotated(path);
     // A fresh file has no history: it is looked at soon if the last one filled quickly.
     const passed = Math.max(at - (before?.at ?? at - SWEEP_MS), 1);
     const grown = isRotated ? spool.maxBytes : size - (before?.size ?? 0);

@@ -55,6 +55,12 @@ export class OpenLog implements AsyncDisposable {
     }
   }
 
+  /** @returns undefined when it has gone. */
+  static async openFile(file: LogFile, offset: number): Promise<OpenLog | undefined> {
+    const input = await openInput(file, offset);
+    return input === undefined ? undefined : new OpenLog(file.generation, input, offset);
+  }
+
   /** Behind what is there now, at the beginning of a row or in the middle of one that is being written. */
   static async openEnd(path: string): Promise<OpenLog | undefined> {
     const file = (await logFiles(path)).at(-1);

@@ -41,7 +41,7 @@ export async function* attachSession(
   const { start, input } = request;
   const left = new AbortController();
   const either = AbortSignal.any([signal, left.signal]);
-  const pieces = await readPieces(container.logSource(clock), either);
+  const pieces = await readPieces(container.outputSource(clock), either);
   try {
     yield { kind: 'started', tty };
     void feed(context, { input, passesInput: start.stdin }, either).catch((error: unknown) => {

@@ -1,0 +1,173 @@
+/**
+ * One container's log on its way to somebody else: read from conmon's files like any reader does, so that
+ * neither the container nor our memory waits. What waits too long, waits on the disk, and is given up,
+ * counted, when there is too much of it.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+
+import { Backoff, errorMessage, sleep, type Clock, type Random } from '@swarmd/base';
+import { logLines, type LogChunk } from '@swarmd/model';
+
+import { SHIP_BOUND_MS } from '../../limits.ts';
+import { logFiles } from '../log-files.ts';
+import { readLog, type LogSource } from '../log-reader.ts';
+import { parseCursor } from '../log-scanner.ts';
+import { readCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { countLines } from './count-lines.ts';
+import type { FromShipper, ShipJob, ShipLine, Sink } from './protocol.ts';
+
+const RETRY = { firstMs: 200, maxMs: 10_000 };
+
+export interface ShipmentDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly tell: (message: FromShipper) => void;
+  readonly openSink: (
+    job: ShipJob,
+    place: { readonly generation: number; readonly size: number } | undefined,
+  ) => Promise<Sink>;
+}
+
+export class Shipment {
+  readonly #job: ShipJob;
+  readonly #deps: ShipmentDeps;
+  readonly #ended = Promise.withResolvers<void>();
+  #isEnded = false;
+  /** Cursor of what is out of our hands. */
+  #cursor: string | undefined;
+  #dropped = 0;
+  /** What was given up since the last line that was delivered. */
+  #unsaid = 0;
+  #restart = new AbortController();
+
+  constructor(job: ShipJob, deps: ShipmentDeps) {
+    this.#job = job;
+    this.#deps = deps;
+  }
+
+  /** Nothing more is written. */
+  end(): void {
+    this.#isEnded = true;
+    this.#ended.resolve();
+  }
+
+  /** Ends once an ended container's log is where it should be. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { checkpoint, id } = this.#job;
+    const known = readCheckpoint(checkpoint);
+    this.#cursor = known?.cursor;
+    this.#dropped = known?.dropped ?? 0;
+    const sink = await this.#deps.openSink(this.#job, known?.output);
+    const file = openSync(checkpoint, known === undefined ? 'w' : 'r+', 0o600);
+    const done = new AbortController();
+    const bounding = this.#keepBound(AbortSignal.any([signal, done.signal]));
+    try {
+      await this.#deliver(sink, file, signal);
+      done.abort();
+      await bounding;
+      await this.#prune();
+      this.#deps.tell({ kind: 'done', id });
+    } finally {
+      done.abort();
+      await bounding;
+      closeSync(file);
+      await sink[Symbol.asyncDispose]();
+    }
+  }
+
+  async #deliver(sink: Sink, file: number, signal: AbortSignal): Promise<void> {
+    const source: LogSource = {
+      path: this.#job.spool,
+      format: 'conmon',
+      clock: this.#deps.clock,
+      isEnded: () => this.#isEnded,
+      ended: this.#ended.promise,
+    };
+    for (;;) {
+      this.#restart = new AbortController();
+      const either = AbortSignal.any([signal, this.#restart.signal]);
+      try {
+        for await (const chunk of readLog(source, { follow: true, after: this.#cursor }, either)) {
+          await this.#hand(sink, chunk, either);
+          this.#cursor = chunk.cursor;
+          const output = sink.place ?? { generation: 0, size: 0 };
+          writeCheckpoint(file, { cursor: chunk.cursor, output, dropped: this.#dropped });
+        }
+        return;
+      } catch (error) {
+        if (signal.aborted || !this.#restart.signal.aborted) throw error;
+      }
+    }
+  }
+
+  /** Until it has been taken, or given up. */
+  async #hand(sink: Sink, chunk: LogChunk, signal: AbortSignal): Promise<void> {
+    const { clock, random, tell } = this.#deps;
+    const backoff = new Backoff(RETRY, random);
+    const lines = [...logLines(chunk)].map(({ stream, timestamp, data }): ShipLine => {
+      const text = Buffer.from(data.buffer, data.byteOffset, data.length);
+      return { isError: stream === 'stderr', timestamp, text };
+    });
+    for (let isTold = false; ;) {
+      try {
+        await sink.write([...this.#gap(lines[0]?.timestamp), ...lines], signal);
+        this.#unsaid = 0;
+        return;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        if (!isTold) tell({ kind: 'trouble', id: this.#job.id, message: errorMessage(error) });
+        isTold = true;
+      }
+      await sleep(clock, backoff.nextMs(), signal);
+    }
+  }
+
+  /** What is missing before a line is said in its place. */
+  #gap(timestamp = 0): ShipLine[] {
+    if (this.#unsaid === 0) return [];
+    const text = Buffer.from(`swarmd: ${this.#unsaid} lines of this container were dropped here`);
+    return [{ isError: true, timestamp, text }];
+  }
+
+  async #keepBound(signal: AbortSignal): Promise<void> {
+    const { clock, tell } = this.#deps;
+    const { id, plan } = this.#job;
+    while (!signal.aborted) {
+      try {
+        await this.#prune();
+        await sleep(clock, SHIP_BOUND_MS, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        tell({ kind: 'trouble', id, message: `${plan.driver}: ${errorMessage(error)}` });
+      }
+    }
+  }
+
+  /** Removes files that are too many; their lines that nobody has taken are counted. */
+  async #prune(): Promise<void> {
+    const { id, plan, spool } = this.#job;
+    const rotated = (await logFiles(spool)).filter((one) => !one.isNewest);
+    const at = parseCursor(this.#cursor ?? '0.0.0');
+    // What json-file has taken over is read there.
+    const isKept = plan.driver !== 'json-file';
+    const spare = isKept ? [] : rotated.filter(({ generation }) => generation < at.generation);
+    for (const { path } of spare) await rm(path, { force: true });
+    const left = rotated.slice(spare.length);
+    const surplus = left.slice(0, Math.max(0, left.length - Math.max(plan.spool.kept, 1)));
+    const lost = surplus.filter(({ generation }) => generation >= at.generation);
+    let lines = 0;
+    for (const log of lost) {
+      lines += await countLines(log, log.generation === at.generation ? at : undefined);
+    }
+    const next = lost.at(-1);
+    if (next !== undefined) {
+      this.#cursor = `${next.generation + 1}.0.0`;
+      this.#dropped += lines;
+      this.#unsaid += lines;
+      this.#deps.tell({ kind: 'dropped', id, lines: this.#dropped });
+      this.#restart.abort();
+    }
+    for (const { path } of surplus) await rm(path, { force: true });
+  }
+}

@@ -1,0 +1,148 @@
+/** Log drivers on real containers: no line is lost or repeated when we are killed, and nobody waits for a log. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { sleep } from '@swarmd/base';
+import { systemClock } from '@swarmd/base/system';
+import type { LogSpec } from '@swarmd/model';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import type { ContainerRequest } from '../src/index.ts';
+import { linesOf, text } from './conformance-logs.ts';
+import type { LifeInput } from './fixtures/life.ts';
+import {
+  failuresInside,
+  INSIDE_TIMEOUT_MS,
+  isInside,
+  PrivateMachine,
+} from './fixtures/private-machine.ts';
+
+const LIFE = fileURLToPath(new URL('./fixtures/life.ts', import.meta.url));
+const signal = (): AbortSignal => AbortSignal.timeout(25_000);
+const LIVES = 3;
+const LINES = 40_000;
+/** A thousand lines at a time. */
+const COUNT = `i=1; while [ $i -le ${LINES} ]; do seq $i $((i+999)); i=$((i+1000)); usleep 20000; done`;
+
+it.skipIf(isInside)(
+  'runs in a mount namespace of its own',
+  { timeout: INSIDE_TIMEOUT_MS },
+  async () => expect(await failuresInside(import.meta.url)).toBe(''),
+);
+
+describe.runIf(isInside)('log drivers', () => {
+  let machine: PrivateMachine;
+  const lives: ChildProcess[] = [];
+  beforeEach(async () => {
+    machine = await PrivateMachine.make();
+    await using executor = await machine.executor();
+    await executor.pull(machine.image, signal());
+  });
+  afterEach(async () => {
+    for (const life of lives.splice(0)) life.kill('SIGKILL');
+    await machine[Symbol.asyncDispose]();
+  });
+
+  const request = (id: string, script: string, log: LogSpec): ContainerRequest =>
+    machine.request(id, { command: ['/bin/sh', '-c', script], log, labels: { team: 'blue' } });
+
+  /** One life of the daemon: begins, or takes over, the containers. */
+  async function begin(requests: readonly ContainerRequest[]): Promise<ChildProcess> {
+    const { logger: _logger, clock: _clock, ...options } = machine.executorOptions();
+    const input: LifeInput = { options, requests, mode: 'start' };
+    const life = spawn(process.execPath, [LIFE, JSON.stringify(input)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    lives.push(life);
+    await once(life.stdout, 'data');
+    return life;
+  }
+
+  it('lose and repeat no line when the daemon is killed again and again', async () => {
+    const options = { 'max-size': '32k', 'max-file': '90' };
+    const requests = [
+      request('local', COUNT, { driver: 'local', options }),
+      request('json', COUNT, { driver: 'json-file', options: { ...options, labels: 'team' } }),
+    ];
+    for (let life = 0; life < LIVES; life += 1) {
+      const daemon = await begin(requests);
+      await sleep(systemClock, 60 * life, signal());
+      daemon.kill('SIGKILL');
+      await once(daemon, 'exit');
+    }
+    await using executor = await machine.executor();
+    await executor.restore(signal());
+    for (const { id } of requests) {
+      const lines = await Array.fromAsync(linesOf(executor.logs(id, { follow: true }, signal())));
+      const wrong = lines.findIndex((line, index) => text(line) !== String(index + 1));
+      expect([id, lines.length, wrong]).toEqual([id, LINES, -1]);
+    }
+    const folder = join(machine.stateDir, 'logs', 'json');
+    const names = await readdir(folder);
+    expect(names.filter((name) => /^json-json\.log\.\d+$/.test(name)).length).toBeGreaterThan(3);
+    const [first = ''] = (await readFile(join(folder, 'json-json.log.1'), 'utf8')).split('\n');
+    expect(JSON.parse(first)).toEqual({
+      log: '1\n',
+      stream: 'stdout',
+      attrs: { team: 'blue' },
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}\.\d{6}Z$/) as string,
+    });
+    for (const { id } of requests) await executor.remove(id, signal());
+  });
+
+  it('keep no container waiting: what a log server cannot take is bounded and counted', async () => {
+    const nobody = createServer();
+    nobody.listen(0, '127.0.0.1');
+    await once(nobody, 'listening');
+    const { port } = nobody.address() as { port: number };
+    nobody.close();
+    const warnings: object[] = [];
+    const logger = { ...machine.executorOptions().logger, warn: (it: object) => warnings.push(it) };
+    await using executor = await machine.executor({ logger });
+    const flood = `i=0; while [ $i -lt 100 ]; do seq 1 20000; i=$((i+1)); done`;
+    const cache = { 'cache-max-size': '512k', 'cache-max-file': '2' };
+    const address = { 'syslog-address': `tcp://127.0.0.1:${port}` };
+    const log = { driver: 'syslog', options: { ...cache, ...address } } as const;
+    await executor.prepare(request('flood', flood, log), signal());
+    await executor.start('flood', signal());
+    expect((await executor.wait('flood', signal())).code).toBe(0);
+    const folder = join(machine.stateDir, 'logs', 'flood');
+    const deadline = signal();
+    while (!warnings.some((warning) => 'lines' in warning)) await sleep(systemClock, 10, deadline);
+    const sizes = (await readdir(folder)).map(
+      async (name) => (await stat(join(folder, name))).size,
+    );
+    const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    // A hundred times 20,000 lines of 50 bytes were printed.
+    expect(bytes).toBeLessThan(60 * 1024 ** 2);
+    const last = await Array.fromAsync(
+      linesOf(executor.logs('flood', { follow: false, tail: 1 }, signal())),
+    );
+    expect(last.map(text)).toEqual(['20000']);
+    await executor.remove('flood', signal());
+  });
+
+  it('say of what they do not keep that it cannot be read', async () => {
+    await using executor = await machine.executor();
+    const read = (id: string): Promise<unknown> =>
+      Array.fromAsync(executor.logs(id, { follow: true }, signal()));
+    const options = { 'syslog-address': 'udp://127.0.0.1:9', 'cache-disabled': 'true' };
+    for (const [id, log] of [
+      ['none', { driver: 'none', options: {} }],
+      ['syslog', { driver: 'syslog', options }],
+    ] as const) {
+      await executor.prepare(request(id, 'echo x', log), signal());
+      await executor.start(id, signal());
+      await expect(read(id)).rejects.toMatchObject({
+        code: 'failed-precondition',
+        message: expect.stringContaining(`log driver is "${id}"`) as string,
+      });
+      await executor.wait(id, signal());
+      await executor.remove(id, signal());
+    }
+  });
+});
