@@ -18,7 +18,18 @@ export interface LinkFault {
   readonly to: string;
   /** 1 to 100; 100 is a cut. */
   readonly lossPercent: number;
+  /** Of which traffic; unless given, of all. */
+  readonly of?: Plane;
 }
+
+/** What nodes say to each other: of the cluster (API, Raft, agents), or of containers (VXLAN). */
+export type Plane = 'control' | 'data';
+
+/** As conditions of nft; an answer goes by the ports of its question. */
+const TRAFFIC: Readonly<Record<Plane, readonly string[]>> = {
+  control: ['tcp dport 4242-4244 ', 'tcp sport 4242-4244 '],
+  data: ['udp dport 4789 '],
+};
 
 const TABLE = 'bridge lab-faults';
 
@@ -30,11 +41,12 @@ export function linkFaults(layout: Layout): LinkFault[] {
 
 /** Replaces all faults of links at once: packets see either the old ones or the new ones. */
 export async function setLinkFaults(layout: Layout, faults: readonly LinkFault[]): Promise<void> {
-  const rules = faults.map((fault) => {
+  const rules = faults.flatMap((fault) => {
     const chance = fault.lossPercent >= 100 ? '' : `numgen random mod 100 < ${fault.lossPercent} `;
     const from = fault.from === ANY ? '' : `iifname "${layout.port(fault.from)}" `;
     const to = fault.to === ANY ? '' : `oifname "${layout.port(fault.to)}" `;
-    return `add rule ${TABLE} forward ${from}${to}${chance}drop`;
+    const traffic = fault.of === undefined ? [''] : TRAFFIC[fault.of];
+    return traffic.map((which) => `add rule ${TABLE} forward ${from}${to}${which}${chance}drop`);
   });
   const script = [
     `add table ${TABLE}`,
@@ -54,10 +66,11 @@ export async function setLinkFaults(layout: Layout, faults: readonly LinkFault[]
 }
 
 /** Both directions between hosts of different groups. */
-export function between(groups: readonly (readonly string[])[]): LinkFault[] {
-  return groups.flatMap((group, i) =>
+export function between(groups: readonly (readonly string[])[], of?: Plane): LinkFault[] {
+  const faults = groups.flatMap((group, i) =>
     groups.flatMap((other, j) => (i === j ? [] : oneWay(group, other))),
   );
+  return of === undefined ? faults : faults.map((fault) => ({ ...fault, of }));
 }
 
 /** Of what hosts send and are sent, so much is lost by chance. */

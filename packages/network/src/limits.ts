@@ -12,8 +12,11 @@ export const NAMESPACES_AT_ONCE = 16;
 /** Namespaces made to forget connections at the same time: it is work for the CPU, and can wait. */
 export const FORGETS_AT_ONCE = 2;
 
-/** How often foreign changes to our firewall rules are looked for (firewall reloads, flushes). */
+/** How often foreign changes to our firewall rules are looked for that nothing told of. */
 export const GUARD_PERIOD_MS = 30_000;
+
+/** From the first of several foreign changes until we look: reloads of a firewall are many changes. */
+export const RULES_SETTLE_MS = 100;
 
 /** Bytes of the VXLAN, UDP, IPv4 and Ethernet headers around a packet of an overlay. */
 export const VXLAN_OVERHEAD_BYTES = 50;

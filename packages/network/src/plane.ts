@@ -16,6 +16,7 @@ import { forwardIpv6 } from './apply/forwarding.ts';
 import { runSteps } from './apply/kernel.ts';
 import { Notes } from './apply/notes.ts';
 import { mtuOfAddress, observe } from './apply/observe.ts';
+import { RulesWatch } from './apply/rules-watch.ts';
 import { Containers, type PlacedTask } from './containers.ts';
 import { firstHost } from './desired/addresses.ts';
 import { attachmentOf, isInternal, usesHost, type AttachmentNote } from './desired/attachment.ts';
@@ -73,6 +74,7 @@ class HostPlane implements NetworkPlane {
   #ipv6 = false;
   #closed = false;
   #guardTimer: Timer | undefined;
+  readonly #rulesWatch: RulesWatch;
   #guarding: Promise<void> = Promise.resolve();
 
   constructor(options: NetworkPlaneOptions, notes: Notes) {
@@ -83,6 +85,7 @@ class HostPlane implements NetworkPlane {
     const tasks = (): readonly AttachmentNote[] => this.#containers.notes;
     const ipv6 = (): boolean => this.#ipv6;
     this.#firewall = new HostFirewall({ wanted, tasks, controlPorts, ipv6 });
+    this.#rulesWatch = new RulesWatch({ clock, logger, onChange: () => this.#guardNow() });
     this.#names = new NameService({ ...options, wanted, tasks });
     this.#lostNodes = new LostNodes({ tasks: () => this.#containers.tasks, logger });
     this.#containers = new Containers({
@@ -163,6 +166,7 @@ class HostPlane implements NetworkPlane {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#guardTimer?.cancel();
+    await this.#rulesWatch[Symbol.asyncDispose]();
     await this.#guarding;
     await this.#containers.close();
     await this.#reconciler.idle();
@@ -226,7 +230,10 @@ class HostPlane implements NetworkPlane {
     this.#forgetConnections();
     this.#lostNodes.follow(index);
     await this.#names.update(firstHost(index.state.self.gatewaySubnet));
-    if (this.#guardTimer === undefined) await this.#guard();
+    if (this.#guardTimer === undefined) {
+      this.#guardNow();
+      await this.#guarding;
+    }
     this.#usable = new Set(index.networks.keys());
     this.#containers.wake();
   }
@@ -272,10 +279,16 @@ class HostPlane implements NetworkPlane {
     });
   }
 
-  /** Foreign firewalls come, go and flush: looks after our rules from time to time. */
+  #guardNow(): void {
+    this.#guarding = this.#guarding.then(() => this.#guard());
+  }
+
+  /** Foreign firewalls come, go and flush: looks after our rules when told so, and from time to time. */
   async #guard(): Promise<void> {
+    this.#guardTimer?.cancel();
     const index = this.#wanted;
     if (this.#closed || index === undefined) return;
+    this.#rulesWatch.start();
     const gateway = firstHost(index.state.self.gatewaySubnet);
     try {
       const { vxlanPort } = index.state;
@@ -288,9 +301,8 @@ class HostPlane implements NetworkPlane {
       this.#options.logger.warn({ error: errorMessage(error) }, text);
     }
     if (this.#closed) return;
-    const again = (): void => {
-      this.#guarding = this.#guard();
-    };
-    this.#guardTimer = this.#options.clock.after(GUARD_PERIOD_MS, again, { unref: true });
+    this.#guardTimer = this.#options.clock.after(GUARD_PERIOD_MS, () => this.#guardNow(), {
+      unref: true,
+    });
   }
 }

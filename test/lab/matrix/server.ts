@@ -1,6 +1,7 @@
 /**
  * `server.ts NAME PORT FILE`: answers TCP connections and datagrams of both families at a port with its
- * name and the address it sees: "NAME ADDRESS". Makes FILE when it listens; ends when it is gone.
+ * name and the address it sees: "NAME ADDRESS". At the port after it, TCP is echoed. Makes FILE when it
+ * listens; ends when it is gone.
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -27,6 +28,12 @@ for (const [host, udp] of [
   socket.bind(port, host);
   await Promise.all([once(server, 'listening'), once(socket, 'listening')]);
 }
+const echo = createServer((socket) => {
+  socket.on('error', () => socket.destroy());
+  socket.pipe(socket);
+});
+echo.listen({ port: port + 1, host: '::' });
+await once(echo, 'listening');
 writeFileSync(file, '');
 setInterval(() => {
   if (!existsSync(file)) process.exit(0);

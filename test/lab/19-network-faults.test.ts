@@ -1,0 +1,227 @@
+/**
+ * Faults of the network while containers and clients outside talk over it: what may fail, for how long
+ * after the fault is over, and that connections which promise to live on do.
+ */
+import { randomUUID } from 'node:crypto';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { afterAll, beforeAll, expect, it } from 'vitest';
+
+import { between, type Host } from '@swarmd/lab';
+import type { Task } from '@swarmd/model';
+
+import type { Watched, Way } from './matrix/watcher.ts';
+import {
+  BUSYBOX,
+  ctl,
+  hostOf,
+  lab,
+  LONG,
+  ok,
+  pidOf,
+  remove,
+  running,
+  service,
+  sh,
+  until,
+  untilRunning,
+} from './support.ts';
+
+const SERVER = fileURLToPath(new URL('matrix/server.ts', import.meta.url));
+const WATCHER = fileURLToPath(new URL('matrix/watcher.ts', import.meta.url));
+const TARGET_PORT = 7_100;
+const [PUBLISHED, PUBLISHED_ECHO] = [9_101, 9_102];
+/** How long a fault lasts that managers do not notice. */
+const FAULT_MS = LONG ? 8_000 : 3_000;
+/** And one that they do: they give up a node after 3 s of silence, and TCP repeats itself in pauses. */
+const NOTICED_MS = 1_000;
+/** After the end of a fault. TCP repeats itself less and less often: that is what most of it is. */
+const RECOVERY_MS = 5_000;
+
+/** Who asks, by which way: a container on w1 and one on the manager by name, a client by a node. */
+type Asker = 'w1 -> task' | 'w1 -> vip' | 'm1 -> vip' | 'outside -> w1' | 'outside -> m1';
+const ALL: readonly Asker[] = [
+  'w1 -> task',
+  'w1 -> vip',
+  'm1 -> vip',
+  'outside -> w1',
+  'outside -> m1',
+];
+/** Those whose packets go from w1 to w2, where the task is. */
+const FROM_W1: readonly Asker[] = ['w1 -> task', 'w1 -> vip', 'outside -> w1'];
+
+let server: Task;
+let clients: readonly Task[];
+let vip: string;
+const serverFile = `${lab.host('w2').dir}/listens-${randomUUID()}`;
+
+beforeAll(async () => {
+  await ok('network', 'create', 'faulty');
+  const run = ['--detach', '--network', 'faulty', '--stop-grace-period', '0s', BUSYBOX];
+  const create = (...flags: string[]): Promise<string> =>
+    ok('service', 'create', ...flags, ...run, 'sleep', '100000');
+  const publish = [`${PUBLISHED}:${TARGET_PORT}`, `${PUBLISHED_ECHO}:${TARGET_PORT + 1}`];
+  const ports = publish.flatMap((port) => ['--publish', port]);
+  await create('--name', 'target', ...ports, '--constraint', 'node.hostname==w2');
+  await create('--name', 'asker', '--mode', 'global');
+  [server] = (await untilRunning('target', 1)) as [Task];
+  clients = await untilRunning('asker', lab.nodes.length);
+  vip = (await service('target')).endpoint.virtualIps[0]?.address ?? '';
+  const enter = ['nsenter', `--target=${pidOf(server)}`, '--net', '--'];
+  const argv = [process.execPath, SERVER, 'target', String(TARGET_PORT), serverFile];
+  lab
+    .host('w2')
+    .exec([...enter, ...argv], { timeoutMs: 1_200_000 })
+    .catch(() => undefined);
+  await until('the server to listen', () => (existsSync(serverFile) ? true : undefined));
+});
+
+afterAll(async () => {
+  rmSync(serverFile, { force: true });
+  await lab.mendLinks();
+  await remove('target', 'asker', 'churn');
+  await ctl('m1', 'network', 'rm', 'faulty');
+});
+
+async function clientOn(name: string): Promise<Task> {
+  for (const task of clients) if ((await hostOf(task)).name === name) return task;
+  throw new Error(`no asker on ${name}`);
+}
+
+interface Watch {
+  stop(): Promise<Record<Asker, Watched>>;
+}
+
+async function startWatching(): Promise<Watch> {
+  const [stopFile, startFile] = ['stop', 'start'].map((word) => {
+    return `${lab.layout.stateDir}/${word}-${randomUUID()}`;
+  }) as [string, string];
+  const direct = (host: string): Way => ({ host, port: TARGET_PORT, echoPort: TARGET_PORT + 1 });
+  const published = (name: string): Way => {
+    return { host: lab.host(name).place.address, port: PUBLISHED, echoPort: PUBLISHED_ECHO };
+  };
+  const at = server.networks[0]?.address.split('/')[0] ?? '';
+  const watchers: [Host, Task | undefined, Partial<Record<Asker, Way>>][] = [
+    [lab.host('w1'), await clientOn('w1'), { 'w1 -> task': direct(at), 'w1 -> vip': direct(vip) }],
+    [lab.host('m1'), await clientOn('m1'), { 'm1 -> vip': direct(vip) }],
+    [lab.client, undefined, { 'outside -> w1': published('w1'), 'outside -> m1': published('m1') }],
+  ];
+  const results = watchers.map(async ([host, inside, ways], i) => {
+    const enter = inside === undefined ? [] : ['nsenter', `--target=${pidOf(inside)}`, '--net'];
+    const argv = [WATCHER, JSON.stringify(Object.values(ways)), stopFile, `${startFile}${i}`];
+    const { stdout } = await host.exec([...enter, process.execPath, ...argv]);
+    const watched = JSON.parse(stdout) as Watched[];
+    return Object.fromEntries(Object.keys(ways).map((asker, at) => [asker, watched[at]]));
+  });
+  // Whoever waits for the start hears of an early end; otherwise they are awaited at the stop.
+  for (const result of results) result.catch(() => undefined);
+  const files = watchers.map((_, i) => `${startFile}${i}`);
+  await until('the watchers to start', () => (files.every(existsSync) ? true : undefined));
+  return {
+    stop: async () => {
+      writeFileSync(stopFile, '');
+      const found = await Promise.all(results);
+      for (const file of [stopFile, ...files]) rmSync(file, { force: true });
+      return Object.assign({}, ...found) as Record<Asker, Watched>;
+    },
+  };
+}
+
+interface Fault {
+  readonly what: string;
+  begin(): Promise<unknown>;
+  readonly lastsMs: number;
+  end(): Promise<unknown>;
+  /** Whom it may hurt while it lasts; all others must not notice. */
+  readonly hurts: readonly Asker[];
+}
+
+const w2 = lab.host('w2');
+const setMtu = (mtu: number): Promise<string> => sh(w2, `ip link set eth0 mtu ${mtu}`);
+
+const FLAPS = 5;
+const FLAP_MS = 100;
+
+const FAULTS: readonly Fault[] = [
+  {
+    what: 'a partition between two nodes only',
+    begin: () => lab.breakLinks(between([['w1'], ['w2']])),
+    lastsMs: FAULT_MS,
+    end: () => lab.mendLinks(),
+    hurts: FROM_W1,
+  },
+  {
+    what: 'a cut of the control plane only',
+    begin: () => {
+      const others = lab.nodes.map(({ name }) => name).filter((name) => name !== 'w2');
+      return lab.breakLinks(between([['w2'], others], 'control'));
+    },
+    lastsMs: NOTICED_MS,
+    end: () => lab.mendLinks(),
+    hurts: [],
+  },
+  {
+    what: 'a cut of the data plane only',
+    begin: () => lab.breakLinks(between([['w1'], ['w2']], 'data')),
+    lastsMs: FAULT_MS,
+    end: () => lab.mendLinks(),
+    hurts: FROM_W1,
+  },
+  {
+    what: 'a link that flaps',
+    begin: async () => {
+      for (let i = 0; i < FLAPS; i += 1) {
+        await lab.cut('w2');
+        await delay(FLAP_MS);
+        await w2.healCable();
+        await delay(2 * FLAP_MS);
+      }
+    },
+    lastsMs: 0,
+    end: () => w2.healCable(),
+    hurts: ALL,
+  },
+  {
+    what: 'an underlay whose packets are smaller than the node was told',
+    begin: () => setMtu(1_300),
+    lastsMs: FAULT_MS,
+    end: () => setMtu(1_500),
+    hurts: ALL,
+  },
+];
+
+function verdict(watched: Record<Asker, Watched>, healedAt: number, hurts: readonly Asker[]) {
+  const recoveryMs = Math.max(0, ...ALL.map((one) => watched[one].lastFailedAt - healedAt));
+  const failed = Object.fromEntries(ALL.map((one) => [one, watched[one].failed]));
+  const ended = ALL.filter((one) => watched[one].ended !== undefined);
+  const unhurt = ALL.filter((one) => !hurts.includes(one));
+  return {
+    recoveryMs,
+    failed,
+    ended: ended.map((one) => `${one}: ${watched[one].ended}`),
+    silenceMs: Math.max(...ALL.map((one) => watched[one].silenceMs)),
+    noticed: unhurt.filter((one) => watched[one].failed > 0),
+    asked: Math.min(...ALL.map((one) => watched[one].asked)),
+  };
+}
+
+/** Until every way answers again, as the watchers see it. */
+const settle = (): Promise<void> => delay(RECOVERY_MS / 2);
+
+it.each(FAULTS)('$what', async ({ what, begin, lastsMs, end, hurts }) => {
+  const before = (await running('target')).map(({ id }) => id);
+  const watch = await startWatching();
+  await begin();
+  await delay(lastsMs);
+  await end();
+  const healedAt = Date.now();
+  await settle();
+  const seen = verdict(await watch.stop(), healedAt, hurts);
+  process.stdout.write(`${JSON.stringify({ what, ...seen })}\n`);
+  expect(seen.noticed).toEqual([]);
+  expect(seen.ended).toEqual([]);
+  expect(seen.recoveryMs).toBeLessThan(RECOVERY_MS / 2);
+  expect((await running('target')).map(({ id }) => id)).toEqual(before);
+});
