@@ -19,16 +19,20 @@ export interface LinkFault {
   /** 1 to 100; 100 is a cut. */
   readonly lossPercent: number;
   /** Of which traffic; unless given, of all. */
-  readonly of?: Plane;
+  readonly of?: Traffic;
 }
 
-/** What nodes say to each other: of the cluster (API, Raft, agents), or of containers (VXLAN). */
-export type Plane = 'control' | 'data';
+/**
+ * What nodes say to each other: of the cluster (API, Raft, agents), or of containers (VXLAN); or all that
+ * a network in between with a small MTU would lose.
+ */
+export type Traffic = 'control' | 'data' | 'large';
 
 /** As conditions of nft; an answer goes by the ports of its question. */
-const TRAFFIC: Readonly<Record<Plane, readonly string[]>> = {
+const TRAFFIC: Readonly<Record<Traffic, readonly string[]>> = {
   control: ['tcp dport 4242-4244 ', 'tcp sport 4242-4244 '],
   data: ['udp dport 4789 '],
+  large: ['meta length > 1300 '],
 };
 
 const TABLE = 'bridge lab-faults';
@@ -66,7 +70,7 @@ export async function setLinkFaults(layout: Layout, faults: readonly LinkFault[]
 }
 
 /** Both directions between hosts of different groups. */
-export function between(groups: readonly (readonly string[])[], of?: Plane): LinkFault[] {
+export function between(groups: readonly (readonly string[])[], of?: Traffic): LinkFault[] {
   const faults = groups.flatMap((group, i) =>
     groups.flatMap((other, j) => (i === j ? [] : oneWay(group, other))),
   );

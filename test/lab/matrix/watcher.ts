@@ -19,8 +19,9 @@ export interface Watched {
   readonly failed: number;
   /** When the last question was asked that had no answer (milliseconds since 1970); 0: none. */
   readonly lastFailedAt: number;
-  /** Of the held connection: the longest time without an echo, and how it ended, if it did. */
+  /** Of the held connection: the longest time without an echo, the last one, and how it ended, if it did. */
   readonly silenceMs: number;
+  readonly lastHeardAt: number;
   readonly ended?: string;
 }
 
@@ -47,22 +48,32 @@ function ask({ host, port }: Way): Promise<boolean> {
   });
 }
 
-function hold({ host, echoPort }: Way): { silenceMs: number; ended?: string; stop: () => void } {
-  let heard = Date.now();
+interface Held {
+  silenceMs: number;
+  lastHeardAt: number;
+  ended?: string;
+  readonly stop: () => void;
+}
+
+function hold({ host, echoPort }: Way): Held {
   const socket = connect({ host, port: echoPort });
   const say = setInterval(() => socket.write(SAYS), PERIOD_MS);
-  const held: { silenceMs: number; ended?: string; stop: () => void } = {
+  const hear = (): void => {
+    held.silenceMs = Math.max(held.silenceMs, Date.now() - held.lastHeardAt);
+  };
+  const held: Held = {
     silenceMs: 0,
+    lastHeardAt: Date.now(),
     stop: () => {
-      held.silenceMs = Math.max(held.silenceMs, Date.now() - heard);
+      hear();
       clearInterval(say);
       socket.removeAllListeners('close');
       socket.destroy();
     },
   };
   socket.on('data', () => {
-    held.silenceMs = Math.max(held.silenceMs, Date.now() - heard);
-    heard = Date.now();
+    hear();
+    held.lastHeardAt = Date.now();
   });
   socket.on('error', (error: NodeJS.ErrnoException) => (held.ended = error.code ?? error.message));
   socket.on('close', () => {
@@ -85,8 +96,9 @@ async function watch(way: Way): Promise<Watched> {
     await delay(Math.max(0, PERIOD_MS - (Date.now() - at)));
   }
   held.stop();
-  const { silenceMs, ended } = held;
-  return { asked, failed, lastFailedAt, silenceMs, ...(ended === undefined ? {} : { ended }) };
+  const { silenceMs, lastHeardAt, ended } = held;
+  const end = ended === undefined ? {} : { ended };
+  return { asked, failed, lastFailedAt, silenceMs, lastHeardAt, ...end };
 }
 
 const watching = ways.map(watch);
