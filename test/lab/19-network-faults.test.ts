@@ -143,9 +143,9 @@ interface Fault {
   readonly what: string;
   /** Not only in the long form. */
   readonly short?: true;
-  begin(): Promise<unknown>;
+  readonly begin: () => Promise<unknown>;
   readonly lastsMs: number;
-  end(): Promise<unknown>;
+  readonly end: () => Promise<unknown>;
   /** Whom it may hurt while it lasts; all others must not notice. */
   readonly hurts: readonly Asker[];
   /** Whose connections need not live on. */
@@ -266,10 +266,8 @@ it('the daemon killed again and again while it programs: no traffic notices, not
   const dice = new SeededRandom(SEED);
   const watch = await startWatching();
   const on = ['--network', 'faulty', '--stop-grace-period', '0s', '--publish', '9103:80'];
-  await ok(
-    ...['service', 'create', '--detach', '--name', 'churn', ...on],
-    ...['--constraint', 'node.hostname==w1', BUSYBOX, 'sleep', '100000'],
-  );
+  const create = 'service create --detach --name churn --constraint node.hostname==w1'.split(' ');
+  await ok(...create, ...on, BUSYBOX, 'sleep', '100000');
   for (let round = 0; round < KILLS; round += 1) {
     await ok('service', 'scale', '--detach', `churn=${round % 2 === 0 ? 6 : 1}`);
     await delay(dice.next() * PROGRAMS_MS);
