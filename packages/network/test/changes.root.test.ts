@@ -272,6 +272,7 @@ describe('changes', () => {
     await s.hosts[0].sh('nft flush ruleset');
     const question = ask('tcp', s.hosts[0].address, { port: 8081 });
     await eventually('the port answers', async () => (await s.outside(question)).out !== '');
+    expect((await s.hosts[0].run('nft', 'list', 'tables')).out).toContain('table ip swarmd');
   });
 
   test('nodes leave and join, ports come and go, one change at a time', async () => {
@@ -314,6 +315,7 @@ describe('changes', () => {
     await eventually('the port answers', async () => {
       return (await s.outside(ask('tcp', s.hosts[0].address, { port: 8081 }))).out !== '';
     });
+    expect((await s.hosts[0].run('iptables', '-S', 'FORWARD')).out).toContain('-P FORWARD DROP');
     await s.hosts[0].sh('nft delete table ip filter');
   });
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { gatewayAddressOf, port, type Cluster, type Placed } from './lab/cluster.ts';
-import { base, CLIENT, client, Scenario, web } from './lab/scenario.ts';
+import { base, CLIENT, client, Scenario, snapshot, web } from './lab/scenario.ts';
 import { ask, eventually, tally, who } from './lab/traffic.ts';
 
 let s: Scenario;
@@ -127,4 +127,14 @@ test('a virtual address answers pings while a task serves', async () => {
     (await s.from(client, ping)).out.includes('0 received'),
   );
   expect((await s.from(client, ping)).out).toContain('Port Unreachable');
+});
+
+test('nothing is left in the end, of SCTP neither', async () => {
+  await s.apply(cluster);
+  await s.outside(`python3 ${SCTP} ask 10.99.0.1:8104 10.99.0.2:8104 10.99.0.3:8104`);
+  const tracked = 'conntrack -L -o extended 2>/dev/null | grep -c zone';
+  const zones = await Promise.all(s.hosts.map(async (host) => (await host.sh(tracked)).out.trim()));
+  expect(zones.some((count) => Number(count) > 0)).toBe(true);
+  await Promise.all(s.hosts.map((host) => host.destroy()));
+  for (const [i, host] of s.hosts.entries()) expect(await snapshot(host)).toBe(s.before[i]);
 });

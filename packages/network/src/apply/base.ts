@@ -29,6 +29,11 @@ const OVERLAY_SYSCTLS = [
   'net/ipv6/conf/default/disable_ipv6?=0',
 ];
 
+/** By their marks, of both families; those that came through other nodes have zones, too. */
+const MESH_CONNECTIONS = ['', '-f ipv6 '].flatMap((family) =>
+  ['0x5a000000', '0x5b000000'].map((mark) => `-D ${family}-m ${mark}/0xff000000`),
+);
+
 export async function prepareHost(folder: string): Promise<void> {
   const steps: Step[] = [];
   await forwardIpv4(folder);
@@ -69,6 +74,9 @@ export async function clearHost(folder: string, logger: Logger): Promise<void> {
     const text = `add table ${table}\ndelete table ${table}\n`;
     await attempt(`nft table ${table}`, () => runSteps([{ kind: 'nft', text }]));
   }
+  await attempt('connections of the mesh', () =>
+    runSteps([{ kind: 'forget-connections', lines: MESH_CONNECTIONS }]),
+  );
   await attempt('iptables rules', leaveForeignFirewall);
   await attempt('the settings of forwarding', () => restoreForwarding(folder));
   await rm(folder, { recursive: true, force: true });

@@ -154,6 +154,7 @@ export async function snapshot(host: Host): Promise<string> {
     'cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/*/forwarding',
     'grep . /proc/sys/net/ipv4/conf/*/rp_filter /proc/sys/net/ipv4/conf/*/route_localnet',
     'grep . /proc/sys/net/ipv6/conf/*/accept_ra',
+    'for f in ipv4 ipv6; do conntrack -L -f $f -o extended 2>/dev/null | grep zone; done',
     'iptables -S',
     'ip6tables -S',
     'find /run/swarmd 2>/dev/null -type f',
