@@ -53,7 +53,7 @@ describe.runIf(isInside)('log drivers', () => {
   /** One life of the daemon: begins, or takes over, the containers. */
   async function begin(requests: readonly ContainerRequest[]): Promise<ChildProcess> {
     const { logger: _logger, clock: _clock, ...options } = machine.executorOptions();
-    const input: LifeInput = { options, requests, mode: 'start' };
+    const input: LifeInput = { options, requests };
     const life = spawn(process.execPath, [LIFE, JSON.stringify(input)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
