@@ -28,6 +28,11 @@ export function addContainerFlags(command: Command): Command {
     .option('--dns-option <option>', 'as in resolv.conf(5)', collect(parseText))
     .option('--shm-size <bytes>', 'size of /dev/shm', parseBytes)
     .option('--oom-score-adj <n>', '-1000 to 1000: who goes first without memory', parseInteger)
+    .option(
+      '--userns <mode>',
+      'remap: its root is nobody on the node; host: it is not',
+      oneOf('remap', 'host'),
+    )
     .option('--runtime <name>', 'a runtime that nodes are configured with')
     .option(
       '--log-driver <name>',

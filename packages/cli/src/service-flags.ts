@@ -101,6 +101,7 @@ export interface ServiceFlags extends ScheduleFlags, AutoscaleFlags {
   dnsOption?: string[];
   shmSize?: number;
   oomScoreAdj?: number;
+  userns?: 'host' | 'remap';
   runtime?: string;
   logDriver?: LogDriver;
   logOpt?: [string, string][];

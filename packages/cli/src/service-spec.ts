@@ -314,6 +314,7 @@ function containerWith(container: ContainerInput, flags: ServiceFlags): Containe
       groups: flags.group,
       shmSizeBytes: flags.shmSize,
       oomScoreAdj: flags.oomScoreAdj,
+      userns: flags.userns,
       runtime: flags.runtime,
       ...securityWith(flags),
     }),

@@ -18,6 +18,7 @@ export async function openMachine(settings: Settings, logger: Logger): Promise<M
       cgroupParent: settings.cgroupParent,
       registries: settings.registries,
       storageDriver: settings.storageDriver,
+      userns: settings.userns,
       imageCleanUp: settings.imageCleanUp,
       runtimes: settings.runtimes,
       logDefaults: settings.logDefaults,

@@ -30,6 +30,7 @@ test('defaults', () => {
     cgroupParent: '/swarmd',
     genericResources: [],
     registries: {},
+    userns: { user: 'swarmd', byDefault: false },
     imageCleanUp: { unusedForMs: 30 * 24 * 3_600_000, highPercent: 85, lowPercent: 80 },
     runtimes: {},
     logDefaults: { driver: 'local', options: {} },

@@ -9,6 +9,7 @@ import { systemRandom } from '@swarmd/base/system';
 import { ExitWatch } from './container/exit-watch.ts';
 import type { LiveContainer } from './container/live.ts';
 import { hasOverlay } from './container/plain-root.ts';
+import type { UsernsOptions } from './container/prepare.ts';
 import type { StorageDriver } from './container/rootfs.ts';
 import type { CleanUpPolicy } from './image/clean-up.ts';
 import { Housekeeper } from './image/housekeeper.ts';
@@ -37,6 +38,8 @@ export interface ExecutorOptions {
   readonly cgroupParent: string;
   /** Undefined: overlayfs if it works here, else plain copies. */
   readonly storageDriver?: StorageDriver | undefined;
+  /** Of remapped containers; undefined: those of the user "swarmd", for services that ask for it. */
+  readonly userns?: UsernsOptions | undefined;
   /** Which images go by themselves; undefined: none. */
   readonly imageCleanUp?: CleanUpPolicy | undefined;
   /** How registries are reached. */
@@ -130,6 +133,7 @@ export async function createExecutor(
     storage: await storageDriver(options, folders.stateDir),
     opaqueIn: (layer) => store.opaqueIn(layer),
     conmonPath,
+    userns: options.userns ?? { user: 'swarmd', byDefault: false },
     initPath: options.initPath ?? '/usr/bin/tini-static',
     clock,
     logger,

@@ -86,6 +86,7 @@ const container: fc.Arbitrary<ContainerSpec> = fc
     devices: fc.array(path, { maxLength: 2 }),
     shmSizeBytes: uint,
     oomScoreAdj: fc.integer({ min: -1000, max: 1000 }),
+    userns: fc.constantFrom('' as const, 'host' as const, 'remap' as const),
     seccomp: text,
     runtime: text,
     registrySecret: text,

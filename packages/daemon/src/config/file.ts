@@ -14,6 +14,9 @@ const schema = z.strictObject({
   cgroupParent: z.string().min(1).optional(),
   insecureRegistries: z.array(z.string().min(1)).optional(),
   storageDriver: z.enum(['overlay', 'vfs']).optional(),
+  userns: z
+    .strictObject({ user: z.string().min(1).optional(), byDefault: z.boolean().optional() })
+    .optional(),
   imageCleanUp: z
     .strictObject({
       unusedForDays: z.number().min(0).optional(),

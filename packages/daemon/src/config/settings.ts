@@ -37,6 +37,9 @@ export interface GivenSettings {
   readonly registries?: Registries | undefined;
   /** File only. */
   readonly storageDriver?: StorageDriver | undefined;
+  /** Whose subordinate ids remapped containers get, and whether all are. File only. */
+  readonly userns?:
+    { readonly user?: string | undefined; readonly byDefault?: boolean | undefined } | undefined;
   /** Which images go by themselves. File only. */
   readonly imageCleanUp?: GivenCleanUp | undefined;
   readonly logLevel?: LogLevel | undefined;
@@ -63,6 +66,7 @@ export interface Settings {
   readonly imageCleanUp: CleanUpPolicy;
   /** Undefined: what works. */
   readonly storageDriver: StorageDriver | undefined;
+  readonly userns: { readonly user: string; readonly byDefault: boolean };
   readonly logLevel: LogLevel;
   /** How far the managers are from each other. */
   readonly raftProfile: RaftProfile;
@@ -90,6 +94,10 @@ export function settle(file: GivenSettings, flags: GivenSettings): Settings {
     cgroupParent: absolute(flags.cgroupParent ?? file.cgroupParent ?? '/swarmd'),
     registries: registriesOf(file, flags),
     storageDriver: file.storageDriver,
+    userns: {
+      user: file.userns?.user ?? 'swarmd',
+      byDefault: file.userns?.byDefault ?? false,
+    },
     imageCleanUp: cleanUpOf(file.imageCleanUp),
     logLevel: flags.logLevel ?? file.logLevel ?? 'info',
     raftProfile: flags.raftProfile ?? file.raftProfile ?? 'lan',

@@ -3,11 +3,14 @@ import { chmod, chown, mkdir, readdir, rename, rm, stat } from 'node:fs/promises
 
 import { run } from '@swarmd/base/system';
 
+import type { IdMapping } from '../userns/id-mapping.ts';
+import { unmapTree } from '../userns/owners.ts';
+
 /**
  * A new directory `target` with the content, owner and mode of `content`, where that is a directory.
- * Made beside and renamed, so that it is whole or absent.
+ * With a mapping, `content` is as a remapped container sees it. Made beside and renamed, so that it is whole or absent.
  */
-export async function copyUp(content: string, target: string): Promise<void> {
+export async function copyUp(content: string, target: string, mapping?: IdMapping): Promise<void> {
   const temporary = `${target}.tmp`;
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { mode: 0o755 });
@@ -19,5 +22,6 @@ export async function copyUp(content: string, target: string): Promise<void> {
     await chown(temporary, from.uid, from.gid);
     await chmod(temporary, from.mode & 0o7777);
   }
+  if (mapping !== undefined) await unmapTree(temporary, mapping);
   await rename(temporary, target);
 }

@@ -9,6 +9,8 @@ import { run } from '@swarmd/base/system';
 import { errnoOf } from '../files/atomic-file.ts';
 import { resolveInRoot } from '../files/in-root.ts';
 import type { OciMount } from '../oci/spec.ts';
+import type { IdMapping } from '../userns/id-mapping.ts';
+import { ownerOf } from '../userns/owners.ts';
 import type { ContainerFile, ContainerRequest } from '../types.ts';
 import { copyUp } from './copy-up.ts';
 import { hostnameFile, hostsFile, resolvConf } from './network-files.ts';
@@ -22,7 +24,7 @@ const PAGE_BYTES = 4096;
 /** Files the engine writes for each container; writable unless its root is not. */
 export async function networkFileMounts(
   paths: ContainerPaths,
-  request: ContainerRequest,
+  { request, mapping }: { request: ContainerRequest; mapping: IdMapping | undefined },
 ): Promise<readonly OciMount[]> {
   const files: Readonly<Record<string, string>> = {
     hosts: hostsFile(request),
@@ -34,6 +36,8 @@ export async function networkFileMounts(
   for (const [name, text] of Object.entries(files)) {
     const source = join(paths.bundle, name);
     await writeFile(source, text, { mode: 0o644 });
+    const { uid, gid } = ownerOf(mapping, { uid: 0, gid: 0 });
+    await chown(source, uid, gid);
     mounts.push({
       destination: `/etc/${name}`,
       type: 'bind',
@@ -47,7 +51,7 @@ export async function networkFileMounts(
 /** Secrets and configs: on a tmpfs of the container's own, each bound read-only to its place. */
 export async function fileMounts(
   paths: ContainerPaths,
-  files: readonly ContainerFile[],
+  { files, mapping }: { files: readonly ContainerFile[]; mapping: IdMapping | undefined },
 ): Promise<readonly OciMount[]> {
   if (files.length === 0) return [];
   await mkdir(paths.files, { recursive: true, mode: 0o700 });
@@ -61,7 +65,8 @@ export async function fileMounts(
   for (const [index, file] of files.entries()) {
     const source = join(paths.files, String(index));
     await writeFile(source, file.data, { mode: 0o600 });
-    await chown(source, file.uid, file.gid);
+    const { uid, gid } = ownerOf(mapping, file);
+    await chown(source, uid, gid);
     await chmod(source, file.mode);
     const options = ['bind', 'ro', 'nosuid', 'nodev', 'rprivate'];
     mounts.push({ destination: file.path, type: 'bind', source, options });
@@ -79,6 +84,7 @@ export async function specMounts(
     readonly id: string;
     readonly mounts: readonly MountSpec[];
     readonly imageVolumes: readonly string[];
+    readonly mapping: IdMapping | undefined;
   },
   volumes: VolumeStore,
 ): Promise<readonly OciMount[]> {
@@ -88,7 +94,8 @@ export async function specMounts(
     .filter((target) => !taken.has(target.replace(/\/+$/, '')))
     .map((target): MountSpec => ({ ...ANONYMOUS, target }));
   for (const mount of [...wanted.mounts, ...declared]) {
-    result.push(await specMount(mount, { id: wanted.id, paths, volumes, index: result.length }));
+    const { id, mapping } = wanted;
+    result.push(await specMount(mount, { id, paths, volumes, mapping, index: result.length }));
   }
   return result;
 }
@@ -115,8 +122,13 @@ async function specMount(mount: MountSpec, context: MountContext): Promise<OciMo
       const isDirectory = await checkBindSource(mount);
       return bind(mount, mount.source, isDirectory);
     }
-    case 'volume':
-      return bind(mount, await volumeSource(mount, context), true);
+    case 'volume': {
+      const bound = bind(mount, await volumeSource(mount, context), true);
+      // Its files have the same owners for all containers; those of a bind are the machine's own.
+      return context.mapping === undefined
+        ? bound
+        : { ...bound, options: [...bound.options, 'idmap'] };
+    }
     case 'tmpfs': {
       const size = mount.tmpfsSizeBytes > 0 ? [`size=${mount.tmpfsSizeBytes}`] : [];
       const access = mount.readOnly ? ['ro'] : [];
@@ -140,20 +152,24 @@ interface MountContext {
   readonly paths: ContainerPaths;
   readonly volumes: VolumeStore;
   readonly index: number;
+  readonly mapping: IdMapping | undefined;
 }
 
 /** The folder on this machine. */
 async function volumeSource(mount: MountSpec, context: MountContext): Promise<string> {
-  const { id, paths, volumes, index } = context;
+  const { id, paths, volumes, index, mapping } = context;
   const content = mount.noCopy ? '/dev/null' : await resolveInRoot(paths.merged, mount.target);
   if (mount.source === '') {
     const source = join(paths.volumes, String(index));
     await mkdir(paths.volumes, { recursive: true, mode: 0o700 });
-    await copyUp(content, source);
+    await copyUp(content, source, mapping);
     return source;
   }
   const { source: name, driver, driverOptions: options, labels } = mount;
-  const root = await volumes.acquire({ name, driver, options, labels }, { user: id, content });
+  const root = await volumes.acquire(
+    { name, driver, options, labels },
+    { user: id, content, mapping },
+  );
   if (mount.subpath === '') return root;
   // Containers may have put links there.
   const folder = await resolveInRoot(root, mount.subpath);

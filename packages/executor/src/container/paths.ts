@@ -28,8 +28,12 @@ export class ContainerPaths {
   readonly bundle: string;
   /** A tmpfs with secrets and configs. */
   readonly files: string;
+  /** Mount points of its image's layers while its root is made; of remapped containers. */
+  readonly mapped: string;
   readonly persist: string;
   readonly exit: string;
+  /** What lies on the way to root and bundle. */
+  readonly through: readonly string[];
 
   constructor(folders: ExecutorFolders, id: string) {
     this.state = join(folders.stateDir, 'containers', id);
@@ -44,7 +48,16 @@ export class ContainerPaths {
     this.shipped = join(this.logDir, 'shipped');
     this.bundle = join(folders.runDir, 'b', id);
     this.files = join(this.bundle, 'files');
+    this.mapped = join(this.bundle, 'mapped');
     this.persist = join(this.bundle, 'persist');
     this.exit = join(folders.runDir, 'exits', id);
+    this.through = [
+      folders.stateDir,
+      join(folders.stateDir, 'containers'),
+      this.state,
+      folders.runDir,
+      join(folders.runDir, 'b'),
+      this.bundle,
+    ];
   }
 }

@@ -1,5 +1,5 @@
 /** From a request to a created container whose process waits to be started. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SwarmError, type Clock } from '@swarmd/base';
@@ -21,6 +21,7 @@ import type { ContainerPaths } from './paths.ts';
 import { environment, INIT_PATH, processArguments, rlimits } from './process.ts';
 import { makeRoot, type LayerStore } from './rootfs.ts';
 import { resolveUser } from './user.ts';
+import { idMapping, type IdMapping } from '../userns/id-mapping.ts';
 import type { VolumeStore } from '../volume/volume-store.ts';
 
 export interface PrepareContext extends LayerStore {
@@ -31,6 +32,16 @@ export interface PrepareContext extends LayerStore {
   readonly conmonPath: string;
   readonly initPath: string;
   readonly clock: Clock;
+  readonly userns: UsernsOptions;
+}
+
+export interface UsernsOptions {
+  /** Whose ids of /etc/subuid and /etc/subgid remapped containers get. */
+  readonly user: string;
+  /** Containers whose service does not say are remapped. */
+  readonly byDefault: boolean;
+  /** Of subuid and subgid; undefined: /etc. */
+  readonly folder?: string;
 }
 
 /**
@@ -54,14 +65,17 @@ export async function createFromRequest(
     await mkdir(folder, { recursive: true, mode: 0o700 });
   const edits = await deviceEdits(spec.devices);
   const argv = processArguments(spec, image.config);
-  await makeRoot(paths, context, image.layers);
+  const mapping = await mappingFor(spec, context);
+  if (mapping !== undefined) await letThrough(paths, mapping);
+  await makeRoot(paths, context, { layers: image.layers, mapping });
   const config = ociSpec({
     ...fromSpec(spec),
-    ...(await processOf(wanted, edits.env)),
+    ...(await processOf(wanted, { env: edits.env, mapping })),
     argv,
     hostname: request.hostname,
     rootfs: paths.merged,
-    mounts: [...(await allMounts(wanted, context)), ...edits.mounts],
+    mounts: [...(await allMounts(wanted, { ...context, mapping })), ...edits.mounts],
+    mapping,
     devices: edits.devices,
     capabilities,
     seccomp: profile,
@@ -108,7 +122,7 @@ function fromSpec(spec: ContainerSpec) {
 /** Who runs it, where and with which environment, by the files of the mounted image. */
 async function processOf(
   { request, image, paths }: Wanted,
-  more: readonly string[],
+  { env: more, mapping }: { env: readonly string[]; mapping: IdMapping | undefined },
 ): Promise<Pick<SpecInput, 'env' | 'cwd' | 'user'>> {
   const { spec, hostname } = request;
   const accounts = {
@@ -117,10 +131,36 @@ async function processOf(
   };
   const user = resolveUser(spec.user || image.config.user, accounts, spec.groups);
   const cwd = spec.dir || image.config.workingDir || '/';
-  await makeInRoot(paths.merged, cwd);
+  const folder = await makeInRoot(paths.merged, cwd);
+  if (mapping !== undefined && (await stat(folder)).uid === 0)
+    await chown(folder, mapping.uid.first, mapping.gid.first);
   const { uid, gid, additionalGids, home } = user;
   const env = [...environment(spec, image.config, { hostname, home }), ...more];
   return { env, cwd, user: { uid, gid, additionalGids } };
+}
+
+/** @throws SwarmError `failed-precondition` when the node has no ids for it, `invalid-argument`. */
+async function mappingFor(
+  { userns, privileged }: ContainerSpec,
+  { userns: options }: PrepareContext,
+): Promise<IdMapping | undefined> {
+  const isWanted = userns === 'remap' || (userns === '' && options.byDefault && !privileged);
+  if (!isWanted) return undefined;
+  if (privileged) {
+    throw new SwarmError(
+      'invalid-argument',
+      'a privileged container is root of the machine, which --userns remap takes away: choose one',
+    );
+  }
+  return idMapping(options.user, options.folder);
+}
+
+/** The runtime looks for the root, and for what is bound, as the container's root. */
+async function letThrough(paths: ContainerPaths, { gid }: IdMapping): Promise<void> {
+  for (const folder of paths.through) {
+    await chown(folder, 0, gid.first);
+    await chmod(folder, 0o710);
+  }
 }
 
 const SHM_DEFAULT_BYTES = 64 * 1024 * 1024;
@@ -136,17 +176,21 @@ function wantedSeccomp(
     : customSeccomp(spec.seccomp);
 }
 
-async function allMounts(wanted: Wanted, context: PrepareContext): Promise<readonly OciMount[]> {
+async function allMounts(
+  wanted: Wanted,
+  context: PrepareContext & { readonly mapping: IdMapping | undefined },
+): Promise<readonly OciMount[]> {
+  const { mapping } = context;
   const { request, image, paths } = wanted;
   const { spec, files } = request;
   const mounts = [
-    ...(await networkFileMounts(paths, request)),
+    ...(await networkFileMounts(paths, { request, mapping })),
     ...(await specMounts(
       paths,
-      { id: request.id, mounts: spec.mounts, imageVolumes: image.config.volumes },
+      { id: request.id, mounts: spec.mounts, imageVolumes: image.config.volumes, mapping },
       context.volumes,
     )),
-    ...(await fileMounts(paths, files)),
+    ...(await fileMounts(paths, { files, mapping })),
   ];
   if (!spec.init) return mounts;
   await checkProgram(context.initPath, 'install the Debian package tini, or do without init');

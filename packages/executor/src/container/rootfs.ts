@@ -2,7 +2,12 @@
 import { chmod, chown, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { SwarmError } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
+
+import type { IdMapping } from '../userns/id-mapping.ts';
+import { withMappedLayers } from '../userns/idmapped-layers.ts';
+import { ownerOf } from '../userns/owners.ts';
 
 import type { ContainerPaths } from './paths.ts';
 import { copyLayers } from './plain-root.ts';
@@ -17,25 +22,38 @@ export interface LayerStore {
   readonly opaqueIn: (layer: string) => readonly string[];
 }
 
-/** @param layers names in `layersDir`, lowest first. */
+/**
+ * @param image names in `layersDir`, lowest first, and how ids of a remapped container are shifted.
+ * @throws SwarmError `failed-precondition` when they cannot be.
+ */
 export async function makeRoot(
   paths: ContainerPaths,
   { layersDir, storage, opaqueIn }: LayerStore,
-  layers: readonly string[],
+  { layers, mapping }: { layers: readonly string[]; mapping: IdMapping | undefined },
 ): Promise<void> {
   if (storage === 'overlay') {
-    await mountRoot(paths, { layersDir, layers });
+    await mountRoot(paths, { layersDir, layers, mapping });
     return;
+  }
+  if (mapping !== undefined) {
+    throw new SwarmError(
+      'failed-precondition',
+      '--userns remap needs the storage driver overlay; this node has vfs',
+    );
   }
   await mkdir(paths.merged, { recursive: true, mode: 0o755 });
   const plain = layers.map((name) => ({ path: join(layersDir, name), opaque: opaqueIn(name) }));
   await copyLayers(plain, paths.merged);
 }
 
-async function mountRoot(
-  paths: ContainerPaths,
-  image: { readonly layersDir: string; readonly layers: readonly string[] },
-): Promise<void> {
+interface RootLayers {
+  readonly layersDir: string;
+  readonly layers: readonly string[];
+  readonly mapping: IdMapping | undefined;
+}
+
+async function mountRoot(paths: ContainerPaths, image: RootLayers): Promise<void> {
+  const { layersDir, mapping } = image;
   const empty = `${paths.state}/empty`;
   for (const folder of [paths.upper, paths.work, paths.merged, empty]) {
     await mkdir(folder, { recursive: true, mode: 0o755 });
@@ -43,24 +61,36 @@ async function mountRoot(
   await copyRootAttributes(image, paths.upper);
   // overlayfs refuses one directory twice. The highest of equal layers decides what is seen.
   const lower = [...new Set([...image.layers].reverse())];
-  const options = [
-    `lowerdir=${lower.length === 0 ? empty : lower.join(':')}`,
-    `upperdir=${paths.upper}`,
-    `workdir=${paths.work}`,
-  ];
-  // Lower directories are relative to the working directory: all options must fit a page.
-  const args = ['-t', 'overlay', '-o', options.join(','), 'overlay', paths.merged];
-  await run('mount', args, { cwd: image.layersDir });
+  const mount = async (cwd: string, folders: readonly string[]): Promise<void> => {
+    const options = [
+      `lowerdir=${folders.length === 0 ? empty : folders.join(':')}`,
+      `upperdir=${paths.upper}`,
+      `workdir=${paths.work}`,
+    ];
+    // Lower directories are relative to the working directory: all options must fit a page.
+    await run('mount', ['-t', 'overlay', '-o', options.join(','), 'overlay', paths.merged], {
+      cwd,
+    });
+  };
+  if (mapping === undefined || lower.length === 0) {
+    await mount(layersDir, lower);
+    return;
+  }
+  const layers = lower.map((name) => join(layersDir, name));
+  await withMappedLayers({ layers, mapping, folder: paths.mapped }, () =>
+    mount(
+      paths.mapped,
+      lower.map((_, index) => String(index)),
+    ),
+  );
 }
 
 /** The root directory itself is the upper one: it looks as the image's highest layer has it. */
-async function copyRootAttributes(
-  image: { readonly layersDir: string; readonly layers: readonly string[] },
-  upper: string,
-): Promise<void> {
+async function copyRootAttributes(image: RootLayers, upper: string): Promise<void> {
   const top = image.layers.at(-1);
   if (top === undefined) return;
-  const { uid, gid, mode } = await stat(join(image.layersDir, top));
+  const { mode, ...owner } = await stat(join(image.layersDir, top));
+  const { uid, gid } = ownerOf(image.mapping, owner);
   await chown(upper, uid, gid);
   await chmod(upper, mode & 0o7777);
 }

@@ -9,7 +9,7 @@ import { identify, processesWithArgument, signalProcess } from '../oci/proc.ts';
 import type { Runtimes } from '../oci/runtime.ts';
 import type { ContainerPaths } from './paths.ts';
 import type { ContainerRecord } from './record.ts';
-import { unmount } from '../files/unmount.ts';
+import { unmount, unmountBelow } from '../files/unmount.ts';
 import type { VolumeStore } from '../volume/volume-store.ts';
 
 export interface TeardownContext {
@@ -36,6 +36,7 @@ export async function tearDown(
   if (record?.monitor !== undefined) await signalProcess(record.monitor, 'SIGKILL');
   await unmount(paths.files);
   await unmount(paths.merged);
+  if (isHalfMade) await unmountBelow(paths.mapped);
   await context.cgroups.remove(id, context.clock);
   await releaseVolumes(id, record?.volumes ?? [], context);
   for (const path of [paths.bundle, paths.exit, paths.logDir, paths.state]) {

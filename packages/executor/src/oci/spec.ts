@@ -4,6 +4,7 @@
  */
 import type { ResourceLimits } from '@swarmd/model';
 
+import type { IdMapping } from '../userns/id-mapping.ts';
 import type { SeccompProfile } from './seccomp.ts';
 
 export interface OciMount {
@@ -51,6 +52,8 @@ export interface SpecInput {
   readonly devices: readonly Device[];
   readonly shmBytes: number;
   readonly oomScoreAdj: number;
+  /** Undefined: ids in the container are those of the machine. */
+  readonly mapping: IdMapping | undefined;
   /** Of the whole root, when a mount of it is shared or a slave. */
   readonly rootPropagation: 'shared' | 'slave' | undefined;
   /** False where the kernel has no weights of block devices. */
@@ -128,9 +131,11 @@ export function ociSpec(input: SpecInput): object {
     mounts: [...systemMounts(input.shmBytes, privileged ? 'rw' : 'ro'), ...input.mounts],
     linux: {
       namespaces: [
+        ...(input.mapping === undefined ? [] : [{ type: 'user' }]),
         ...['pid', 'ipc', 'uts', 'mount', 'cgroup'].map((type) => ({ type })),
         { type: 'network', path: input.networkNamespace },
       ],
+      ...idMappings(input.mapping),
       cgroupsPath: input.cgroupPath,
       maskedPaths: privileged ? [] : [...MASKED_PATHS, ...MASKED_SYS_PATHS],
       readonlyPaths: privileged ? [] : READONLY_PATHS,
@@ -145,6 +150,14 @@ export function ociSpec(input: SpecInput): object {
     },
     annotations,
   };
+}
+
+function idMappings(mapping: IdMapping | undefined): object {
+  if (mapping === undefined) return {};
+  const of = ({ first, count }: IdMapping['uid']): object[] => [
+    { containerID: 0, hostID: first, size: count },
+  ];
+  return { uidMappings: of(mapping.uid), gidMappings: of(mapping.gid) };
 }
 
 const ALL_DEVICES = [{ allow: true, access: 'rwm' }];

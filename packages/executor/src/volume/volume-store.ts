@@ -17,6 +17,7 @@ import { KeyedLock } from '../container/keyed-lock.ts';
 import { copyUp } from '../container/copy-up.ts';
 import { unmount } from '../files/unmount.ts';
 import { errnoOf, readIfExists, writeAtomically } from '../files/atomic-file.ts';
+import type { IdMapping } from '../userns/id-mapping.ts';
 import type { VolumeInfo, VolumeRequest } from '../types.ts';
 import { VolumePlugin } from './plugin.ts';
 
@@ -76,7 +77,10 @@ export class VolumeStore {
    * The folder of the volume for a container, made if need be. A new one of the driver local without
    * options gets what the image has at `content`.
    */
-  async acquire(request: VolumeRequest, use: { user: string; content: string }): Promise<string> {
+  async acquire(
+    request: VolumeRequest,
+    use: { user: string; content: string; mapping?: IdMapping | undefined },
+  ): Promise<string> {
     const { name, options } = await this.create(request);
     return this.#locks.run(name, async () => {
       const volume = await this.#read(name);
@@ -87,7 +91,7 @@ export class VolumeStore {
       if (Object.keys(options).length > 0) {
         await mkdir(data, { recursive: true });
         if (!(await isMounted(data))) await mountLocal(name, options, data);
-      } else if (!(await exists(data))) await copyUp(use.content, data);
+      } else if (!(await exists(data))) await copyUp(use.content, data, use.mapping);
       return data;
     });
   }

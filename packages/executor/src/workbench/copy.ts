@@ -21,6 +21,8 @@ export interface CopySource {
   readonly id: string;
   /** The container's root as this machine sees it, with its mounts where it runs. */
   readonly root: string;
+  /** What a program is to be started by, to have the container's ids for its own. */
+  readonly enter: readonly string[];
   /** Runs `fn` while nothing in the container moves. */
   readonly whileStill: <T>(fn: () => Promise<T>) => Promise<T>;
 }
@@ -77,7 +79,9 @@ export async function* copyOut(
     const isRoot = found === source.root;
     const cwd = isRoot ? found : dirname(found);
     const name = isRoot ? '.' : `./${basename(found)}`;
-    const started = spawn(TAR, [...CREATE, '--one-file-system', '--', name], {
+    const argv = [...source.enter, TAR, ...CREATE, '--one-file-system', '--', name];
+    const [program = TAR, ...args] = argv;
+    const started = spawn(program, args, {
       cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -121,7 +125,7 @@ export async function copyIn(
       if (stats?.isDirectory() !== true) {
         throw new SwarmError('not-found', `${directory} is no directory of container ${source.id}`);
       }
-      await extract({ staging, cwd, directory }, signal);
+      await extract({ staging, cwd, directory, enter: source.enter }, signal);
     });
   } finally {
     await rm(staging, { force: true });
@@ -149,10 +153,16 @@ async function store(
 }
 
 async function extract(
-  where: { readonly staging: string; readonly cwd: string; readonly directory: string },
+  where: {
+    readonly staging: string;
+    readonly cwd: string;
+    readonly directory: string;
+    readonly enter: readonly string[];
+  },
   signal: AbortSignal,
 ): Promise<void> {
-  const child = spawn(TAR, EXTRACT, { cwd: where.cwd, stdio: ['pipe', 'ignore', 'pipe'], signal });
+  const [program = TAR, ...args] = [...where.enter, TAR, ...EXTRACT];
+  const child = spawn(program, args, { cwd: where.cwd, stdio: ['pipe', 'ignore', 'pipe'], signal });
   const said = collect(child.stderr);
   child.on('error', () => undefined);
   child.stdin.on('error', () => undefined);

@@ -1,5 +1,5 @@
 /** The executor's tools for people: sessions, looking, pausing, copying. */
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SwarmError, type Clock, type Logger } from '@swarmd/base';
@@ -149,11 +149,12 @@ export class OciWorkbench implements Workbench {
     const { record, paths } = await this.#parts.container(id);
     const { cgroups } = this.#parts;
     if (record.phase !== 'running' || record.process === undefined) {
-      return { id, root: paths.merged, whileStill: (fn) => fn() };
+      return { id, root: paths.merged, enter: [], whileStill: (fn) => fn() };
     }
     return {
       id,
       root: `/proc/${record.process.pid}/root/`,
+      enter: await enteringUserNamespace(record.process.pid),
       whileStill: (fn) =>
         this.#still.run(id, async () => {
           if (await cgroups.isFrozen(id)) return fn();
@@ -166,6 +167,13 @@ export class OciWorkbench implements Workbench {
         }),
     };
   }
+}
+
+/** Of a remapped container: its root, with its view of owners. */
+async function enteringUserNamespace(pid: number): Promise<readonly string[]> {
+  const path = `/proc/${pid}/ns/user`;
+  const [its, ours] = await Promise.all([readlink(path), readlink('/proc/self/ns/user')]);
+  return its === ours ? [] : ['/usr/bin/nsenter', `--user=${path}`, '-S', '0', '-G', '0', '--'];
 }
 
 /** What the container's first process was made with. */

@@ -148,6 +148,8 @@ export const containerSpec = z.strictObject({
   /** Bytes of /dev/shm; 0: 64 MiB. */
   shmSizeBytes: z.int().min(0).default(0),
   oomScoreAdj: z.int().min(-1000).max(1000).default(0),
+  /** Whether its ids are shifted to some that are nobody's on the node; empty: as the node is configured. */
+  userns: z.enum(['', 'host', 'remap']).default(''),
   /** Empty: the default filter; "unconfined"; or a profile as JSON. */
   seccomp: z
     .string()
