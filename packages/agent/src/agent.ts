@@ -106,6 +106,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         },
         onAssignments: (delta, version) => change(applyDelta(assignment, delta), version),
         onApplied: (listener) => network.onApplied(listener),
+        onDescriptionChange: (listener) => plane.onEncryptionChange(listener),
         onMeasures: (tasks) => meter.measure(tasks),
         onUsage: (listener) => meter.onUsage(listener),
         ...ports,

@@ -1,5 +1,5 @@
 /** What this machine is, as the managers and their planner see it. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import {
   availableParallelism,
   hostname,
@@ -8,9 +8,15 @@ import {
   type NetworkInterfaceInfo,
 } from 'node:os';
 
-import { formatIpv4, type GenericResource, type NodeDescription } from '@swarmd/model';
+import {
+  formatIpv4,
+  type GenericResource,
+  type NodeDescription,
+  type NodePlugin,
+} from '@swarmd/model';
 
-import type { Executor } from './ports.ts';
+import { INTERFACES_MAX } from './limits.ts';
+import type { Executor, NetworkPlane } from './ports.ts';
 
 const NANO = 1_000_000_000;
 
@@ -19,6 +25,7 @@ export function describeNode(options: {
   labels: Readonly<Record<string, string>>;
   genericResources: readonly GenericResource[];
   executor: Pick<Executor, 'plugins'>;
+  plane: Pick<NetworkPlane, 'encryption'>;
 }): NodeDescription {
   return {
     hostname: hostname(),
@@ -32,7 +39,8 @@ export function describeNode(options: {
     labels: options.labels,
     networks: hostNetworks(),
     addresses6: globalAddresses6(networkInterfaces()),
-    plugins: [...options.executor.plugins(), ...NETWORK_DRIVERS],
+    plugins: [...options.executor.plugins(), ...NETWORK_DRIVERS, ...ownInterfaces()],
+    encryption: options.plane.encryption,
   };
 }
 
@@ -40,6 +48,21 @@ export function describeNode(options: {
 const NETWORK_DRIVERS = (['bridge', 'host', 'macvlan', 'none', 'overlay'] as const).map(
   (name) => ({ kind: 'network', name }) as const,
 );
+
+const INTERFACES = '/sys/class/net';
+/** Ends of containers' wires, here and of other software: they come and go with them. */
+const OF_CONTAINERS = /^(lo|ing0|swg.*|veth.*|cali.*|lxc.*)$/;
+
+/** What a macvlan can stand on; nothing on systems that do not say. */
+export function ownInterfaces(folder = INTERFACES): NodePlugin[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => !OF_CONTAINERS.test(name))
+    .filter((name) => !existsSync(`${folder}/${name}/master`))
+    .toSorted()
+    .slice(0, INTERFACES_MAX)
+    .map((name) => ({ kind: 'interface', name }));
+}
 
 /** Names as OCI images use them. */
 function architecture(): string {

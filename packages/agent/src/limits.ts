@@ -70,3 +70,6 @@ export const METRIC_TIMEOUT_MS = 2_000;
 export const METRIC_BYTES_MAX = 4 * 1024 * 1024;
 /** Between two looks whether this machine still is what the managers were told. Swarm's figure. */
 export const DESCRIBE_PERIOD_MS = 20_000;
+
+/** Interfaces that a node tells of; a machine with more has software that makes them. */
+export const INTERFACES_MAX = 64;

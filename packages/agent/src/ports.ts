@@ -11,6 +11,7 @@ import type {
   NodePlugin,
   NetworkId,
   NetworkState,
+  NodeEncryption,
   ResourceLimits,
   ServiceId,
   Task,
@@ -154,4 +155,7 @@ export interface NetworkPlane {
   }): Promise<readonly NetworkFinding[]>;
   /** Task ids that have a namespace on this machine, from an earlier life. */
   attached(signal: AbortSignal): Promise<readonly TaskId[]>;
+  /** This node's part in encrypted networks, and when that changes. */
+  readonly encryption: NodeEncryption;
+  onEncryptionChange(listener: () => void): Disposable;
 }

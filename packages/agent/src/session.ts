@@ -63,6 +63,8 @@ export interface SessionDeps {
   readonly onUsage: (listener: (tasks: readonly TaskUsage[]) => void) => Disposable;
   /** Calls with the version that the network of this node has come to. */
   readonly onApplied: (listener: (version: number) => void) => Disposable;
+  /** Calls when the node is another than `hello` said, and others wait to hear of it. */
+  readonly onDescriptionChange: (listener: () => void) => Disposable;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -126,6 +128,9 @@ class Session {
     });
     using _usage = this.#deps.onUsage((tasks) => {
       if (this.welcomed) this.#send({ kind: 'usage', tasks });
+    });
+    using _description = this.#deps.onDescriptionChange(() => {
+      if (this.welcomed) this.#describeAnew();
     });
     this.#deps.onMeasures([]);
     this.#timer('welcome', WELCOME_TIMEOUT_MS, () => this.#fail('it did not answer'));

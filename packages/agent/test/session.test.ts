@@ -114,6 +114,8 @@ let known: string[];
 let roles: NodeRole[];
 let deltas: AssignmentDelta[];
 let applied: (version: number) => void;
+let describeAnew: () => void;
+let hostname: string;
 let measures: string[][];
 let tellUsage: ((tasks: readonly TaskUsage[]) => void) | undefined;
 let stop: AbortController;
@@ -126,6 +128,7 @@ beforeEach(async () => {
   second = await new TestManager(join(folder, 'second.sock')).listen();
   reporter = new StatusReporter();
   known = [first.path];
+  hostname = 'h1';
   roles = [];
   deltas = [];
   measures = [];
@@ -155,7 +158,7 @@ function start(): void {
       hello: () => ({
         kind: 'hello',
         description: {
-          hostname: 'h1',
+          hostname,
           platform: { os: 'linux', architecture: 'amd64' },
           resources: { nanoCpus: 1, memoryBytes: 1, generic: [] },
           engineVersion: '0',
@@ -166,6 +169,10 @@ function start(): void {
         address: '10.0.0.1',
         agentAddress: '10.0.0.1:4244',
       }),
+      onDescriptionChange: (listener) => {
+        describeAnew = listener;
+        return { [Symbol.dispose]: () => (describeAnew = () => undefined) };
+      },
       reporter,
       leaving: leaving.signal,
       onMeasures: (tasks) => void measures.push(tasks.map(({ taskId }) => taskId)),
@@ -205,6 +212,18 @@ test('confirms how far its network has come', async () => {
   applied(7);
   await until('it is confirmed', () => first.heard.some(({ kind }) => kind === 'applied'));
   expect(first.heard).toContainEqual({ kind: 'applied', version: 7 });
+});
+
+test('describes itself anew when it has become another', async () => {
+  const names = (): string[] =>
+    first.heard.filter((one) => one.kind === 'hello').map((one) => one.description.hostname);
+  start();
+  await until('heartbeats go', () => first.heard.some(({ kind }) => kind === 'heartbeat'));
+  describeAnew();
+  hostname = 'h2';
+  describeAnew();
+  await until('it is heard', () => names().length > 1);
+  expect(names()).toEqual(['h1', 'h2']);
 });
 
 test('measures what it is asked to, and tells; a new session begins with nothing', async () => {

@@ -1,5 +1,14 @@
 /** Assignments on the wire: complete at the start of a session, changes after that. */
-import type { ConfigId, FileContent, NetworkState, SecretId, Task, TaskId } from '@swarmd/model';
+import type {
+  ConfigId,
+  EncryptedPeer,
+  FileContent,
+  KeyRing,
+  NetworkState,
+  SecretId,
+  Task,
+  TaskId,
+} from '@swarmd/model';
 
 export interface AssignmentDelta {
   /** True: forget everything known before. */
@@ -32,4 +41,8 @@ export interface NetworkDelta {
   readonly removePorts: readonly string[];
   readonly putNodes: NetworkState['nodes'];
   readonly removeNodes: readonly string[];
+  /** Without keys: there is no encrypted network any more. */
+  readonly keys?: KeyRing;
+  readonly putEncryptedPeers: readonly EncryptedPeer[];
+  readonly removeEncryptedPeers: readonly string[];
 }

@@ -2,6 +2,8 @@
 import {
   isTerminal,
   type AssignmentSet,
+  type EncryptedPeer,
+  type NetworkEncryption,
   type NetworkState,
   type Task,
   type TaskId,
@@ -67,6 +69,7 @@ export function applyDelta(set: AssignmentSet | undefined, delta: AssignmentDelt
 
 /** One object, so that what is computed for it can be found again. */
 const NONE: readonly never[] = [];
+const NO_KEYS = { keys: NONE, primary: 0 };
 const EMPTY: AssignmentSet = { tasks: [], secrets: [], configs: [] };
 
 type Item<K extends keyof NetworkState> = NetworkState[K] extends readonly (infer T)[] ? T : never;
@@ -74,6 +77,7 @@ type Item<K extends keyof NetworkState> = NetworkState[K] extends readonly (infe
 /** How removals name things; see `NetworkDelta`. */
 const KEYS = {
   peer: (peer: Item<'peers'>) => peer.nodeId,
+  encryptedPeer: (peer: EncryptedPeer) => peer.nodeId,
   network: (network: Item<'networks'>) => network.id,
   endpoint: (endpoint: Item<'endpoints'>) => `${endpoint.taskId}/${endpoint.networkId}`,
   vip: (vip: Item<'vips'>) => `${vip.serviceId}/${vip.networkId}`,
@@ -100,10 +104,12 @@ function diffNetwork(
   const vips = diffShared(before?.vips ?? NONE, after.vips, KEYS.vip);
   const ports = diffShared(before?.ports ?? NONE, after.ports, KEYS.port);
   const nodes = diffShared(before?.nodes ?? NONE, after.nodes, KEYS.node);
+  const sealed = diffEncryption(before?.encryption, after.encryption);
   const self = equal(before?.self, after.self) ? {} : { self: after.self };
   const vxlanPort = before?.vxlanPort === after.vxlanPort ? {} : { vxlanPort: after.vxlanPort };
   const unchanged =
     [peers, networks, endpoints, vips, ports, nodes].every((list) => list === UNCHANGED) &&
+    sealed === NOTHING_SEALED &&
     !('self' in self) &&
     !('vxlanPort' in vxlanPort);
   if (unchanged) return undefined;
@@ -122,7 +128,44 @@ function diffNetwork(
     removePorts: ports.remove,
     putNodes: nodes.put,
     removeNodes: nodes.remove,
+    ...sealed,
   };
+}
+
+type SealedDelta = Pick<NetworkDelta, 'keys' | 'putEncryptedPeers' | 'removeEncryptedPeers'>;
+const NOTHING_SEALED: SealedDelta = { putEncryptedPeers: NONE, removeEncryptedPeers: NONE };
+
+function diffEncryption(
+  before: NetworkEncryption | undefined,
+  after: NetworkEncryption | undefined,
+): SealedDelta {
+  if (before === after) return NOTHING_SEALED;
+  if (after === undefined) return { ...NOTHING_SEALED, keys: NO_KEYS };
+  const { keys, primary } = after;
+  const sameKeys = before?.primary === primary && equal(before.keys, keys);
+  const peers = diffShared(before?.peers ?? NONE, after.peers, KEYS.encryptedPeer);
+  if (sameKeys && peers === UNCHANGED) return NOTHING_SEALED;
+  return {
+    ...(sameKeys ? {} : { keys: { keys, primary } }),
+    putEncryptedPeers: peers.put,
+    removeEncryptedPeers: peers.remove,
+  };
+}
+
+function applyEncryption(
+  before: NetworkEncryption | undefined,
+  delta: NetworkDelta,
+): { encryption?: NetworkEncryption } {
+  const ring = delta.keys ?? before;
+  if (ring === undefined || ring.keys.length === 0) return {};
+  const peers = merge(before?.peers ?? [], delta.putEncryptedPeers, {
+    removed: delta.removeEncryptedPeers,
+    key: KEYS.encryptedPeer,
+  });
+  if (before !== undefined && ring === before && peers === before.peers) {
+    return { encryption: before };
+  }
+  return { encryption: { keys: ring.keys, primary: ring.primary, peers } };
 }
 
 /** Undefined until the node itself and the port are known, which the first delta says. */
@@ -158,6 +201,7 @@ function applyNetwork(
       removed: delta.removeNodes,
       key: KEYS.node,
     }),
+    ...applyEncryption(before?.encryption, delta),
   };
 }
 

@@ -10,6 +10,8 @@ export {
   type Verdict,
 } from './linearizability.ts';
 
+export { OTHER_KERNEL_TIMEOUT_MS, outputOnOtherKernel } from './system/other-kernel.ts';
+
 interface Pending {
   readonly at: number;
   readonly order: number;

@@ -116,3 +116,6 @@ export const RELEASE_BATCH_MAX = 1_000;
 export const PULL_RELAY_MS = 30 * 60_000;
 /** Removed managers whose certificates are refused, some 26 bytes each; more are not removed in a lifetime. */
 export const REMOVED_MANAGERS_MAX = 1_000;
+
+/** Keys of encrypted networks last for hours; timers cannot be set for weeks. */
+export const KEY_LOOP_LOOKS_MS = 3_600_000;

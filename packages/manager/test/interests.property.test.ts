@@ -27,6 +27,15 @@ const NODES = ['n1', 'n2', 'n3'] as const;
 const NETWORKS = ['blue', 'red'] as const;
 const SERVICES = ['web', 'api'] as const;
 const { signal } = new AbortController();
+const DESCRIPTION = {
+  hostname: '',
+  platform: { os: '', architecture: '' },
+  resources: { nanoCpus: 0, memoryBytes: 0, generic: [] },
+  engineVersion: '',
+  labels: {},
+  networks: [],
+  addresses6: [],
+};
 
 const states = fc.constantFrom('assigned', 'starting', 'running', 'failed', 'shutdown');
 const desired = fc.constantFrom('ready', 'running', 'shutdown', 'remove');
@@ -81,7 +90,9 @@ const steps = fc.oneof(
     state: fc.constantFrom('ready', 'down', 'unknown'),
     address: fc.constantFrom('', '10.0.0.1', '10.0.0.2'),
     note: fc.constantFrom('a', 'b'),
+    incarnation: fc.constantFrom('', 'first', 'second'),
   }),
+  fc.record({ kind: fc.constant('keys' as const), primary: fc.constantFrom(1, 2) }),
   fc.record({ kind: fc.constant('secret' as const), data: fc.constantFrom(1, 2) }),
   fc.record({
     kind: fc.constant('remove' as const),
@@ -102,6 +113,13 @@ function write(tx: Transaction, step: Step): void {
     case 'node':
       tx.put('node', node(step, tx.get('node', asId('node', step.id))));
       break;
+    case 'keys': {
+      const [cluster] = tx.list('cluster');
+      const keys = [{ id: step.primary, secret: new Uint8Array(32), createdAt: 0 }];
+      const overlayKeys = { keys, primary: step.primary, dueAt: 0 };
+      if (cluster !== undefined) tx.put('cluster', { ...cluster, overlayKeys });
+      break;
+    }
     case 'secret': {
       const id = asId('secret', 's1');
       const meta = tx.get('secret', id)?.meta ?? NEW;
@@ -187,8 +205,10 @@ function service(step: Extract<Step, { kind: 'service' }>, before: Service | und
 function node(step: Extract<Step, { kind: 'node' }>, before: Node | undefined): Node {
   const index = NODES.indexOf(step.id) + 1;
   const plain = aNode(step.id, { meta: before?.meta ?? NEW, index });
+  const encryption = { lacks: '', incarnation: step.incarnation, newestKey: 0 };
   return {
     ...plain,
+    description: { ...DESCRIPTION, encryption },
     spec: { ...plain.spec, labels: { note: step.note } },
     status: {
       ...plain.status,
@@ -222,7 +242,7 @@ async function newStore(): Promise<Store> {
           ipRange: '',
           reserved: {},
           moreSubnets: [],
-          options: {},
+          options: id === 'red' ? { encrypted: '' } : {},
           ipv6: false,
           subnet: '',
           mtu: 0,
@@ -234,7 +254,8 @@ async function newStore(): Promise<Store> {
       });
     }
     for (const id of NODES) {
-      write(tx, { kind: 'node', id, state: 'ready', address: '10.0.0.1', note: 'a' });
+      const plain = { state: 'ready', address: '10.0.0.1', note: 'a', incarnation: '' } as const;
+      write(tx, { kind: 'node', id, ...plain });
     }
   }, signal);
   return store;

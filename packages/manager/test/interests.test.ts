@@ -15,6 +15,7 @@ const interests: Interests = {
   secrets: new Set(['s1']),
   configs: new Set(),
   mesh: false,
+  encrypted: false,
 };
 const onBlue = [{ networkId: asId('network', 'blue'), address: '10.0.1.5/24', aliases: [] }];
 const onRed = [{ networkId: asId('network', 'red'), address: '10.0.2.5/24', aliases: [] }];

@@ -195,6 +195,40 @@ describe('a manager alone', () => {
     });
   });
 
+  it('gives keys to nodes with an encrypted network, new ones once all have them, and shows them to nobody', async () => {
+    const [agent, idle] = [await readyWorker(), await readyWorker()];
+    const network = { name: 'safe', options: { encrypted: '' } };
+    const { id: target } = await host.control.createNetwork({ spec: network }, aCall());
+    const plain = spec('web');
+    const service = await host.control.createService(
+      { spec: { ...plain, task: { ...plain.task, networks: [{ target }] } } },
+      aCall(),
+    );
+    const [task] = await running(host, service, 1);
+    const [busy, other] = task?.nodeId === agent.nodeId ? [agent, idle] : [idle, agent];
+    expect(busy.keys).toMatchObject({ primary: 1, keys: [{ id: 1 }, { id: 2 }] });
+    expect(busy.keys?.keys.map(({ secret }) => secret.length)).toEqual([32, 32]);
+    expect(other.keys).toBeUndefined();
+    const shown = await host.control.getCluster({}, aCall());
+    expect(shown.overlayKeys?.keys.map(({ id, secret }) => [id, secret.length])).toEqual([
+      [1, 0],
+      [2, 0],
+    ]);
+    busy.declare({ lacks: '', incarnation: 'first', newestKey: 1 });
+    await until(
+      'it hears of those who take part',
+      () => busy.encryptedPeers.get(busy.nodeId)?.incarnation === 'first',
+    );
+    const rotate = { rotateWorkerToken: false, rotateManagerToken: false, rotateOverlayKeys: true };
+    await host.control.updateCluster({ version: shown.meta.version, ...rotate }, aCall());
+    const { overlayKeys } = await host.control.getCluster({}, aCall());
+    // It has said that it has only the first key.
+    expect(overlayKeys?.primary).toBe(1);
+    busy.declare({ lacks: '', incarnation: 'first', newestKey: 2 });
+    await until('new keys come', () => busy.keys?.primary === 2 && busy.keys.keys.length === 3);
+    expect(other.keys).toBeUndefined();
+  });
+
   it('shows watchers what is and what comes, without secrets', async () => {
     const secret = { name: 'key', labels: {}, data: new TextEncoder().encode('hush') };
     await host.control.createSecret({ spec: secret }, aCall());

@@ -2,6 +2,7 @@
  * What a manager tells a node: its tasks with all they need, and what its network plane must know.
  * Computed on the manager that holds the node's session, from its local replica.
  */
+import type { NetworkEncryption } from './encryption.ts';
 import type { ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId } from './ids.ts';
 import type { Network, Task } from './objects.ts';
 import type { EndpointSpec, PortConfig } from './spec/service.ts';
@@ -92,6 +93,8 @@ export interface NetworkState {
   readonly endpoints: readonly NetworkEndpoint[];
   readonly vips: readonly ServiceVip[];
   readonly ports: readonly PublishedPort[];
+  /** Of a node with a task on an encrypted network, once the cluster has keys. */
+  readonly encryption?: NetworkEncryption;
 }
 
 /** The complete assignment of a node. Deltas are a matter of the wire (`api`), not of this type. */

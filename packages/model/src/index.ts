@@ -9,6 +9,16 @@ export type {
 } from './assignment.ts';
 export { parseAffinity, type Affinity } from './affinity.ts';
 export {
+  encryptedVxlanPort,
+  isEncrypted,
+  type EncryptedPeer,
+  type KeyRing,
+  type NetworkEncryption,
+  type NodeEncryption,
+  type OverlayKey,
+  type OverlayKeys,
+} from './encryption.ts';
+export {
   architectureName,
   attributeError,
   meetsConstraint,

@@ -2,6 +2,7 @@
  * The objects of a cluster as every manager holds them in memory. Plain immutable data: a change is
  * a new object with the same id. What users wrote is `spec`; the rest is written by the managers.
  */
+import type { NodeEncryption, OverlayKeys } from './encryption.ts';
 import type { ClusterId, ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId } from './ids.ts';
 import type {
   ClusterSpec,
@@ -71,10 +72,13 @@ export interface NodeDescription {
   readonly addresses6: readonly string[];
   /** Drivers and runtimes that containers here can have. Absent or empty: it does not tell. */
   readonly plugins?: readonly NodePlugin[];
+  /** Absent: it is of a version that knows no encrypted networks. */
+  readonly encryption?: NodeEncryption;
 }
 
 export interface NodePlugin {
-  readonly kind: 'log' | 'network' | 'runtime' | 'volume';
+  /** interface: one of the machine's own, that containers can appear on. */
+  readonly kind: 'interface' | 'log' | 'network' | 'runtime' | 'volume';
   readonly name: string;
 }
 
@@ -346,6 +350,8 @@ export interface Cluster {
    * 1,000, oldest first.
    */
   readonly removedManagers: readonly NodeId[];
+  /** Since there was an encrypted network. */
+  readonly overlayKeys?: OverlayKeys;
 }
 
 /** The tables of the store, by the name used in changes and on the wire. */

@@ -4,9 +4,10 @@
  */
 import { errorMessage } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
-import type { NetworkEndpoint } from '@swarmd/model';
+import { isEncrypted, type NetworkEndpoint, type NodeEncryption } from '@swarmd/model';
 
 import { AGENT_PORT, knock } from './apply/knock.ts';
+import { encryptionFindings, xfrmErrors } from './check-encryption.ts';
 import { observe } from './apply/observe.ts';
 import {
   listingDifferences,
@@ -29,6 +30,8 @@ export interface CheckInput {
   /** Of the host itself. */
   readonly firewall: readonly NftProgram[];
   readonly tasks: readonly LocalTask[];
+  /** This node's part in encrypted networks. */
+  readonly encryption: NodeEncryption;
   /** Only what belongs to it, and what should be there, too. */
   readonly scope: Scope | undefined;
   readonly signal: AbortSignal;
@@ -75,7 +78,8 @@ export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
       });
     }),
   ];
-  return inTurns(checks);
+  const sealed = await encryptionFindings({ index, declared: input.encryption, scope });
+  return [...sealed, ...(await inTurns(checks))];
 }
 
 function checkObjects(objects: KernelObjects, scope: Scope | undefined): Promise<NetworkFinding> {
@@ -192,9 +196,21 @@ async function probe({
   }
   return [
     `container to container: no answer (${answer}), though node ${address} answers: ` +
-      `UDP ${index.state.vxlanPort} from here to there or back (a firewall, an MTU), or what that node ` +
+      `${await tunnelOf(to, index)} from here to there or back (a firewall, an MTU), or what that node ` +
       `has programmed; run this there, too`,
   ];
+}
+
+/** What carries packets to the endpoint between the nodes. */
+async function tunnelOf(
+  { networkId }: NetworkEndpoint,
+  { networks, state }: StateIndex,
+): Promise<string> {
+  const spec = networks.get(networkId)?.spec;
+  if (spec === undefined || !isEncrypted(spec)) return `UDP ${state.vxlanPort}`;
+  const errors = await xfrmErrors();
+  const since = errors.length === 0 ? '' : ` (here since boot: ${errors.join(', ')})`;
+  return `ESP${since}, IP protocol 50,`;
 }
 
 /** "discard": hardly anything listens there. */

@@ -1,5 +1,5 @@
 /** The host's nft table in the kernel: one writer, incremental, whole when in doubt. */
-import type { PublishedPort } from '@swarmd/model';
+import { encryptedVxlanPort, type PublishedPort } from '@swarmd/model';
 import { run } from '@swarmd/base/system';
 
 import { Coalescer } from './apply/coalescer.ts';
@@ -20,6 +20,7 @@ export interface HostFirewallOptions {
   readonly controlPorts: readonly number[] | undefined;
   /** Whether this host's part of the mesh has both families. */
   readonly ipv6: () => boolean;
+  readonly canEncrypt: boolean;
 }
 
 export class HostFirewall {
@@ -62,7 +63,9 @@ export class HostFirewall {
       .map((note) => note.gatewayAddress);
     const controlPorts = this.#options.controlPorts ?? CONTROL_PORTS;
     const ipv6 = this.#options.ipv6();
-    return hostPrograms({ self, peers, nodes, vxlanPort, ports, internal, controlPorts, ipv6 });
+    const sealedPort = this.#options.canEncrypt ? encryptedVxlanPort(vxlanPort) : undefined;
+    const tunnels = { vxlanPort, sealedPort };
+    return hostPrograms({ self, peers, nodes, ...tunnels, ports, internal, controlPorts, ipv6 });
   }
 
   async #program(): Promise<void> {

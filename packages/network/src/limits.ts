@@ -21,6 +21,13 @@ export const RULES_SETTLE_MS = 100;
 /** Bytes of the VXLAN, UDP, IPv4 and Ethernet headers around a packet of an overlay. */
 export const VXLAN_OVERHEAD_BYTES = 50;
 
+/**
+ * Bytes that ESP adds in transport mode with AES-GCM: SPI and sequence number 8, IV 8, padding length and
+ * next header 2, ICV 16; and packets are padded to a multiple of 4 (RFC 4303, 2.4).
+ */
+export const ESP_OVERHEAD_BYTES = 34;
+export const ESP_ALIGNMENT_BYTES = 4;
+
 /** MTU of the underlay when no interface holds the node's address (yet). */
 export const DEFAULT_UNDERLAY_MTU = 1_500;
 

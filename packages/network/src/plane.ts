@@ -6,7 +6,16 @@
 import { join } from 'node:path';
 
 import { abortReason, errorMessage, SwarmError, withDeadline, type Timer } from '@swarmd/base';
-import type { NetworkId, NetworkState, Task, TaskId } from '@swarmd/model';
+import {
+  encryptedVxlanPort,
+  isEncrypted,
+  type Network,
+  type NetworkId,
+  type NetworkState,
+  type NodeEncryption,
+  type Task,
+  type TaskId,
+} from '@swarmd/model';
 
 import { clearHost, prepareHost } from './apply/base.ts';
 import { checkHost } from './check.ts';
@@ -16,11 +25,13 @@ import { forwardIpv6 } from './apply/forwarding.ts';
 import { runSteps } from './apply/kernel.ts';
 import { Notes } from './apply/notes.ts';
 import { mtuOfAddress, observe } from './apply/observe.ts';
+import { lacksForEncryption } from './apply/probe-encryption.ts';
 import { RulesWatch } from './apply/rules-watch.ts';
 import { Containers, type PlacedTask } from './containers.ts';
 import { firstHost } from './desired/addresses.ts';
 import { attachmentOf, isInternal, usesHost, type AttachmentNote } from './desired/attachment.ts';
 import { diffObjects } from './desired/diff-objects.ts';
+import { hasEncrypted, type Sealing } from './desired/encryption.ts';
 import type { KernelObjects } from './desired/kernel-object.ts';
 import { desiredObjects, type OverlayLink } from './desired/objects.ts';
 import { Scope } from './desired/scope.ts';
@@ -36,6 +47,7 @@ import {
 } from './limits.ts';
 import { NameService } from './name-service.ts';
 import { forEachTask } from './namespaces.ts';
+import { Seal } from './seal.ts';
 import type {
   CheckOptions,
   NetworkAttachment,
@@ -46,7 +58,9 @@ import type {
 
 /** Re-adopts the namespaces of an earlier life; the kernel is not touched before the first state. */
 export async function createNetworkPlane(options: NetworkPlaneOptions): Promise<NetworkPlane> {
-  const plane = new HostPlane(options, await Notes.open(options.runDir));
+  const lacks = options.encryption?.lacks ?? (await lacksForEncryption());
+  const seal = await Seal.open(options.runDir, lacks);
+  const plane = new HostPlane(options, { notes: await Notes.open(options.runDir), seal });
   await plane.restore();
   return plane;
 }
@@ -58,6 +72,7 @@ class HostPlane implements NetworkPlane {
   readonly #firewall: HostFirewall;
   readonly #names: NameService;
   readonly #lostNodes: LostNodes;
+  readonly #seal: Seal;
   readonly #reconciler = new Coalescer(() => this.#reconcile());
   readonly #forgetter = new Coalescer(() =>
     forEachTask(this.#containers.tasks, FORGETS_AT_ONCE, (task) => task.forget()),
@@ -77,14 +92,16 @@ class HostPlane implements NetworkPlane {
   readonly #rulesWatch: RulesWatch;
   #guarding: Promise<void> = Promise.resolve();
 
-  constructor(options: NetworkPlaneOptions, notes: Notes) {
+  constructor(options: NetworkPlaneOptions, { notes, seal }: { notes: Notes; seal: Seal }) {
     this.#options = options;
+    this.#seal = seal;
     this.#folder = join(options.runDir, 'network');
     const { clock, logger, controlPorts } = options;
     const wanted = (): StateIndex | undefined => this.#wanted;
     const tasks = (): readonly AttachmentNote[] => this.#containers.notes;
     const ipv6 = (): boolean => this.#ipv6;
-    this.#firewall = new HostFirewall({ wanted, tasks, controlPorts, ipv6 });
+    const canEncrypt = seal.lacks === '';
+    this.#firewall = new HostFirewall({ wanted, tasks, controlPorts, ipv6, canEncrypt });
     this.#rulesWatch = new RulesWatch({ clock, logger, onChange: () => this.#guardNow() });
     this.#names = new NameService({ ...options, wanted, tasks });
     this.#lostNodes = new LostNodes({ tasks: () => this.#containers.tasks, logger });
@@ -115,6 +132,7 @@ class HostPlane implements NetworkPlane {
 
   async attach(task: Task, signal: AbortSignal): Promise<NetworkAttachment> {
     this.#assertOpen();
+    this.#refuseUnsealed(task);
     return await this.#containers.attach(task, signal);
   }
 
@@ -126,6 +144,14 @@ class HostPlane implements NetworkPlane {
     const known = this.#wanted.networks;
     const wasLast = note.networks.some(({ networkId }) => !known.has(networkId));
     if (wasLast) await this.#reconciler.request();
+  }
+
+  get encryption(): NodeEncryption {
+    return this.#seal.declared;
+  }
+
+  onEncryptionChange(listener: () => void): Disposable {
+    return this.#seal.onChange(listener);
   }
 
   attached(signal: AbortSignal): Promise<readonly TaskId[]> {
@@ -153,11 +179,13 @@ class HostPlane implements NetworkPlane {
     }
     const underlayMtu = await this.#underlayMtu(index.state.self.address);
     const lingering = this.#lingering(index);
+    const sealing = this.#wantsSeal(index, lingering) ? this.#seal.sealing : undefined;
     return checkHost({
       index,
-      objects: desiredObjects({ state: index.state, underlayMtu, lingering, ipv6: this.#ipv6 }),
+      objects: desiredObjects({ state: index.state, underlayMtu, lingering, ipv6: this.#ipv6, sealing }),
       firewall: this.#firewall.programsFor(index),
       tasks: this.#containers.tasks,
+      encryption: this.#seal.declared,
       scope: scope === undefined ? undefined : new Scope(index, scope),
       signal,
     });
@@ -178,6 +206,18 @@ class HostPlane implements NetworkPlane {
   async destroy(): Promise<void> {
     await this[Symbol.asyncDispose]();
     await clearHost(this.#folder, this.#options.logger);
+  }
+
+  /** Managers send no such task here; it would be cut off from all others. */
+  #refuseUnsealed({ networks }: Task): void {
+    if (this.#seal.lacks === '') return;
+    const known = this.#wanted?.networks;
+    const one = networks.map(({ networkId }) => known?.get(networkId)).find(isSealedNetwork);
+    if (one === undefined) return;
+    throw new SwarmError(
+      'failed-precondition',
+      `this node cannot take part in the encrypted network ${one.spec.name}: ${this.#seal.lacks}`,
+    );
   }
 
   #assertOpen(): void {
@@ -243,16 +283,21 @@ class HostPlane implements NetworkPlane {
     const current = this.#objects ?? (await observe());
     // Decided in one go: a container that comes from now on finds a network that goes unusable.
     const lingering = this.#lingering(index);
-    const wanted = desiredObjects({
-      state: index.state,
-      underlayMtu,
-      lingering,
-      ipv6: this.#ipv6,
-    });
+    const desired = (sealing: Sealing | undefined): KernelObjects =>
+      desiredObjects({ state: index.state, underlayMtu, lingering, ipv6: this.#ipv6, sealing });
+    const isSealed = this.#wantsSeal(index, lingering);
+    const own = index.state.self.address;
+    const wanted = await this.#seal.choose({ wanted: isSealed, own, current, desired });
     this.#usable &&= new Set([...this.#usable].filter((id) => index.networks.has(id)));
     this.#objects = undefined;
     await runSteps(diffObjects(current, wanted));
     this.#objects = wanted;
+    const newestKey = index.state.encryption?.keys.at(-1)?.id ?? 0;
+    await this.#seal.programmed({ wanted: isSealed, newestKey });
+  }
+
+  #wantsSeal({ state }: StateIndex, lingering: readonly OverlayLink[]): boolean {
+    return hasEncrypted(state) || lingering.some(({ encrypted }) => encrypted === true);
   }
 
   /** Networks of local containers that the state does not name any more. */
@@ -292,7 +337,8 @@ class HostPlane implements NetworkPlane {
     const gateway = firstHost(index.state.self.gatewaySubnet);
     try {
       const { vxlanPort } = index.state;
-      await passForeignFirewall({ gateway, vxlanPort, ipv6: this.#ipv6 });
+      const sealedPort = this.#seal.lacks === '' ? encryptedVxlanPort(vxlanPort) : undefined;
+      await passForeignFirewall({ gateway, vxlanPort, sealedPort, ipv6: this.#ipv6 });
       await this.#firewall.check();
       await this.#names.update(gateway);
       this.#lostNodes.look();
@@ -305,4 +351,8 @@ class HostPlane implements NetworkPlane {
       unref: true,
     });
   }
+}
+
+function isSealedNetwork(network: Network | undefined): network is Network {
+  return network !== undefined && isEncrypted(network.spec);
 }

@@ -3,7 +3,7 @@
  * fit by structure.
  */
 import type { Clock, Logger } from '@swarmd/base';
-import type { NetworkState, Task, TaskId } from '@swarmd/model';
+import type { NetworkState, NodeEncryption, Task, TaskId } from '@swarmd/model';
 
 import type { NetworkScope } from './desired/scope.ts';
 
@@ -47,6 +47,9 @@ export interface NetworkPlane extends AsyncDisposable {
   attached(signal: AbortSignal): Promise<readonly TaskId[]>;
   /** Compares the kernel with what it should be, and tries ways to other nodes; repairs if asked. */
   check(options: CheckOptions): Promise<readonly NetworkFinding[]>;
+  /** This node's part in encrypted networks, and when that changes. */
+  readonly encryption: NodeEncryption;
+  onEncryptionChange(listener: () => void): Disposable;
   /** Removes everything of ours from the kernel, for a node that leaves. Ends the plane. */
   destroy(): Promise<void>;
 }
@@ -56,6 +59,8 @@ export interface NetworkPlaneOptions {
   readonly runDir: string;
   /** Bytes; unless given, the MTU of the interface that holds the node's address. */
   readonly underlay?: { readonly mtu: number };
+  /** What the kernel lacks for encrypted networks; unless given, that is tried out. */
+  readonly encryption?: { readonly lacks: string };
   readonly clock: Clock;
   readonly logger: Logger;
   /** Servers for names that are not the cluster's; unless given, the host's resolv.conf. */

@@ -12,8 +12,15 @@ const NETWORKS = [
   network('front', 4097),
   network('back', 4098),
   network('side', 4099, { mtu: 1400, ipv6: true }),
+  network('safe', 4100, { encrypted: true }),
 ];
 const SERVICES = ['web', 'db', 'job'];
+
+const RINGS = [
+  { ids: [1, 2], primary: 1 },
+  { ids: [1, 2, 3], primary: 2 },
+  { ids: [7, 8, 9], primary: 8 },
+];
 
 /** Ways to publish a port. */
 const PORTS: readonly Partial<PublishedPort>[] = [
@@ -40,10 +47,12 @@ const someCluster: fc.Arbitrary<Cluster> = fc
     networks: fc.subarray(NETWORKS),
     // Another port makes all tunnels anew, and with them what stands on them.
     vxlanPort: fc.constantFrom(4789, 4790),
+    ring: fc.constantFrom(undefined, ...RINGS),
+    booted: fc.dictionary(fc.constantFrom('2', '3'), fc.constantFrom('again', 'anew')),
     affinity: fc.dictionary(fc.constantFrom(...SERVICES), fc.constantFrom(0, 60_000, 90_000)),
     published: fc.uniqueArray(fc.integer({ min: 8080, max: 8084 }), { maxLength: 4 }),
   })
-  .map(({ nodes, tasks, vips, networks, vxlanPort, affinity, published }) => {
+  .map(({ nodes, tasks, vips, networks, vxlanPort, ring, booted, affinity, published }) => {
     const placed: Placed[] = tasks.map((one) => ({
       ...one,
       id: `${one.service}${one.host}`,
@@ -58,6 +67,8 @@ const someCluster: fc.Arbitrary<Cluster> = fc
       vips: Object.fromEntries(vips.map((service, i) => [service, i + 2])),
       networks,
       vxlanPort,
+      ...(ring === undefined ? {} : { ring }),
+      booted,
       affinity,
       ports: published.map((number) =>
         port('web', number, {
@@ -71,7 +82,7 @@ const someCluster: fc.Arbitrary<Cluster> = fc
 
 function kernelAfter(clusters: readonly Cluster[]): string[] {
   const kernel = new FakeKernel();
-  const planner = new Planner({ ipv6: true });
+  const planner = new Planner({ ipv6: true, canSeal: true });
   for (const cluster of clusters) kernel.run(planner.apply(cluster));
   return kernel.dump();
 }
@@ -85,10 +96,22 @@ test('states one after the other lead where the last alone leads', () => {
   );
 });
 
+test('a receiver can tell all its states apart, and no key is used twice', () => {
+  fc.assert(
+    fc.property(someCluster, (cluster) => {
+      const states = kernelAfter([cluster]).filter((line) => line.startsWith('host xfrm state'));
+      const ids = states.map((line) => /dst (\S+) proto esp spi (\S+)/.exec(line)?.slice(1).join());
+      expect(new Set(ids).size).toBe(states.length);
+      const keys = states.map((line) => /KEY\(.*?\)/.exec(line)?.[0]);
+      expect(new Set(keys).size).toBe(states.length);
+    }),
+  );
+});
+
 test('the same state again changes nothing', () => {
   fc.assert(
     fc.property(someCluster, (cluster) => {
-      const planner = new Planner({ ipv6: true });
+      const planner = new Planner({ ipv6: true, canSeal: true });
       planner.apply(cluster);
       expect(planner.apply(structuredClone(cluster))).toEqual([]);
     }),

@@ -17,6 +17,13 @@ export {
   type FileTable,
   type FileView,
 } from './files/versions.ts';
+export {
+  advanceRing,
+  firstRing,
+  planKeys,
+  type KeyDecision,
+  type KeyView,
+} from './encryption/key-ring.ts';
 export { followsNodes } from './service/follows-nodes.ts';
 export { countTasks, type TaskCounts } from './service/count-tasks.ts';
 export {

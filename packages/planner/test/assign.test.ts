@@ -66,7 +66,7 @@ describe('assign', () => {
   it('says of published ports which tasks have IPv6', () => {
     const world = start();
     expect(networkOf(world, 'n1').ports[0]?.backends6).toEqual([]);
-    world.network('six', '', true);
+    world.network('six', { ipv6: true });
     world.create({
       name: 'dual',
       mode: { kind: 'replicated', replicas: 1 },

@@ -58,8 +58,9 @@ describe('a network', () => {
     [{ driver: 'macvlan', options: { parent: 'eth0' } }, /needs the subnet of the wire/],
     [{ ...wire, options: { parent: 'eth0', mode: 'x' } }, /no option "mode"; it knows parent/],
     [{ ...wire, options: { parent: 'eth0', macvlan_mode: 'x' } }, /"x" is no value/],
-    [{ options: { parent: 'eth0' } }, /driver overlay has no option "parent"; it has none/],
-    [{ options: { encrypted: '' } }, /encrypted networks are not supported/],
+    [{ options: { parent: 'eth0' } }, /driver overlay has no option "parent"; it knows encrypted/],
+    [{ options: { encrypted: 'perhaps' } }, /"perhaps" is no value of option encrypted/],
+    [{ driver: 'bridge', options: { encrypted: '' } }, /driver bridge has no option "encrypted"/],
   ] as const)('is refused with %j by its driver', (fields, message) => {
     expect(allocate(new World(), fields as Input)).toMatch(message);
   });

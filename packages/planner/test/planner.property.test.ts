@@ -243,7 +243,7 @@ function start(): World {
     world.node(name, { memoryBytes: 1_000 * MIB, labels: { zone: at < 2 ? 'a' : 'b' } });
   }
   // So small that addresses are used again.
-  world.network('net', '10.9.0.0/27');
+  world.network('net', { subnet: '10.9.0.0/27' });
   return world;
 }
 

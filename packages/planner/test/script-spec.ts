@@ -1,5 +1,11 @@
 /** Specs as the options of the case language say them. */
-import type { CanaryStep, GenericResource, NodePlugin, ServiceSpecInput } from '@swarmd/model';
+import type {
+  CanaryStep,
+  GenericResource,
+  NetworkSpec,
+  NodePlugin,
+  ServiceSpecInput,
+} from '@swarmd/model';
 
 export type Options = Map<string, string>;
 
@@ -179,4 +185,14 @@ function modeOf(options: Options): ServiceSpecInput['mode'] {
 
 function scalar(text: string): string | number {
   return /^[\d.]+$/.test(text) ? Number(text) : text;
+}
+
+/** Of a network: its driver, subnet and options. */
+export function networkOf(options: Options): Partial<NetworkSpec> {
+  const fields = ['encrypted', 'parent'].filter((key) => options.has(key));
+  return {
+    driver: (options.get('driver') ?? 'overlay') as NetworkSpec['driver'],
+    subnet: options.get('subnet') ?? '',
+    options: Object.fromEntries(fields.map((key) => [key, options.get(key) ?? ''])),
+  };
 }

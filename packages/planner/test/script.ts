@@ -6,6 +6,7 @@
  *   node n1 generic=gpu:a|b,disk:2 engine=runtime:crun arch=aarch64
  *   node n1 state=down turn=10s      its tasks are replaced then    node n1 held=10s     no new tasks
  *   node n1 plugins=volume:nfs,log:journald      service web volume-driver=nfs log=journald runtime=kata
+ *   node n1 encryption=yes|no-ESP                network back driver=overlay encrypted=true
  *   rm-node n1                     network back subnet=10.9.0.0/24
  *   service web replicas=3 ...     update web image=b ...     rollback web     rm-service web
  *   plan [web]                     plan once and print what changes
@@ -43,6 +44,7 @@ import {
   genericOf,
   list,
   milliseconds,
+  networkOf,
   pluginOf,
   specOf,
   type Options,
@@ -93,7 +95,7 @@ export class Script {
         this.world.tables.network.delete(name);
         return [];
       case 'network':
-        return said(this.world.network(name, options.get('subnet')), (network) => [
+        return said(this.world.network(name, networkOf(options)), (network) => [
           `network ${name}: vni ${network.vni}, ${network.subnet}, gateway ${network.gateway}`,
         ]);
       default:
@@ -185,6 +187,10 @@ export class Script {
       set.availability = options.get('availability') as NonNullable<NodeOptions['availability']>;
     }
     if (options.has('plugins')) set.plugins = list(options, 'plugins').map(pluginOf);
+    if (options.has('encryption')) {
+      const says = options.get('encryption') ?? '';
+      set.lacks = says === 'yes' ? '' : says.replaceAll('-', ' ');
+    }
     if (options.has('held')) set.heldMs = milliseconds(options.get('held') ?? '');
     if (options.has('turn')) set.turnMs = milliseconds(options.get('turn') ?? '');
     if (options.has('role')) set.role = options.get('role') as 'worker' | 'manager';

@@ -14,6 +14,8 @@ import {
   type Network,
   type Node,
   type NodeId,
+  type NetworkSpec,
+  type NodeDescription,
   type NodePlugin,
   type ObjectOf,
   type Service,
@@ -62,6 +64,8 @@ export interface NodeOptions {
   heldMs?: number;
   turnMs?: number;
   plugins?: readonly NodePlugin[];
+  /** What it lacks for encrypted networks; empty: nothing. */
+  lacks?: string;
 }
 
 const GIB = 1024 ** 3;
@@ -176,6 +180,7 @@ export class World {
         addresses6: [],
         plugins: options.plugins ?? before?.description?.plugins ?? [],
         labels: options.engineLabels ?? before?.description?.labels ?? {},
+        ...encryptionOf(options.lacks, before),
       },
       status: {
         state,
@@ -189,8 +194,11 @@ export class World {
     });
   }
 
-  network(name: string, subnet = '', ipv6 = false): Allocated<Network> {
-    const spec = networkSpec.parse({ name, subnet, ipv6 });
+  network(
+    name: string,
+    fields: Partial<Pick<NetworkSpec, 'driver' | 'ipv6' | 'options' | 'subnet'>> = {},
+  ): Allocated<Network> {
+    const spec = networkSpec.parse({ name, ...fields });
     const chosen = allocateNetwork(this.view, spec);
     if (chosen.kind === 'refused') return chosen;
     const id = asId('network', name);
@@ -400,4 +408,13 @@ function assertForward(before: Task, after: Task): void {
   assert(before.nodeId === undefined || before.nodeId === after.nodeId, `${after.id}: moves`);
   const staysInSlot = before.slot === after.slot || before.slot === STANDBY_SLOT;
   assert(staysInSlot, `${after.id}: changes its slot`);
+}
+
+function encryptionOf(
+  lacks: string | undefined,
+  before: Node | undefined,
+): Pick<NodeDescription, 'encryption'> {
+  if (lacks !== undefined) return { encryption: { lacks, incarnation: '', newestKey: 0 } };
+  const encryption = before?.description?.encryption;
+  return encryption === undefined ? {} : { encryption };
 }

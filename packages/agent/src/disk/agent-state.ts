@@ -1,13 +1,13 @@
 /**
  * What the agent remembers across restarts: its assignment, the newest status of each task, the
- * managers it knows. Secrets are kept in `runDir` (memory) only, and are gone after a boot, when
- * no container is left that could have seen them.
+ * managers it knows. Secrets and the keys of encrypted networks are kept in `runDir` (memory) only, and are
+ * gone after a boot, when no container is left that could have seen them.
  */
 import { join } from 'node:path';
 
 import type { ManagerAddress } from '@swarmd/api';
 import { errorMessage, type Logger } from '@swarmd/base';
-import type { AssignmentSet, TaskId, TaskStatus } from '@swarmd/model';
+import type { AssignmentSet, NetworkState, TaskId, TaskStatus } from '@swarmd/model';
 
 import { JsonFile } from './json-file.ts';
 
@@ -15,14 +15,18 @@ import { JsonFile } from './json-file.ts';
 export type Statuses = Readonly<Record<string, TaskStatus>>;
 
 type Secrets = AssignmentSet['secrets'];
+/** What is for memory only of the network's state; nothing without encrypted networks. */
+type Confidential = Pick<NetworkState, 'encryption'>;
 
 export class AgentState {
   readonly #assignment: JsonFile<Omit<AssignmentSet, 'secrets'>>;
   readonly #secrets: JsonFile<Secrets>;
+  readonly #encryption: JsonFile<Confidential>;
   readonly #statuses: JsonFile<Statuses>;
   readonly #managers: JsonFile<readonly ManagerAddress[]>;
   readonly #logger: Logger;
   #savedSecrets: Secrets | undefined;
+  #savedEncryption: NetworkState['encryption'];
 
   constructor(directories: { stateDir: string; runDir: string }, logger: Logger) {
     const folder = join(directories.stateDir, 'agent');
@@ -30,13 +34,24 @@ export class AgentState {
     this.#statuses = new JsonFile(join(folder, 'statuses.json'));
     this.#managers = new JsonFile(join(folder, 'known-managers.json'));
     this.#secrets = new JsonFile(join(directories.runDir, 'agent', 'secrets.json'));
+    this.#encryption = new JsonFile(join(directories.runDir, 'agent', 'encryption.json'));
     this.#logger = logger;
   }
 
   async loadAssignment(): Promise<AssignmentSet> {
     const assignment = await this.#tolerant(this.#assignment.load());
     const secrets = (await this.#tolerant(this.#secrets.load())) ?? [];
-    return { tasks: [], configs: [], ...assignment, secrets };
+    const encryption = (await this.#tolerant(this.#encryption.load()))?.encryption;
+    const network = assignment?.network;
+    return {
+      tasks: [],
+      configs: [],
+      ...assignment,
+      secrets,
+      ...(network === undefined || encryption === undefined
+        ? {}
+        : { network: { ...network, encryption } }),
+    };
   }
 
   async loadStatuses(): Promise<Statuses> {
@@ -55,7 +70,13 @@ export class AgentState {
       this.#savedSecrets = secrets;
       await this.#tolerant(this.#secrets.save(() => secrets));
     }
-    await this.#tolerant(this.#assignment.save(() => rest));
+    await this.#tolerant(this.#assignment.save(() => withoutKeys(rest)));
+    const encryption = set.network?.encryption;
+    if (encryption === this.#savedEncryption) return;
+    this.#savedEncryption = encryption;
+    await this.#tolerant(
+      this.#encryption.save(() => (encryption === undefined ? {} : { encryption })),
+    );
   }
 
   saveStatuses(statuses: () => ReadonlyMap<TaskId, TaskStatus>): Promise<void> {
@@ -74,4 +95,10 @@ export class AgentState {
       return undefined;
     }
   }
+}
+
+function withoutKeys(set: Omit<AssignmentSet, 'secrets'>): Omit<AssignmentSet, 'secrets'> {
+  if (set.network?.encryption === undefined) return set;
+  const { encryption: _confidential, ...network } = set.network;
+  return { ...set, network };
 }

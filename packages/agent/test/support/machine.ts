@@ -142,6 +142,11 @@ export class TestPlane implements NetworkPlane {
   readonly namespaces = new Set<TaskId>();
   readonly applied: NetworkState[] = [];
   applyError: Error | undefined;
+  readonly encryption = { lacks: '', incarnation: '', newestKey: 0 };
+
+  onEncryptionChange(): Disposable {
+    return { [Symbol.dispose]: () => undefined };
+  }
 
   async apply(state: NetworkState): Promise<void> {
     await Promise.resolve();

@@ -32,6 +32,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
     gatewayPool: '100.64.0.0/10',
     ingressPool: '10.255.0.0/16',
     vxlanPort: 4_789,
+    overlayKeyPeriodMs: 12 * 3_600_000,
   },
   Config: { number: 1 },
   ConfigSpec: { templating: 'none' },

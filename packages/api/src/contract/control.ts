@@ -106,6 +106,8 @@ interface UpdateCluster {
   readonly spec?: ClusterSpec;
   readonly rotateWorkerToken: boolean;
   readonly rotateManagerToken: boolean;
+  /** As soon as every node has the present keys of encrypted networks. */
+  readonly rotateOverlayKeys?: boolean;
 }
 
 export interface FieldChange {

@@ -67,19 +67,26 @@ const because = fc.array(
   { maxLength: 2 },
 );
 
-export const descriptions: fc.Arbitrary<NodeDescription> = fc.record({
-  hostname: text,
-  platform: fc.record({ os: text, architecture: text }),
-  resources: fc.record({ nanoCpus: uint, memoryBytes: uint, generic: generics }),
-  engineVersion: text,
-  networks: texts,
-  addresses6: texts,
-  labels,
-  plugins: fc.array(
-    fc.record({ kind: fc.constantFrom('log', 'network', 'runtime', 'volume'), name: text }),
-    { maxLength: 2 },
-  ),
-});
+export const descriptions: fc.Arbitrary<NodeDescription> = partly<NodeDescription>(
+  {
+    hostname: text,
+    platform: fc.record({ os: text, architecture: text }),
+    resources: fc.record({ nanoCpus: uint, memoryBytes: uint, generic: generics }),
+    engineVersion: text,
+    networks: texts,
+    addresses6: texts,
+    labels,
+    plugins: fc.array(
+      fc.record({
+        kind: fc.constantFrom('interface', 'log', 'network', 'runtime', 'volume'),
+        name: text,
+      }),
+      { maxLength: 2 },
+    ),
+    encryption: fc.record({ lacks: text, incarnation: text, newestKey: uint32 }),
+  },
+  ['encryption'],
+);
 
 const nodes = partly<Node>(
   {
@@ -260,17 +267,25 @@ const configs = partly<Config>(
   { id: id(), meta, spec: configSpecs, number: uint32, replacedAt: uint },
   ['replacedAt'],
 );
-const clusters: fc.Arbitrary<Cluster> = fc.record({
-  id: id(),
-  meta,
-  spec: clusterSpecs,
-  rootCa: fc.record({
-    certificatePem: text,
-    keyPem: text,
-    joinTokens: fc.record({ worker: text, manager: text }),
-  }),
-  removedManagers: fc.array(id()),
-});
+export const overlayKeys = fc.array(
+  fc.record({ id: uint32, secret: fc.uint8Array({ maxLength: 4 }), createdAt: uint }),
+  { maxLength: 3 },
+);
+const clusters: fc.Arbitrary<Cluster> = partly<Cluster>(
+  {
+    id: id(),
+    meta,
+    spec: clusterSpecs,
+    rootCa: fc.record({
+      certificatePem: text,
+      keyPem: text,
+      joinTokens: fc.record({ worker: text, manager: text }),
+    }),
+    removedManagers: fc.array(id()),
+    overlayKeys: fc.record({ keys: overlayKeys, primary: uint32, dueAt: uint }),
+  },
+  ['overlayKeys'],
+);
 
 export const OBJECTS: { [T in TableName]: fc.Arbitrary<ObjectOf[T]> } = {
   cluster: clusters,

@@ -310,6 +310,7 @@ export const clusterSpecs: fc.Arbitrary<ClusterSpec> = fc.record({
   gatewayPool: cidr,
   ingressPool: cidr,
   vxlanPort: fc.integer({ min: 1_024, max: 49_151 }),
+  overlayKeyPeriodMs: fc.nat().map((value) => value + 60_000),
   nodeRestartGraceMs: fc.nat(),
   flapHoldMs: fc.nat(),
   flapHoldMaxMs: fc.nat(),

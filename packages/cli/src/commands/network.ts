@@ -1,7 +1,12 @@
 /** swarmctl network ... */
 import { errorCode, SwarmError } from '@swarmd/base';
 import { resolve } from '@swarmd/client';
-import type { Network, NetworkAttachmentSpec, NetworkSpec } from '@swarmd/model';
+import {
+  isEncrypted,
+  type Network,
+  type NetworkAttachmentSpec,
+  type NetworkSpec,
+} from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
@@ -11,6 +16,7 @@ import { json, list, parseFormat, type Column, type Format } from '../output.ts'
 import { forEach } from '../several.ts';
 import { findService, networkKind } from './kinds.ts';
 import { addNetworkExplain } from './network-explain.ts';
+import { addNetworkKeys, keyUses } from './network-keys.ts';
 
 const COLUMNS: readonly Column<Network>[] = [
   { title: 'ID', value: (network) => network.id.slice(0, 12) },
@@ -21,6 +27,7 @@ const COLUMNS: readonly Column<Network>[] = [
     value: (network) => [network.subnet, ...network.spec.moreSubnets].join(','),
   },
   { title: 'VNI', value: (network) => String(network.vni) },
+  { title: 'ENCRYPTED', value: ({ spec }) => (isEncrypted(spec) ? 'yes' : '') },
 ];
 
 interface CreateFlags extends DryRunFlags {
@@ -44,6 +51,7 @@ export function addNetworkCommands(program: Command, context: Context): void {
   addCreate(group, context);
   addReads(group, context);
   addNetworkExplain(group, context);
+  addNetworkKeys(group, context);
   addUpdate(group, context);
   addConnections(group, context);
   addRemovals(group, context);
@@ -61,7 +69,7 @@ function addCreate(group: Command, context: Context): void {
     )
     .option(
       '-o, --opt <key=value>',
-      'option of the driver; macvlan: parent=INTERFACE, macvlan_mode=bridge|private|vepa',
+      'option of the driver; overlay: encrypted; macvlan: parent=INTERFACE, macvlan_mode=bridge|private|vepa',
       collect(parseLabel),
     )
     .option(
@@ -125,7 +133,13 @@ function addReads(group: Command, context: Context): void {
       const networks = await Promise.all(
         references.map((reference) => resolve(kind, reference, context.call)),
       );
-      context.terminal.out(json(networks, 2));
+      const encrypted = networks.some(({ spec }) => isEncrypted(spec));
+      const { control } = await context.cluster();
+      const cluster = encrypted ? await control.getCluster({}, context.call) : undefined;
+      const shown = networks.map((network) =>
+        isEncrypted(network.spec) ? { ...network, keys: keyUses(cluster?.overlayKeys) } : network,
+      );
+      context.terminal.out(json(shown, 2));
     });
 }
 

@@ -239,6 +239,15 @@ export function smallWorld(): World {
         joinTokens: { worker: 'SWMTKN-worker-1', manager: 'SWMTKN-manager-1' },
       },
       removedManagers: [],
+      overlayKeys: {
+        keys: [7, 8, 9].map((n) => ({
+          id: n,
+          secret: new Uint8Array(),
+          createdAt: NOW - (10 - n) * 12 * 60 * MINUTE_MS,
+        })),
+        primary: 8,
+        dueAt: NOW + 95 * MINUTE_MS,
+      },
     },
   };
 }

@@ -26,7 +26,11 @@ export function clusterControl(
           const stored = theCluster(tx);
           if (stored.meta.version !== request.version) throw outOfDate(stored, request.version);
           if (spec !== undefined) refuseFixedFields(stored.spec, spec);
-          const next = withTokens({ ...stored, spec: spec ?? stored.spec }, request);
+          const changed = withTokens({ ...stored, spec: spec ?? stored.spec }, request);
+          const next =
+            request.rotateOverlayKeys === true
+              ? withKeysDue(changed, context.newMeta().createdAt)
+              : changed;
           tx.put('cluster', next);
           return next;
         },
@@ -53,6 +57,18 @@ function refuseFixedFields(stored: ClusterSpec, wanted: ClusterSpec): void {
         `once the cluster exists`,
     );
   }
+}
+
+/** New keys follow as soon as every node has the present ones. */
+function withKeysDue(cluster: Cluster, now: number): Cluster {
+  const { overlayKeys } = cluster;
+  if (overlayKeys === undefined) {
+    throw new SwarmError(
+      'failed-precondition',
+      'there are no keys to replace: this cluster never had an encrypted network',
+    );
+  }
+  return { ...cluster, overlayKeys: { ...overlayKeys, dueAt: Math.min(overlayKeys.dueAt, now) } };
 }
 
 function withTokens(

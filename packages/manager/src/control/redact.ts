@@ -1,10 +1,18 @@
-/** What no API shows: the CA's key and the contents of secrets. */
+/** What no API shows: the CA's key, the contents of secrets, the keys of encrypted networks. */
 import type { Change, Cluster, Secret } from '@swarmd/model';
 
 const NOTHING = new Uint8Array();
 
 export function redactCluster(cluster: Cluster): Cluster {
-  return { ...cluster, rootCa: { ...cluster.rootCa, keyPem: '' } };
+  const { rootCa, overlayKeys } = cluster;
+  const keys = overlayKeys?.keys.map((key) => ({ ...key, secret: NOTHING }));
+  return {
+    ...cluster,
+    rootCa: { ...rootCa, keyPem: '' },
+    ...(overlayKeys === undefined || keys === undefined
+      ? {}
+      : { overlayKeys: { ...overlayKeys, keys } }),
+  };
 }
 
 export function redactSecret(secret: Secret): Secret {

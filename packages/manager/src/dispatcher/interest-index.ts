@@ -49,14 +49,15 @@ export class InterestIndex<T> {
 const NONE: ReadonlySet<string> = new Set();
 
 function keysOf(
-  parts: Pick<Interests, 'networks' | 'secrets' | 'configs' | 'mesh'>,
+  parts: Pick<Interests, 'networks' | 'secrets' | 'configs' | 'mesh' | 'encrypted'>,
 ): ReadonlySet<string> {
-  const { networks, secrets, configs, mesh } = parts;
-  if (networks.size + secrets.size + configs.size === 0 && !mesh) return NONE;
+  const { networks, secrets, configs, mesh, encrypted } = parts;
+  if (networks.size + secrets.size + configs.size === 0 && !mesh && !encrypted) return NONE;
   const keys = new Set<string>();
   for (const id of networks) keys.add(`network ${id}`);
   for (const id of secrets) keys.add(`secret ${id}`);
   for (const id of configs) keys.add(`config ${id}`);
   if (mesh) keys.add('mesh');
+  if (encrypted) keys.add('encrypted');
   return keys;
 }

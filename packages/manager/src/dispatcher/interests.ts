@@ -5,6 +5,7 @@
 import { sameForNode } from '@swarmd/api';
 import {
   hasMeshPort,
+  isEncrypted,
   rank,
   secretIds,
   type AssignmentSet,
@@ -25,19 +26,22 @@ export interface Interests {
   readonly configs: ReadonlySet<string>;
   /** Published ports lead to it: every node is its peer. */
   readonly mesh: boolean;
+  /** It has an encrypted network, and is told of all nodes that have one. */
+  readonly encrypted: boolean;
 }
 
 /** What is asked of the store: the ports of a service, what is on a node. */
 export type AudienceView = Pick<ReadView, 'get' | 'tasksByNode'>;
 
 /** By what the tasks name, also what is not there (yet). */
-export function interestsOf(nodeId: NodeId, { tasks }: AssignmentSet): Interests {
+export function interestsOf(nodeId: NodeId, { tasks, network }: AssignmentSet): Interests {
   return {
     nodeId,
     networks: new Set(tasks.flatMap((task) => task.networks.map((one) => one.networkId))),
     secrets: new Set(tasks.flatMap((task) => secretIds(task.spec.container))),
     configs: new Set(tasks.flatMap((task) => task.spec.container.configs.map((one) => one.id))),
     mesh: tasks.some(({ ports }) => hasMeshPort(ports)),
+    encrypted: network?.networks.some(({ spec }) => isEncrypted(spec)) ?? false,
   };
 }
 
@@ -51,6 +55,8 @@ export interface Audience {
   readonly configs: ReadonlySet<string>;
   /** Those that published ports lead to. */
   readonly mesh: boolean;
+  /** Those that have an encrypted network. */
+  readonly encrypted: boolean;
   /** The list of all nodes' addresses differs: everybody's concern, but one that can wait. */
   readonly addresses: boolean;
 }
@@ -58,6 +64,7 @@ export interface Audience {
 class Listed implements Audience {
   everyone = false;
   mesh = false;
+  encrypted = false;
   addresses = false;
   readonly nodes = new Set<string>();
   readonly networks = new Set<string>();
@@ -83,6 +90,7 @@ function add(audience: Listed, change: Commit['changes'][number], view: Audience
       break;
     case 'node':
       audience.nodes.add(id);
+      audience.encrypted ||= sealKey(change.before) !== sealKey(change.after);
       if (peerKey(change.before) !== peerKey(change.after)) addPeer(audience, change, view);
       break;
     case 'network':
@@ -96,6 +104,7 @@ function add(audience: Listed, change: Commit['changes'][number], view: Audience
       break;
     case 'cluster':
       audience.everyone ||= !sameValue(change.before?.spec, change.after?.spec);
+      audience.encrypted ||= change.before?.overlayKeys !== change.after?.overlayKeys;
       break;
     default:
       audience.everyone = true;
@@ -183,4 +192,10 @@ function peerKey(node: Node | undefined): string {
   if (node === undefined) return '';
   const { index, status, ingressAddress, gatewaySubnet } = node;
   return [index, status.address, status.state, ingressAddress, gatewaySubnet].join(' ');
+}
+
+/** What nodes with encrypted networks are told of each other. */
+function sealKey(node: Node | undefined): string {
+  const incarnation = node?.description?.encryption?.incarnation ?? '';
+  return incarnation === '' ? '' : [node?.index, node?.status.address, incarnation].join(' ');
 }

@@ -5,6 +5,7 @@ import type { Store } from '@swarmd/store';
 
 import { AutoscaleLoop } from '../loops/autoscale-loop.ts';
 import { FileVersionLoop } from '../loops/file-version-loop.ts';
+import { KeyLoop } from '../loops/key-loop.ts';
 import { ServiceLoop } from '../loops/service-loop.ts';
 import { PromotionLoop } from '../loops/promotion-loop.ts';
 import { RoleLoop } from '../membership/role-loop.ts';
@@ -42,6 +43,7 @@ export async function openDuties(
   const liveness = scope.own(new NodeLiveness({ ...options, scope }));
   scope.own(new ServiceLoop(options));
   scope.own(new FileVersionLoop(options));
+  scope.own(new KeyLoop(options));
   scope.own(new PromotionLoop(options));
   scope.own(new RoleLoop(options));
   const release = scope.own(new ReleaseLoop({ store, clock, logger, scope }));

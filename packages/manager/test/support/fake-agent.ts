@@ -10,6 +10,9 @@ import {
 import { errorMessage } from '@swarmd/base';
 import {
   rank,
+  type EncryptedPeer,
+  type KeyRing,
+  type NodeEncryption,
   type NodeId,
   type NodeRole,
   type Task,
@@ -27,6 +30,10 @@ export class FakeAgent implements AsyncDisposable {
   readonly tasks = new Map<TaskId, Task>();
   /** Contents by id. */
   readonly secrets = new Map<string, string>();
+  /** The keys of encrypted networks, and the other nodes that have some. */
+  keys: KeyRing | undefined;
+  readonly encryptedPeers = new Map<NodeId, EncryptedPeer>();
+  #encryption: NodeEncryption = { lacks: '', incarnation: '', newestKey: 0 };
   readonly errors: string[] = [];
   managers: readonly ManagerAddress[] = [];
   isConnected = false;
@@ -123,7 +130,22 @@ export class FakeAgent implements AsyncDisposable {
   }
 
   async *#messages(): AsyncIterable<AgentMessage> {
-    yield {
+    yield this.#hello();
+    while (!this.#stop.signal.aborted) {
+      const next = this.#outgoing.shift();
+      if (next !== undefined) yield next;
+      else await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  /** Tells of its part in encrypted networks. */
+  declare(encryption: NodeEncryption): void {
+    this.#encryption = encryption;
+    this.#send(this.#hello());
+  }
+
+  #hello(): AgentMessage {
+    return {
       kind: 'hello',
       description: {
         hostname: `host-${this.nodeId}`,
@@ -133,15 +155,11 @@ export class FakeAgent implements AsyncDisposable {
         networks: [],
         addresses6: [],
         labels: {},
+        encryption: this.#encryption,
       },
       address: '127.0.0.1',
       agentAddress: '127.0.0.1:1',
     };
-    while (!this.#stop.signal.aborted) {
-      const next = this.#outgoing.shift();
-      if (next !== undefined) yield next;
-      else await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
   }
 
   #send(message: AgentMessage): void {
@@ -158,6 +176,12 @@ export class FakeAgent implements AsyncDisposable {
       this.secrets.set(id, Buffer.from(data).toString());
     }
     for (const id of delta.removeSecrets) this.secrets.delete(id);
+    if (delta.full) this.keys = undefined;
+    if (delta.full) this.encryptedPeers.clear();
+    this.keys = delta.network?.keys ?? this.keys;
+    for (const peer of delta.network?.putEncryptedPeers ?? []) {
+      this.encryptedPeers.set(peer.nodeId, peer);
+    }
     this.#act();
   }
 

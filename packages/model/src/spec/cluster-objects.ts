@@ -109,5 +109,7 @@ export const clusterSpec = z.strictObject({
   ingressPool: cidr.default('10.255.0.0/16'),
   /** UDP port of VXLAN between the nodes. */
   vxlanPort: z.int().min(1_024).max(49_151).default(4_789),
+  /** How long the keys of encrypted networks are sent by before others take their place. */
+  overlayKeyPeriodMs: durationMs.min(60_000).default(12 * 3_600_000),
 });
 export type ClusterSpec = z.infer<typeof clusterSpec>;

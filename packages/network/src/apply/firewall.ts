@@ -19,12 +19,19 @@ const FORWARD_RULES = OUR_LINKS.flatMap((link) => [
 const PROGRAMS = ['iptables', 'ip6tables'] as const;
 type Program = (typeof PROGRAMS)[number];
 
-function inputRules({ gateway, vxlanPort }: FirewallNeeds): string[][] {
+function inputRules({ gateway, vxlanPort, sealedPort }: FirewallNeeds): string[][] {
   const toDns = ['-i', `${GATEWAY_LINK_PREFIX}+`, '-d', gateway];
   return [
     [...toDns, '-p', 'udp', '--dport', '53'],
     [...toDns, '-p', 'tcp', '--dport', '53'],
     ['-p', 'udp', '--dport', String(vxlanPort)],
+    // Our own table has dropped what of this did not come by IPsec.
+    ...(sealedPort === undefined
+      ? []
+      : [
+          ['-p', 'esp'],
+          ['-p', 'udp', '--dport', String(sealedPort)],
+        ]),
   ];
 }
 
@@ -33,6 +40,8 @@ export interface FirewallNeeds {
   readonly vxlanPort: number;
   /** Whether containers use IPv6 here. */
   readonly ipv6: boolean;
+  /** Of encrypted networks; undefined on a node that cannot encrypt. */
+  readonly sealedPort: number | undefined;
 }
 
 /** Adds our rules to chains of iptables whose policy is DROP. Nothing without iptables. */

@@ -2,6 +2,7 @@
 import { errorMessage, SwarmError } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 
+import { withoutKeys } from '../desired/differences.ts';
 import type { Step } from '../desired/step.ts';
 import { toCommand } from './script.ts';
 
@@ -17,7 +18,7 @@ export async function runSteps(steps: readonly Step[]): Promise<void> {
     await run(program, args, { input: command.input });
   } catch (cause) {
     // The programs only name the number of the line that failed.
-    const input = command.input.slice(0, INPUT_IN_ERRORS_CHARS);
+    const input = withoutKeys(command.input).slice(0, INPUT_IN_ERRORS_CHARS);
     throw new SwarmError('internal', `${errorMessage(cause)} in:\n${input}`, { cause });
   }
 }

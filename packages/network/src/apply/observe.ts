@@ -34,6 +34,7 @@ import {
   vxlanLink,
 } from '../desired/names.ts';
 import { listJson } from './kernel.ts';
+import { observeEncryption } from './observe-encryption.ts';
 
 export interface LinkRow {
   readonly ifname: string;
@@ -84,8 +85,8 @@ interface RuleRow {
 }
 
 export async function observe(): Promise<KernelObjects> {
-  const [host, overlay] = await Promise.all([observeHost(), observeOverlay()]);
-  return new Map([...host, ...overlay].map((object) => [object.key, object]));
+  const parts = await Promise.all([observeEncryption(), observeHost(), observeOverlay()]);
+  return new Map(parts.flat().map((object) => [object.key, object]));
 }
 
 /** The MTU of the interface that holds an address of this host; undefined when none does. */

@@ -9,19 +9,22 @@ import {
 import type { Step } from './step.ts';
 
 /**
- * Deletes first, newest layer first, then puts from the lowest layer up. What stands on a device
- * that is deleted or made anew goes with it, and is put again without being deleted.
+ * Deletes first, newest layer first, then puts from the lowest layer up, then deletes of what was still in
+ * use until then. What stands on a device that is deleted or made anew goes with it, and is put again
+ * without being deleted.
  */
 export function diffObjects(current: KernelObjects, wanted: KernelObjects): Step[] {
   const deletes: Statement[] = [];
   const puts: Statement[] = [];
+  const lastDeletes: Statement[] = [];
   const vanished = (object: KernelObject): boolean =>
     object.on !== undefined && isRemade(object.on, current, wanted);
 
   for (const object of current.values()) {
     if (vanished(object)) continue;
     const next = wanted.get(object.key);
-    if (next === undefined || (isChanged(object, next) && !next.replaces)) {
+    if (next === undefined && object.goesLast === true) lastDeletes.push(...object.delete);
+    else if (next === undefined || (isChanged(object, next) && !next.replaces)) {
       deletes.push(...object.delete);
     }
   }
@@ -31,7 +34,11 @@ export function diffObjects(current: KernelObjects, wanted: KernelObjects): Step
       puts.push(...object.put);
     }
   }
-  return [...toSteps(deletes, PLACES.toReversed()), ...toSteps(puts, PLACES)];
+  return [
+    ...toSteps(deletes, PLACES.toReversed()),
+    ...toSteps(puts, PLACES),
+    ...toSteps(lastDeletes, PLACES),
+  ];
 }
 
 function isRemade(key: string, current: KernelObjects, wanted: KernelObjects): boolean {

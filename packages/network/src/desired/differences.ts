@@ -21,7 +21,12 @@ export function objectDifferences(current: KernelObjects, wanted: KernelObjects)
 function describe(object: KernelObject): string {
   // What is not ours to make is only known by what it is.
   if (object.put.length === 0) return object.key;
-  return object.put.map((statement) => statement.line).join('; ');
+  return withoutKeys(object.put.map((statement) => statement.line).join('; '));
+}
+
+/** Of IPsec states the keys are for the kernel only. */
+export function withoutKeys(text: string): string {
+  return text.replaceAll(/0x[0-9a-f]{40}/g, '(key)');
 }
 
 /** The objects in the words that make them. */

@@ -22,6 +22,8 @@ export interface HostProgramInput {
   /** Underlay addresses of all nodes. */
   readonly nodes: readonly string[];
   readonly vxlanPort: number;
+  /** Of encrypted networks; undefined on a node that cannot encrypt, and has none. */
+  readonly sealedPort?: number | undefined;
   readonly ports: readonly PublishedPort[];
   /** Gateway addresses of local containers whose networks are all internal. */
   readonly internal: readonly string[];
@@ -76,13 +78,20 @@ function addressesOf({ self, peers, nodes }: HostProgramInput, family: NftFamily
 
 /**
  * Traps, in order: VXLAN itself must not fill the connection table; a container may only send from its
- * own address; the mark must be gone before VXLAN looks up the outer packet's route, or it loops.
+ * own address; the mark must be gone before VXLAN looks up the outer packet's route, or it loops. VXLAN of
+ * encrypted networks passes only if it came, or will leave, by IPsec, whatever its policies say.
  */
 function fixedPart(input: HostProgramInput, family: NftFamily): string {
   const gateway = meshAddress(family, firstHost(input.self.gatewaySubnet));
   const addr = family === 'ip' ? 'ipv4_addr' : 'ipv6_addr';
   const control = `tcp dport { ${input.controlPorts.join(', ')} }`;
-  const tunnel = `udp dport ${input.vxlanPort}`;
+  const { vxlanPort, sealedPort } = input;
+  const sealed = `udp dport ${sealedPort}`;
+  const tunnel =
+    sealedPort === undefined
+      ? `udp dport ${vxlanPort}`
+      : `udp dport { ${vxlanPort}, ${sealedPort} }`;
+  const onlySealed = (rule: string): string => (sealedPort === undefined ? '' : `\n    ${rule}`);
   return `  map ports { type inet_proto . inet_service : verdict; }
   map bound_ports { type ${addr} . inet_proto . inet_service : verdict; }
   set unserved { type inet_proto . inet_service; }
@@ -94,7 +103,7 @@ function fixedPart(input: HostProgramInput, family: NftFamily): string {
   set internal { type ${addr}; }
   chain pre_raw {
     type filter hook prerouting priority -300; policy accept;
-    ${tunnel} fib daddr type local ${family} saddr != @nodes drop
+    ${tunnel} fib daddr type local ${family} saddr != @nodes drop${onlySealed(`${sealed} fib daddr type local meta ipsec missing drop`)}
     ${tunnel} notrack
     iifname "swg*" fib saddr . iif oif missing drop
     iifname "ing0" ct original zone set ether saddr map @node_zone
@@ -114,7 +123,7 @@ function fixedPart(input: HostProgramInput, family: NftFamily): string {
   }
   chain post_mangle {
     type filter hook postrouting priority -150; policy accept;
-    oifname "ing0" meta mark & 0xff000000 == 0x5a000000 meta mark set 0
+    oifname "ing0" meta mark & 0xff000000 == 0x5a000000 meta mark set 0${onlySealed(`${sealed} rt ipsec missing drop`)}
   }
 ${natChains(input.self, family)}
   chain forw {

@@ -4,11 +4,22 @@
  */
 import { unreachable } from '@swarmd/base';
 
-import { bridgeLink, INGRESS_LINK, LOOPBACK_LABEL, OVERLAY_NETNS, vxlanLink } from './names.ts';
+import {
+  bridgeLink,
+  ESP_GUARD_PRIORITY,
+  ESP_PRIORITY,
+  ESP_REQUEST,
+  INGRESS_LINK,
+  LOOPBACK_LABEL,
+  OVERLAY_NETNS,
+  vxlanLink,
+} from './names.ts';
 import type { Step } from './step.ts';
 
 /** Which batch a line belongs to. Puts run in this order, deletes in the opposite one. */
 export const PLACES = [
+  /** States and policies of IPsec: before there is a device that could send in clear. */
+  'host-xfrm',
   /** Creating devices: always from the host's namespace, where VXLAN's sockets live. */
   'host-links',
   'overlay',
@@ -34,7 +45,15 @@ export interface KernelObject {
   readonly delete: readonly Statement[];
   /** True when `put` also turns an older version of the object into this one. */
   readonly replaces: boolean;
+  /** True when it may only go once all else is in place: packets are still sent by it. */
+  readonly goesLast?: boolean;
 }
+
+/** AES-128 in GCM with the whole tag: what every implementation must have (RFC 8221, 5). */
+const ESP_CIPHER = 'rfc4106(gcm(aes))';
+const ESP_ICV_BITS = 128;
+/** How far packets may overtake each other. */
+const ESP_REPLAY_PACKETS = 1_024;
 
 export type KernelObjects = ReadonlyMap<string, KernelObject>;
 
@@ -56,6 +75,7 @@ function stepAt(place: Place, lines: readonly string[]): Step {
       return { kind: 'bridge', lines };
     case 'host-sysctl':
       return { kind: 'sysctl', lines };
+    case 'host-xfrm':
     case 'host-links':
     case 'host':
       return { kind: 'ip', lines };
@@ -287,4 +307,66 @@ export function ruleObject(rule: string, protocol: number, family: 4 | 6): Kerne
     delete: at(place, `rule del ${rule} protocol ${protocol}`),
     replaces: false,
   };
+}
+
+interface EspSpec {
+  readonly source: string;
+  readonly destination: string;
+  readonly spi: string;
+  /** UDP port of VXLAN. */
+  readonly port: number;
+}
+
+/**
+ * Extended sequence numbers, as 2^32 packets are sent within the hour on a fast wire. The selector binds
+ * the sender to its key: who has one of his own cannot send in another's name.
+ */
+export function espStateObject(spec: EspSpec & { key: string }): KernelObject {
+  const { source, destination, spi, port, key } = spec;
+  const id = `src ${source} dst ${destination} proto esp spi ${spi}`;
+  return {
+    key: `esp-state ${source} ${destination} ${spi}`,
+    put: at(
+      'host-xfrm',
+      `xfrm state add ${id} reqid ${ESP_REQUEST} mode transport replay-window ${ESP_REPLAY_PACKETS} flag esn ` +
+        `aead ${ESP_CIPHER} ${key} ${ESP_ICV_BITS} ` +
+        `sel src ${source}/32 dst ${destination}/32 proto udp dport ${port}`,
+    ),
+    delete: at('host-xfrm', `xfrm state delete ${id}`),
+    replaces: false,
+    goesLast: true,
+  };
+}
+
+/** Which state packets to a node are sent by. */
+export function espPolicyObject({ source, destination, spi, port }: EspSpec): KernelObject {
+  const selector = `src ${source}/32 dst ${destination}/32 proto udp dport ${port} dir out`;
+  return {
+    key: `esp-policy ${source} ${destination} ${port}`,
+    put: at(
+      'host-xfrm',
+      `xfrm policy update ${selector} priority ${ESP_PRIORITY} tmpl src ${source} dst ${destination} ` +
+        `proto esp spi ${spi} reqid ${ESP_REQUEST} mode transport`,
+    ),
+    delete: at('host-xfrm', `xfrm policy delete ${selector}`),
+    replaces: true,
+  };
+}
+
+/** Nothing leaves for the port unless a policy above says how, and nothing comes in but by our states. */
+export function guardObjects(port: number): KernelObject[] {
+  const selector = `src 0.0.0.0/0 dst 0.0.0.0/0 proto udp dport ${port}`;
+  const guard = (direction: 'in' | 'out', what: string): KernelObject => ({
+    key: `esp-guard ${direction} ${port}`,
+    put: at('host-xfrm', `xfrm policy update ${selector} dir ${direction} ${what}`),
+    delete: at('host-xfrm', `xfrm policy delete ${selector} dir ${direction}`),
+    replaces: true,
+  });
+  return [
+    guard('out', `action block priority ${ESP_GUARD_PRIORITY}`),
+    guard(
+      'in',
+      `priority ${ESP_GUARD_PRIORITY} tmpl proto esp reqid ${ESP_REQUEST} mode transport`,
+    ),
+  ];
 }

@@ -31,6 +31,11 @@ export const RULE_SKIP = 23_040;
 export const RULE_NODE = 23_041;
 export const RULE_END = 23_042;
 
+/** What our IPsec states are known by: "SWMD"; and the priorities of our policies. */
+export const ESP_REQUEST = 0x5357_4d44;
+export const ESP_PRIORITY = 23_041;
+export const ESP_GUARD_PRIORITY = 23_042;
+
 /** Packet and connection marks of ours are 0x5a in the top byte and the node's index below. */
 const MARK_BASE = 0x5a00_0000;
 /** Conntrack zones have 16 bits; zone 0 is everybody's. */

@@ -2,10 +2,18 @@
  * Which netlink objects a host should have: the overlays it takes part in with their remote
  * endpoints, and the VXLAN between the hosts with a return path to every one of them.
  */
-import type { Network, NetworkPeer, NetworkSpec, NetworkState } from '@swarmd/model';
+import {
+  encryptedVxlanPort,
+  isEncrypted,
+  type Network,
+  type NetworkPeer,
+  type NetworkSpec,
+  type NetworkState,
+} from '@swarmd/model';
 
-import { VXLAN_OVERHEAD_BYTES } from '../limits.ts';
+import { ESP_ALIGNMENT_BYTES, ESP_OVERHEAD_BYTES, VXLAN_OVERHEAD_BYTES } from '../limits.ts';
 import { bridgeMac, firstHost, macOf } from './addresses.ts';
+import { encryptionObjects, type Sealing } from './encryption.ts';
 import { hostPrefix, meshAddress, meshSubnet } from './family.ts';
 import { ipv6Of } from './ipv6.ts';
 import {
@@ -43,6 +51,8 @@ export interface ObjectsInput {
   readonly ipv6: boolean;
   /** Networks that left the state while containers here are still attached to them. */
   readonly lingering: readonly OverlayLink[];
+  /** Undefined: this node has no encrypted network, or cannot take part in one. */
+  readonly sealing?: Sealing | undefined;
 }
 
 /** What a network's devices are made from. */
@@ -51,15 +61,13 @@ export interface OverlayLink {
   readonly mtu: number;
   /** Of what kind; notes of earlier versions lack it: an overlay. */
   readonly driver?: NetworkSpec['driver'];
+  readonly encrypted?: true;
 }
 
-export function desiredObjects({
-  state,
-  underlayMtu,
-  lingering,
-  ipv6,
-}: ObjectsInput): KernelObjects {
+export function desiredObjects(input: ObjectsInput): KernelObjects {
+  const { state, underlayMtu, lingering, ipv6, sealing } = input;
   const objects = [
+    ...(sealing === undefined ? [] : encryptionObjects(state, sealing)),
     ...ingressObjects(state, underlayMtu),
     ...meshObjects(state, 'ip'),
     ...(ipv6
@@ -71,28 +79,48 @@ export function desiredObjects({
     ...[
       ...state.networks.map((network) => overlayLink(network, underlayMtu)),
       ...lingering,
-    ].flatMap(({ vni, mtu, driver = 'overlay' }) => {
+    ].flatMap(({ vni, mtu, driver = 'overlay', encrypted = false }) => {
       if (driver !== 'overlay' && driver !== 'bridge') return [];
       const bridge = bridgeObject(vni, bridgeMac(vni));
       if (driver === 'bridge') return [bridge];
+      // Nothing can leave a node in clear that has no way out for it.
+      if (encrypted && sealing === undefined) return [bridge];
       const { self, vxlanPort } = state;
-      return [bridge, vxlanObject({ vni, mtu, local: self.address, port: vxlanPort })];
+      const port = encrypted ? encryptedVxlanPort(vxlanPort) : vxlanPort;
+      return [bridge, vxlanObject({ vni, mtu, local: self.address, port })];
     }),
-    ...endpointObjects(state),
+    ...endpointObjects(state, sealing !== undefined),
   ];
   return new Map(objects.map((object) => [object.key, object]));
 }
 
 export function overlayLink(network: Network, underlayMtu: number): OverlayLink {
   const { driver } = network.spec;
-  const largest = driver === 'overlay' ? underlayMtu - VXLAN_OVERHEAD_BYTES : underlayMtu;
-  return { vni: network.vni, mtu: network.spec.mtu === 0 ? largest : network.spec.mtu, driver };
+  const encrypted = isEncrypted(network.spec);
+  const mtu =
+    network.spec.mtu === 0 ? largestMtu(driver, encrypted, underlayMtu) : network.spec.mtu;
+  return { vni: network.vni, mtu, driver, ...(encrypted ? { encrypted } : {}) };
+}
+
+/** What of an encrypted overlay fills whole packets needs no padding. */
+function largestMtu(
+  driver: NetworkSpec['driver'],
+  encrypted: boolean,
+  underlayMtu: number,
+): number {
+  if (driver !== 'overlay') return underlayMtu;
+  const inside = underlayMtu - VXLAN_OVERHEAD_BYTES;
+  if (!encrypted) return inside;
+  const sealed = inside - ESP_OVERHEAD_BYTES;
+  return sealed - (sealed % ESP_ALIGNMENT_BYTES);
 }
 
 /** Entries for endpoints elsewhere; local ones are learned by the bridge from their ports. */
-function endpointObjects(state: NetworkState): KernelObject[] {
+function endpointObjects(state: NetworkState, canSeal: boolean): KernelObject[] {
   const peers = new Map(state.peers.map((peer) => [peer.nodeId, peer]));
-  const overlays = state.networks.filter(({ spec }) => spec.driver === 'overlay');
+  const overlays = state.networks.filter(
+    ({ spec }) => spec.driver === 'overlay' && (canSeal || !isEncrypted(spec)),
+  );
   const networks = new Map(overlays.map((network) => [network.id, network]));
   return state.endpoints.flatMap((endpoint) => {
     const network = networks.get(endpoint.networkId);

@@ -1,6 +1,7 @@
 /** States and tasks for tests, as managers would make them. */
 import {
   asId,
+  isEncrypted,
   type Network,
   type NetworkEndpoint,
   type NetworkPeer,
@@ -41,6 +42,7 @@ export function network(
     subnet?: string;
     gateway?: string;
     ipv6?: boolean;
+    encrypted?: boolean;
   } = {},
 ): Network {
   const third = vni - 4096;
@@ -58,7 +60,10 @@ export function network(
       reserved: {},
       moreSubnets: [],
       ipv6: options.ipv6 ?? false,
-      options: options.parent === undefined ? {} : { parent: options.parent },
+      options: {
+        ...(options.parent === undefined ? {} : { parent: options.parent }),
+        ...(options.encrypted === true ? { encrypted: '' } : {}),
+      },
       subnet: '',
       mtu: options.mtu ?? 0,
     },
@@ -125,6 +130,10 @@ export interface Cluster {
   /** On every node, whether it has tasks or not. */
   readonly networks: readonly Network[];
   readonly vxlanPort?: number;
+  /** Of encrypted networks. */
+  readonly ring?: { readonly ids: readonly number[]; readonly primary: number };
+  /** Node -> what it calls the state of its kernel. */
+  readonly booted?: Readonly<Record<string, string>>;
 }
 
 export function port(
@@ -160,7 +169,21 @@ export function stateOf(cluster: Cluster, node: number): NetworkState {
     endpoints: cluster.tasks.flatMap((placed) => endpointsOf(placed)),
     vips: cluster.networks.flatMap((network) => vipsOf(cluster, network)),
     ports: cluster.ports,
+    ...encryptionOf(cluster, all),
   };
+}
+
+function encryptionOf(
+  { ring, booted, networks }: Cluster,
+  nodes: readonly number[],
+): Pick<NetworkState, 'encryption'> {
+  if (ring === undefined || !networks.some(({ spec }) => isEncrypted(spec))) return {};
+  const peers = nodes.map((node) => {
+    const { nodeId, index, address } = peer(node);
+    return { nodeId, index, address, incarnation: `boot ${booted?.[node] ?? node}` };
+  });
+  const keys = ring.ids.map((id) => ({ id, secret: new Uint8Array([id]), createdAt: 0 }));
+  return { encryption: { keys, primary: ring.primary, peers } };
 }
 
 function hasAddresses({ spec }: Network): boolean {

@@ -12,6 +12,12 @@ import type { NetworkState, Task, TaskId } from '@swarmd/model';
 import { createNetworkPlane, type NetworkPlane } from '../../src/index.ts';
 import type { NetworkScope } from '../../src/desired/scope.ts';
 
+export interface OpenOptions {
+  readonly dnsUpstreams?: string[];
+  /** What its kernel lacks for encrypted networks, whatever it has. */
+  readonly encryption?: { readonly lacks: string };
+}
+
 interface Request {
   readonly id: number;
   readonly method: string;
@@ -36,7 +42,7 @@ const clock: Clock = {
 };
 
 const methods: Record<string, (argument: never) => Promise<unknown>> = {
-  open: async (options: { dnsUpstreams?: string[] }) => {
+  open: async (options: OpenOptions) => {
     plane = await createNetworkPlane({
       runDir: '/run/swarmd',
       clock,
@@ -48,7 +54,8 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
     await plane?.[Symbol.asyncDispose]();
     plane = undefined;
   },
-  apply: (state: NetworkState) => the().apply(state, signal),
+  apply: (state: NetworkState) => the().apply(revived(state), signal),
+  encryption: () => Promise.resolve(the().encryption),
   attach: (task: Task) => the().attach(task, signal),
   detach: (taskId: TaskId) => the().detach(taskId, signal),
   attached: () => the().attached(signal),
@@ -75,6 +82,16 @@ function cpuMs(): number {
   const [, fields = ''] = readFileSync('/proc/self/stat', 'utf8').split(') ');
   const ticks = fields.split(' ').slice(11, 15).map(Number);
   return ticks.reduce((sum, count) => sum + count * 10, 0);
+}
+
+/** Bytes go through JSON as an object with a number each. */
+function revived(state: NetworkState): NetworkState {
+  if (state.encryption === undefined) return state;
+  const keys = state.encryption.keys.map((key) => ({
+    ...key,
+    secret: Uint8Array.from(Object.values(key.secret)),
+  }));
+  return { ...state, encryption: { ...state.encryption, keys } };
 }
 
 function the(): NetworkPlane {

@@ -10,10 +10,11 @@
 import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-import type { NetworkState, Task } from '@swarmd/model';
+import type { NetworkState, NodeEncryption, Task } from '@swarmd/model';
 
 import type { NetworkScope } from '../../src/desired/scope.ts';
 import type { NetworkAttachment, NetworkFinding } from '../../src/index.ts';
+import type { OpenOptions } from './host.ts';
 import { eventually } from './traffic.ts';
 
 export interface Output {
@@ -67,7 +68,7 @@ export class Host {
     this.address = address;
   }
 
-  open(options: { dnsUpstreams?: string[] } = {}): Promise<void> {
+  open(options: OpenOptions = {}): Promise<void> {
     return this.#remote.call('open', options);
   }
   close(): Promise<void> {
@@ -75,6 +76,9 @@ export class Host {
   }
   apply(state: NetworkState): Promise<void> {
     return this.#remote.call('apply', state);
+  }
+  encryption(): Promise<NodeEncryption> {
+    return this.#remote.call('encryption', undefined);
   }
   attach(task: Task): Promise<NetworkAttachment> {
     return this.#remote.call('attach', task);

@@ -42,6 +42,10 @@ export class FakeKernel {
   #ip(netns: string, line: string, family: 4 | 6 = 4): void {
     const words = line.split(' ');
     const [object, verb, ...rest] = words;
+    if (object === 'xfrm') {
+      this.#xfrm(netns, words.slice(1));
+      return;
+    }
     if (object === 'link') {
       this.#link(netns, verb ?? '', rest);
       return;
@@ -85,6 +89,27 @@ export class FakeKernel {
         this.#objects.delete(other);
       }
     }
+  }
+
+  /** A state is known by who receives it and its SPI, a policy by its selector. */
+  #xfrm(netns: string, words: readonly string[]): void {
+    const [what = '', verb = '', ...rest] = words;
+    const [, text = ''] =
+      what === 'state'
+        ? (/^src \S+ (dst \S+ proto esp spi \S+)/.exec(rest.join(' ')) ?? [])
+        : (/^(.* dir \S+)/.exec(rest.join(' ')) ?? []);
+    const key = `${netns} xfrm ${what} ${text}`;
+    if (verb === 'delete') {
+      expectThat(this.#objects.delete(key), `${key} does not exist`);
+      return;
+    }
+    expectThat(verb === 'update' || !this.#objects.has(key), `${key} exists`);
+    if (what === 'policy' && rest.includes('spi')) {
+      const receiver = rest[3]?.replace('/32', '');
+      const state = `${netns} xfrm state dst ${receiver} proto esp spi ${after(rest, 'spi')}`;
+      expectThat(this.#objects.has(state), `no ${state}`);
+    }
+    this.#objects.set(key, rest.join(' '));
   }
 
   #bridge(netns: string, line: string): void {

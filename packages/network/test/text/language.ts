@@ -2,7 +2,9 @@
  * The language of the cases in `testdata`. A case describes what a cluster is, seen from node 1:
  *
  *   nodes 3
- *   network front 4097 [internal] [ipv6] [mtu 1300] [driver macvlan parent eth1] [gateway 10.0.1.254]
+ *   ring 1,2 sends 1           (keys of encrypted networks; every other node takes part as "boot N")
+ *   booted 2 again             (node 2 takes part under another name)
+ *   network front 4097 [internal] [ipv6] [encrypted] [mtu 1300] [driver macvlan parent eth1] [gateway 10.0.1.254]
  *   task web1 node 1 service web slot 1 host 11 on front,back [alias www] [draining]
  *   vip web 2                  (host part of its address on every network; 0 is dnsrr)
  *   sticky web 60              (clients of its virtual address stay; remembered for 60 s, 0: not)
@@ -37,6 +39,7 @@ function statement(cluster: Mutable, kind: string, words: readonly string[]): vo
       const made = network(first, Number(second), {
         internal: rest.includes('internal'),
         ipv6: rest.includes('ipv6'),
+        encrypted: rest.includes('encrypted'),
         mtu,
         ...(driver === undefined ? {} : { driver }),
         ...(parent === undefined ? {} : { parent }),
@@ -45,6 +48,12 @@ function statement(cluster: Mutable, kind: string, words: readonly string[]): vo
       cluster.networks = [...cluster.networks, made];
       return;
     }
+    case 'ring':
+      cluster.ring = { ids: first.split(',').map(Number), primary: Number(rest[0]) };
+      return;
+    case 'booted':
+      cluster.booted = { ...cluster.booted, [first]: second };
+      return;
     case 'task':
       cluster.tasks = [...cluster.tasks, parseTask(cluster, first, words)];
       return;

@@ -9,6 +9,7 @@ import {
   type AttachmentNote,
 } from '../../src/desired/attachment.ts';
 import { diffObjects } from '../../src/desired/diff-objects.ts';
+import { hasEncrypted, type Sealing } from '../../src/desired/encryption.ts';
 import { hostPrograms } from '../../src/desired/host-program.ts';
 import type { KernelObjects } from '../../src/desired/kernel-object.ts';
 import { taskNetns } from '../../src/desired/names.ts';
@@ -28,8 +29,12 @@ export class Planner {
   #ipv6: boolean;
   readonly #tasks = new Map<string, { note: AttachmentNote; programs: NftProgram[] }>();
 
-  constructor(options: { ipv6?: boolean } = {}) {
+  /** Whether the host can take part in encrypted networks. */
+  readonly #canSeal: boolean;
+
+  constructor(options: { ipv6?: boolean; canSeal?: boolean } = {}) {
     this.#ipv6 = options.ipv6 ?? false;
+    this.#canSeal = options.canSeal ?? false;
   }
 
   apply(cluster: Cluster): Step[] {
@@ -43,6 +48,7 @@ export class Planner {
       underlayMtu: 1_500,
       lingering: [],
       ipv6: this.#ipv6,
+      sealing: hasEncrypted(index.state) ? SEALING : undefined,
     });
     const steps = diffObjects(this.#objects, objects);
     this.#objects = objects;
@@ -97,7 +103,9 @@ export class Planner {
     const internal = notes.filter(isInternal).map(({ gatewayAddress }) => gatewayAddress);
     const controlPorts = [4242, 4243, 4244];
     const ipv6 = this.#ipv6;
-    const input = { self, peers, nodes, vxlanPort, ports, internal, controlPorts, ipv6 };
+    const sealedPort = this.#canSeal ? vxlanPort + 1 : undefined;
+    const tunnels = { vxlanPort, sealedPort };
+    const input = { self, peers, nodes, ...tunnels, ports, internal, controlPorts, ipv6 };
     const programs = hostPrograms(input);
     const texts = programs.map((program, at) => {
       const known = this.#host[at];
@@ -112,3 +120,9 @@ function nft(text: string, netns?: string): Step[] {
   if (text === '') return [];
   return [{ kind: 'nft', text, ...(netns === undefined ? {} : { netns }) }];
 }
+
+/** Keys that say what they are made from. */
+const SEALING: Sealing = {
+  incarnation: 'boot 1',
+  derive: (secret, purpose) => `KEY(${secret[0]}, ${purpose.split('\n').slice(1).join(', ')})`,
+};

@@ -10,7 +10,7 @@ export function givesAddresses({ spec }: Pick<Network, 'spec'>): boolean {
 
 /** Options that a driver knows, and what their values may be. */
 const OPTIONS: Readonly<Record<NetworkSpec['driver'], Readonly<Record<string, RegExp>>>> = {
-  overlay: {},
+  overlay: { encrypted: /^(true|false|)$/ },
   bridge: {},
   host: {},
   none: {},
@@ -20,12 +20,6 @@ const OPTIONS: Readonly<Record<NetworkSpec['driver'], Readonly<Record<string, Re
 /** A refusal when the spec says what its driver has no use for. */
 export function unfitForDriver(spec: NetworkSpec): Allocated<never> | undefined {
   const known = OPTIONS[spec.driver];
-  if (spec.driver === 'overlay' && spec.options['encrypted'] !== undefined) {
-    return refused(
-      'failed-precondition',
-      'encrypted networks are not supported; leave out --opt encrypted, or its traffic would be readable',
-    );
-  }
   for (const [key, value] of Object.entries(spec.options)) {
     const form = known[key];
     if (form === undefined) return unknownOption(spec.driver, key);

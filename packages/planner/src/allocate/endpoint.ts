@@ -1,6 +1,7 @@
 /** What a service is reached at: its published ports and its virtual address on each network. */
 import {
   asId,
+  encryptedVxlanPort,
   portText,
   type Node,
   type PortConfig,
@@ -151,7 +152,9 @@ function heldPorts(view: PlanView, except: Service | undefined): Map<string, Por
   }
   const vxlanPort = clusterOf(view)?.spec.vxlanPort;
   if (vxlanPort !== undefined) {
-    hold(`${vxlanPort}/udp`, { ...DAEMONS, name: 'the networks of the cluster (VXLAN)' });
+    const networks = { ...DAEMONS, name: 'the networks of the cluster (VXLAN)' };
+    hold(`${vxlanPort}/udp`, networks);
+    hold(`${encryptedVxlanPort(vxlanPort)}/udp`, networks);
   }
   return held;
 }

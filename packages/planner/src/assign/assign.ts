@@ -1,11 +1,14 @@
 /** What one node is told: its tasks, the secrets and configs they use, its part of the network. */
 import {
   asId,
+  isEncrypted,
   rank,
   secretIds,
   type AssignmentSet,
   type ConfigId,
   type FileContent,
+  type Network,
+  type NetworkEncryption,
   type NetworkId,
   type NetworkState,
   type NodeId,
@@ -84,17 +87,30 @@ function networkStateOf(
   const used = [
     ...new Set(alive.flatMap((task) => task.networks.map((one) => one.networkId))),
   ].toSorted();
+  const networks = used.map((id) => view.get('network', id)).filter((one) => one !== undefined);
   return {
     self,
     vxlanPort: cluster.spec.vxlanPort,
     // Shared lists, the node itself included: thousands of lists of thousands would cost too much.
     peers: picture.peerLists.of(nodeId, used, picture),
     nodes: picture.nodes,
-    networks: used.map((id) => view.get('network', id)).filter((one) => one !== undefined),
+    networks,
     endpoints: ofNetworks(picture.endpoints, used),
     vips: ofNetworks(picture.vips, used),
     ports: portsOf(view, alive, picture),
+    ...encryptionOf(view, networks, picture),
   };
+}
+
+/** Only nodes with a task on an encrypted network get the keys. */
+function encryptionOf(
+  view: AssignView,
+  networks: readonly Network[],
+  { encryptedPeers: peers }: Picture,
+): { encryption?: NetworkEncryption } {
+  const ring = clusterOf(view)?.overlayKeys;
+  if (ring === undefined || !networks.some(({ spec }) => isEncrypted(spec))) return {};
+  return { encryption: { keys: ring.keys, primary: ring.primary, peers } };
 }
 
 /** One network's list as it is: the common case then allocates nothing. */

@@ -4,6 +4,7 @@
  * its identity, so that comparing two pictures is cheap.
  */
 import type {
+  EncryptedPeer,
   EndpointSpec,
   NetworkEndpoint,
   NetworkId,
@@ -33,6 +34,8 @@ export interface Picture {
   readonly nodes: readonly string[];
   /** Nodes with a task that published ports lead to. */
   readonly mesh: ReadonlySet<NodeId>;
+  /** Nodes with encrypted networks, by index. */
+  readonly encryptedPeers: readonly EncryptedPeer[];
   readonly peerLists: PeerLists;
   readonly endpoints: ReadonlyMap<NetworkId, readonly NetworkEndpoint[]>;
   readonly vips: ReadonlyMap<NetworkId, readonly ServiceVip[]>;
@@ -66,6 +69,7 @@ class PictureBook {
     peers: [],
     nodes: [],
     mesh: new Set(),
+    encryptedPeers: [],
     peerLists: new PeerLists(),
     endpoints: new Map(),
     vips: new Map(),
@@ -75,6 +79,7 @@ class PictureBook {
   #nodeWrites: number | undefined;
   #serviceWrites: number | undefined;
   #nodes = new Map<NodeId, Node>();
+  #encryptedPeers: readonly EncryptedPeer[] = [];
   #services = new Map<ServiceId, Service>();
   readonly #parts = new Map<TaskId, Part>();
   readonly #endpoints = new Map<NetworkId, Map<TaskId, NetworkEndpoint>>();
@@ -98,6 +103,7 @@ class PictureBook {
       peers,
       nodes: peers === this.#picture.peers ? nodes : addressesOf(peers, nodes),
       mesh: this.#meshIsNew ? new Set(this.#mesh.keys()) : mesh,
+      encryptedPeers: this.#encryptedPeers,
       peerLists,
       endpoints: this.#drawEndpoints(endpoints),
       vips: services ? this.#drawVips(view, vips) : vips,
@@ -129,6 +135,11 @@ class PictureBook {
       // A task on a node that is not heard of serves nobody.
       for (const task of view.tasksByNode(id)) this.#put(view, task.id);
     }
+    this.#encryptedPeers = keep(
+      this.#encryptedPeers,
+      [...nodes.values()].flatMap(encryptedPeer).toSorted((a, b) => a.index - b.index),
+      (one) => one.nodeId,
+    );
     const peers = [...nodes.values()]
       .map((node) => peerOf(node))
       .filter((peer) => peer !== undefined)
@@ -357,6 +368,13 @@ export function peerOf(node: Node): NetworkPeer | undefined {
   };
   peersBefore.set(node, peer);
   return peer;
+}
+
+/** None as long as the node's kernel holds no state of encryption. */
+function encryptedPeer({ id: nodeId, index, status, description }: Node): EncryptedPeer[] {
+  const { address } = status;
+  const incarnation = description?.encryption?.incarnation ?? '';
+  return address === '' || incarnation === '' ? [] : [{ nodeId, index, address, incarnation }];
 }
 
 /** Each once, sorted; the list as it was when it is the same. */

@@ -4,8 +4,9 @@ import { isGlobal, meetsConstraint, portText, type Node, type Task } from '@swar
 import { isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { areWanted } from '../words.ts';
-import { demandOf, refusal, type Demand, type NodeState } from './filters.ts';
+import { demandOf, NO_ENCRYPTION, refusal, type Demand, type NodeState } from './filters.ts';
 import { isPortHeld } from './held-index.ts';
+import { lacksEncryption } from './plugins.ts';
 import { Usage } from './usage.ts';
 
 export interface NodeVerdict {
@@ -20,7 +21,7 @@ export interface NodeVerdict {
 export function nodeVerdicts(view: PlanView, task: Task): NodeVerdict[] {
   const usage = new Usage(view);
   if (task.nominated !== undefined) usage.release(task);
-  const demand = demandOf(task);
+  const demand = demandOf(view, task);
   const service = view.get('service', task.serviceId);
   const isPinned = service !== undefined && isGlobal(service.spec.mode);
   const counts = new Map<string, number>();
@@ -62,6 +63,7 @@ const DETAILS: ReadonlyMap<string, (state: NodeState, demand: Demand) => string 
         return `${mebibytes(spec.reservations.memoryBytes)} are wanted, ${mebibytes(free)} are free`;
       },
     ],
+    [NO_ENCRYPTION, ({ node }: NodeState) => lacksEncryption(node)],
     [
       'placement constraints not met',
       ({ node }: NodeState, { spec, constraints }: Demand) =>

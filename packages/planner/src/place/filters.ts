@@ -16,7 +16,8 @@ import {
 
 import { missingGeneric } from './generic.ts';
 import { hostPorts, isPortHeld } from './held-index.ts';
-import { missingPlugin, neededPlugins } from './plugins.ts';
+import type { PlanView } from '../types.ts';
+import { lacksEncryption, missingPlugin, needsEncryption, neededPlugins } from './plugins.ts';
 import type { Tally } from './tally.ts';
 import type { Usage } from './usage.ts';
 
@@ -28,12 +29,17 @@ export interface Demand {
   readonly affinities: readonly Affinity[];
   readonly hostPorts: readonly PortConfig[];
   readonly plugins: readonly NodePlugin[];
+  /** It is on an encrypted network. */
+  readonly encrypted: boolean;
 }
 
 /** The control API lets nothing malformed in; a constraint of a newer version matches nowhere. */
 const UNMEETABLE: Constraint = { key: '', operator: 'in', values: [] };
 
-export function demandOf(task: Pick<Task, 'spec' | 'serviceName' | 'ports'>): Demand {
+export function demandOf(
+  view: Pick<PlanView, 'get'>,
+  task: Pick<Task, 'spec' | 'serviceName' | 'ports'>,
+): Demand {
   const { constraints, affinities } = task.spec.placement;
   return {
     spec: task.spec,
@@ -46,7 +52,8 @@ export function demandOf(task: Pick<Task, 'spec' | 'serviceName' | 'ports'>): De
       .map((text) => parseAffinity(text))
       .filter((parsed) => typeof parsed !== 'string'),
     hostPorts: hostPorts(task),
-    plugins: neededPlugins(task.spec),
+    plugins: neededPlugins(view, task.spec),
+    encrypted: needsEncryption(view, task.spec),
   };
 }
 
@@ -88,6 +95,8 @@ const FILTERS: readonly Filter[] = [
     return missing === undefined ? undefined : `insufficient ${missing}`;
   },
   ({ node }, { plugins }) => missingPlugin(node, plugins),
+  ({ node }, { encrypted }) =>
+    encrypted && lacksEncryption(node) !== undefined ? NO_ENCRYPTION : undefined,
   ({ node }, { constraints }) =>
     constraints.every((constraint) => meetsConstraint(node, constraint))
       ? undefined
@@ -107,6 +116,8 @@ const FILTERS: readonly Filter[] = [
       ? undefined
       : 'no free gateway address',
 ];
+
+export const NO_ENCRYPTION = 'no encryption of networks';
 
 const AVAILABILITY = {
   active: undefined,

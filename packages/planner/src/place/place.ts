@@ -75,7 +75,7 @@ function rankingFor(
   return new Ranking({
     nodes: draft.view.list('node'),
     usage: options.usage,
-    demand: demandOf(options.task),
+    demand: demandOf(draft.view, options.task),
     tasks: options.tasks,
     now: draft.now,
   });
@@ -143,7 +143,10 @@ function placeNominated(
   const node = draft.view.get('node', nodeId);
   usage.release(task);
   const ofService = draft.tasks().filter((one) => isWanted(one) && one.nodeId === nodeId).length;
-  if (node !== undefined && refusal({ node, usage, ofService }, demandOf(task)) === undefined) {
+  if (
+    node !== undefined &&
+    refusal({ node, usage, ofService }, demandOf(draft.view, task)) === undefined
+  ) {
     if (putOn(draft, task, { node, networks, usage }).kind === 'placed') return 'placed';
   }
   const onTheirWay = node?.status.state === 'ready' && victims.some((id) => isThere(draft, id));
@@ -165,7 +168,7 @@ function isThere(draft: Draft, id: TaskId): boolean {
 function makeRoom(draft: Draft, task: Task, usage: Usage): boolean {
   const pinned = isPinned(draft) ? draft.nodes.numbered(task.slot) : undefined;
   const nodes = pinned === undefined ? draft.view.list('node') : [pinned];
-  const nomination = nominate(draft, task, { demand: demandOf(task), nodes });
+  const nomination = nominate(draft, task, { demand: demandOf(draft.view, task), nodes });
   if (nomination === undefined) return false;
   const { node, victims } = nomination;
   for (const victim of victims) draft.changeOther(victim, { preemptedBy: task.id });

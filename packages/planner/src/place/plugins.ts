@@ -1,17 +1,31 @@
 /** Which drivers of its node a task needs besides what every node has. */
-import type { Node, NodePlugin, TaskSpec } from '@swarmd/model';
+import { asId, isEncrypted, type Node, type NodePlugin, type TaskSpec } from '@swarmd/model';
+
+import type { PlanView } from '../types.ts';
 
 /** What swarmd brings along: kept by every node. */
 const BUILT_IN: ReadonlySet<string> = new Set(['volume local', 'log local', 'log none']);
 
 /** Of a volume mount only one that may have to be made says its driver. */
-export function neededPlugins({ container }: TaskSpec): NodePlugin[] {
+export function neededPlugins(
+  view: Pick<PlanView, 'get'>,
+  { container, networks }: TaskSpec,
+): NodePlugin[] {
   const { log, mounts, runtime } = container;
   const needed: NodePlugin[] = mounts
     .filter(({ kind, driver }) => kind === 'volume' && driver !== '')
     .map(({ driver }) => ({ kind: 'volume', name: driver }));
   if (log.driver !== '') needed.push({ kind: 'log', name: log.driver });
   if (runtime !== '') needed.push({ kind: 'runtime', name: runtime });
+  for (const { target } of networks) {
+    const spec = view.get('network', asId('network', target))?.spec;
+    if (spec === undefined) continue;
+    needed.push({ kind: 'network', name: spec.driver });
+    const { parent } = spec.options;
+    if (spec.driver === 'macvlan' && parent !== undefined) {
+      needed.push({ kind: 'interface', name: parent });
+    }
+  }
   return needed.filter(({ kind, name }) => !BUILT_IN.has(`${kind} ${name}`));
 }
 
@@ -22,13 +36,34 @@ export function missingPlugin(
 ): string | undefined {
   const plugins = description?.plugins ?? [];
   if (needed.length === 0 || plugins.length === 0) return undefined;
+  const told = new Set(plugins.map(({ kind }) => kind));
   const lacking = needed.find(
-    ({ kind, name }) => !plugins.some((one) => one.kind === kind && one.name === name),
+    ({ kind, name }) =>
+      (told.has(kind) || !EVERYWHERE.has(kind)) &&
+      !plugins.some((one) => one.kind === kind && one.name === name),
   );
   return lacking === undefined ? undefined : `no ${WORDS[lacking.kind]} ${lacking.name}`;
 }
 
+/** Every machine has one of these: who tells of none is of an earlier version. */
+const EVERYWHERE: ReadonlySet<NodePlugin['kind']> = new Set(['interface', 'network']);
+
+/** True when the task is on a network whose packets its node has to encrypt. */
+export function needsEncryption(view: Pick<PlanView, 'get'>, { networks }: TaskSpec): boolean {
+  return networks.some(({ target }) => {
+    const spec = view.get('network', asId('network', target))?.spec;
+    return spec !== undefined && isEncrypted(spec);
+  });
+}
+
+/** What one node lacks for that. Who does not tell is of a version that would send in clear. */
+export function lacksEncryption({ description }: Node): string | undefined {
+  if (description?.encryption === undefined) return 'its version knows no encrypted networks';
+  return description.encryption.lacks === '' ? undefined : description.encryption.lacks;
+}
+
 const WORDS: Readonly<Record<NodePlugin['kind'], string>> = {
+  interface: 'interface',
   log: 'log driver',
   network: 'network driver',
   runtime: 'runtime',

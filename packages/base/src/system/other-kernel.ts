@@ -1,0 +1,120 @@
+/**
+ * Another kernel for root tests: User-mode Linux (Debian's package), a kernel that is an ordinary process.
+ * Its root is this machine's, read-only.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { SwarmError } from '../errors.ts';
+
+const KERNEL = '/usr/bin/linux.uml';
+/** One slow CPU, on a machine that may be busy with other tests. */
+const DEADLINE_MS = 360_000;
+export const OTHER_KERNEL_TIMEOUT_MS = DEADLINE_MS + 10_000;
+
+/**
+ * @param init path of its first process: a script that runs the tests it finds in TESTS, with commas
+ * between, and then ends the kernel.
+ * @param tests vitest's filters, relative to the repository's root.
+ * @param environment of its first process, besides; without blanks.
+ * @returns what was printed.
+ * @throws SwarmError `failed-precondition` where User-mode Linux is not installed.
+ */
+export async function outputOnOtherKernel(
+  init: string,
+  tests: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'swarmd-kernel-'));
+  try {
+    const kernel = join(folder, 'linux');
+    await writeFile(kernel, fitToMachine(await kernelImage(), await cpuFlags()), { mode: 0o755 });
+    return await boot(kernel, [
+      `uml_dir=${folder}`,
+      'mem=1024M',
+      'rootfstype=hostfs',
+      'rootflags=/',
+      'ro',
+      `init=${init}`,
+      'con0=fd:0,fd:1',
+      'con=null',
+      'quiet',
+      'noreboot',
+      'panic=-1',
+      `TESTS=${tests.join(',')}`,
+      ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+    ]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * The kernel and all its processes share a namespace of pids, and end with its first one; that one ends
+ * with unshare, and unshare with us, however we end.
+ */
+async function boot(kernel: string, parameters: readonly string[]): Promise<string> {
+  const namespaces = ['--pid', '--fork', '--kill-child', '--mount', '--mount-proc'];
+  const command = ['--pdeathsig', 'KILL', 'unshare', ...namespaces, kernel, ...parameters];
+  const child = spawn('/usr/bin/setpriv', command, {
+    // Its memory is a file in /dev/shm unless TMPDIR says otherwise.
+    env: { PATH: process.env['PATH'], HOME: '/' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const deadline = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
+  try {
+    return await outputOf(child);
+  } finally {
+    clearTimeout(deadline);
+    child.kill('SIGKILL');
+  }
+}
+
+function outputOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let output = '';
+    const collect = (data: Buffer): void => void (output += data.toString());
+    child.stdout?.on('data', collect);
+    child.stderr?.on('data', collect);
+    child.once('error', reject);
+    child.once('close', () => resolve(output));
+  });
+}
+
+async function kernelImage(): Promise<Buffer> {
+  try {
+    return await readFile(KERNEL);
+  } catch (cause) {
+    throw new SwarmError(
+      'failed-precondition',
+      `${KERNEL} is missing: install the Debian package user-mode-linux (scripts/test does)`,
+      { cause },
+    );
+  }
+}
+
+async function cpuFlags(): Promise<string> {
+  return /^flags.*$/m.exec(await readFile('/proc/cpuinfo', 'utf8'))?.[0] ?? '';
+}
+
+/** "movq $2696, size(%rbp)" and "mov $PTRACE_SETREGSET, %edi", with which 6.1 sets vector registers. */
+const SET_REGISTERS = Buffer.from('48c745f8880a0000bf05420000', 'hex');
+const SIZE_OFFSET = 4;
+/** All of the register area where the CPU has AMX: Intel's manual, volume 1, 13.4 and 13.5.14. */
+const AMX_AREA_BYTES = 11_008;
+
+/**
+ * The machine's kernel takes register areas only whole (arch/x86/kernel/fpu/regset.c), and UML 6.1
+ * knows none with AMX: its first process would end with "ptrace set fp regs failed". It can be told the
+ * true size. What follows its shorter buffer is its own memory and not looked at, as the area's header
+ * says that the AMX part is not in use. Other versions of UML are left as they are.
+ */
+function fitToMachine(kernel: Buffer, flags: string): Buffer {
+  const place = kernel.indexOf(SET_REGISTERS);
+  if (!flags.includes(' amx_tile') || place === -1) return kernel;
+  const fitted = Buffer.from(kernel);
+  fitted.writeUInt32LE(AMX_AREA_BYTES, place + SIZE_OFFSET);
+  return fitted;
+}

@@ -1,0 +1,22 @@
+/** Encrypted networks on a kernel that has IPsec, whatever this machine's has. */
+import { fileURLToPath } from 'node:url';
+
+import { OTHER_KERNEL_TIMEOUT_MS, outputOnOtherKernel } from '@swarmd/base/testing';
+import { expect, test } from 'vitest';
+
+const INIT = fileURLToPath(new URL('./fixtures/uml/init.sh', import.meta.url));
+const FILE = 'packages/network/test/encryption.root.test.ts';
+
+test(
+  'traffic is sealed, keys change, nothing is lost and nothing is in clear',
+  async () => {
+    const output = await outputOnOtherKernel(INIT, [FILE], {
+      SWARMD_LAB_LONG: process.env['SWARMD_LAB_LONG'] ?? '',
+    });
+    // Of a run that went well nobody wants to read.
+    const ended = /tests ended with 0\r?\n/.test(output) ? 'well' : output;
+    expect(ended).toBe('well');
+    expect(output).toContain('a kernel that can > keys change under load');
+  },
+  OTHER_KERNEL_TIMEOUT_MS,
+);
