@@ -182,7 +182,13 @@ class HostPlane implements NetworkPlane {
     const sealing = this.#wantsSeal(index, lingering) ? this.#seal.sealing : undefined;
     return checkHost({
       index,
-      objects: desiredObjects({ state: index.state, underlayMtu, lingering, ipv6: this.#ipv6, sealing }),
+      objects: desiredObjects({
+        state: index.state,
+        underlayMtu,
+        lingering,
+        ipv6: this.#ipv6,
+        sealing,
+      }),
       firewall: this.#firewall.programsFor(index),
       tasks: this.#containers.tasks,
       encryption: this.#seal.declared,
