@@ -44,6 +44,8 @@ export class Cluster {
         host.cgroupParent,
         '--insecure-registry',
         this.#layout.registryEndpoint,
+        '--insecure-registry',
+        this.#layout.guardedEndpoint,
       ]);
     }
     await waitUntil(

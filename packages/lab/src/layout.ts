@@ -77,6 +77,11 @@ export class Layout {
     return `${this.registry.address}:${REGISTRY_PORT}`;
   }
 
+  /** Of a second registry, that tests may start, with a guard: user "ann", password "pass". */
+  get guardedEndpoint(): string {
+    return `${this.registry.address}:${REGISTRY_PORT + 1}`;
+  }
+
   get client(): HostPlace {
     return {
       name: 'c1',

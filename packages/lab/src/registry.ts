@@ -30,32 +30,55 @@ export async function ensureRegistry(
 ): Promise<void> {
   const binary = await registryBinary();
   await host.powerOn();
-  if ((await host.servicePid('registry')) === undefined) {
-    mkdirSync(`${host.dir}/storage`, { recursive: true });
-    const config = `${host.dir}/registry.yml`;
+  await serve(host, { name: 'registry', endpoint: layout.registryEndpoint, binary, guard: '' });
+  for (const image of images) await push(layout, host, image);
+}
+
+/** Starts the registry that wants to know who asks. It is empty, and ends with its host. */
+export async function startGuardedRegistry(layout: Layout, host: Host): Promise<void> {
+  const passwords = `${host.dir}/htpasswd`;
+  writeFileSync(passwords, ANN);
+  const guard = `auth: { htpasswd: { realm: lab, path: ${passwords} } }\n`;
+  const binary = await registryBinary();
+  await serve(host, { name: 'guarded', endpoint: layout.guardedEndpoint, binary, guard });
+}
+
+/** Of "ann", by bcrypt: "pass". */
+const ANN = 'ann:$2y$05$abcdefghijklmnopqrstuuZFBUbfXoM8LFiPx8LYlO/sXZB/Cwk3K\n';
+
+async function serve(
+  host: Host,
+  service: {
+    readonly name: string;
+    readonly endpoint: string;
+    readonly binary: string;
+    readonly guard: string;
+  },
+): Promise<void> {
+  const { name, endpoint, binary, guard } = service;
+  if ((await host.servicePid(name)) === undefined) {
+    const storage = `${host.dir}/${name}-storage`;
+    mkdirSync(storage, { recursive: true });
+    const config = `${host.dir}/${name}.yml`;
     writeFileSync(
       config,
       `version: 0.1
 log: { level: warn }
-storage: { filesystem: { rootdirectory: ${host.dir}/storage }, delete: { enabled: true } }
-http: { addr: "${layout.registryEndpoint}" }
-`,
+storage: { filesystem: { rootdirectory: ${storage} }, delete: { enabled: true } }
+http: { addr: "${endpoint}" }
+${guard}`,
     );
-    await host.startService('registry', [binary, 'serve', config]);
+    await host.startService(name, [binary, 'serve', config]);
   }
   await waitUntil(
-    { what: `the registry at ${layout.registryEndpoint}`, timeoutMs: START_TIMEOUT_MS },
+    { what: `the registry at ${endpoint}`, timeoutMs: START_TIMEOUT_MS },
     async () => {
-      const { code } = await host.exec(
-        ['busybox', 'wget', '-q', '-O', '/dev/null', `http://${layout.registryEndpoint}/v2/`],
-        {
-          okCodes: [0, 1],
-        },
-      );
-      return code === 0 ? true : undefined;
+      const line = `busybox wget -q -O /dev/null http://${endpoint}/v2/ 2>&1 || true`;
+      const { stdout } = await host.exec(['sh', '-c', line]);
+      // A guard's refusal is an answer, too.
+      return stdout === '' || stdout.includes('401') ? true : undefined;
     },
   );
-  for (const image of images) await push(layout, host, image);
 }
 
 /** Pushes one image unless the registry has its tag already. */
