@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 
 import { benchExecutor, EXECUTOR_PARTS } from './executor.ts';
+import { benchLogs } from './logs.ts';
 import { benchNetwork } from './network.ts';
 import { benchOrchestrate } from './orchestrate.ts';
 import { comparePeer } from './peer.ts';
@@ -21,6 +22,8 @@ const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--ke
   network   the data plane of two hosts: attach, endpoints, backends, DNS, overlay beside host to host
   executor [--runs 20] [--part NAME]... [--containers 500]
             containers and images on this machine: ${EXECUTOR_PARTS.join(', ')}
+  logs [--runs 3] [--lines 3000000] [--seconds 10] [--keep]
+            what a task that floods its log costs, and how fast it is read (a lab of 1 manager and 1 worker)
   --part    raft: only these of: ${RAFT_PARTS.join(', ')}
   --minutes how long the leader is watched under full scheduling load; not at all unless given
 `;
@@ -40,6 +43,8 @@ const { values, positionals } = parseArgs({
     services: { type: 'string', default: '500' },
     managers: { type: 'string', default: '1,3' },
     idle: { type: 'string', default: '10' },
+    lines: { type: 'string', default: '3000000' },
+    seconds: { type: 'string', default: '10' },
   },
 });
 
@@ -61,6 +66,13 @@ if (positionals[0] === 'startup') {
   });
 } else if (positionals[0] === 'network') {
   await benchNetwork({ runs: Number(values.runs ?? 20) });
+} else if (positionals[0] === 'logs') {
+  await benchLogs({
+    runs: Number(values.runs ?? 3),
+    lines: Number(values.lines),
+    seconds: Number(values.seconds),
+    keep: values.keep,
+  });
 } else if (positionals[0] === 'executor') {
   await benchExecutor({
     runs: Number(values.runs ?? 20),

@@ -75,13 +75,13 @@ export const LOG_LOOK_MIN_MS = 20;
 export const LOG_PACK_AFTER_MS = 2_000;
 /** A longer line is delivered in pieces. conmon itself cuts at 8 KiB. */
 export const LOG_LINE_MAX_BYTES = 256 * 1024;
-/** What is read of a log at once: some hundred lines, far below gRPC's 4 MiB. */
-export const LOG_CHUNK_BYTES = 64 * 1024;
+/** What is read of a log at once: some thousand lines, far below gRPC's 4 MiB. */
+export const LOG_CHUNK_BYTES = 256 * 1024;
 /** A row of a log file; conmon's are 8 KiB, and JSON may need six bytes for one. */
 export const LOG_ROW_MAX_BYTES = 4 * 1024 * 1024;
 /** Datagrams of the kernel's usual limits, with room for headers. */
 export const DATAGRAM_MAX_BYTES = 60_000;
-/** Whoever takes log lines takes a batch of 64 KiB within this, or is tried again later. */
+/** Whoever takes log lines takes a batch of 256 KiB within this, or is tried again later. */
 export const SHIP_SEND_TIMEOUT_MS = 10_000;
 /** How often the files that wait to be passed on are counted: at 100 MB/s a few of them each time. */
 export const SHIP_BOUND_MS = 250;
@@ -90,7 +90,7 @@ export const SHIP_PATIENCE_MS = 2_000;
 export const SHIP_RESTART_MS = 1_000;
 /** How often the daemon's log tells of one container that lines are dropped. */
 export const SHIP_TROUBLE_MS = 10_000;
-/** Some batches of 64 KiB for each container that passes its log on. */
+/** Some batches of 256 KiB for each container that passes its log on. */
 export const SHIP_HEAP_MAX_MIB = 128;
 /** Bytes of lines held back to answer `tail`. */
 export const LOG_TAIL_MAX_BYTES = 8 * 1024 * 1024;

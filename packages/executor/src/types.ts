@@ -249,6 +249,8 @@ export type SessionStart =
       readonly dir: string;
       /** With every capability. */
       readonly privileged: boolean;
+      /** Without input, output and terminal; the session ends, with 0, once it runs. */
+      readonly detached?: boolean | undefined;
       /** Size of the terminal at first; 0: the terminal's default. */
       readonly rows: number;
       readonly columns: number;

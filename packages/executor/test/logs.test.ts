@@ -214,7 +214,7 @@ describe('reading logs', () => {
   });
 
   it('keeps as many files as it may, and tells a reader that came too late', async () => {
-    const bounds = { maxBytes: 1, kept: 2 };
+    const bounds = { maxBytes: 40, kept: 2 };
     const write = async (text: string): Promise<void> => {
       await appendFile(path, row(text));
       await rotateLog(path, bounds, async () => writeFile(path, ''));

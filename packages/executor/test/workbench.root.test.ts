@@ -68,6 +68,26 @@ describe.runIf(isInside)('the workbench', () => {
     return events;
   }
 
+  it('starts programs that go on by themselves, and says when one cannot', async () => {
+    await runner.whileRunning({}, async (_, id) => {
+      const start = { ...EXEC, stdin: false, detached: true };
+      const line = 'echo noise; echo noise >&2; echo $$ > /begun; exec sleep 1000';
+      const begun = { ...start, argv: ['/bin/sh', '-c', line] };
+      expect(await interact(id, begun, () => undefined)).toEqual([
+        { kind: 'started', tty: false },
+        { kind: 'exit', code: 0 },
+      ]);
+      await until(async () =>
+        (await runner.executor.workbench.top(id)).some(({ command }) => command === 'sleep 1000'),
+      );
+      const wrong = { ...start, argv: ['/nothing'] };
+      await expect(interact(id, wrong, () => undefined)).rejects.toMatchObject({
+        code: 'failed-precondition',
+        message: expect.stringMatching(/^\/nothing cannot be run: .*No such file/) as string,
+      });
+    });
+  });
+
   /** Does each step once, when the output ends as it says. */
   function steps(...script: [string, SessionInput[]][]): (output: string, k: Keyboard) => void {
     const left = [...script];

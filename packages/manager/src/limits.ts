@@ -49,8 +49,8 @@ export const WATCH_QUEUE_COMMITS = 2_000;
 export const WATCHERS_MAX = 256;
 /** Objects in one message to a watcher, so that a message stays far below gRPC's limit. */
 export const WATCH_BATCH_CHANGES = 200;
-/** Log chunks of 64 KiB waiting for a slow reader of `Logs.subscribe`; agents are held back beyond. */
-export const LOG_QUEUE_CHUNKS = 32;
+/** Log chunks of 256 KiB waiting for a slow reader of `Logs.subscribe`; agents are held back beyond. */
+export const LOG_QUEUE_CHUNKS = 16;
 /** How long a node may be away before whoever follows its tasks is told. */
 export const LOG_OUTAGE_MS = 15_000;
 /** How long the last lines of a task that was forgotten may take to arrive. */

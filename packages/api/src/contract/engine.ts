@@ -23,6 +23,8 @@ export type SessionRequest =
       /** Size of the terminal at first; 0: its default. */
       readonly rows: number;
       readonly columns: number;
+      /** Without input, output and terminal; the session ends, with 0, once it runs. */
+      readonly detached?: boolean | undefined;
     }
   | { readonly kind: 'attach'; readonly taskId: TaskId; readonly stdin: boolean }
   | { readonly kind: 'stdin'; readonly data: Uint8Array }

@@ -16,6 +16,7 @@ interface ExecFlags {
   workdir?: string;
   env?: string[];
   privileged: boolean;
+  detach: boolean;
 }
 
 export function addSessionCommands(group: Command, context: Context): void {
@@ -30,6 +31,7 @@ export function addSessionCommands(group: Command, context: Context): void {
     .option('-w, --workdir <dir>', 'in another folder')
     .option('-e, --env <NAME=value>', 'one more environment variable', collect(parseEnv))
     .option('--privileged', 'with every capability', false)
+    .option('-d, --detach', 'let it run by itself: no input, no output', false)
     .passThroughOptions()
     .action(async (reference: string, argv: string[], flags: ExecFlags) =>
       exec(context, { reference, argv, flags }),
@@ -85,6 +87,12 @@ async function exec(
   // commander leaves the mark between our flags and the program's words in.
   const argv = request.argv[0] === '--' ? request.argv.slice(1) : request.argv;
   const { console } = context.terminal;
+  if (flags.detach && (flags.tty || flags.interactive)) {
+    throw new SwarmError(
+      'invalid-argument',
+      'a program that runs by itself has neither input nor terminal: leave --interactive and --tty away',
+    );
+  }
   if (flags.tty && flags.interactive && !console.isTerminal) {
     throw new SwarmError(
       'invalid-argument',
@@ -102,6 +110,7 @@ async function exec(
     user: flags.user ?? '',
     dir: flags.workdir ?? '',
     privileged: flags.privileged,
+    detached: flags.detach,
     ...console.size(),
   };
   await session(context, start, { isTty: flags.tty, reads: flags.interactive, canDetach: false });

@@ -75,19 +75,37 @@ export async function rotateLog(
   const size = await sizeOf(path);
   if (size !== undefined && size < maxBytes) return size;
   const rotated = (await logFiles(path)).filter((file) => !file.isNewest);
-  let newest = rotated.at(-1)?.generation ?? 0;
-  if (size !== undefined) {
-    newest += 1;
-    await rename(path, `${path}.${newest}`);
-  }
+  if (size !== undefined) await rename(path, `${path}.${(rotated.at(-1)?.generation ?? 0) + 1}`);
   // Twice as many, should whoever else removes them not do so.
-  const most = Math.max(kept, 1) * (isShipped ? 2 : 1);
-  for (const file of rotated) {
-    if (file.generation <= newest - most) await rm(file.path, { force: true });
+  const most = kept * (isShipped ? 2 : 1);
+  const left = (await logFiles(path)).filter((file) => !file.isNewest);
+  for (const file of await surplusFiles(left, { maxBytes, kept: most })) {
+    await rm(file.path, { force: true });
   }
   await reopen();
   return 0;
 }
+
+/**
+ * Those of rotated files, oldest first, that are too many or too much: under a flood files are longer than
+ * they should be. The newest stays in any case, for those who are reading it.
+ */
+export async function surplusFiles(
+  rotated: readonly LogFile[],
+  { maxBytes, kept }: Pick<LogBounds, 'maxBytes' | 'kept'>,
+): Promise<readonly LogFile[]> {
+  let bytes = 0;
+  for (let index = rotated.length - 1; index >= 0; index -= 1) {
+    const count = rotated.length - index;
+    bytes += (await sizeOf(rotated[index]?.path ?? '')) ?? 0;
+    const isFull = count > kept || bytes > kept * maxBytes * ROTATION_SLACK;
+    if (count > 1 && isFull) return rotated.slice(0, index + 1);
+  }
+  return [];
+}
+
+/** Nobody looks at a log at the very moment when it is full. */
+const ROTATION_SLACK = 1.5;
 
 /**
  * Without rotated files the last one keeps its name, which says the generation, but not its content.

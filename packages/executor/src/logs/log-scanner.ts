@@ -75,9 +75,11 @@ export class LogScanner {
     this.#skip = 0;
   }
 
-  /** Lines that these bytes complete. */
+  /** Lines that these bytes complete. The bytes are overwritten. */
   scan({ bytes, generation, offset }: LogBytes): LogChunk {
-    const columns = new Columns(bytes.length + this.#partialBytes());
+    // A line is shorter than its row, so that they can be moved together where they are.
+    const waiting = this.#partialBytes();
+    const columns = new Columns(waiting === 0 ? bytes : Buffer.allocUnsafe(bytes.length + waiting));
     let start = 0;
     for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
       if (parseRow(this.#format, this.#row, { bytes, from: start, to: end })) {
@@ -92,7 +94,7 @@ export class LogScanner {
 
   /** What was printed without a newline at its end. */
   flush(): LogChunk {
-    const columns = new Columns(this.#partialBytes());
+    const columns = new Columns(Buffer.allocUnsafe(this.#partialBytes()));
     for (const index of [0, 1] as const) {
       const partial = this.#partial[index];
       this.#partial[index] = undefined;
@@ -152,13 +154,13 @@ class Columns {
   readonly #data: Buffer;
   readonly #lengths: number[] = [];
   readonly #timestamps: number[] = [];
-  readonly #streams: LogStream[] = [];
-  #hasErrors = false;
+  /** Nothing while all is standard output, as it is nearly always. */
+  #streams: LogStream[] = [];
   #at = 0;
   #lineAt = 0;
 
-  constructor(bytes: number) {
-    this.#data = Buffer.allocUnsafe(bytes);
+  constructor(data: Buffer) {
+    this.#data = data;
   }
 
   add(source: Buffer, from: number, to: number): void {
@@ -168,9 +170,9 @@ class Columns {
   end(timestamp: number, isError: boolean): void {
     this.#lengths.push(this.#at - this.#lineAt);
     this.#lineAt = this.#at;
+    if (isError && this.#streams.length === 0) this.#streams = this.#timestamps.map(() => 'stdout');
+    if (isError || this.#streams.length > 0) this.#streams.push(isError ? 'stderr' : 'stdout');
     this.#timestamps.push(timestamp);
-    this.#streams.push(isError ? 'stderr' : 'stdout');
-    this.#hasErrors ||= isError;
   }
 
   chunk(cursor: string): LogChunk {
@@ -178,7 +180,7 @@ class Columns {
       data: this.#data.subarray(0, this.#at),
       lengths: this.#lengths,
       timestamps: this.#timestamps,
-      streams: this.#hasErrors ? this.#streams : [],
+      streams: this.#streams,
       cursor,
       notice: '',
     };

@@ -48,6 +48,11 @@ export async function* execSession(
   const base = join(paths.bundle, `session-${serial}`);
   const files = { spec: `${base}.json`, pid: `${base}.pid` };
   await writeFile(files.spec, JSON.stringify(await processSpec(paths, start)), { mode: 0o600 });
+  if (start.detached === true) {
+    yield { kind: 'started', tty: false };
+    yield { kind: 'exit', code: await startDetached(context, start, files) };
+    return;
+  }
   const left = new AbortController();
   const either = AbortSignal.any([signal, left.signal]);
   const program = new ExecProgram(context, start, files);
@@ -66,6 +71,31 @@ export async function* execSession(
     await program.end();
     await rm(files.spec, { force: true });
     await rm(files.pid, { force: true });
+  }
+}
+
+/**
+ * The program goes on with the container, whoever of us ends. Nobody reads what it prints: a pipe of ours
+ * would break under it, so that only the runtime itself may complain, to a file.
+ * @throws SwarmError `failed-precondition` in the runtime's words when it does not start.
+ */
+async function startDetached(
+  { runtime, id }: ExecSessionContext,
+  { argv: [program = ''] }: ExecStart,
+  files: { readonly spec: string; readonly pid: string },
+): Promise<number> {
+  const log = `${files.spec}.log`;
+  const where = ['--process', files.spec, '--pid-file', files.pid, id];
+  const args = [...runtime.arguments, '--log', log, 'exec', '--detach', ...where];
+  try {
+    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+    const child = spawn(runtime.path, args, { stdio: 'ignore', env, cwd: '/' });
+    const [code] = (await once(child, 'exit')) as [number | null];
+    if (code === 0) return code;
+    const said = await readFile(log, 'utf8').catch(() => '');
+    throw new SwarmError('failed-precondition', `${program} cannot be run: ${said.trim()}`);
+  } finally {
+    for (const file of [files.spec, files.pid, log]) await rm(file, { force: true });
   }
 }
 

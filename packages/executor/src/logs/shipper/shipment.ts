@@ -10,7 +10,7 @@ import { Backoff, errorMessage, sleep, type Clock, type Random } from '@swarmd/b
 import { logLines, type LogChunk } from '@swarmd/model';
 
 import { SHIP_BOUND_MS } from '../../limits.ts';
-import { logFiles } from '../log-files.ts';
+import { logFiles, surplusFiles } from '../log-files.ts';
 import { readLog, type LogSource } from '../log-reader.ts';
 import { parseCursor } from '../log-scanner.ts';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.ts';
@@ -154,7 +154,7 @@ export class Shipment {
     const spare = isKept ? [] : rotated.filter(({ generation }) => generation < at.generation);
     for (const { path } of spare) await rm(path, { force: true });
     const left = rotated.slice(spare.length);
-    const surplus = left.slice(0, Math.max(0, left.length - Math.max(plan.spool.kept, 1)));
+    const surplus = await surplusFiles(left, plan.spool);
     const lost = surplus.filter(({ generation }) => generation >= at.generation);
     let lines = 0;
     for (const log of lost) {
