@@ -1,7 +1,7 @@
 /** The network: overlay, names, virtual addresses, published ports, by kernel state and by traffic. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import type { Network, Task } from '@swarmd/model';
+import type { Network, Node, Task } from '@swarmd/model';
 
 import {
   BUSYBOX,
@@ -186,6 +186,40 @@ describe('networks of other kinds', () => {
     expect(refused.stderr).toContain('containers bind ports of the node itself');
     await remove('bare');
     await ok('network', 'rm', 'host');
+  });
+});
+
+describe('an encrypted network', () => {
+  it('gets tasks where the kernel can encrypt, and says why not where it cannot', async () => {
+    await ok('network', 'create', '--opt', 'encrypted', 'safe');
+    expect(await ok('network', 'ls')).toMatch(/ safe .* yes$/m);
+    await ok(
+      'service',
+      'create',
+      '--detach',
+      '--name',
+      'vault',
+      '--network',
+      'safe',
+      BUSYBOX,
+      'sleep',
+      '100000',
+    );
+    const [node] = JSON.parse(await ok('node', 'inspect', 'm1')) as [Node];
+    const lacks = node.description?.encryption?.lacks;
+    const keys = await ok('network', 'keys');
+    expect(keys).toMatch(/^1 .*sent and received by$/m);
+    if (lacks === '') {
+      await untilRunning('vault', 1);
+    } else {
+      expect(keys).toMatch(/^m1 +cannot: .*CONFIG_INET_ESP/m);
+      await until('it is said why', async () => {
+        const why = await ok('explain', 'task', 'vault.1');
+        return why.includes('refused by m1') && why.includes(`no encryption of networks: ${lacks}`);
+      });
+    }
+    await remove('vault');
+    await ok('network', 'rm', 'safe');
   });
 });
 
