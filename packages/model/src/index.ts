@@ -177,3 +177,4 @@ export {
   type TemplateNode,
 } from './task-template.ts';
 export { expandTemplate, type TemplateScope } from './template.ts';
+export { parseIpv6Network } from './ipv6.ts';

@@ -82,6 +82,16 @@ describe('a network', () => {
     });
   });
 
+  it.each([
+    ['2001:db8::/32', '2001:db8:0:1001::/96'],
+    ['fd12:3456:789a::/48', 'fd12:3456:789a:0:1001::/96'],
+    ['fd12:3456:789a:1::/64', 'fd12:3456:789a:1:0:1001::/96'],
+    ['fd12:3450::/28', 'fd12:3450:0:1001::/96'],
+  ])('has IPv6 addresses of the cluster’s pool %s', (overlayPool6, subnet6) => {
+    const world = new World({ overlayPool6 });
+    expect(allocate(world, { ipv6: true })).toMatchObject({ subnet6 });
+  });
+
   it('is refused where a node has a route to its subnet, and avoids it by itself', () => {
     const world = withHostNetwork('10.0.1.0/24');
     expect(allocate(world, { subnet: '10.0.0.0/16' })).toMatch(

@@ -29,6 +29,7 @@ const DEFAULTS: Readonly<Record<string, Defaults>> = {
     massFailureIntervalMs: 10_000,
     nodeCertificateExpiryMs: 90 * 24 * 3_600_000,
     overlayPool: '10.0.0.0/8',
+    overlayPool6: 'fd53:7764::/32',
     gatewayPool: '100.64.0.0/10',
     ingressPool: '10.255.0.0/16',
     vxlanPort: 4_789,

@@ -307,6 +307,7 @@ export const clusterSpecs: fc.Arbitrary<ClusterSpec> = fc.record({
   nodeDownAfterMs: fc.nat().map((value) => value + 500),
   nodeCertificateExpiryMs: fc.nat().map((value) => value + 3_600_000),
   overlayPool: cidr,
+  overlayPool6: fc.constantFrom('fd53:7764::/32', '2001:db8:1::/48'),
   gatewayPool: cidr,
   ingressPool: cidr,
   vxlanPort: fc.integer({ min: 1_024, max: 49_151 }),

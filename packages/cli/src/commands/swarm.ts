@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
-import { oneOf, parseCount, parseDuration, parseRatio } from '../flags.ts';
+import { collect, oneOf, parseCount, parseDuration, parseRatio, parseText } from '../flags.ts';
 import { parseFormat, type Format } from '../output.ts';
 import { addRaftStatus } from './raft-status.ts';
 
@@ -41,6 +41,11 @@ function addInit(group: Command, context: Context): void {
       'where to listen (default: as swarmd was started, 0.0.0.0:4242)',
     )
     .option(
+      '--default-addr-pool <cidr>',
+      'where networks without a subnet of their own get one from; once for IPv4, once for IPv6',
+      collect(parseText),
+    )
+    .option(
       '--force-new-cluster',
       'go on as the only manager with what this one has: the others are lost for good',
       false,
@@ -51,7 +56,7 @@ function addInit(group: Command, context: Context): void {
         {
           advertiseAddress: flags.advertiseAddr ?? '',
           listenAddress: flags.listenAddr ?? '',
-          spec: {},
+          spec: poolsOf(flags.defaultAddrPool ?? []),
           forceNewCluster: flags.forceNewCluster,
           evenWithQuorum: flags.evenWithQuorum,
         },
@@ -69,7 +74,26 @@ function addInit(group: Command, context: Context): void {
     });
 }
 
+/** @throws SwarmError `invalid-argument` when a family has two: there is one pool of each. */
+function poolsOf(
+  pools: readonly string[],
+): Partial<Record<'overlayPool' | 'overlayPool6', string>> {
+  const [six, four] = [
+    pools.filter((pool) => pool.includes(':')),
+    pools.filter((pool) => !pool.includes(':')),
+  ];
+  if (six.length > 1 || four.length > 1) {
+    const message = '--default-addr-pool takes one IPv4 and one IPv6 network: give a larger one';
+    throw new SwarmError('invalid-argument', message);
+  }
+  return {
+    ...(four[0] === undefined ? {} : { overlayPool: four[0] }),
+    ...(six[0] === undefined ? {} : { overlayPool6: six[0] }),
+  };
+}
+
 interface InitFlags {
+  readonly defaultAddrPool?: readonly string[];
   readonly advertiseAddr?: string;
   readonly listenAddr?: string;
   readonly forceNewCluster: boolean;

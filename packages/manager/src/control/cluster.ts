@@ -10,7 +10,13 @@ import { redactCluster } from './redact.ts';
 import { parseSpec } from './validate.ts';
 
 /** Addresses in use come from these: they stay as the cluster was made with. */
-const FIXED_FIELDS = ['overlayPool', 'gatewayPool', 'ingressPool', 'vxlanPort'] as const;
+const FIXED_FIELDS = [
+  'overlayPool',
+  'overlayPool6',
+  'gatewayPool',
+  'ingressPool',
+  'vxlanPort',
+] as const;
 
 export function clusterControl(
   context: ControlContext,

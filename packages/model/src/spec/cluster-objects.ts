@@ -1,4 +1,5 @@
 /** Specs of everything but services: nodes, networks, secrets, configs, the cluster itself. */
+import { parseIpv6Network } from '../ipv6.ts';
 import { z } from 'zod';
 
 import { dnsName, durationMs, labels, objectName } from './common.ts';
@@ -15,6 +16,14 @@ export type NodeAvailability = NodeSpec['availability'];
 const cidr = z
   .string()
   .regex(/^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/, 'must be an IPv4 network such as 10.1.0.0/24');
+
+/** Longest prefix behind which a network's number and its IPv4 addresses have room (ADR 0022). */
+const POOL6_LENGTH_MAX = 64;
+
+const pool6 = z.string().refine((text) => {
+  const network = parseIpv6Network(text);
+  return network !== undefined && network.length <= POOL6_LENGTH_MAX;
+}, `must be an IPv6 network of at most ${POOL6_LENGTH_MAX} bits such as fd12:3456::/48`);
 
 const ipv4 = z
   .string()
@@ -103,6 +112,8 @@ export const clusterSpec = z.strictObject({
   nodeCertificateExpiryMs: durationMs.min(3_600_000).default(90 * 24 * 3_600_000),
   /** Networks without a subnet of their own get a /24 of this. */
   overlayPool: cidr.default('10.0.0.0/8'),
+  /** Networks with IPv6 get a /96 of this. */
+  overlayPool6: pool6.default('fd53:7764::/32'),
   /** Each node owns a /23 of this for its containers' way out and the routing mesh. */
   gatewayPool: cidr.default('100.64.0.0/10'),
   /** Each node has one address of this on the ingress VXLAN. */

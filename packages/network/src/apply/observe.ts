@@ -23,6 +23,7 @@ import {
   type KernelObjects,
 } from '../desired/kernel-object.ts';
 import {
+  bridgeIndex,
   bridgeLink,
   INGRESS_LINK,
   LOOPBACK_LABEL,
@@ -37,6 +38,7 @@ import { listJson } from './kernel.ts';
 import { observeEncryption } from './observe-encryption.ts';
 
 export interface LinkRow {
+  readonly ifindex: number;
   readonly ifname: string;
   readonly address: string;
   readonly mtu: number;
@@ -116,7 +118,10 @@ async function observeOverlay(): Promise<KernelObject[]> {
 function overlayLinkOf(row: LinkRow): KernelObject[] {
   const up = row.flags.includes('UP');
   const bridge = numberAfter('br', row.ifname);
-  if (bridge !== undefined) return [orBroken(bridgeObject(bridge, row.address), up)];
+  if (bridge !== undefined) {
+    const good = up && row.ifindex === bridgeIndex(bridge);
+    return [orBroken(bridgeObject(bridge, row.address), good)];
+  }
   const vni = numberAfter('vx', row.ifname);
   if (vni === undefined) return [];
   const slave = row.linkinfo?.info_slave_data;

@@ -65,6 +65,7 @@ function standalone(step: Step): Command {
       return { argv: argvOf(step), input: inputOf(step) };
     case 'add-netns':
     case 'delete-netns':
+      return { argv: ['ip', ...namespaceArgs(step)], input: '' };
     case 'name-host-netns':
     case 'delete-links':
     case 'sysctl':
@@ -85,6 +86,10 @@ function argvOf(step: BatchStep): Command['argv'] {
   return step.netns === undefined
     ? [step.kind, ...family, '-batch', '-']
     : [step.kind, ...family, '-n', step.netns, '-batch', '-'];
+}
+
+function namespaceArgs({ kind, name }: Step & { readonly name: string }): string[] {
+  return ['netns', kind === 'add-netns' ? 'add' : 'del', name];
 }
 
 function inputOf(step: BatchStep): string {
@@ -119,9 +124,8 @@ function line(step: Step): string {
 function insideLine(step: Step): string {
   switch (step.kind) {
     case 'add-netns':
-      return `ip netns add ${step.name}\n`;
     case 'delete-netns':
-      return `ip netns del ${step.name}\n`;
+      return `ip ${namespaceArgs(step).join(' ')}\n`;
     case 'name-host-netns':
       return `[ -e /run/netns/${step.name} ] || ip netns attach ${step.name} $$\n`;
     case 'ip':

@@ -3,7 +3,7 @@ import type { Network, NetworkId, NetworkSpec, Task, TaskId } from '@swarmd/mode
 
 import { bareAddress, firstHost, isInSubnet, lastBits, macOf } from './addresses.ts';
 import {
-  bridgeLink,
+  bridgeIndex,
   CONTAINER_GATEWAY_LINK,
   gatewayLink,
   GATEWAY_MAC,
@@ -125,7 +125,8 @@ export function addressesOf(note: AttachmentNote): string[] {
 }
 
 /**
- * Overlay networks are ports of their bridges; the way out is a wire of its own to the host, with
+ * Starting programs is what an attach costs: one for all links, wherever they belong, and one entrance to
+ * the namespace. Overlay networks are ports of their bridges; the way out is a wire of its own to the host, with
  * host routes at both ends, so that containers cannot reach each other through it.
  */
 export function attachSteps(
@@ -144,10 +145,11 @@ export function attachSteps(
       { kind: 'ip', netns, lines: ['link set lo up'] },
     ];
   }
-  const ports = note.networks.flatMap((network, i) => overlayPort(note.taskId, network, i));
-  const wayOut: BatchStep = {
+  const links: BatchStep = {
     kind: 'ip',
     lines: [
+      `netns add ${netns}`,
+      ...note.networks.flatMap((network, i) => overlayPort(note.taskId, network, i)),
       `link add ${outer} address ${GATEWAY_MAC} type veth peer name ${CONTAINER_GATEWAY_LINK} address ${mac} netns ${netns}`,
       `link set ${outer} addrgenmode none up`,
       ...ways.flatMap((way) => [
@@ -160,12 +162,9 @@ export function attachSteps(
       ...note.networks.flatMap((network, i) => macvlanLink(netns, network, i)),
     ],
   };
-  const overlays: BatchStep[] =
-    ports.length === 0 ? [] : [{ kind: 'ip', netns: OVERLAY_NETNS, lines: ports }];
-  const rules: BatchStep = { kind: 'nft', netns, text: programs.map(loadProgram).join('') };
+  const rules: BatchStep = { kind: 'nft', text: programs.map(loadProgram).join('') };
   return [
-    { kind: 'add-netns', name: netns },
-    { kind: 'together', steps: [rules, ...overlays, wayOut] },
+    links,
     {
       kind: 'sysctl',
       lines: [
@@ -176,7 +175,11 @@ export function attachSteps(
       ],
     },
     { kind: 'sysctl', netns, lines: insideSettings(note) },
-    { kind: 'ip', netns, lines: insideLines(note, ways) },
+    {
+      kind: 'together',
+      netns,
+      steps: [rules, { kind: 'ip', lines: insideLines(note, ways) }],
+    },
   ];
 }
 
@@ -206,9 +209,9 @@ function overlayPort(taskId: TaskId, network: AttachedNetwork, i: number): strin
   const name = overlayLinkName(taskId, network.networkId);
   const { mtu, vni } = network;
   const mac = macOf(bareAddress(network.address));
+  const port = `mtu ${mtu} master if${bridgeIndex(vni)} up netns ${OVERLAY_NETNS}`;
   return [
-    `link add ${name} mtu ${mtu} type veth peer name eth${i} mtu ${mtu} address ${mac} netns ${taskNetns(taskId)}`,
-    `link set ${name} master ${bridgeLink(vni)} up`,
+    `link add ${name} ${port} type veth peer name eth${i} mtu ${mtu} address ${mac} netns ${taskNetns(taskId)}`,
   ];
 }
 

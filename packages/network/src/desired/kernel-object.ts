@@ -5,6 +5,7 @@
 import { unreachable } from '@swarmd/base';
 
 import {
+  bridgeIndex,
   bridgeLink,
   ESP_GUARD_PRIORITY,
   ESP_PRIORITY,
@@ -104,7 +105,7 @@ export function bridgeObject(vni: number, mac: string): KernelObject {
     key: `bridge ${vni}`,
     put: at(
       'overlay',
-      `link add ${name} address ${mac} type bridge mcast_snooping 0`,
+      `link add ${name} index ${bridgeIndex(vni)} address ${mac} type bridge mcast_snooping 0`,
       `link set ${name} up`,
     ),
     delete: at('overlay', `link del ${name}`),

@@ -41,6 +41,8 @@ const MARK_BASE = 0x5a00_0000;
 /** Conntrack zones have 16 bits; zone 0 is everybody's. */
 const INDEX_MAX = 0xffff;
 
+const BRIDGE_INDEX_BASE = 0x4000_0000;
+
 const TASK_NETNS_PREFIX = 'swt-';
 const HASH_CHARS = 11;
 
@@ -63,6 +65,14 @@ export function overlayLink(taskId: TaskId, networkId: NetworkId): string {
 
 export function bridgeLink(vni: number): string {
   return `br${vni}`;
+}
+
+/**
+ * The bridge's index in its namespace, chosen so that a port can name its master while it is made from
+ * another namespace. Far above what the kernel gives links by itself.
+ */
+export function bridgeIndex(vni: number): number {
+  return BRIDGE_INDEX_BASE + vni;
 }
 
 export function vxlanLink(vni: number): string {

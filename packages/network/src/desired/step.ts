@@ -20,8 +20,8 @@ export type Step =
       readonly kind: 'add-netns' | 'delete-netns' | 'name-host-netns';
       readonly name: string;
     }
-  /** Steps that do not need each other, at the same time. */
-  | { readonly kind: 'together'; readonly steps: readonly BatchStep[] }
+  /** Steps that do not need each other, at the same time; in a namespace if they name none themselves. */
+  | { readonly kind: 'together'; readonly netns?: string; readonly steps: readonly BatchStep[] }
   /** Links that may have gone already. */
   | { readonly kind: 'delete-links'; readonly netns?: string; readonly names: readonly string[] }
   /** Lines "net/ipv4/ip_forward=1". A file that does not exist is skipped when it ends in "?". */

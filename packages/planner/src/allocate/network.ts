@@ -1,7 +1,9 @@
 /** A new network's VNI and subnet, and what may change of one that exists. */
+import { assert } from '@swarmd/base';
 import {
   formatIpv4,
   formatIpv4Network,
+  parseIpv6Network,
   type Ipv4Network,
   type Network,
   type NetworkSpec,
@@ -12,7 +14,7 @@ import { sameSpec } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { givesAddresses, unfitForDriver } from './driver.ts';
 import { allocated, refused, type Allocated } from './result.ts';
-import { freeSubnet, givenSubnet, unfitAddresses } from './subnet.ts';
+import { clusterOf, freeSubnet, givenSubnet, unfitAddresses } from './subnet.ts';
 
 /** Everything of a new network that the managers choose. */
 export function allocateNetwork(
@@ -42,7 +44,7 @@ export function allocateNetwork(
   const more = givenSubnets(view, spec, [text]);
   if (more.kind === 'refused') return more;
   const gateway = spec.gateway === '' ? formatIpv4(subnet.value.base + 1) : spec.gateway;
-  const subnet6 = spec.ipv6 ? ipv6Subnet(vni) : '';
+  const subnet6 = spec.ipv6 ? ipv6Subnet(clusterOf(view)?.spec.overlayPool6, vni) : '';
   return allocated({ vni, subnet: text, gateway, subnet6 });
 }
 
@@ -84,12 +86,19 @@ function givenSubnets(
 }
 
 /**
- * A /96 of local addresses (RFC 4193) for each VNI. No packet with them leaves its overlay, so that the
- * same ones in another cluster do not matter.
+ * A /96 for each VNI: that of the pool with the VNI behind the prefix. The pool is one of local addresses
+ * (RFC 4193) unless people chose theirs. No packet with them leaves its overlay, so that the same ones
+ * in another cluster do not matter.
  */
-function ipv6Subnet(vni: number): string {
-  const [high, low] = [Math.floor(vni / 65_536), vni % 65_536];
-  return `fd53:7764:${high.toString(16)}:${low.toString(16)}::/96`;
+function ipv6Subnet(pool: string | undefined, vni: number): string {
+  const prefix = parseIpv6Network(pool ?? '');
+  assert(prefix !== undefined, `the cluster's pool ${pool} is an IPv6 network`);
+  const groups = [...prefix.groups];
+  const at = Math.ceil(prefix.length / 16);
+  groups.splice(at, 2, Math.floor(vni / 65_536), vni % 65_536);
+  // What is behind the VNI is zero.
+  const written = groups.slice(0, at + 2).map((group) => group.toString(16));
+  return `${written.join(':')}::/96`;
 }
 
 function sizeOf(record: Readonly<Record<string, unknown>>): number {
