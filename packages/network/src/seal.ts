@@ -31,12 +31,15 @@ export class Seal {
   readonly #file: string;
   readonly #listeners = new Set<() => void>();
   #notes: Notes;
+  /** The name that is in the file. */
+  #saved: string;
   #declared: NodeEncryption;
 
   private constructor(lacks: string, file: string, notes: Notes) {
     this.lacks = lacks;
     this.#file = file;
     this.#notes = notes;
+    this.#saved = notes.incarnation;
     this.#declared = { lacks, incarnation: notes.incarnation, newestKey: 0 };
   }
 
@@ -80,12 +83,15 @@ export class Seal {
       this.#notes = fresh();
       objects = desired(this.sealing);
     }
-    const digests = sendingStates(objects, own).map(digestOf);
-    await this.#save({
-      ...this.#notes,
-      // What has left the kernel may be wanted again as long as its name is in use.
-      sent: [...new Set([...this.#notes.sent, ...digests])].slice(-SENT_MAX),
-    });
+    const known = new Set(this.#notes.sent);
+    const added = sendingStates(objects, own)
+      .map(digestOf)
+      .filter((digest) => !known.has(digest));
+    // What has left the kernel may be wanted again as long as its name is in use.
+    const all = [...this.#notes.sent, ...added].slice(-SENT_MAX);
+    if (added.length > 0 || this.#saved !== this.#notes.incarnation) {
+      await this.#save({ ...this.#notes, sent: all });
+    }
     return objects;
   }
 
@@ -112,10 +118,11 @@ export class Seal {
     this.#notes = notes;
     await writeFile(`${this.#file}.new`, JSON.stringify(notes), { mode: FILE_MODE });
     await rename(`${this.#file}.new`, this.#file);
+    this.#saved = notes.incarnation;
   }
 }
 
-/** A thousand nodes, for as many days as it takes to come back to a name: 43 bytes each. */
+/** Some days of a thousand nodes; keys of states that old are in no ring any more. */
 const SENT_MAX = 10_000;
 
 function fresh(): Notes {

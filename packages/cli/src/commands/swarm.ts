@@ -160,6 +160,7 @@ function addUpdate(group: Command, context: Context): void {
     .option('--mass-failure-interval <duration>', 'beyond it: between two nodes', parseDuration)
     .option('--rebalance-budget <n>', 'tasks of a service that may move at once', parseCount)
     .option('--rebalance-interval <duration>', 'least time between its moves', parseDuration)
+    .option('--overlay-key-period <duration>', 'life of the key that is sent by', parseDuration)
     .option('--cert-expiry <duration>', 'life of node certificates', parseDuration)
     .option('--task-history-limit <count>', 'ended tasks kept for each slot', parseCount)
     .action(async (flags: UpdateFlags) => {
@@ -208,6 +209,7 @@ interface UpdateFlags extends DryRunFlags {
   readonly heartbeat?: number;
   readonly nodeDownAfter?: number;
   readonly restartGrace?: number;
+  readonly overlayKeyPeriod?: number;
   readonly certExpiry?: number;
   readonly taskHistoryLimit?: number;
 }
@@ -222,6 +224,7 @@ function changesOf(flags: UpdateFlags): Partial<Record<keyof ClusterSpec, number
     flapDecayMs: flags.flapDecay,
     massFailureShare: flags.massFailureShare,
     massFailureIntervalMs: flags.massFailureInterval,
+    overlayKeyPeriodMs: flags.overlayKeyPeriod,
     nodeCertificateExpiryMs: flags.certExpiry,
     taskHistoryLimit: flags.taskHistoryLimit,
   };

@@ -70,14 +70,21 @@ export function planKeys(view: KeyView, now: number): KeyDecision {
   const ring = cluster?.overlayKeys;
   if (cluster === undefined || ring === undefined) return { kind: 'rest' };
   if (![...view.list('network')].some(({ spec }) => isEncrypted(spec))) return { kind: 'rest' };
-  if (now < ring.dueAt) return { kind: 'wait', until: ring.dueAt, missing: [] };
+  const periodMs = cluster.spec.overlayKeyPeriodMs;
+  const dueAt = dueOf(ring, periodMs);
+  if (now < dueAt) return { kind: 'wait', until: dueAt, missing: [] };
   const missing = [...view.list('node')]
     .filter(({ status }) => status.state === 'ready')
     .filter(({ description }) => isBehind(description?.encryption, newestId(ring)))
     .map(({ id }) => id);
-  const patienceEnds = ring.dueAt + cluster.spec.overlayKeyPeriodMs;
+  const patienceEnds = dueAt + periodMs;
   if (missing.length === 0 || now >= patienceEnds) return { kind: 'advance', missing };
   return { kind: 'wait', until: patienceEnds, missing };
+}
+
+/** Sooner when the period was made shorter since. */
+function dueOf({ keys, dueAt }: OverlayKeys, periodMs: number): number {
+  return Math.min(dueAt, (keys.at(-1)?.createdAt ?? dueAt) + periodMs);
 }
 
 function isBehind(
