@@ -71,7 +71,8 @@ export async function send(request: HttpRequest, signal: AbortSignal): Promise<H
   }
 }
 
-function redirectTarget(from: string, location: string): URL {
+/** @throws SwarmError `failed-precondition` when the way there is weaker than the way so far. */
+export function redirectTarget(from: string, location: string): URL {
   if (!URL.canParse(location, from)) {
     throw new SwarmError('failed-precondition', 'it redirects to what is no address');
   }
