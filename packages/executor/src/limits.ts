@@ -62,6 +62,8 @@ export const KILL_LOOK_MS = 10;
 export const CGROUP_REMOVE_ROUNDS = 100;
 /** Inotify may overflow and a monitor may die silently: everything is looked at this often. */
 export const SWEEP_MS = 3_000;
+/** Containers of an earlier life that are looked at together: each look waits for a few small files. */
+export const RESTORE_AT_ONCE = 32;
 /** Output kept of one exec. */
 export const EXEC_OUTPUT_MAX_CHARS = 64 * 1024;
 

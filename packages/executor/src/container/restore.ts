@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { errorMessage, unreachable, type Clock, type Logger } from '@swarmd/base';
 
 import { isNotFound } from '../files/atomic-file.ts';
+import { RESTORE_AT_ONCE } from '../limits.ts';
 import type { Cgroups } from '../oci/cgroup.ts';
 import { isAlive, signalProcess } from '../oci/proc.ts';
 import type { Runtimes } from '../oci/runtime.ts';
@@ -32,9 +33,19 @@ export interface RestoreContext {
 export async function restoreContainers(context: RestoreContext): Promise<void> {
   const { folders, runtimes, containers, logger } = context;
   const places = ['containers', 'logs'].map((name) => join(folders.stateDir, name));
-  const left = await Promise.all([...places, join(folders.runDir, 'b')].map(entries));
-  const ids = new Set([...left.flat(), ...(await runtimes.list())]);
-  for (const id of ids) await restoreOne(id, context);
+  const found = await Promise.all([...places, join(folders.runDir, 'b')].map(entries));
+  const ids = new Set([...found.flat(), ...(await runtimes.list())]);
+  const left = ids.values();
+  const remains: Remainder[] = [];
+  const worker = async (): Promise<void> => {
+    for (const id of left) {
+      const remainder = await restoreOne(id, context);
+      if (remainder !== undefined) remains.push(remainder);
+    }
+  };
+  await Promise.all(Array.from({ length: RESTORE_AT_ONCE }, worker));
+  // Only now it is known which volumes are in use by others.
+  for (const remainder of remains) await removeRemains(remainder, context);
   await context.volumes.recover();
   if (ids.size > 0) {
     logger.info(
@@ -44,20 +55,23 @@ export async function restoreContainers(context: RestoreContext): Promise<void> 
   }
 }
 
-async function restoreOne(id: string, context: RestoreContext): Promise<void> {
+interface Remainder {
+  readonly id: string;
+  readonly paths: ContainerPaths;
+  readonly record: ContainerRecord | undefined;
+}
+
+/** Adopts the container, or says what is to be removed. */
+async function restoreOne(id: string, context: RestoreContext): Promise<Remainder | undefined> {
   const { folders, containers, exits, logger } = context;
   const paths = new ContainerPaths(folders, id);
   const record = await readRecord(paths.record);
-  if (record === undefined) {
-    await removeRemains({ id, paths, record }, context);
-    return;
-  }
+  if (record === undefined) return { id, paths, record };
   const container = new LiveContainer(paths, record);
   const adoption = decideAdoption(record, await remainsOf(record, paths, context));
   switch (adoption.kind) {
     case 'remove':
-      await removeRemains({ id, paths, record }, context);
-      return;
+      return { id, paths, record };
     case 'exited':
       await container.end(adoption.exit);
       break;
@@ -78,6 +92,7 @@ async function restoreOne(id: string, context: RestoreContext): Promise<void> {
       unreachable(adoption);
   }
   containers.set(id, container);
+  return undefined;
 }
 
 async function remainsOf(
@@ -107,14 +122,7 @@ function isWaiting(record: ContainerRecord, runtimes: Runtimes): Promise<boolean
 }
 
 /** One container that cannot be removed must not keep the others from being adopted. */
-async function removeRemains(
-  container: {
-    readonly id: string;
-    readonly paths: ContainerPaths;
-    readonly record: ContainerRecord | undefined;
-  },
-  context: RestoreContext,
-): Promise<void> {
+async function removeRemains(container: Remainder, context: RestoreContext): Promise<void> {
   try {
     await tearDown(container, context);
   } catch (error) {

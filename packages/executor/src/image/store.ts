@@ -19,7 +19,7 @@ import { run } from '@swarmd/base/system';
 import { z } from 'zod';
 
 import { isNotFound, readIfExists, writeAtomically } from '../files/atomic-file.ts';
-import { PARTIAL_KEPT_MS } from '../limits.ts';
+import { PARTIAL_KEPT_MS, TOUCH_INTERVAL_MS } from '../limits.ts';
 import type { UnpackedLayer } from '../unpack/unpack-layer.ts';
 import { parseImageConfig, type ImageConfig } from './manifest.ts';
 
@@ -94,6 +94,8 @@ export class ImageStore {
   readonly #pinned = new Map<string, number>();
   #nextLayer = 1;
   #temporary = 0;
+  /** When the index was written last; before that, nobody knows. */
+  #savedAt = 0;
   #saving: Promise<void> = Promise.resolve();
 
   private constructor(options: ImageStoreOptions) {
@@ -224,11 +226,12 @@ export class ImageStore {
     }));
   }
 
-  /** A container is being made of it. */
+  /** A container is being made of it. Written down now and then: every time is a write of the index. */
   async touch(reference: string, now: number): Promise<void> {
     const image = this.#images.get(reference);
     if (image === undefined) return;
     this.#images.set(reference, { ...image, usedAt: now });
+    if (now - image.usedAt < TOUCH_INTERVAL_MS && now - this.#savedAt < TOUCH_INTERVAL_MS) return;
     await this.#save({ sync: false });
   }
 
@@ -328,6 +331,7 @@ export class ImageStore {
         layers: Object.fromEntries(this.#layers),
         nextLayer: this.#nextLayer,
       };
+      this.#savedAt = this.#options.clock.now();
       return writeAtomically(this.#indexPath, JSON.stringify(index), options);
     };
     this.#saving = this.#saving.then(write, write);

@@ -92,7 +92,8 @@ export class Runtime {
       await fifo.write('0');
     } catch (error) {
       if (isNotFound(error) || errnoOf(error) === 'ENXIO') return false;
-      throw error;
+      // An earlier life died between opening it and writing, which has let it go just now as well.
+      if (errnoOf(error) !== 'EPIPE') throw error;
     }
     await unlink(this.#fifo(id)).catch((error: unknown) => {
       if (!isNotFound(error)) throw error;
