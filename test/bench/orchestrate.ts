@@ -4,6 +4,8 @@
  * and start their tasks at once, and report both. Their sessions are the managers' own, with messages
  * encoded as on the wire, over one local socket without HTTP/2 and TLS.
  */
+import { errorCode } from '@swarmd/base';
+
 import { call, ScaleCluster, type ScaleManager } from './scale-cluster.ts';
 import { print, quantile, type Figure } from './statistics.ts';
 
@@ -22,6 +24,7 @@ const LOOK_MS = 50;
 const SAY_EVERY_MS = 5_000;
 const WRITE_EVERY_MS = 50;
 const CREATES_AT_ONCE = 8;
+const CREATE_ATTEMPTS_MAX = 5;
 const SINGLE_RUNS = 20;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -155,10 +158,25 @@ async function createAll(leader: ScaleManager, services: number, replicas: numbe
   const creator = async (): Promise<void> => {
     while (next < services) {
       const name = `s${(next += 1)}`;
-      await leader.client.control.createService({ spec: spec(name, replicas) }, call());
+      await createOne(leader, spec(name, replicas));
     }
   };
   await Promise.all(Array.from({ length: CREATES_AT_ONCE }, creator));
+}
+
+/** As a user would: again, when no answer comes. */
+async function createOne(leader: ScaleManager, wanted: ReturnType<typeof spec>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await leader.client.control.createService({ spec: wanted }, call());
+      return;
+    } catch (error) {
+      const code = errorCode(error);
+      if (code === 'already-exists' && attempt > 1) return;
+      if (attempt === CREATE_ATTEMPTS_MAX) throw error;
+      process.stderr.write(`create ${wanted.name}: ${code}; again\n`);
+    }
+  }
 }
 
 function spec(name: string, replicas: number) {

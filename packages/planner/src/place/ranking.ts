@@ -15,6 +15,7 @@ import {
 import { NODE_FAILURES_MAX, NODE_FAILURES_WINDOW_MS } from '../limits.ts';
 import { isWanted, sameSpec, statusTime } from '../task-view.ts';
 import { countRefusals, refusal, wishesMet, type Demand } from './filters.ts';
+import type { NodeUsage } from './held-index.ts';
 import { SpreadTree } from './spread-tree.ts';
 import type { Usage } from './usage.ts';
 
@@ -23,6 +24,9 @@ interface Candidate {
   readonly failures: number;
   readonly wishes: number;
   ofService: number;
+  /** Kept here, as candidates are compared many times: tasks of any service, and how full the node is. */
+  tasks: number;
+  fullness: number;
 }
 
 export interface RankingOptions {
@@ -50,11 +54,14 @@ export class Ranking {
     const failed = countByNode(tasks.filter((task) => isRecentFailure(task, demand.spec, now)));
     this.#candidates = [...nodes].map((node) => {
       const failures = failed.get(node.id) ?? 0;
+      const held = usage.of(node.id);
       return {
         node,
         failures: failures >= NODE_FAILURES_MAX ? failures : 0,
-        wishes: demand.affinities.length === 0 ? 0 : wishesMet(usage.of(node.id), demand),
+        wishes: demand.affinities.length === 0 ? 0 : wishesMet(held, demand),
         ofService: wanted.get(node.id) ?? 0,
+        tasks: held.tasks,
+        fullness: fullnessOf(node, held),
       };
     });
   }
@@ -84,7 +91,11 @@ export class Ranking {
   /** A task was placed on the node that `best` named, and is counted in the usage already. */
   took(): void {
     if (this.#best === undefined) return;
+    const { node } = this.#best;
+    const held = this.#usage.of(node.id);
     this.#best.ofService += 1;
+    this.#best.tasks = held.tasks;
+    this.#best.fullness = fullnessOf(node, held);
     this.#tree?.took();
   }
 
@@ -99,7 +110,7 @@ export class Ranking {
 
   #grow(): SpreadTree<Candidate> {
     const { preferences, strategy } = this.#demand.spec.placement;
-    const compare = strategy === 'binpack' ? this.#fullest : this.#emptiest;
+    const compare = strategy === 'binpack' ? fullest : emptiest;
     return new SpreadTree(this.#candidates, {
       keysOf: preferences.map(
         ({ spread }) =>
@@ -116,26 +127,26 @@ export class Ranking {
     });
   }
 
-  readonly #emptiest = (a: Candidate, b: Candidate): number =>
-    a.ofService - b.ofService || this.#tasks(a) - this.#tasks(b);
-
-  readonly #fullest = (a: Candidate, b: Candidate): number =>
-    this.#fullness(b) - this.#fullness(a) || this.#tasks(b) - this.#tasks(a);
-
-  #tasks({ node }: Candidate): number {
-    return this.#usage.of(node.id).tasks;
-  }
-
-  /** Reserved part of CPU and memory, 0 to 2. */
-  #fullness({ node }: Candidate): number {
-    const { nanoCpus, memoryBytes } = this.#usage.of(node.id);
-    const total = node.description?.resources;
-    return nanoCpus / (total?.nanoCpus || 1) + memoryBytes / (total?.memoryBytes || 1);
-  }
-
   #refusal({ node, ofService }: Candidate): string | undefined {
     return refusal({ node, usage: this.#usage, ofService }, this.#demand);
   }
+}
+
+function emptiest(a: Candidate, b: Candidate): number {
+  return a.ofService - b.ofService || a.tasks - b.tasks;
+}
+
+function fullest(a: Candidate, b: Candidate): number {
+  return b.fullness - a.fullness || b.tasks - a.tasks;
+}
+
+/** Reserved part of CPU and memory, 0 to 2. */
+function fullnessOf(
+  { description }: Node,
+  held: Pick<NodeUsage, 'nanoCpus' | 'memoryBytes'>,
+): number {
+  const total = description?.resources;
+  return held.nanoCpus / (total?.nanoCpus || 1) + held.memoryBytes / (total?.memoryBytes || 1);
 }
 
 function countByNode(tasks: readonly Task[]): Map<NodeId, number> {
