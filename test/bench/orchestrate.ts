@@ -77,16 +77,16 @@ async function populate(cluster: ScaleCluster, nodes: number, emit: Emit): Promi
 /** Says on the way how far it is. */
 async function until(
   what: string,
-  look: () => Promise<{ done: number; of: number }>,
+  look: () => Promise<{ done: number; of: number; besides?: string }>,
 ): Promise<void> {
   const end = clock() + DEADLINE_MS;
   let sayAt = clock() + SAY_EVERY_MS;
   for (;;) {
-    const { done, of } = await look();
+    const { done, of, besides = '' } = await look();
     if (done >= of) return;
     if (clock() > end) throw new Error(`waited too long: ${what}: ${done} of ${of}`);
     if (clock() > sayAt) {
-      process.stderr.write(`${what}: ${done} of ${of}\n`);
+      process.stderr.write(`${what}: ${done} of ${of}${besides}\n`);
       sayAt += SAY_EVERY_MS;
     }
     await pause(LOOK_MS);
@@ -115,8 +115,14 @@ async function place(
     placedAt = figures.placedAt;
     return figures;
   };
-  await until('tasks placed', async () => ({ done: (await look()).placed, of: total }));
-  await until('tasks running', async () => ({ done: (await look()).running, of: total }));
+  await until('tasks placed', async () => {
+    const { placed: done, ready } = await look();
+    return { done, of: total, besides: `, ${ready} nodes are ready` };
+  });
+  await until('tasks running', async () => {
+    const { running: done, ready } = await look();
+    return { done, of: total, besides: `, ${ready} nodes are ready` };
+  });
   const end = clock();
   const after = await leader.figures();
   const agentsAfter = await agents.figures();

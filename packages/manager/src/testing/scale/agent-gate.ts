@@ -59,7 +59,6 @@ function admit(socket: Socket, { core, clusterId }: GateOptions): void {
     try {
       for await (const message of core.dispatcher.session(inbox, call)) {
         writer.write(agent, fromManager.encode(message));
-        await writer.room();
       }
     } catch {
       // An empty message tells the agent, which comes again.

@@ -2,17 +2,13 @@
  * Messages of many agents over one socket: a frame is the length of the message (4 bytes), the number
  * of the agent (4 bytes), and the message. What is written within one turn leaves together.
  */
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 
 const HEAD_BYTES = 8;
-/** Writers wait while the other side has so much still to read. */
-const BEHIND_BYTES_MAX = 4 * 1024 * 1024;
 
 export class FrameWriter {
   readonly #socket: Socket;
   #parts: Uint8Array[] = [];
-  #drained: Promise<unknown> | undefined;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -24,14 +20,6 @@ export class FrameWriter {
     head.writeUInt32LE(agent, 4);
     if (this.#parts.length === 0) setImmediate(() => this.#flush());
     this.#parts.push(head, message);
-  }
-
-  /** Resolves when the other side keeps up. */
-  async room(): Promise<void> {
-    while (this.#socket.writableLength > BEHIND_BYTES_MAX && !this.#socket.destroyed) {
-      this.#drained ??= once(this.#socket, 'drain').finally(() => (this.#drained = undefined));
-      await this.#drained;
-    }
   }
 
   #flush(): void {
