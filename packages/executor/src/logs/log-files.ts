@@ -76,10 +76,10 @@ export async function rotateLog(
   if (size !== undefined && size < maxBytes) return size;
   const rotated = (await logFiles(path)).filter((file) => !file.isNewest);
   if (size !== undefined) await rename(path, `${path}.${(rotated.at(-1)?.generation ?? 0) + 1}`);
-  // Twice as many, should whoever else removes them not do so.
-  const most = kept * (isShipped ? 2 : 1);
+  // Whoever else removes them counts what is in them, and is looked after only by their number.
+  const bounds = isShipped ? { maxBytes: NO_BOUND, kept: 2 * kept + 2 } : { maxBytes, kept };
   const left = (await logFiles(path)).filter((file) => !file.isNewest);
-  for (const file of await surplusFiles(left, { maxBytes, kept: most })) {
+  for (const file of await surplusFiles(left, bounds)) {
     await rm(file.path, { force: true });
   }
   await reopen();
@@ -106,6 +106,7 @@ export async function surplusFiles(
 
 /** Nobody looks at a log at the very moment when it is full. */
 const ROTATION_SLACK = 1.5;
+const NO_BOUND = Number.MAX_SAFE_INTEGER;
 
 /**
  * Without rotated files the last one keeps its name, which says the generation, but not its content.

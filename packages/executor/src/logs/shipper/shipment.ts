@@ -89,6 +89,9 @@ export class Shipment {
       const either = AbortSignal.any([signal, this.#restart.signal]);
       try {
         for await (const chunk of readLog(source, { follow: true, after: this.#cursor }, either)) {
+          if (chunk.notice !== '') {
+            this.#deps.tell({ kind: 'trouble', id: this.#job.id, message: chunk.notice });
+          }
           await this.#hand(sink, chunk, either);
           this.#cursor = chunk.cursor;
           const output = sink.place ?? { generation: 0, size: 0 };
