@@ -42,8 +42,9 @@ const FAULT_MS = LONG ? 8_000 : 2_000;
 const NOTICED_MS = 1_000;
 /** After the end of a fault all is to be well again. TCP repeats itself less and less often: it is most of it. */
 const RECOVERY_MS = 1_000;
-/** How long we go on looking then. */
+/** How long we go on looking then: after what lasted, until TCP has repeated itself. */
 const WATCHED_MS = LONG ? 8_000 : 2_000;
+const WATCHED_AT_LEAST_MS = 1_200;
 
 /** Of the daemon, at moments of chance while it makes and removes namespaces. */
 const KILLS = LONG ? 20 : 2;
@@ -255,7 +256,7 @@ it.each(casesOf(FAULTS))('$what', async ({ what, begin, lastsMs, end, hurts, end
   await delay(lastsMs);
   await end();
   const healedAt = Date.now();
-  await delay(WATCHED_MS);
+  await delay(lastsMs < FAULT_MS ? WATCHED_AT_LEAST_MS : WATCHED_MS);
   const seen = verdict(await watch.stop(), { healedAt, hurts, ends });
   process.stdout.write(`${JSON.stringify({ what, ...seen })}\n`);
   expect(seen.noticed).toEqual([]);
