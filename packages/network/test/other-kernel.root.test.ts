@@ -16,7 +16,7 @@ test(
     // Of a run that went well nobody wants to read.
     const ended = /tests ended with 0\r?\n/.test(output) ? 'well' : output;
     expect(ended).toBe('well');
-    expect(output).toContain('a kernel that can > keys change under load');
+    expect(output).toContain(`✓ ${FILE} > a kernel that can > keys change under load`);
   },
   OTHER_KERNEL_TIMEOUT_MS,
 );
