@@ -34,6 +34,19 @@ function taskChange(before: Task | undefined, after: Task | undefined): Commit['
 
 const cases: [string, Commit['changes'][number], boolean][] = [
   ['a task of the node', taskChange(aTask('t', { nodeId: here }), undefined), true],
+  [
+    'progress of a task of the node, which the node itself has told',
+    taskChange(aTask('t', { nodeId: here, status: starting }), aTask('t', { nodeId: here })),
+    false,
+  ],
+  [
+    'the end of a task of the node, which may be the doing of managers',
+    taskChange(
+      aTask('t', { nodeId: here }),
+      aTask('t', { nodeId: here, status: { ...starting, state: 'failed' } }),
+    ),
+    true,
+  ],
   ['a task elsewhere without network', taskChange(undefined, aTask('t', { nodeId: there })), false],
   [
     'an endpoint on its network',
