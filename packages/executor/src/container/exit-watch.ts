@@ -29,6 +29,8 @@ export class ExitWatch {
   readonly #options: ExitWatchOptions;
   readonly #settling = new Map<LiveContainer, Promise<void>>();
   #watcher: FSWatcher | undefined;
+  /** The containers are another life's to write about. */
+  #isClosed = false;
 
   constructor(options: ExitWatchOptions) {
     this.#options = options;
@@ -47,7 +49,11 @@ export class ExitWatch {
         'exit files are not watched any more, only looked for',
       );
     });
-    scope.defer(() => this.#watcher?.close());
+    scope.defer(async () => {
+      this.#watcher?.close();
+      this.#isClosed = true;
+      await Promise.all(this.#settling.values());
+    });
     scope.spawn('sweep of containers', (signal) => this.#sweep(signal));
   }
 
@@ -78,7 +84,7 @@ export class ExitWatch {
 
   async #settle(container: LiveContainer): Promise<void> {
     const { record } = container;
-    if (record.exit !== undefined || record.phase === 'creating') return;
+    if (this.#isClosed || record.exit !== undefined || record.phase === 'creating') return;
     // Looked at first: once it is gone, an exit file that is missing will not come any more.
     const isMonitored = record.monitor !== undefined && (await isAlive(record.monitor));
     const code = await readExitCode(container.paths.exit);
