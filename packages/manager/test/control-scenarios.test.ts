@@ -183,7 +183,7 @@ describe('control API', () => {
     await Promise.all([remove(service), remove(job)]);
   });
 
-  it('ServiceUpdateLabel replaces no task; ServiceUpdatePidsLimit, ServiceUpdateSecrets and Configs do', async () => {
+  it('ServiceUpdateLabel, ServiceUpdatePidsLimit replace no task; ServiceUpdateSecrets and Configs do', async () => {
     const { control } = host;
     const secret = await control.createSecret({ spec: { name: 's2', data: bytes('x') } }, aCall());
     const config = await control.createConfig({ spec: { name: 'c2', data: bytes('x') } }, aCall());
@@ -191,8 +191,15 @@ describe('control API', () => {
     let ids = await running(service, 1);
     await update(service, (was) => ({ ...was, labels: { a: '1' } }));
     expect(await running(service, 1)).toEqual(ids);
+    // ADR 0023
+    await update(service, ({ task, ...was }) => {
+      return { ...was, task: { ...task, limits: { ...task.limits, pids: 50 } } };
+    });
+    await until('its task has the new limits', async () =>
+      (await tasksOf(service)).every(({ spec: { limits } }) => limits.pids === 50),
+    );
+    expect(await running(service, 1)).toEqual(ids);
     const changes: ((was: Service['spec']) => ServiceSpecInput)[] = [
-      (was) => ({ ...was, task: { ...was.task, limits: { ...was.task.limits, pids: 50 } } }),
       ({ task, ...was }) => {
         const secrets = [{ id: secret.id, name: 's2', target: 's2' }];
         return { ...was, task: { ...task, container: { ...task.container, secrets } } };
