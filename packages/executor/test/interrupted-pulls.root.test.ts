@@ -169,17 +169,19 @@ describe('a download that is cut off', () => {
     try {
       registry.putImage('small:1', [tarOf([file('a', 'small')])]);
       const small = `${registry.host}/small:1`;
-      await using machine = await ImageMachine.open({}, folder);
-      await machine.puller.pull(small, signal());
-      const before = await readdir(machine.store.layersDir);
-      await expect(machine.puller.pull(name, signal())).rejects.toMatchObject({
-        code: 'resource-exhausted',
-        message: expect.stringMatching(/No space left|ENOSPC/),
-      });
-      expect(await readdir(machine.store.layersDir)).toEqual(before);
-      expect(await readdir(join(folder, 'images/partial'))).toEqual([]);
-      registry.putImage('other:1', [tarOf([file('b', 'small, too')])]);
-      await machine.puller.pull(`${registry.host}/other:1`, signal());
+      {
+        await using machine = await ImageMachine.open({}, folder);
+        await machine.puller.pull(small, signal());
+        const before = await readdir(machine.store.layersDir);
+        await expect(machine.puller.pull(name, signal())).rejects.toMatchObject({
+          code: 'resource-exhausted',
+          message: expect.stringMatching(/No space left|ENOSPC/),
+        });
+        expect(await readdir(machine.store.layersDir)).toEqual(before);
+        expect(await readdir(join(folder, 'images/partial'))).toEqual([]);
+        registry.putImage('other:1', [tarOf([file('b', 'small, too')])]);
+        await machine.puller.pull(`${registry.host}/other:1`, signal());
+      }
       await using again = await ImageMachine.open({}, folder);
       expect((await again.layersOf(small)).length).toBe(1);
     } finally {

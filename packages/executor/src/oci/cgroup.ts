@@ -16,6 +16,8 @@ const ROOT = '/sys/fs/cgroup';
 const CGROUP2_MAGIC = 0x63677270;
 /** What containers' limits need. */
 const CONTROLLERS = ['cpu', 'memory', 'pids'];
+/** What some limits need that not every kernel has. */
+const MORE_CONTROLLERS = ['cpuset', 'io'];
 
 export type CgroupLayout =
   | { readonly version: 2 }
@@ -262,7 +264,10 @@ async function delegateControllers(path: string): Promise<void> {
     );
   }
   const given = await words('cgroup.subtree_control');
-  const wanted = CONTROLLERS.filter((name) => !given.includes(name)).map((name) => `+${name}`);
+  const possible = MORE_CONTROLLERS.filter((name) => available.includes(name));
+  const wanted = [...CONTROLLERS, ...possible]
+    .filter((name) => !given.includes(name))
+    .map((name) => `+${name}`);
   if (wanted.length === 0) return;
   try {
     await writeFile(join(path, 'cgroup.subtree_control'), wanted.join(' '));
