@@ -239,7 +239,7 @@ describe('a manager at another address', () => {
     );
     await until('it to answer', async () => ((await nodes('m3')).length === 5 ? true : undefined));
     await until('a worker to know it', async () =>
-      (await sh(lab.host('w1'), 'cat /var/lib/swarmd/agent/managers.json')).includes(away)
+      (await sh(lab.host('w1'), 'cat /var/lib/swarmd/agent/known-managers.json')).includes(away)
         ? true
         : undefined,
     );
