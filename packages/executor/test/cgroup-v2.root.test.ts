@@ -1,4 +1,4 @@
-/** What only cgroup version 2 has. `v2.root.test.ts` brings a kernel for it, so it is never just skipped. */
+/** What only cgroup version 2 has. `cgroup-v2.kernel.test.ts` brings a kernel for it, so it is never just skipped. */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
  * Encrypted networks on this kernel. What it cannot do here is tested all the same where it can: see
- * `other-kernel.root.test.ts`.
+ * `encryption.kernel.test.ts`.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
