@@ -50,6 +50,13 @@ export function list<T>(format: Format, columns: readonly Column<T>[], rows: rea
   return format === 'json' ? json(rows) : table(columns, rows);
 }
 
+const ID_SHORT_CHARS = 12;
+
+/** As tables show ids: enough to tell objects apart, and to name them by. */
+export function shortId(id: string): string {
+  return id.slice(0, ID_SHORT_CHARS);
+}
+
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;

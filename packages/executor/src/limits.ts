@@ -121,3 +121,6 @@ export const EXEC_PID_LOOK_MS = 10;
 export const COPY_IN_MAX_BYTES = 8 * 1024 ** 3;
 /** Freezing waits for processes to reach a safe point; one in a hung disk access never does. */
 export const FREEZE_TIMEOUT_MS = 10_000;
+
+/** Of a container's or image's id where people read it, as Docker shows them. */
+export const ID_SHORT_CHARS = 12;

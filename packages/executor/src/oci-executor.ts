@@ -9,6 +9,7 @@ import { SwarmError, type Clock, type Logger, type Scope } from '@swarmd/base';
 
 import {
   logPlan,
+  sameLimits,
   type ContainerSpec,
   type HealthcheckSpec,
   type LogChunk,
@@ -21,7 +22,7 @@ import {
 import type { ExitWatch } from './container/exit-watch.ts';
 import { effectiveHealthcheck } from './container/healthcheck.ts';
 import { KeyedLock } from './container/keyed-lock.ts';
-import { changeLimits, isSameLimits } from './container/limits.ts';
+import { changeLimits } from './container/limits.ts';
 import { LiveContainer } from './container/live.ts';
 import { ContainerPaths, type ExecutorFolders } from './container/paths.ts';
 import { createFromRequest, requireImage, type PrepareContext } from './container/prepare.ts';
@@ -216,7 +217,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
       if (container.record.phase !== 'running') {
         throw new SwarmError('failed-precondition', `container ${id} is not running`);
       }
-      if (isSameLimits(limits, container.record.limits)) return;
+      if (sameLimits(limits, container.record.limits)) return;
       await changeLimits(container, limits, this.#parts.cgroups);
       await container.update({ limits });
     });

@@ -85,7 +85,10 @@ const jsonSink =
   (job: ShipJob) =>
   (_: ShipJob, place: { generation: number; size: number } | undefined): Promise<Sink> => {
     const bounds = job.plan.files ?? { maxBytes: 1, kept: 1, isCompressed: false };
-    return JsonFileSink.open(job.target, { bounds, attributes: job.attributes, place });
+    const onTrouble = (error: unknown): never => {
+      throw error;
+    };
+    return JsonFileSink.open(job.target, { bounds, attributes: job.attributes, place, onTrouble });
   };
 
 async function jsonLines(path: string): Promise<{ log: string; stream: string; time: string }[]> {

@@ -125,6 +125,7 @@ export {
 export { expandTag, type TagValues } from './log-tag.ts';
 export { type SyslogFormat, type SyslogTarget } from './syslog-options.ts';
 export { hasMeshPort, portText } from './port.ts';
+export { sameLimits } from './resource-limits.ts';
 export { isGlobal, isJob, wantedReplicas } from './service-mode.ts';
 export {
   serviceSpec,

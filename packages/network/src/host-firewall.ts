@@ -6,7 +6,7 @@ import { Coalescer } from './apply/coalescer.ts';
 import { runSteps } from './apply/kernel.ts';
 import { isInternal, type AttachmentNote } from './desired/attachment.ts';
 import { meshAddress } from './desired/family.ts';
-import { hostPrograms } from './desired/host-program.ts';
+import { hostFamilies, hostPrograms } from './desired/host-program.ts';
 import { diffProgram, replaceProgram, tableOf, type NftProgram } from './desired/nft-program.ts';
 import { portChain } from './desired/published-ports.ts';
 import type { StateIndex } from './desired/state-index.ts';
@@ -47,11 +47,11 @@ export class HostFirewall {
 
   /** Puts the tables back if somebody flushed them. */
   async check(): Promise<void> {
-    const index = this.#options.wanted();
-    if (index === undefined) return;
+    if (this.#options.wanted() === undefined) return;
     const { stdout } = await run('nft', ['list', 'tables']);
     const present = new Set(stdout.split('\n').map((line) => line.trim()));
-    if (this.programsFor(index).every((one) => present.has(`table ${tableOf(one)}`))) return;
+    const tables = hostFamilies(this.#options.ipv6()).map((family) => tableOf({ family }));
+    if (tables.every((table) => present.has(`table ${table}`))) return;
     this.distrust();
     await this.sync();
   }

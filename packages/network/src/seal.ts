@@ -5,12 +5,13 @@
  * the managers. The notes live as long as the kernel does.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { NodeEncryption } from '@swarmd/model';
 
 import { deriveKey } from './apply/derive-key.ts';
+import { replaceFile } from './apply/notes.ts';
 import type { Sealing } from './desired/encryption.ts';
 import type { KernelObject, KernelObjects } from './desired/kernel-object.ts';
 
@@ -116,8 +117,7 @@ export class Seal {
 
   async #save(notes: Notes): Promise<void> {
     this.#notes = notes;
-    await writeFile(`${this.#file}.new`, JSON.stringify(notes), { mode: FILE_MODE });
-    await rename(`${this.#file}.new`, this.#file);
+    await replaceFile(this.#file, JSON.stringify(notes), { mode: FILE_MODE });
     this.#saved = notes.incarnation;
   }
 }

@@ -1,5 +1,5 @@
 /** How the limits of a running container follow those of its task (ADR 0023). Part of `step.ts`. */
-import type { ResourceLimits } from '@swarmd/model';
+import { sameLimits, type ResourceLimits } from '@swarmd/model';
 
 import { LIMITS_RETRY_MS } from '../limits.ts';
 import type { KnownLimits, Step, TaskLife } from './life.ts';
@@ -15,7 +15,8 @@ export function limitsAtBirth({ task, limits }: TaskLife): KnownLimits {
 export function limiting(life: TaskLife): Step {
   const { limits: wanted } = life.task.spec;
   const { applied, refused, busy } = life.limits;
-  if (busy || isSame(wanted, applied) || isSame(wanted, refused)) return { life, effects: [] };
+  if (busy || sameLimits(wanted, applied) || sameLimits(wanted, refused))
+    return { life, effects: [] };
   return {
     life: { ...life, limits: { ...life.limits, busy: true } },
     effects: [{ kind: 'limit', limits: wanted }],
@@ -44,10 +45,4 @@ export function limitFailed(
 
 export function triedAgain(life: TaskLife): TaskLife {
   return { ...life, limits: { ...life.limits, refused: undefined } };
-}
-
-function isSame(a: ResourceLimits, b: ResourceLimits | undefined): boolean {
-  if (b === undefined || a === b) return a === b;
-  const names = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof ResourceLimits>;
-  return [...names].every((name) => a[name] === b[name]);
 }

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { parseDuration } from '../flags.ts';
-import { ago, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { ago, json, list, parseFormat, shortId, type Column, type Format } from '../output.ts';
 import { showPull } from '../pull-progress.ts';
 import { registryAuthFor } from '../registry-auth.ts';
 import { forEach } from '../several.ts';
@@ -13,7 +13,6 @@ import { addImageTransferCommands } from './image-transfer.ts';
 import { nodeOf, NODE_FLAG, NODE_HINT } from './on-node.ts';
 
 const PULL_TIMEOUT_MS = 30 * 60_000;
-const ID_SHORT_CHARS = 12;
 
 export function addImageCommands(program: Command, context: Context): void {
   const group = program.command('image').description('images on a node');
@@ -99,7 +98,7 @@ function addChanges(group: Command, context: Context): void {
 
 const columns = (now: number): readonly Column<Image>[] => [
   { title: 'IMAGE', value: (image) => image.reference },
-  { title: 'ID', value: (image) => image.id.replace('sha256:', '').slice(0, ID_SHORT_CHARS) },
+  { title: 'ID', value: (image) => shortId(image.id.replace('sha256:', '')) },
   { title: 'SIZE', value: (image) => bytes(image.bytes) },
   { title: 'USED', value: (image) => (image.used ? 'yes' : 'no') },
   { title: 'PULLED', value: (image) => (image.pulledAt === 0 ? '' : ago(image.pulledAt, now)) },

@@ -3,10 +3,9 @@ import type { TaskLogChunk } from '@swarmd/api';
 import type { Service, Task } from '@swarmd/model';
 
 import type { Context } from '../context.ts';
+import { shortId } from '../output.ts';
 import { taskName } from './find-task.ts';
 import type { LogFlags } from './logs.ts';
-
-const ID_SHORT_CHARS = 12;
 
 type NameFlags = Pick<LogFlags, 'resolve' | 'trunc' | 'taskIds' | 'raw'>;
 
@@ -60,7 +59,7 @@ export class LogNames {
   #nameOf({ taskId, nodeId, serviceId }: TaskLogChunk): string {
     const { resolve, trunc, taskIds } = this.#flags;
     const task = this.#tasks.get(taskId);
-    const id = trunc ? taskId.slice(0, ID_SHORT_CHARS) : taskId;
+    const id = trunc ? shortId(taskId) : taskId;
     if (task === undefined) return `${id}@${this.#hosts.get(nodeId) ?? nodeId}`;
     const slot = resolve ? taskName(task) : `${serviceId}.${task.slot}`;
     const padding = ' '.repeat(Math.max(0, this.#width - String(task.slot).length));

@@ -1,5 +1,6 @@
 /** Chunks of logs as bytes to show, made by the hundred thousand lines a second. */
 import type { TaskLogChunk } from '@swarmd/api';
+import { microTimeText } from '@swarmd/base';
 import type { LogStream } from '@swarmd/model';
 
 const NEWLINE = 0x0a;
@@ -38,7 +39,7 @@ export class LogPrinter {
         pieces.stream = stream;
       }
       at += prefix.copy(target, at);
-      if (isTimed) at += target.write(`${formatTime(timestamps[index] ?? 0)} `, at, 'latin1');
+      if (isTimed) at += target.write(`${microTimeText(timestamps[index] ?? 0)} `, at, 'latin1');
       at += suffix.copy(target, at);
       const end = read + (lengths[index] ?? 0);
       at += source.copy(target, at, read, end);
@@ -48,13 +49,6 @@ export class LogPrinter {
     }
     if (at > pieces.from) yield { stream: pieces.stream, data: target.subarray(pieces.from, at) };
   }
-}
-
-function formatTime(ms: number): string {
-  // oxlint-disable-next-line no-restricted-globals -- formatting a given time reads no clock
-  const text = new Date(Math.floor(ms)).toISOString();
-  const micros = Math.floor((ms - Math.floor(ms)) * 1_000);
-  return `${text.slice(0, -1)}${String(micros).padStart(3, '0')}Z`;
 }
 
 /** "name=value,name=value", escaped as in a query, as Docker shows them. */

@@ -12,14 +12,14 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { collect, oneOf, parseCount, parseLabel, parseText } from '../flags.ts';
-import { json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { json, list, parseFormat, shortId, type Column, type Format } from '../output.ts';
 import { forEach } from '../several.ts';
 import { findService, networkKind } from './kinds.ts';
 import { addNetworkExplain } from './network-explain.ts';
 import { addNetworkKeys, keyUses } from './network-keys.ts';
 
 const COLUMNS: readonly Column<Network>[] = [
-  { title: 'ID', value: (network) => network.id.slice(0, 12) },
+  { title: 'ID', value: (network) => shortId(network.id) },
   { title: 'NAME', value: (network) => network.spec.name },
   { title: 'DRIVER', value: (network) => network.spec.driver },
   {

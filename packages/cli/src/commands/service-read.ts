@@ -6,7 +6,16 @@ import type { PastSpec, Service } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
-import { ago, json, list, oneLine, parseFormat, type Column, type Format } from '../output.ts';
+import {
+  ago,
+  json,
+  list,
+  oneLine,
+  parseFormat,
+  shortId,
+  type Column,
+  type Format,
+} from '../output.ts';
 import { portList } from '../port-flags.ts';
 import { withoutDigest } from '../resolve-image.ts';
 import { findService } from './kinds.ts';
@@ -132,7 +141,7 @@ async function listServices(context: Context, format: Format): Promise<void> {
     ).map((row) => [row.serviceId, row]),
   );
   const columns: Column<Service>[] = [
-    { title: 'ID', value: (service) => service.id.slice(0, 12) },
+    { title: 'ID', value: (service) => shortId(service.id) },
     { title: 'NAME', value: (service) => service.spec.name },
     { title: 'MODE', value: (service) => service.spec.mode.kind },
     {

@@ -5,7 +5,16 @@ import type { Node, NodeId, Task } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
-import { ago, capitalize, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import {
+  ago,
+  capitalize,
+  json,
+  list,
+  parseFormat,
+  shortId,
+  type Column,
+  type Format,
+} from '../output.ts';
 import { portList } from '../port-flags.ts';
 import { withoutDigest } from '../resolve-image.ts';
 import { addCopyCommand } from './copy.ts';
@@ -14,7 +23,6 @@ import { findTask, taskName } from './find-task.ts';
 import { addTaskLogs } from './logs.ts';
 import { addSessionCommands } from './session.ts';
 
-const ID_SHORT_CHARS = 12;
 const ERROR_SHORT_CHARS = 60;
 
 function hostnames(nodes: readonly Node[]): (id: NodeId | undefined) => string {
@@ -62,7 +70,7 @@ export async function printTasks(
   const shorten = (text: string, chars: number): string =>
     options.trunc && text.length > chars ? `${text.slice(0, chars - 1)}…` : text;
   const columns: Column<Task>[] = [
-    { title: 'ID', value: (task) => (options.trunc ? task.id.slice(0, ID_SHORT_CHARS) : task.id) },
+    { title: 'ID', value: (task) => (options.trunc ? shortId(task.id) : task.id) },
     { title: 'NAME', value: (task) => `${first.has(task) ? '' : ' \\_ '}${taskName(task)}` },
     {
       title: 'IMAGE',

@@ -1,6 +1,4 @@
 /** Limits of a container that runs, changed by writing them into its cgroup. */
-import { isDeepStrictEqual } from 'node:util';
-
 import { SwarmError } from '@swarmd/base';
 import type { ResourceLimits } from '@swarmd/model';
 
@@ -11,10 +9,6 @@ import { memoryInUse } from '../workbench/stats.ts';
 import type { LiveContainer } from './live.ts';
 
 const MIB = 1024 * 1024;
-
-export function isSameLimits(a: ResourceLimits, b: ResourceLimits | undefined): boolean {
-  return isDeepStrictEqual(a, b);
-}
 
 /**
  * Safe to repeat; what fails leaves the rest as it was.

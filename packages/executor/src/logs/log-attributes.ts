@@ -2,9 +2,9 @@
 import { expandTag, type LogPlan } from '@swarmd/model';
 
 import type { LocalImage } from '../image/store.ts';
+import { ID_SHORT_CHARS } from '../limits.ts';
 import type { ContainerRequest } from '../types.ts';
 
-const ID_SHORT_CHARS = 12;
 /** What Docker gives lines where the whole machine's come together. */
 const DEFAULT_TAG = '{{.ID}}';
 

@@ -10,7 +10,7 @@ import { logColumns, logLines, type LogChunk, type LogLine } from '@swarmd/model
 
 import { LOG_POLL_MS, LOG_TAIL_MAX_BYTES } from '../limits.ts';
 import type { LogOptions } from '../types.ts';
-import { ConmonRows, emptyRow, JsonRows, parseRow } from './log-rows.ts';
+import { ConmonRows, emptyRow, JsonRows, parseRow, type RowFormat } from './log-rows.ts';
 import { LogScanner, parseCursor, type LogBytes, type LogPosition } from './log-scanner.ts';
 import { tailPosition } from './log-tail.ts';
 import { OpenLog } from './open-log.ts';
@@ -26,6 +26,10 @@ export interface LogSource {
   readonly ended: Promise<unknown>;
 }
 
+function rowsOf({ format }: LogSource): RowFormat {
+  return format === 'json' ? new JsonRows() : new ConmonRows();
+}
+
 const OLDEST: LogPosition = { generation: 0, offset: 0, skip: 0 };
 
 /**
@@ -38,7 +42,7 @@ export async function* readLog(
   signal: AbortSignal,
 ): AsyncGenerator<LogChunk> {
   const { follow: isFollowing, tail: count, after, sinceMs, untilMs } = options;
-  const rows = source.format === 'json' ? new JsonRows() : new ConmonRows();
+  const rows = rowsOf(source);
   let from = OLDEST;
   if (after !== undefined) from = parseCursor(after);
   else if (count !== undefined) from = await tailPosition(source.path, rows, count);
@@ -81,7 +85,7 @@ async function* pieces(
   source: LogSource,
   steps: AsyncIterable<Step>,
 ): AsyncGenerator<{ readonly stream: LogLine['stream']; readonly data: Buffer }> {
-  const rows = source.format === 'json' ? new JsonRows() : new ConmonRows();
+  const rows = rowsOf(source);
   const row = emptyRow();
   for await (const step of steps) {
     if (step === 'caught-up' || 'missed' in step) continue;

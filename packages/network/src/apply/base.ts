@@ -6,6 +6,7 @@ import { run } from '@swarmd/base/system';
 
 import { diffObjects } from '../desired/diff-objects.ts';
 import { GATEWAY_LINK_PREFIX, HOST_NETNS, OVERLAY_NETNS, taskOfNetns } from '../desired/names.ts';
+import { hostFamilies } from '../desired/host-program.ts';
 import { tableOf } from '../desired/nft-program.ts';
 import type { Step } from '../desired/step.ts';
 import { leaveForeignFirewall } from './firewall.ts';
@@ -69,7 +70,7 @@ export async function clearHost(folder: string, logger: Logger): Promise<void> {
     );
   }
   await attempt('gateway links', deleteGatewayLinks);
-  for (const family of ['ip', 'ip6'] as const) {
+  for (const family of hostFamilies(true)) {
     const table = tableOf({ family });
     const text = `add table ${table}\ndelete table ${table}\n`;
     await attempt(`nft table ${table}`, () => runSteps([{ kind: 'nft', text }]));

@@ -8,8 +8,12 @@ import { join } from 'node:path';
 import type { AttachmentNote } from '../desired/attachment.ts';
 
 /** At any time the file has what it had before or all of `text`. */
-export async function replaceFile(file: string, text: string): Promise<void> {
-  await writeFile(`${file}.new`, text);
+export async function replaceFile(
+  file: string,
+  text: string,
+  options: { readonly mode?: number } = {},
+): Promise<void> {
+  await writeFile(`${file}.new`, text, options);
   await rename(`${file}.new`, file);
 }
 

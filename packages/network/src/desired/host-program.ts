@@ -34,9 +34,11 @@ export interface HostProgramInput {
 
 /** A table of IPv4 and, where it is used, one of IPv6: the same rules with the other addresses. */
 export function hostPrograms(input: HostProgramInput): NftProgram[] {
-  return input.ipv6
-    ? [hostProgram(input, 'ip'), hostProgram(input, 'ip6')]
-    : [hostProgram(input, 'ip')];
+  return hostFamilies(input.ipv6).map((family) => hostProgram(input, family));
+}
+
+export function hostFamilies(ipv6: boolean): readonly NftFamily[] {
+  return ipv6 ? ['ip', 'ip6'] : ['ip'];
 }
 
 function hostProgram(input: HostProgramInput, family: NftFamily): NftProgram {

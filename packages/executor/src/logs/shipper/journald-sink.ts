@@ -1,13 +1,11 @@
 /** Lines to the journal of this machine, with the fields that Docker's driver gives them. */
-import { type Clock } from '@swarmd/base';
+import { microTimeText, type Clock } from '@swarmd/base';
 
-import { DATAGRAM_MAX_BYTES } from '../../limits.ts';
+import { DATAGRAM_MAX_BYTES, ID_SHORT_CHARS } from '../../limits.ts';
 import { DatagramSender } from './datagrams.ts';
 import type { ShipJob, ShipLine, Sink } from './protocol.ts';
-import { formatTime } from './time.ts';
 
 const SOCKET = '/run/systemd/journal/socket';
-const ID_SHORT_CHARS = 12;
 const ERROR = 3;
 const INFO = 6;
 
@@ -41,7 +39,7 @@ export class JournaldSink implements Sink {
     const datagrams = lines.map(({ isError, timestamp, text }) =>
       Buffer.concat([
         field('PRIORITY', Buffer.from(String(isError ? ERROR : INFO))),
-        field('SYSLOG_TIMESTAMP', Buffer.from(formatTime(timestamp))),
+        field('SYSLOG_TIMESTAMP', Buffer.from(microTimeText(timestamp))),
         this.#fields,
         field('MESSAGE', text.subarray(0, DATAGRAM_MAX_BYTES)),
       ]),

@@ -2,17 +2,26 @@
 import { closeSync, ftruncateSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { rename, rm, truncate } from 'node:fs/promises';
 
+import { microTimeText } from '@swarmd/base';
 import type { LogFileBounds } from '@swarmd/model';
 
 import { logFiles, packLogFile } from '../log-files.ts';
 import type { ShipLine, Sink } from './protocol.ts';
-import { formatTime } from './time.ts';
+
+export interface JsonFileOptions {
+  readonly bounds: LogFileBounds;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly place: { readonly generation: number; readonly size: number } | undefined;
+  /** A file could not be compressed, and stays as it is. */
+  readonly onTrouble: (error: unknown) => void;
+}
 
 export class JsonFileSink implements Sink {
   readonly #path: string;
   readonly #bounds: LogFileBounds;
   /** `"attrs":{...},` or nothing. */
   readonly #attributes: string;
+  readonly #onTrouble: (error: unknown) => void;
   #file: number;
   #generation: number;
   #size: number;
@@ -20,27 +29,21 @@ export class JsonFileSink implements Sink {
 
   private constructor(
     path: string,
-    options: { readonly bounds: LogFileBounds; readonly attributes: string },
+    options: Pick<JsonFileOptions, 'bounds' | 'onTrouble'> & { readonly attributes: string },
     place: { readonly file: number; readonly generation: number; readonly size: number },
   ) {
     this.#path = path;
     this.#bounds = options.bounds;
     this.#attributes = options.attributes;
+    this.#onTrouble = options.onTrouble;
     this.#file = place.file;
     this.#generation = place.generation;
     this.#size = place.size;
   }
 
   /** What was written behind `place`, which we did not come to remember, is taken back: it comes again. */
-  static async open(
-    path: string,
-    options: {
-      readonly bounds: LogFileBounds;
-      readonly attributes: Readonly<Record<string, string>>;
-      readonly place: { readonly generation: number; readonly size: number } | undefined;
-    },
-  ): Promise<JsonFileSink> {
-    const { bounds, place } = options;
+  static async open(path: string, options: JsonFileOptions): Promise<JsonFileSink> {
+    const { bounds, place, onTrouble } = options;
     const newest = (await logFiles(path)).at(-1);
     const generation =
       newest?.isNewest === true ? newest.generation : (newest?.generation ?? 0) + 1;
@@ -49,7 +52,7 @@ export class JsonFileSink implements Sink {
     if (fstatSync(file).size > size) ftruncateSync(file, size);
     const hasAttributes = Object.keys(options.attributes).length > 0;
     const attributes = hasAttributes ? `"attrs":${JSON.stringify(options.attributes)},` : '';
-    return new JsonFileSink(path, { bounds, attributes }, { file, generation, size });
+    return new JsonFileSink(path, { bounds, attributes, onTrouble }, { file, generation, size });
   }
 
   get place(): { readonly generation: number; readonly size: number } {
@@ -62,7 +65,7 @@ export class JsonFileSink implements Sink {
     for (const { isError, timestamp, text: line } of lines) {
       const log = JSON.stringify(`${line.toString('utf8')}\n`);
       const stream = isError ? 'stderr' : 'stdout';
-      text += `{"log":${log},"stream":"${stream}",${this.#attributes}"time":"${formatTime(timestamp)}"}\n`;
+      text += `{"log":${log},"stream":"${stream}",${this.#attributes}"time":"${microTimeText(timestamp)}"}\n`;
     }
     const bytes = Buffer.from(text);
     for (let at = 0; at < bytes.length;) at += writeSync(this.#file, bytes, at);
@@ -85,7 +88,7 @@ export class JsonFileSink implements Sink {
     }
     const last = files.at(-1);
     if (this.#bounds.isCompressed && this.#bounds.kept > 0 && last !== undefined) {
-      this.#packing = packLogFile(last, 'gz').catch(() => undefined);
+      this.#packing = packLogFile(last, 'gz').catch(this.#onTrouble);
     }
   }
 

@@ -22,7 +22,9 @@ async function openSink(
 ): Promise<Sink> {
   const { plan, attributes } = job;
   if (plan.files !== undefined) {
-    return JsonFileSink.open(job.target, { bounds: plan.files, attributes, place });
+    const onTrouble = (error: unknown): void =>
+      tell({ kind: 'trouble', id: job.id, message: errorMessage(error) });
+    return JsonFileSink.open(job.target, { bounds: plan.files, attributes, place, onTrouble });
   }
   if (plan.syslog === undefined) return new JournaldSink(job, systemClock);
   const { tag = '' } = attributes;

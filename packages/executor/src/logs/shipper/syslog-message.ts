@@ -1,8 +1,9 @@
 /** Lines as syslog messages, in the formats that Docker's driver has. Pure. */
+import { microTimeText } from '@swarmd/base';
 import type { SyslogFormat, SyslogTarget } from '@swarmd/model';
 
 import type { ShipLine } from './protocol.ts';
-import { formatStamp, formatTime } from './time.ts';
+import { formatStamp } from './time.ts';
 
 const ERROR = 3;
 const INFO = 6;
@@ -39,8 +40,8 @@ const headers: Readonly<Record<SyslogFormat, (header: Header) => string>> = {
     `<${priority}>${formatStamp(timestamp)} ${tag}[${pid}]: `,
   rfc3164: ({ priority, tag, hostname, pid, timestamp }) =>
     `<${priority}>${formatStamp(timestamp)} ${hostname} ${tag}[${pid}]: `,
-  rfc5424: (header) => rfc5424(header, `${formatTime(header.timestamp).slice(0, 19)}Z`),
-  rfc5424micro: (header) => rfc5424(header, formatTime(header.timestamp)),
+  rfc5424: (header) => rfc5424(header, `${microTimeText(header.timestamp).slice(0, 19)}Z`),
+  rfc5424micro: (header) => rfc5424(header, microTimeText(header.timestamp)),
 };
 
 /** RFC 5424, 6: version, timestamp, host, application, process, message id, no structured data. */

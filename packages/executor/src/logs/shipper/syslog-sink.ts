@@ -5,8 +5,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { connect as connectNet, isIPv6, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
-import { abortReason, errorMessage, SwarmError, withDeadline, type Clock } from '@swarmd/base';
-import { unreachable } from '@swarmd/base';
+import {
+  abortReason,
+  errorMessage,
+  SwarmError,
+  unreachable,
+  withDeadline,
+  type Clock,
+} from '@swarmd/base';
 import type { SyslogTarget } from '@swarmd/model';
 
 import { errnoOf } from '../../files/atomic-file.ts';

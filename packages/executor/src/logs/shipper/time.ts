@@ -1,25 +1,4 @@
-/** Points in time as logs write them. Pure. */
-
-/** "2026-11-21T13:21:19.123456Z" from milliseconds with a fraction. */
-export function formatTime(ms: number): string {
-  const whole = Math.floor(ms);
-  const micros = Math.floor((ms - whole) * 1_000);
-  return `${isoTime(whole).slice(0, -1)}${String(micros).padStart(3, '0')}Z`;
-}
-
-let lastSecond = Number.NaN;
-let lastText = '';
-
-/** Lines come by the thousand a second: most of the text is that of the line before. */
-function isoTime(ms: number): string {
-  const second = Math.floor(ms / 1_000);
-  if (second !== lastSecond) {
-    // oxlint-disable-next-line no-restricted-globals -- formatting a given time reads no clock
-    lastText = new Date(second * 1_000).toISOString().slice(0, 20);
-    lastSecond = second;
-  }
-  return `${lastText}${String(ms - second * 1_000).padStart(3, '0')}Z`;
-}
+/** Points in time as syslog writes them. Pure. */
 
 const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
 
