@@ -85,7 +85,7 @@ export interface NetworkState {
    * itself too; agents are told of the others.
    */
   readonly peers: readonly NetworkPeer[];
-  /** Underlay addresses of all nodes of the cluster, this one included. */
+  /** Underlay addresses of all nodes of the cluster, this one included, as `addressBlocks` writes them. */
   readonly nodes: readonly string[];
   /** Networks that a task of this node uses. */
   readonly networks: readonly Network[];

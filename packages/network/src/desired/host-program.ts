@@ -8,7 +8,7 @@
  *   B  the answer leaves the container by its only default route, gets the mark back, and a rule
  *      for that mark sends it through A, which undoes the DNAT.
  */
-import type { NetworkPeer, PublishedPort } from '@swarmd/model';
+import { addressesOfBlocks, type NetworkPeer, type PublishedPort } from '@swarmd/model';
 
 import { firstHost, macOf } from './addresses.ts';
 import { MESH_LOCALHOST, meshAddress, meshSubnet } from './family.ts';
@@ -19,7 +19,7 @@ import { portParts, SNAT_MARK } from './published-ports.ts';
 export interface HostProgramInput {
   readonly self: NetworkPeer;
   readonly peers: readonly NetworkPeer[];
-  /** Underlay addresses of all nodes. */
+  /** Underlay addresses of all nodes, as `addressBlocks` writes them. */
   readonly nodes: readonly string[];
   readonly vxlanPort: number;
   /** Of encrypted networks; undefined on a node that cannot encrypt, and has none. */
@@ -74,7 +74,7 @@ function addressesOfPeer(peer: NetworkPeer, family: NftFamily): readonly string[
 /** Peers are nodes also where the list of nodes has not come yet. */
 function addressesOf({ self, peers, nodes }: HostProgramInput, family: NftFamily): string[] {
   const known = [self, ...peers].flatMap((peer) => addressesOfPeer(peer, family));
-  const all = family === 'ip' ? [...known, ...nodes] : known;
+  const all = family === 'ip' ? [...known, ...addressesOfBlocks(nodes)] : known;
   return [...new Set(all)].filter((address) => address !== '');
 }
 

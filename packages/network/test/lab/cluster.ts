@@ -1,5 +1,6 @@
 /** States and tasks for tests, as managers would make them. */
 import {
+  addressBlocks,
   asId,
   isEncrypted,
   type Network,
@@ -164,7 +165,7 @@ export function stateOf(cluster: Cluster, node: number): NetworkState {
     self: peer(node),
     vxlanPort: cluster.vxlanPort ?? 4789,
     peers: all.filter((i) => i !== node).map((i) => ({ ...peer(i), down: isDown(i) })),
-    nodes: all.map((i) => peer(i).address),
+    nodes: addressBlocks(all.map((i) => peer(i).address)),
     networks: cluster.networks,
     endpoints: cluster.tasks.flatMap((placed) => endpointsOf(placed)),
     vips: cluster.networks.flatMap((network) => vipsOf(cluster, network)),

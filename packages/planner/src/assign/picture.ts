@@ -19,7 +19,7 @@ import type {
   Task,
   TaskId,
 } from '@swarmd/model';
-import { asId, hasMeshPort } from '@swarmd/model';
+import { addressBlocks, asId, hasMeshPort } from '@swarmd/model';
 
 import { isOver, sameSpec } from '../task-view.ts';
 import type { AssignView } from '../types.ts';
@@ -30,7 +30,7 @@ export interface Picture {
   readonly version: number;
   /** Nodes that can be reached, by index. */
   readonly peers: readonly NetworkPeer[];
-  /** Their addresses. */
+  /** Their addresses, as `addressBlocks`. */
   readonly nodes: readonly string[];
   /** Nodes with a task that published ports lead to. */
   readonly mesh: ReadonlySet<NodeId>;
@@ -377,9 +377,9 @@ function encryptedPeer({ id: nodeId, index, status, description }: Node): Encryp
   return address === '' || incarnation === '' ? [] : [{ nodeId, index, address, incarnation }];
 }
 
-/** Each once, sorted; the list as it was when it is the same. */
+/** The list as it was when it is the same. */
 function addressesOf(peers: readonly NetworkPeer[], before: readonly string[]): readonly string[] {
-  const addresses = [...new Set(peers.map(({ address }) => address))].toSorted();
+  const addresses = addressBlocks(peers.map(({ address }) => address));
   const isSame =
     addresses.length === before.length && addresses.every((one, at) => one === before[at]);
   return isSame ? before : addresses;
