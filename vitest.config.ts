@@ -34,6 +34,7 @@ export default defineConfig({
     hookTimeout: suite === 'lab' ? 180_000 : 30_000,
     // Tests of this kernel share it, and one file of those with another one has several already.
     fileParallelism: suite !== 'root' && suite !== 'kernel',
-    ...(suite === 'lab' ? { maxWorkers: LABS } : {}),
+    // By itself vitest leaves a processor free: of two that is half the machine.
+    maxWorkers: suite === 'lab' ? LABS : '100%',
   },
 });
