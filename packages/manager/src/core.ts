@@ -77,7 +77,7 @@ export async function assembleCore(
     new SessionDispatcher({ ...options, store, raft, route, nextTurn: outside.nextTurn }),
   );
   const core: Core = { options, store, raft, leadership, route, dispatcher, scope };
-  reportSessions(core);
+  reportSessions(core, outside.nextTurn);
   reportApplied(core);
   scope.spawn('use of tasks', (signal) => dispatcher.reportUsage(signal));
   return core;
@@ -96,12 +96,13 @@ function firstOf<T>(items: Iterable<T>): T | undefined {
   return undefined;
 }
 
-function reportSessions(core: Core): void {
+function reportSessions(core: Core, nextTurn: NextTurn | undefined): void {
   const { options, store, dispatcher, leadership, route } = core;
   const reporter = new SessionReporter({
     dispatcher,
     clock: options.clock,
     logger: options.logger,
+    nextTurn,
     heartbeatPeriodMs: () => firstOf(store.view.list('cluster'))?.spec.heartbeatPeriodMs,
     onLeaderChange: (listener) => leadership.onChange(listener),
     report: (request, signal) =>

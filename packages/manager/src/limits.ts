@@ -67,7 +67,11 @@ export const STATUS_PENDING_MAX = 20_000;
 export const NODE_KNOWN_WAIT_MS = 3_000;
 /** How long a new session may take to say hello. */
 export const HELLO_WAIT_MS = 10_000;
-/** Sessions that work out what is new for their agents in one turn of the event loop: some 100 us each. */
+/**
+ * Sessions that work out what is new for their agents in one turn of the event loop: as many as take so
+ * long, some 50 us each, and no more than so many, as what they say is encoded in the same turn.
+ */
+export const HERALD_SLICE_MS = 4;
 export const HERALD_SLICE_SESSIONS = 50;
 /**
  * That a node came or went is told to those that have nothing to do with it after this time: in a large

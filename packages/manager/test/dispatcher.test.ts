@@ -61,13 +61,14 @@ it('a node that is still to be told of a commit has not confirmed it', async () 
   });
   using route = new LeaderRoute({ ...common, leadership, clientsOf: () => undefined });
   const turns: (() => void)[] = [];
+  let isHeld = false;
   await using dispatcher = new SessionDispatcher({
     ...common,
     store,
     route,
     random: systemRandom,
     ids: systemIds,
-    nextTurn: (fn) => void turns.push(fn),
+    nextTurn: (fn) => void (isHeld ? turns.push(fn) : setImmediate(fn)),
   });
   const { promise, resolve } = Promise.withResolvers<AgentMessage>();
   const peer = { nodeId: NODE, role: 'worker', clusterId: asId('cluster', 'c') } as const;
@@ -88,6 +89,7 @@ it('a node that is still to be told of a commit has not confirmed it', async () 
   const applied = () => [...dispatcher.applied()];
   expect(applied()).toEqual([{ nodeId: NODE, version: store.view.version }]);
 
+  isHeld = true;
   const before = store.view.version;
   await store.update((tx) => {
     const node = tx.get('node', NODE)!;

@@ -13,16 +13,17 @@
 import { abortReason, assert, SwarmError, type Clock } from '@swarmd/base';
 
 import { Batch, settle, type Waiting } from './batch.ts';
-import { BATCH_RUN_MS, WAITING_TRANSACTIONS_MAX } from './limits.ts';
+import { BATCH_RESTS_CHANGES, BATCH_RUN_MS, WAITING_TRANSACTIONS_MAX } from './limits.ts';
 import type { Tables } from './tables.ts';
 import type { OpenTransaction } from './transaction.ts';
 import type { Proposer } from './types.ts';
 
 /**
- * Runs `collect` a moment later, so that what comes in the same turn leaves together. How long a turn is
- * is the caller's to say; until the end of the running microtask unless said otherwise.
+ * Runs `next` a moment later: so that what comes in the same turn leaves together, and so that others
+ * have their turn between the steps of a large batch. How long a turn is is the caller's to say; until
+ * the end of the running microtask unless said otherwise.
  */
-export type Gather = (collect: () => void) => void;
+export type Gather = (next: () => void) => void;
 
 type Lane = 'prompt' | 'patient';
 
@@ -107,14 +108,24 @@ export class GroupCommit {
    */
   async #drain(): Promise<void> {
     let answer = (): void => undefined;
+    let size = 0;
     while (this.#lanes.prompt.length + this.#lanes.patient.length > 0) {
+      // It was applied in this turn, and whoever follows commits had much to do.
+      if (size >= BATCH_RESTS_CHANGES) await this.#rest();
       const batch = this.#collect();
       const committing = batch.changes.length > 0 ? this.#commit(batch) : () => settleAll(batch);
+      if (size + batch.changes.length >= BATCH_RESTS_CHANGES) await this.#rest();
       answer();
       answer = await committing;
+      size = batch.changes.length;
     }
     answer();
     this.#busy = false;
+  }
+
+  /** Lets others have their turn. */
+  #rest(): Promise<void> {
+    return this.#gather === undefined ? Promise.resolve() : new Promise(this.#gather);
   }
 
   /** Runs what waits, as far as one batch goes, and leaves the tables as they were. */

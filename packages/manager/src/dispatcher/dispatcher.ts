@@ -13,6 +13,7 @@ import type {
   TaskUsage,
 } from '@swarmd/api';
 import {
+  abortReason,
   SwarmError,
   withDeadline,
   type Clock,
@@ -74,6 +75,8 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   readonly #usage: UsageReporter;
   readonly #barrier: SharedBarrier;
   readonly #herald: Herald<Session>;
+  /** Sessions that may begin: thousands may come at the same moment. */
+  readonly #admission: Herald<() => void>;
   readonly #statuses: StatusHub;
   readonly #ended = new AbortController();
   #addressNews: Timer | undefined;
@@ -89,7 +92,9 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
         }),
     });
     const { nextTurn = queueMicrotask } = options;
-    this.#herald = new Herald({ nextTurn, tell: ({ outbox }) => outbox.wakeup.wake() });
+    const { clock } = options;
+    this.#herald = new Herald({ nextTurn, clock, tell: ({ outbox }) => outbox.prepare() });
+    this.#admission = new Herald({ nextTurn, clock, tell: (admit) => admit() });
     this.#statuses = new StatusHub({
       nextTurn,
       deliver: (reports) => this.#reportStatuses(reports),
@@ -205,6 +210,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
         role: () => store.view.get('node', nodeId)?.spec.role,
         version: () => store.view.version,
         unchanged: () => this.#tellApplied(),
+        again: () => this.#herald.add(session),
       },
     );
     const relay = new StatusRelay({
@@ -224,6 +230,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     this.#sessions.set(nodeId, session);
     this.#interests.delete(nodeId);
     this.#unsure.add(session);
+    this.#herald.add(session);
     this.#lost.delete(nodeId);
     logger.info({ nodeId, address: hello.address }, 'session begins');
     this.#notify();
@@ -324,7 +331,10 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     if (after === undefined || before === undefined) return;
     if (sameValue(before.spec.autoscale, after.spec.autoscale)) return;
     for (const { nodeId } of this.#options.store.view.tasksByService(after.id)) {
-      if (nodeId !== undefined) this.#sessions.get(nodeId)?.outbox.measuresChanged();
+      const session = nodeId === undefined ? undefined : this.#sessions.get(nodeId);
+      if (session === undefined) continue;
+      session.outbox.measuresChanged();
+      this.#herald.add(session);
     }
   }
 
@@ -338,6 +348,8 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     await withDeadline({ clock, timeoutMs: 2 * NODE_KNOWN_WAIT_MS, what, signal }, () =>
       this.#barrier.wait(),
     );
+    await new Promise<void>((admit) => this.#admission.add(admit));
+    if (signal.aborted) throw abortReason(signal);
     if (store.view.get('node', nodeId) === undefined) throw removed();
   }
 }

@@ -1,22 +1,28 @@
 /**
- * Tells sessions that there is news for them: a few in one turn of the event loop, as each then works
- * out what to say. With thousands of sessions others would wait too long otherwise. What comes again
- * before its turn counts once.
+ * Lets sessions work out what is news for their agents in turns: as many in one turn of the event loop
+ * as take a few milliseconds. With thousands of sessions others would wait too long otherwise. What
+ * comes again before its turn counts once.
  */
-import { HERALD_SLICE_SESSIONS } from '../limits.ts';
+import type { Clock } from '@swarmd/base';
+
+import { HERALD_SLICE_MS, HERALD_SLICE_SESSIONS } from '../limits.ts';
 
 /** Runs a function in a turn of its own. */
 export type NextTurn = (fn: () => void) => void;
 
+interface HeraldOptions<T> {
+  readonly nextTurn: NextTurn;
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly tell: (one: T) => void;
+}
+
 export class Herald<T> {
-  readonly #nextTurn: NextTurn;
-  readonly #tell: (one: T) => void;
+  readonly #options: HeraldOptions<T>;
   readonly #waiting = new Set<T>();
   #isScheduled = false;
 
-  constructor(options: { nextTurn: NextTurn; tell: (one: T) => void }) {
-    this.#nextTurn = options.nextTurn;
-    this.#tell = options.tell;
+  constructor(options: HeraldOptions<T>) {
+    this.#options = options;
   }
 
   add(one: T): void {
@@ -31,17 +37,19 @@ export class Herald<T> {
   #schedule(): void {
     if (this.#isScheduled || this.#waiting.size === 0) return;
     this.#isScheduled = true;
-    this.#nextTurn(() => this.#round());
+    this.#options.nextTurn(() => this.#round());
   }
 
   #round(): void {
+    const { clock, tell } = this.#options;
     this.#isScheduled = false;
+    const until = clock.monotonic() + HERALD_SLICE_MS;
     let told = 0;
     for (const one of this.#waiting) {
-      if (told === HERALD_SLICE_SESSIONS) break;
+      if (told === HERALD_SLICE_SESSIONS || (told > 0 && clock.monotonic() >= until)) break;
       told += 1;
       this.#waiting.delete(one);
-      this.#tell(one);
+      tell(one);
     }
     this.#schedule();
   }

@@ -24,6 +24,8 @@ export interface OutboxSources {
   readonly measures: () => readonly TaskMeasure[];
   /** What was computed is what the agent knows already. */
   readonly unchanged: () => void;
+  /** There is something to prepare that could not be prepared before. */
+  readonly again: () => void;
 }
 
 export class Outbox {
@@ -33,7 +35,7 @@ export class Outbox {
   #welcomed = false;
   #assignmentsDirty = true;
   #sent: AssignmentSet | undefined;
-  /** Of the newest assignments sent, and of the newest that are known to be applied. */
+  /** Of the newest assignments prepared, and of the newest that are known to be applied. */
   #sentVersion = -1;
   #appliedVersion = -1;
   #managersDirty = true;
@@ -41,6 +43,8 @@ export class Outbox {
   #roleSent: NodeRole | undefined;
   #measuresDirty = true;
   #measuresSent = '[]';
+  /** Worked out and not taken yet, in this order. */
+  readonly #prepared: ManagerMessage[] = [];
   #heartbeats = false;
   #acknowledge = -1;
   #acknowledged = -1;
@@ -50,7 +54,7 @@ export class Outbox {
     this.#sources = sources;
   }
 
-  /** What the agent was told last; undefined before the first assignments. */
+  /** What the agent was told last, or will be next; undefined before the first assignments. */
   get sent(): AssignmentSet | undefined {
     return this.#sent;
   }
@@ -73,17 +77,24 @@ export class Outbox {
     this.#appliedVersion = Math.max(this.#appliedVersion, version);
   }
 
-  /**
-   * They may differ: from this moment on silence confirms nothing. Whoever says so wakes the session,
-   * when its turn comes.
-   */
+  /** They may differ: from this moment on silence confirms nothing. Whoever says so calls `prepare` later. */
   assignmentsChanged(): void {
     this.#assignmentsDirty = true;
     this.#measuresDirty = true;
   }
 
+  /** As `assignmentsChanged`. */
   measuresChanged(): void {
     this.#measuresDirty = true;
+  }
+
+  /**
+   * Works out what the agent is to be told of its tasks and its network. That takes time, so the
+   * sessions of a manager take turns. What an agent has not taken yet is left as it is: the next time
+   * then covers everything since.
+   */
+  prepare(): void {
+    if (this.#prepared.length === 0) this.#prepared.push(...this.#assignments(), ...this.#measures());
     this.wakeup.wake();
   }
 
@@ -120,10 +131,16 @@ export class Outbox {
     return (
       this.#nextManagers() ??
       this.#nextRole() ??
-      this.#nextAssignments() ??
-      this.#nextMeasures() ??
+      this.#nextPrepared() ??
       this.#nextAcknowledgement()
     );
+  }
+
+  #nextPrepared(): ManagerMessage | undefined {
+    const message = this.#prepared.shift();
+    const isLast = message !== undefined && this.#prepared.length === 0;
+    if (isLast && (this.#assignmentsDirty || this.#measuresDirty)) this.#sources.again();
+    return message;
   }
 
   #nextRole(): ManagerMessage | undefined {
@@ -143,30 +160,30 @@ export class Outbox {
     return { kind: 'managers', managers };
   }
 
-  #nextAssignments(): ManagerMessage | undefined {
-    if (!this.#assignmentsDirty) return undefined;
+  #assignments(): ManagerMessage[] {
+    if (!this.#assignmentsDirty) return [];
     this.#assignmentsDirty = false;
     const version = this.#sources.version();
     const assigned = this.#sources.assigned();
-    if (assigned === undefined) return undefined;
+    if (assigned === undefined) return [];
     const delta = diffAssignments(this.#sent, assigned);
     this.#sent = assigned;
     if (delta === undefined) {
       this.#sources.unchanged();
-      return undefined;
+      return [];
     }
     this.#sentVersion = version;
-    return { kind: 'assignments', delta, version };
+    return [{ kind: 'assignments', delta, version }];
   }
 
-  #nextMeasures(): ManagerMessage | undefined {
-    if (!this.#measuresDirty) return undefined;
+  #measures(): ManagerMessage[] {
+    if (!this.#measuresDirty) return [];
     this.#measuresDirty = false;
     const tasks = this.#sources.measures();
     const text = JSON.stringify(tasks);
-    if (text === this.#measuresSent) return undefined;
+    if (text === this.#measuresSent) return [];
     this.#measuresSent = text;
-    return { kind: 'measures', tasks };
+    return [{ kind: 'measures', tasks }];
   }
 
   #nextAcknowledgement(): ManagerMessage | undefined {

@@ -10,6 +10,7 @@ import type { NodeId } from '@swarmd/model';
 import { SESSION_REPORT_MAX_NODES, SESSION_REPORTS_PER_HEARTBEAT } from '../limits.ts';
 import { Wakeup } from '../wakeup.ts';
 import type { SessionDispatcher } from './dispatcher.ts';
+import type { NextTurn } from './herald.ts';
 import type { Session } from './session.ts';
 
 const FIRST_PERIOD_MS = 1_000;
@@ -18,6 +19,8 @@ export interface SessionReporterOptions {
   readonly dispatcher: SessionDispatcher;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Between two pages of a report; at once unless given. */
+  readonly nextTurn?: NextTurn | undefined;
   /** Undefined before this manager has the cluster's state. */
   readonly heartbeatPeriodMs: () => number | undefined;
   /** Calls when somebody else may lead. */
@@ -53,12 +56,12 @@ export class SessionReporter {
   }
 
   async #report(signal: AbortSignal): Promise<void> {
-    const { dispatcher, report } = this.#options;
+    const { dispatcher, report, nextTurn = queueMicrotask } = this.#options;
     const live = dispatcher.heardSessions();
     const { lost } = dispatcher;
     if (live.length === 0 && lost.length === 0) return;
     // Together: who is on the last page is heard no less because something of the first is written.
-    const pagesTold = pages(live).map(async (part) => {
+    const tell = async (part: readonly Session[]): Promise<void> => {
       const told = part.map((session) => ({
         session,
         live: session.live(),
@@ -66,8 +69,15 @@ export class SessionReporter {
       }));
       await report({ live: told.map((one) => one.live), lost }, signal);
       for (const one of told) settle(one.session, one.live, one.heardAt);
-    });
-    await Promise.all(pagesTold);
+    };
+    const failures: unknown[] = [];
+    const underWay: Promise<void>[] = [];
+    for (const part of pages(live)) {
+      if (underWay.length > 0) await new Promise<void>(nextTurn);
+      underWay.push(tell(part).catch((error: unknown) => void failures.push(error)));
+    }
+    await Promise.all(underWay);
+    if (failures.length > 0) throw failures[0];
     dispatcher.toldLost(lost);
   }
 }
