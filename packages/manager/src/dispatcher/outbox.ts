@@ -94,7 +94,8 @@ export class Outbox {
    * then covers everything since.
    */
   prepare(): void {
-    if (this.#prepared.length === 0) this.#prepared.push(...this.#assignments(), ...this.#measures());
+    if (this.#prepared.length === 0)
+      this.#prepared.push(...this.#assignments(), ...this.#measures());
     this.wakeup.wake();
   }
 
