@@ -8,6 +8,10 @@ export const FORWARD_RETRY_MS = 100;
 export const FORWARDED_CALL_MS = 10_000;
 /** How long a new leader's first read barrier and first writes may take before it gives up. */
 export const LEADERSHIP_OPEN_MS = 10_000;
+/** Tasks that a change of a service makes or places itself: others wait for it. The loop does the rest. */
+export const CONTROL_PLAN_TASKS_MAX = 20;
+/** Plans of one service in one dry run, of 200 tasks each: the leader does nothing else meanwhile. */
+export const PREVIEW_PLANS_MAX = 20;
 /** Services planned at the same time; their transactions leave as one entry. */
 export const SERVICE_LOOP_CONCURRENCY = 64;
 /** After a plan, changes of the same service gather so long. The first one is planned at once. */

@@ -119,6 +119,11 @@ describe('a dry run', () => {
     await settled(SLOTS);
   });
 
+  it('shows more tasks than one plan makes', async () => {
+    const answer = await preview({ kind: 'create-service', spec: { ...spec(450), name: 'large' } });
+    expect(shown(answer).starts).toHaveLength(450);
+  });
+
   it('is refused where the write would be', async () => {
     const refusal = (write: Write) =>
       preview(write).then(

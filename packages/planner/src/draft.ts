@@ -8,6 +8,7 @@ import {
   STANDBY_SLOT,
 } from '@swarmd/model';
 
+import { PLAN_TASKS_MAX } from './limits.ts';
 import { reason, remember, type ReasonCode, type ReasonData } from './reasons.ts';
 import { isOver, isWanted, NodeLookup } from './task-view.ts';
 import type { Plan, PlanContext, PlanView, Wait } from './types.ts';
@@ -15,6 +16,8 @@ import type { Plan, PlanContext, PlanView, Wait } from './types.ts';
 export class Draft {
   readonly view: PlanView;
   readonly now: number;
+  /** Tasks that the plan makes or places at most. */
+  readonly tasksMax: number;
   readonly nodes: NodeLookup;
   readonly #context: PlanContext;
   readonly #before = new Map<TaskId, Task>();
@@ -35,6 +38,7 @@ export class Draft {
     this.view = view;
     this.#context = options.context;
     this.now = options.context.now;
+    this.tasksMax = options.context.tasksMax ?? PLAN_TASKS_MAX;
     this.nodes = new NodeLookup(view, options.context.now);
     this.#service = service;
     this.#serviceBefore = service;

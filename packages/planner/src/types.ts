@@ -85,4 +85,6 @@ export interface PlanContext {
   readonly now: number;
   /** Ids of new objects, made before planning so that the same inputs give the same plan. */
   readonly ids: Ids;
+  /** Tasks that the plan makes or places at most; `PLAN_TASKS_MAX` unless fewer are asked for. */
+  readonly tasksMax?: number;
 }

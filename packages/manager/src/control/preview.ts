@@ -7,12 +7,14 @@ import {
   outdatedTasks,
   plannedTasks,
   planService,
+  type PlanContext,
   servicesConcerned,
   servicesWaiting,
   type Wait,
 } from '@swarmd/planner';
 import { writeChanges, type Rehearsal } from '@swarmd/store';
 
+import { PREVIEW_PLANS_MAX } from '../limits.ts';
 import { sameValue } from '../same-value.ts';
 import { clusterControl } from './cluster.ts';
 import { configControl } from './config.ts';
@@ -89,9 +91,7 @@ function describe(tx: Rehearsal, write: Write, { clock, ids }: ControlOptions): 
   const waits: Wait[] = [];
   let later = 0;
   for (const id of concernedBy(tx, write)) {
-    const plan = planService(tx, id, { now, ids });
-    writeChanges(tx, plan.ops);
-    waits.push(...plan.waits);
+    waits.push(...planOn(tx, id, { now, ids }));
     later += outdatedTasks(tx, id);
   }
   const changes = tx.changes().flatMap((change) => (change.table === 'task' ? [change] : []));
@@ -103,6 +103,15 @@ function describe(tx: Rehearsal, write: Write, { clock, ids }: ControlOptions): 
       .map(({ code, message, until }) => ({ code, message, until })),
     later,
   };
+}
+
+/** Until the service has nothing more to do at this time. @returns what it then waits for. */
+function planOn(tx: Rehearsal, id: ServiceId, context: PlanContext): readonly Wait[] {
+  for (let plans = 1; ; plans += 1) {
+    const { ops, waits, requeueAfterMs } = planService(tx, id, context);
+    writeChanges(tx, ops);
+    if (requeueAfterMs !== 0 || ops.length === 0 || plans === PREVIEW_PLANS_MAX) return waits;
+  }
 }
 
 /** As the managers' loops would be woken. */

@@ -14,6 +14,7 @@ import {
 } from '@swarmd/planner';
 import { writeChanges, type ReadView, type Transaction } from '@swarmd/store';
 
+import { CONTROL_PLAN_TASKS_MAX } from '../limits.ts';
 import type { ControlContext } from './context.ts';
 import { matches } from './filter.ts';
 import { granted } from './granted.ts';
@@ -159,9 +160,13 @@ function changed(
   }
 }
 
-/** Plans in the transaction of the change itself, so that tasks leave in the same Raft entry. */
+/** Plans in the transaction of the change itself, so that its first tasks leave in the same Raft entry. */
 function plan(context: ControlContext, tx: Transaction, id: ServiceId): void {
-  const planned = planService(tx, id, { now: context.clock.now(), ids: context.ids });
+  const planned = planService(tx, id, {
+    now: context.clock.now(),
+    ids: context.ids,
+    tasksMax: CONTROL_PLAN_TASKS_MAX,
+  });
   writeChanges(tx, planned.ops);
 }
 

@@ -15,7 +15,6 @@ import type {
 import {
   abortReason,
   SwarmError,
-  withDeadline,
   type Clock,
   type Ids,
   type Logger,
@@ -343,11 +342,9 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
    * that lags (a manager that has just started) would end tasks that are wanted.
    */
   async #upToDate(nodeId: NodeId, signal: AbortSignal): Promise<void> {
-    const { store, clock } = this.#options;
-    const what = 'waiting until this manager is up to date';
-    await withDeadline({ clock, timeoutMs: 2 * NODE_KNOWN_WAIT_MS, what, signal }, () =>
-      this.#barrier.wait(),
-    );
+    const { store } = this.#options;
+    // It has a deadline of its own: thousands who wait for it need no timer each.
+    await this.#barrier.wait();
     await new Promise<void>((admit) => this.#admission.add(admit));
     if (signal.aborted) throw abortReason(signal);
     if (store.view.get('node', nodeId) === undefined) throw removed();

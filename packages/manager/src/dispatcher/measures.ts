@@ -3,16 +3,20 @@ import type { TaskMeasure } from '@swarmd/api';
 import { isTerminal, type NodeId } from '@swarmd/model';
 import type { ReadView } from '@swarmd/store';
 
-export function measuresOf(view: ReadView, nodeId: NodeId): TaskMeasure[] {
-  const measures: TaskMeasure[] = [];
+/** The same object for all that measure nothing, which are most. */
+const NOTHING: readonly TaskMeasure[] = [];
+
+export function measuresOf(view: ReadView, nodeId: NodeId): readonly TaskMeasure[] {
+  let measures: TaskMeasure[] | undefined;
   for (const task of view.tasksByNode(nodeId)) {
     const policy = view.get('service', task.serviceId)?.spec.autoscale;
     if (policy === undefined || task.desiredState !== 'running') continue;
     if (isTerminal(task.status.state)) continue;
-    measures.push({
+    (measures ??= []).push({
       taskId: task.id,
       ...(policy.metric === undefined ? {} : { metric: policy.metric }),
     });
   }
-  return measures.toSorted((a, b) => (a.taskId < b.taskId ? -1 : 1));
+  if (measures === undefined) return NOTHING;
+  return measures.sort((a, b) => (a.taskId < b.taskId ? -1 : 1));
 }

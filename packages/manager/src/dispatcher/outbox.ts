@@ -181,7 +181,7 @@ export class Outbox {
     if (!this.#measuresDirty) return [];
     this.#measuresDirty = false;
     const tasks = this.#sources.measures();
-    const text = JSON.stringify(tasks);
+    const text = tasks.length === 0 ? '[]' : JSON.stringify(tasks);
     if (text === this.#measuresSent) return [];
     this.#measuresSent = text;
     return [{ kind: 'measures', tasks }];

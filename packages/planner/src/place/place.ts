@@ -15,7 +15,7 @@ import {
 } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
-import { EXPLAINED_TASKS_MAX, PLAN_TASKS_MAX } from '../limits.ts';
+import { EXPLAINED_TASKS_MAX } from '../limits.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { isOver, isWanted, sameSpec, taskName } from '../task-view.ts';
 import { demandOf, explain, refusal } from './filters.ts';
@@ -36,7 +36,7 @@ export function placeTasks(draft: Draft): void {
     );
   if (waiting.length === 0) return;
   const usage = new Usage(draft.view, draft.changes(), draft.service);
-  const budget = { left: PLAN_TASKS_MAX };
+  const budget = { left: draft.tasksMax };
   for (const group of bySpec(waiting)) placeGroup(draft, group, { usage, budget });
   // Each step placed a task or wrote down why not, so the next plan has less to do.
   if (budget.left === 0) draft.askAgainAt(draft.now);

@@ -5,7 +5,6 @@
 import type { Service, Task } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
-import { PLAN_TASKS_MAX } from '../limits.ts';
 import { isOver, isWanted } from '../task-view.ts';
 import { areWanted } from '../words.ts';
 import { addTask } from './new-task.ts';
@@ -38,10 +37,10 @@ export function startJobTasks(draft: Draft, service: Service): void {
     if (present.some((task) => isWanted(task) && !isDone(task))) active += 1;
   }
   const count = Math.min(mode.maxConcurrent - active, mode.totalCompletions - used.size);
-  if (count > PLAN_TASKS_MAX) draft.askAgainAt(draft.now);
+  if (count > draft.tasksMax) draft.askAgainAt(draft.now);
   const why = `${areWanted(mode.totalCompletions, 'completion')}, ${used.size === 1 ? '1 is' : `${used.size} are`} under way or done`;
   let slot = 1;
-  for (let made = 0; made < Math.min(count, PLAN_TASKS_MAX); made += 1) {
+  for (let made = 0; made < Math.min(count, draft.tasksMax); made += 1) {
     while (used.has(slot)) slot += 1;
     used.add(slot);
     // A task of an earlier run may still be on its way out.

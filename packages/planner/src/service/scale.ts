@@ -2,7 +2,6 @@
 import { rank, wantedReplicas, type Service, type Task } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
-import { PLAN_TASKS_MAX } from '../limits.ts';
 import { byAge, isOver, isWanted } from '../task-view.ts';
 import { areWanted, exist } from '../words.ts';
 import { sourceOfNewSlots } from './canary.ts';
@@ -44,7 +43,7 @@ function scaleUp(
 ): void {
   const used = new Set(change.present.map((slot) => slot.number));
   const slots = draft.slots();
-  const count = Math.min(change.missing, PLAN_TASKS_MAX);
+  const count = Math.min(change.missing, draft.tasksMax);
   if (count < change.missing) draft.askAgainAt(draft.now);
   const why = `${areWanted(change.wanted, 'replica')}, ${exist(change.present.length)}`;
   const from = sourceOfNewSlots(draft, service);
