@@ -40,6 +40,9 @@ const [PUBLISHED, PUBLISHED_ECHO] = [9_101, 9_102];
 const FAULT_MS = LONG ? 8_000 : 2_000;
 /** And one that they do: they give up a node after 3 s of silence, and TCP repeats itself in pauses. */
 const NOTICED_MS = 1_000;
+/** TCP repeats itself after 1.4 s and then after 3 s, which is as long as managers wait in all. */
+const OUT_SECONDS = 1.6;
+const OUT_WATCHED_MS = 2_500;
 /** After the end of a fault all is to be well again. TCP repeats itself less and less often: it is most of it. */
 const RECOVERY_MS = 1_000;
 /** How long we go on looking then: after what lasted, until TCP has repeated itself. */
@@ -49,6 +52,8 @@ const WATCHED_AT_LEAST_MS = 1_200;
 /** Of the daemon, at moments of chance while it makes and removes namespaces. */
 const KILLS = LONG ? 20 : 2;
 const PROGRAMS_MS = 1_500;
+/** A daemon is killed, started and told to scale in a few seconds, on a busy machine. */
+const ROUND_MS = 15_000;
 /** Longer than all of this takes. */
 const SERVES_MS = 1_200_000;
 const SEED = 7;
@@ -132,7 +137,9 @@ async function startWatching(): Promise<Watch> {
   const results = watchers.map(async ([host, inside, ways], i) => {
     const enter = inside === undefined ? [] : ['nsenter', `--target=${pidOf(inside)}`, '--net'];
     const argv = [WATCHER, JSON.stringify(Object.values(ways)), stopFile, `${startFile}${i}`];
-    const { stdout } = await host.exec([...enter, process.execPath, ...argv]);
+    const { stdout } = await host.exec([...enter, process.execPath, ...argv], {
+      timeoutMs: SERVES_MS,
+    });
     const watched = JSON.parse(stdout) as Watched[];
     return Object.fromEntries(Object.keys(ways).map((asker, at) => [asker, watched[at]]));
   });
@@ -156,6 +163,8 @@ interface Fault {
   readonly short?: true;
   readonly begin: () => Promise<unknown>;
   readonly lastsMs: number;
+  /** How long to look on afterwards, if not for as long as it lasted. */
+  readonly watchedMs?: number;
   readonly end: () => Promise<unknown>;
   /** Whom it may hurt while it lasts; all others must not notice. */
   readonly hurts: readonly Asker[];
@@ -201,6 +210,18 @@ const FAULTS: readonly Fault[] = [
     },
     lastsMs: 0,
     end: () => w2.healCable(),
+    hurts: ALL,
+  },
+  {
+    what: 'a link that is out for longer than TCP waits, and less long than managers do',
+    short: true,
+    begin: async () => {
+      const link = `ip -n ${lab.layout.switchNetns} link set ${lab.layout.port('w2')}`;
+      await run('sh', ['-ec', `${link} down; sleep ${OUT_SECONDS}; ${link} up`]);
+    },
+    lastsMs: 0,
+    end: () => w2.healCable(),
+    watchedMs: OUT_WATCHED_MS,
     hurts: ALL,
   },
   {
@@ -250,13 +271,14 @@ function verdict(
   };
 }
 
-it.each(casesOf(FAULTS))('$what', async ({ what, begin, lastsMs, end, hurts, ends = [] }) => {
+it.each(casesOf(FAULTS))('$what', async ({ hurts, ends = [], ...fault }) => {
+  const { what, begin, lastsMs, end } = fault;
   const watch = await startWatching();
   await begin();
   await delay(lastsMs);
   await end();
   const healedAt = Date.now();
-  await delay(lastsMs < FAULT_MS ? WATCHED_AT_LEAST_MS : WATCHED_MS);
+  await delay(fault.watchedMs ?? (lastsMs < FAULT_MS ? WATCHED_AT_LEAST_MS : WATCHED_MS));
   const seen = verdict(await watch.stop(), { healedAt, hurts, ends });
   process.stdout.write(`${JSON.stringify({ what, ...seen })}\n`);
   expect(seen.noticed).toEqual([]);
@@ -265,33 +287,37 @@ it.each(casesOf(FAULTS))('$what', async ({ what, begin, lastsMs, end, hurts, end
   expect((await running('target')).map(({ id }) => id)).toEqual([server?.id]);
 });
 
-it('the daemon killed again and again while it programs: no traffic notices, nothing is left half made', async () => {
-  const dice = new SeededRandom(SEED);
-  const watch = await startWatching();
-  const on = ['--network', 'faulty', '--stop-grace-period', '0s', '--publish', '9103:80'];
-  const create = 'service create --detach --name churn --constraint node.hostname==w1'.split(' ');
-  await ok(...create, ...on, BUSYBOX, 'sleep', '100000');
-  for (let round = 0; round < KILLS; round += 1) {
-    await ok('service', 'scale', '--detach', `churn=${round % 2 === 0 ? 6 : 1}`);
-    await delay(dice.next() * PROGRAMS_MS);
-    await lab.crash('w1');
-    await lab.cluster.startDaemon(w1);
-  }
-  await ok('service', 'scale', '--detach', 'churn=2');
-  await untilRunning('churn', 2);
-  const seen = verdict(await watch.stop(), { healedAt: Date.now(), hurts: [], ends: [] });
-  process.stdout.write(`${JSON.stringify({ what: 'kills', rounds: KILLS, ...seen })}\n`);
-  expect(seen.noticed).toEqual([]);
-  expect(seen.ended).toEqual([]);
-  await until('the doctor to find nothing wrong on w1', async () => {
-    const { code } = await ctl('w1', 'doctor', 'network');
-    return code === 0 ? true : undefined;
-  });
-  const { nodeId } = await clientOn('w1');
-  await until('as many namespaces as tasks on w1', async () => {
-    const names = await sh(w1, 'ls /run/netns | grep -c ^swt- || true');
-    const rows = JSON.parse(await ok('task', 'ls', '--format', 'json')) as Task[];
-    const here = rows.filter((task) => task.nodeId === nodeId && task.status.state === 'running');
-    return Number(names) === here.length ? true : undefined;
-  });
-});
+it(
+  'the daemon killed again and again while it programs: no traffic notices, nothing is left half made',
+  { timeout: 60_000 + KILLS * ROUND_MS },
+  async () => {
+    const dice = new SeededRandom(SEED);
+    const watch = await startWatching();
+    const on = ['--network', 'faulty', '--stop-grace-period', '0s', '--publish', '9103:80'];
+    const create = 'service create --detach --name churn --constraint node.hostname==w1'.split(' ');
+    await ok(...create, ...on, BUSYBOX, 'sleep', '100000');
+    for (let round = 0; round < KILLS; round += 1) {
+      await ok('service', 'scale', '--detach', `churn=${round % 2 === 0 ? 6 : 1}`);
+      await delay(dice.next() * PROGRAMS_MS);
+      await lab.crash('w1');
+      await lab.cluster.startDaemon(w1);
+    }
+    await ok('service', 'scale', '--detach', 'churn=2');
+    await untilRunning('churn', 2);
+    const seen = verdict(await watch.stop(), { healedAt: Date.now(), hurts: [], ends: [] });
+    process.stdout.write(`${JSON.stringify({ what: 'kills', rounds: KILLS, ...seen })}\n`);
+    expect(seen.noticed).toEqual([]);
+    expect(seen.ended).toEqual([]);
+    await until('the doctor to find nothing wrong on w1', async () => {
+      const { code } = await ctl('w1', 'doctor', 'network');
+      return code === 0 ? true : undefined;
+    });
+    const { nodeId } = await clientOn('w1');
+    await until('as many namespaces as tasks on w1', async () => {
+      const names = await sh(w1, 'ls /run/netns | grep -c ^swt- || true');
+      const rows = JSON.parse(await ok('task', 'ls', '--format', 'json')) as Task[];
+      const here = rows.filter((task) => task.nodeId === nodeId && task.status.state === 'running');
+      return Number(names) === here.length ? true : undefined;
+    });
+  },
+);

@@ -9,4 +9,5 @@ export type {
   NetworkAttachment,
   NetworkPlane,
 } from './ports.ts';
+export { reaches } from './reaches.ts';
 export type { ManagerConnection } from './session.ts';

@@ -43,6 +43,8 @@ export const RECONNECT_MAX_MS = 5_000;
 export const WELCOME_TIMEOUT_MS = 5_000;
 /** A session is dead after so many heartbeat periods without a message. */
 export const SILENT_PERIODS_MAX = 3;
+/** An answer that takes longer than this part of a heartbeat period is late; as often others are tried. */
+export const LATE_ANSWERS_PER_PERIOD = 4;
 /** Until a manager has said its period. */
 export const HEARTBEAT_DEFAULT_MS = 1_000;
 /** Messages to a manager that wait for the stream; more means the manager does not read. */

@@ -25,9 +25,11 @@ import type {
 } from '@swarmd/api';
 import type { NodeRole } from '@swarmd/model';
 
+import { LinkWatch } from './link-watch.ts';
 import {
   DESCRIBE_PERIOD_MS,
   HEARTBEAT_DEFAULT_MS,
+  LATE_ANSWERS_PER_PERIOD,
   OUTBOX_MAX,
   RECONNECT_FIRST_MS,
   RECONNECT_MAX_MS,
@@ -41,6 +43,8 @@ import type { StatusReporter } from './status-reporter.ts';
 
 export interface ManagerConnection extends AsyncDisposable {
   readonly dispatcher: Dispatcher;
+  /** Whether another connection to the manager can be made now; false when not within `timeoutMs`. */
+  reaches(timeoutMs: number, signal: AbortSignal): Promise<boolean>;
 }
 
 export interface SessionDeps {
@@ -107,6 +111,7 @@ class Session {
   /** Managers that do not are watched by the connection's own keepalive only. */
   #answersHeartbeats = false;
   #timers = new Map<string, Timer>();
+  #link: LinkWatch | undefined;
   welcomed = false;
 
   constructor(deps: SessionDeps, address: string) {
@@ -138,6 +143,8 @@ class Session {
       const incoming = connection.dispatcher.session(this.#messages(both), { signal: both });
       for await (const message of incoming) {
         this.#heardAt = clock.monotonic();
+        this.#link?.heard();
+        if (message.kind === 'welcome') this.#link = this.#watchOver(connection, both, message);
         this.#receive(message);
       }
       return 'the manager closed it';
@@ -205,8 +212,28 @@ class Session {
       this.#fail(`nothing was heard of it for ${Math.round(silentMs)} ms`);
       return;
     }
+    const sentAt = this.#deps.clock.monotonic();
     this.#send({ kind: 'heartbeat' });
     this.#timer('beat', this.#periodMs, () => this.#beat());
+    this.#timer('answer', this.#periodMs / LATE_ANSWERS_PER_PERIOD, () => {
+      if (this.#answersHeartbeats && this.#heardAt < sentAt) this.#link?.silent();
+    });
+  }
+
+  #watchOver(
+    connection: ManagerConnection,
+    signal: AbortSignal,
+    { heartbeatPeriodMs }: { readonly heartbeatPeriodMs: number },
+  ): LinkWatch {
+    const { clock, logger } = this.#deps;
+    return new LinkWatch({
+      reaches: (timeoutMs, until) => connection.reaches(timeoutMs, until),
+      everyMs: heartbeatPeriodMs / LATE_ANSWERS_PER_PERIOD,
+      onReturn: () => this.#fail('the network to it was out, and is back'),
+      clock,
+      logger,
+      signal,
+    });
   }
 
   /** Drivers, networks and resources of a machine come and go: managers are told when they have. */

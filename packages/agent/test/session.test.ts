@@ -121,6 +121,8 @@ let tellUsage: ((tasks: readonly TaskUsage[]) => void) | undefined;
 let stop: AbortController;
 let leaving: AbortController;
 let running: Promise<void>;
+let reachesManager: () => Promise<boolean>;
+let ends: string[];
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'swarmd-session-'));
@@ -135,6 +137,8 @@ beforeEach(async () => {
   stop = new AbortController();
   leaving = new AbortController();
   running = Promise.resolve();
+  reachesManager = () => Promise.resolve(true);
+  ends = [];
 });
 
 afterEach(async () => {
@@ -151,6 +155,7 @@ function start(): void {
         const channel = connect({ socketPath: address });
         return {
           dispatcher: createDispatcherClient(channel),
+          reaches: () => reachesManager(),
           [Symbol.asyncDispose]: () => Promise.resolve(channel[Symbol.dispose]()),
         };
       },
@@ -189,7 +194,10 @@ function start(): void {
       },
       clock: systemClock,
       random: new SeededRandom(1),
-      logger: silentLogger,
+      logger: {
+        ...silentLogger,
+        warn: (what) => void ends.push(String((what as { reason?: string }).reason)),
+      },
     },
     stop.signal,
   );
@@ -259,17 +267,16 @@ test('sends statuses until they are acknowledged, also to another manager', asyn
   expect(first.statuses()).toHaveLength(1);
 });
 
-test('moves to another manager at once when the stream ends', async () => {
+test('moves to another manager when the stream ends', async () => {
   start();
   await until('there is a session', () => first.sessions === 1);
   first.say({ kind: 'managers', managers: [manager(first), manager(second)] });
   first.say({ kind: 'node', role: 'manager' });
   await until('both are known', () => known.length === 2);
   await until('its own role is known', () => roles.join() === 'manager');
-  const before = performance.now();
   first.hangUp();
   await until('the other one is used', () => second.sessions === 1);
-  expect(performance.now() - before).toBeLessThan(80);
+  expect(first.sessions).toBe(1);
 });
 
 test('leaves a manager that hangs', async () => {
@@ -282,6 +289,34 @@ test('leaves a manager that hangs', async () => {
   known = [first.path, second.path];
   first.answersHeartbeats = false;
   await until('the other one is used', () => second.sessions === 1);
+});
+
+/** Until it answers, and has been heard to. */
+async function answers(manager: TestManager): Promise<void> {
+  await until(
+    'heartbeats are answered',
+    () => manager.heard.filter(({ kind }) => kind === 'heartbeat').length > 1,
+  );
+}
+
+test('a network that was out and is back is used at once, by a new session', async () => {
+  start();
+  await answers(first);
+  let tried = 0;
+  reachesManager = () => Promise.resolve((tried += 1) > 1);
+  first.answersHeartbeats = false;
+  await until('a new session', () => first.sessions === 2);
+  first.answersHeartbeats = true;
+  expect(ends[0]).toBe('the network to it was out, and is back');
+});
+
+test('a manager that is slow while the network is there is not asked to do more', async () => {
+  start();
+  await answers(first);
+  first.answersHeartbeats = false;
+  await until('a new session', () => first.sessions === 2);
+  first.answersHeartbeats = true;
+  expect(ends[0]).toMatch(/nothing was heard of it/);
 });
 
 test('comes back to the only manager after it was gone', async () => {

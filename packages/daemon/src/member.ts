@@ -10,7 +10,14 @@ import {
   serveEngine,
   type ClusterServer,
 } from '@swarmd/api';
-import { startAgent, type Agent, type Executor, type NetworkPlane } from '@swarmd/agent';
+import {
+  reaches,
+  startAgent,
+  type Agent,
+  type Executor,
+  type ManagerConnection,
+  type NetworkPlane,
+} from '@swarmd/agent';
 import { errorMessage, Scope, type Clock, type Logger, type Random } from '@swarmd/base';
 import type { NodeRole } from '@swarmd/model';
 
@@ -125,7 +132,7 @@ export class Member implements AsyncDisposable {
       labels: settings.nodeLabels,
       genericResources: settings.genericResources,
       managers: membership.managers,
-      connect: (manager) => this.#dispatcherAt(manager),
+      connect: (manager) => this.#dispatcherAt(manager, clock),
       onRole: deps.onRole,
       clock,
       random,
@@ -163,7 +170,7 @@ export class Member implements AsyncDisposable {
     );
   }
 
-  #dispatcherAt(address: string) {
+  #dispatcherAt(address: string, clock: Clock): ManagerConnection {
     const channel = connect({
       address,
       tls: () => this.#identity.credentials,
@@ -172,6 +179,7 @@ export class Member implements AsyncDisposable {
     });
     return {
       dispatcher: createDispatcherClient(channel),
+      reaches: (timeoutMs, signal) => reaches(parseAddress(address), { clock, timeoutMs, signal }),
       [Symbol.asyncDispose]: () => Promise.resolve(channel[Symbol.dispose]()),
     };
   }

@@ -34,6 +34,10 @@ export const DEFAULT_UNDERLAY_MTU = 1_500;
 /** Seconds an answer about the cluster may be kept: replacements are to be seen at once. */
 export const DNS_TTL_SECONDS = 1;
 
+/** Answers kept as bytes for the containers of one view, of some 100 bytes each; and the longest kept. */
+export const DNS_CACHED_ANSWERS_MAX = 1_024;
+export const DNS_CACHED_RECORDS_MAX = 32;
+
 /** Queries waiting for an upstream server; more are answered SERVFAIL at once. */
 export const DNS_FORWARDS_MAX = 1_000;
 

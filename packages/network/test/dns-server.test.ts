@@ -66,15 +66,21 @@ async function freePort(): Promise<number> {
 }
 
 async function serve(
-  options: { upstreams?: string[]; view?: DnsView; clock?: ManualClock } = {},
+  options: {
+    upstreams?: string[];
+    view?: DnsView;
+    clock?: ManualClock;
+    directory?: () => Directory;
+  } = {},
 ): Promise<number> {
-  const directory = new Directory(indexState(state));
+  const constant = new Directory(indexState(state));
+  const directory = options.directory ?? (() => constant);
   const view = options.view ?? { networks: [front.id], internal: false };
   const port = await freePort();
   const server = await DnsServer.listen({
     address: '127.0.0.1',
     port,
-    knowledge: () => ({ directory, viewOf: () => view }),
+    knowledge: () => ({ directory: directory(), viewOf: () => view }),
     upstreams: options.upstreams ?? [],
     clock: options.clock ?? new ManualClock(),
     logger: silentLogger,
@@ -158,6 +164,22 @@ test('the first of several addresses changes with each question', async () => {
     if (first !== undefined && 'data' in first) firsts.add(first.data);
   }
   expect(firsts.size).toBe(2);
+});
+
+test('what was answered before is answered as it is now, to the question as it is asked', async () => {
+  const [before, after] = [[...tasks], tasks.map((one) => ({ ...one, serving: one.id !== 'd1' }))];
+  const of = (list: Placed[]): Directory =>
+    new Directory(
+      indexState(stateOf({ nodes: 2, tasks: list, vips, networks: [front], ports: [] }, 1)),
+    );
+  let directory = of(before);
+  const port = await serve({ directory: () => directory });
+  expect(gist(await ask(port, 'db'))).toEqual([0, '10.0.1.21', '10.0.1.22']);
+  const again = await ask(port, 'DB');
+  expect([again.id, again.questions?.[0]?.name]).toEqual([4711, 'DB']);
+  expect(gist(await ask(port, 'db', 'AAAA'))).toEqual([0]);
+  directory = of(after);
+  expect(gist(await ask(port, 'db'))).toEqual([0, '10.0.1.22']);
 });
 
 test('several questions in one TCP connection, in pieces', async () => {

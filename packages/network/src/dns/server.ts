@@ -6,12 +6,14 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { errorMessage, type Clock, type Logger } from '@swarmd/base';
 
 import {
+  DNS_CACHED_RECORDS_MAX,
   DNS_EDNS_BYTES,
   DNS_TCP_CONNECTIONS_MAX,
   DNS_TCP_IDLE_MS,
   DNS_TTL_SECONDS,
   DNS_UDP_BYTES,
 } from '../limits.ts';
+import { AnswerCache } from './answer-cache.ts';
 import type { Directory, DnsView } from './directory.ts';
 import { Forwarder } from './forwarder.ts';
 import { frame, Unframer } from './framing.ts';
@@ -42,12 +44,28 @@ export interface DnsServerOptions {
   readonly logger: Logger;
 }
 
+/** Who has asked, and how it is told. */
+interface Asked {
+  readonly asker: string;
+  readonly transport: 'udp' | 'tcp';
+  readonly reply: (answer: Buffer) => void;
+  /** Where the answer may be kept. */
+  readonly cache?: AnswerCache | undefined;
+}
+
 export class DnsServer implements AsyncDisposable {
   readonly #options: DnsServerOptions;
   readonly #forwarder: Forwarder;
-  readonly #udp: UdpSocket = createSocket('udp4');
+  /** Addresses are addresses: nothing is looked up, nor waited for. */
+  readonly #udp: UdpSocket = createSocket({
+    type: 'udp4',
+    lookup: (host, _options, callback) => callback(null, host, 4),
+  });
   readonly #tcp: Server = createServer((socket) => this.#serve(socket));
   readonly #connections = new Set<Socket>();
+  #caches = new WeakMap<DnsView, AnswerCache>();
+  /** Whose answers they are. */
+  #cachedOf: Directory | undefined;
   #closed = false;
 
   private constructor(options: DnsServerOptions) {
@@ -85,8 +103,10 @@ export class DnsServer implements AsyncDisposable {
 
   async #listen(): Promise<void> {
     const { address, port, logger } = this.#options;
+    // Says so before it returns.
+    const listening = once(this.#udp, 'listening');
     this.#udp.bind(port, address);
-    await once(this.#udp, 'listening');
+    await listening;
     this.#tcp.listen(port, address);
     await once(this.#tcp, 'listening');
     for (const socket of [this.#udp, this.#tcp]) {
@@ -97,12 +117,29 @@ export class DnsServer implements AsyncDisposable {
     this.#udp.on('message', (bytes, from) => this.#onDatagram(bytes, from));
   }
 
-  #onDatagram(bytes: Buffer, from: RemoteInfo): void {
-    const reply = (answer: Buffer): void => {
-      // A container that left meanwhile cannot be told; UDP does not promise it.
-      if (!this.#closed) this.#udp.send(answer, from.port, from.address, () => undefined);
-    };
-    this.#answer(bytes, { asker: from.address, transport: 'udp', reply });
+  #onDatagram(bytes: Buffer, { address, port }: RemoteInfo): void {
+    const cache = this.#cacheFor(address);
+    const known = cache?.find(bytes);
+    if (known !== undefined) this.#udp.send(known, port, address);
+    else {
+      const reply = (answer: Buffer): void => {
+        if (!this.#closed) this.#udp.send(answer, port, address);
+      };
+      this.#answer(bytes, { asker: address, transport: 'udp', reply, cache });
+    }
+  }
+
+  #cacheFor(asker: string): AnswerCache | undefined {
+    const knowledge = this.#options.knowledge();
+    const view = knowledge?.viewOf(asker);
+    if (knowledge === undefined || view === undefined) return undefined;
+    if (this.#cachedOf !== knowledge.directory) {
+      this.#cachedOf = knowledge.directory;
+      this.#caches = new WeakMap();
+    }
+    const known = this.#caches.get(view) ?? new AnswerCache();
+    this.#caches.set(view, known);
+    return known;
   }
 
   #serve(socket: Socket): void {
@@ -118,10 +155,7 @@ export class DnsServer implements AsyncDisposable {
     socket.on('close', () => this.#connections.delete(socket));
   }
 
-  #answer(
-    bytes: Uint8Array,
-    to: { asker: string; transport: 'udp' | 'tcp'; reply: (answer: Buffer) => void },
-  ): void {
+  #answer(bytes: Buffer, to: Asked): void {
     const reading = readQuery(bytes);
     if (reading.kind === 'noise') return;
     if (reading.kind === 'error') {
@@ -131,7 +165,7 @@ export class DnsServer implements AsyncDisposable {
     const { query } = reading;
     const decision = this.#decide(query, to.asker);
     if (decision.kind === 'answer') {
-      to.reply(this.#write(query, decision.answer, to.transport));
+      to.reply(this.#answerOf(query, decision.answer, { ...to, bytes }));
       return;
     }
     this.#forwarder.ask(bytes, to.transport).then(
@@ -151,9 +185,26 @@ export class DnsServer implements AsyncDisposable {
     return knowledge.directory.decide(query.question, knowledge.viewOf(asker));
   }
 
+  #answerOf(query: Query, answer: Answer, { bytes, cache, transport }: Asked & { bytes: Buffer }) {
+    const { code, records } = answer;
+    if (cache === undefined || records.length > DNS_CACHED_RECORDS_MAX) {
+      return this.#write(query, answer, transport);
+    }
+    const turns = records.length === 0 ? [[]] : records.map((_, i) => turned(records, i));
+    return cache.keep(
+      bytes,
+      turns.map((turn) => this.#write(query, { code, records: turn }, transport)),
+    );
+  }
+
   #write(query: Query, answer: Answer, transport: 'udp' | 'tcp'): Buffer {
     const udp = Math.min(Math.max(query.udpBytes ?? 0, DNS_UDP_BYTES), DNS_EDNS_BYTES);
     const bytes = transport === 'udp' ? udp : TCP_BYTES;
     return writeAnswer(query, answer, { bytes, ttlSeconds: DNS_TTL_SECONDS });
   }
+}
+
+/** The same list, beginning with another one. */
+function turned<T>(list: readonly T[], first: number): readonly T[] {
+  return [...list.slice(first), ...list.slice(0, first)];
 }
