@@ -1,9 +1,8 @@
 /** Whose credentials a task's image is pulled with, and how its progress is told. */
-import { asId, formatRegistryAuth } from '@swarmd/model';
+import { asId, formatRegistryAuth, type LayerProgress } from '@swarmd/model';
 import { describe, expect, it } from 'vitest';
 
 import { pullWithProgress } from '../src/pull-stream.ts';
-import type { LayerProgress } from '../src/ports.ts';
 import { pullMessage } from '../src/task/pull-message.ts';
 import { registryAuthOf } from '../src/task/registry-auth.ts';
 import { aTask } from './support/tasks.ts';

@@ -23,10 +23,8 @@ export {
 export type { Call, Origin, PeerIdentity, ReplicaState } from './contract/call.ts';
 export type {
   Control,
-  FieldChange,
   ListFilter,
   NodeVerdict,
-  PlannedTask,
   Preview,
   ServiceCounts,
   TaskFilter,
@@ -34,17 +32,12 @@ export type {
 } from './contract/control.ts';
 export type {
   ContainerDetails,
-  ContainerStats,
   CopyInRequest,
   Engine,
-  HealthReport,
-  HealthResult,
   Image,
   ImageDetails,
   LoadRequest,
   PullEvent,
-  PathInfo,
-  ProcessInfo,
   SessionRequest,
   SessionResponse,
   Volume,
@@ -53,7 +46,6 @@ export type {
   Ca,
   Leader,
   AppliedNetwork,
-  NetworkFinding,
   LiveNode,
   Local,
   LocalInfo,

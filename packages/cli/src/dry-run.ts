@@ -1,6 +1,6 @@
 /** `--dry-run`: what a write would do, told by the leader, instead of the write. */
-import type { PlannedTask, Preview, Write } from '@swarmd/api';
-import type { NodeId } from '@swarmd/model';
+import type { Preview, Write } from '@swarmd/api';
+import type { NodeId, PlannedTask } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from './context.ts';

@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 
 import type { Executor, NetworkPlane } from '@swarmd/agent';
-import type { LocalInfo, NetworkFinding } from '@swarmd/api';
+import type { LocalInfo } from '@swarmd/api';
 import {
   Backoff,
   errorMessage,
@@ -20,6 +20,7 @@ import {
   type Logger,
   type Random,
 } from '@swarmd/base';
+import type { NetworkFinding } from '@swarmd/model';
 
 import type { Settings } from './config/settings.ts';
 import type { Identity, IdentityStore } from './identity/identity.ts';

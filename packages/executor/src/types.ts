@@ -1,12 +1,13 @@
-/**
- * The executor's port as its users see it. The agent declares what it needs of `Executor` itself, which
- * fits by structure, and passes the shapes of sessions, volumes and images on as they are here.
- */
+/** The executor as its users see it: its port, and the shapes that only it has. */
 import type {
   ContainerSpec,
+  ContainerStats,
   HealthcheckSpec,
+  LayerProgress,
   LogChunk,
   NodePlugin,
+  PathInfo,
+  ProcessInfo,
   RegistryAuth,
   ResourceLimits,
 } from '@swarmd/model';
@@ -24,16 +25,19 @@ export interface ContainerFile {
 export interface ContainerRequest {
   /** The container's id: 1 to 64 letters, digits, ".", "_" or "-". */
   readonly id: string;
+  /** Name shown to people: service.slot.task. */
   readonly name: string;
   readonly spec: ContainerSpec;
   readonly limits: ResourceLimits;
   readonly files: readonly ContainerFile[];
   /** Path of the network namespace to join. */
   readonly networkNamespace: string;
+  /** For /etc/hosts and /etc/resolv.conf, with what follows. */
   readonly hostname: string;
   /** With or without prefix length; the first ones come first in /etc/hosts. */
   readonly addresses: readonly string[];
   readonly nameservers: readonly string[];
+  /** NAME=value pairs that the engine adds. */
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -41,7 +45,7 @@ export interface ContainerExit {
   /** 128 + n for signal n. */
   readonly code: number;
   readonly oomKilled: boolean;
-  /** Empty, or what went wrong with the engine itself. */
+  /** Empty, or what went wrong with the engine itself ("monitor lost"). */
   readonly error: string;
 }
 
@@ -75,11 +79,17 @@ export interface ExecResult {
 export interface Executor {
   /** Re-adopts what an earlier life left; removes what it had only half made. */
   restore(signal: AbortSignal): Promise<ReadonlyMap<string, ContainerPhase>>;
+  /** Makes the image present. Errors say which registry said what. */
   pull(image: string, signal: AbortSignal, options?: PullOptions): Promise<void>;
+  /** Creates the container so that `start` only has to let it go. Needs the image and the namespace. */
   prepare(request: ContainerRequest, signal: AbortSignal): Promise<void>;
+  /** @returns the pid of the container's first process on this machine. */
   start(id: string, signal: AbortSignal): Promise<{ pid: number }>;
+  /** Resolves when the container has exited, at once if it already has. */
   wait(id: string, signal: AbortSignal): Promise<ContainerExit>;
+  /** Stop signal, then SIGKILL after the grace period. Resolves when it has exited. */
   stop(id: string, options: { graceMs: number; signal: AbortSignal }): Promise<void>;
+  /** Kills if need be, and removes everything of the container. */
   remove(id: string, signal: AbortSignal): Promise<void>;
   logs(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogChunk>;
   /** What the container's log driver was told to give its lines: tag, labels, variables. */
@@ -103,16 +113,6 @@ export interface Executor {
 export interface PullOptions {
   /** Who asks registries and their mirrors, by host[:port]; undefined: nobody in particular. */
   readonly auth?: RegistryAuth | undefined;
-}
-
-/** One layer of an image that is being pulled. */
-export interface LayerProgress {
-  /** Of its blob. */
-  readonly digest: string;
-  readonly state: 'waiting' | 'fetching' | 'present';
-  /** Compressed. */
-  readonly bytes: number;
-  readonly totalBytes: number;
 }
 
 /** Everything about an image of this machine. */
@@ -274,46 +274,6 @@ export type SessionEvent =
     }
   /** 128 + n for signal n. */
   | { readonly kind: 'exit'; readonly code: number };
-
-export interface ProcessInfo {
-  /** On the node, and in the container. */
-  readonly pid: number;
-  readonly containerPid: number;
-  readonly parentPid: number;
-  readonly uid: number;
-  /** As ps shows it: R, S, D, Z, T. */
-  readonly state: string;
-  readonly cpuMs: number;
-  readonly memoryBytes: number;
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
-  readonly command: string;
-}
-
-/** One look at what a container uses; counters only grow. */
-export interface ContainerStats {
-  readonly timestamp: number;
-  readonly cpuNs: number;
-  /** Without the page cache that the kernel gives back first. */
-  readonly memoryBytes: number;
-  /** 0: no limit. */
-  readonly memoryLimitBytes: number;
-  readonly pids: number;
-  readonly pidsLimit: number;
-  readonly blockReadBytes: number;
-  readonly blockWriteBytes: number;
-  readonly networkReceiveBytes: number;
-  readonly networkSendBytes: number;
-}
-
-export interface PathInfo {
-  readonly kind: 'file' | 'directory' | 'link' | 'other';
-  readonly bytes: number;
-  readonly mode: number;
-  readonly modifiedAt: number;
-  /** Of a link. */
-  readonly target: string;
-}
 
 /** What people do with running containers. Nothing of it outlives the executor. */
 export interface Workbench {

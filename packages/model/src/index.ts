@@ -125,7 +125,17 @@ export {
 } from './log-options.ts';
 export { expandTag, type TagValues } from './log-tag.ts';
 export { type SyslogFormat, type SyslogTarget } from './syslog-options.ts';
+export type {
+  ContainerStats,
+  HealthReport,
+  HealthResult,
+  LayerProgress,
+  NetworkFinding,
+  PathInfo,
+  ProcessInfo,
+} from './observed.ts';
 export { hasMeshPort, portText } from './port.ts';
+export type { FieldChange, PlannedTask } from './preview.ts';
 export { sameLimits } from './resource-limits.ts';
 export { isGlobal, isJob, wantedReplicas } from './service-mode.ts';
 export {

@@ -1,11 +1,15 @@
 /** The doctor's look at encrypted networks: who takes part, by which keys, and what IPsec has dropped. */
 import { readFile } from 'node:fs/promises';
 
-import { isEncrypted, type NetworkId, type NodeEncryption } from '@swarmd/model';
+import {
+  isEncrypted,
+  type NetworkId,
+  type NodeEncryption,
+  type NetworkFinding,
+} from '@swarmd/model';
 
 import type { Scope } from './desired/scope.ts';
 import type { StateIndex } from './desired/state-index.ts';
-import type { NetworkFinding } from './types.ts';
 
 const COUNTERS = '/proc/net/xfrm_stat';
 

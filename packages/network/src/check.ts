@@ -4,7 +4,12 @@
  */
 import { errorMessage } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
-import { isEncrypted, type NetworkEndpoint, type NodeEncryption } from '@swarmd/model';
+import {
+  isEncrypted,
+  type NetworkEndpoint,
+  type NodeEncryption,
+  type NetworkFinding,
+} from '@swarmd/model';
 
 import { AGENT_PORT, knock } from './apply/knock.ts';
 import { encryptionFindings, xfrmErrors } from './check-encryption.ts';
@@ -22,7 +27,6 @@ import type { Scope } from './desired/scope.ts';
 import type { StateIndex } from './desired/state-index.ts';
 import { CHECKS_AT_ONCE, PROBES_MAX } from './limits.ts';
 import type { LocalTask } from './local-task.ts';
-import type { NetworkFinding } from './types.ts';
 
 export interface CheckInput {
   readonly index: StateIndex;

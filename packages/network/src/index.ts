@@ -1,7 +1,2 @@
 export { createNetworkPlane } from './plane.ts';
-export type {
-  NetworkAttachment,
-  NetworkFinding,
-  NetworkPlane,
-  NetworkPlaneOptions,
-} from './types.ts';
+export type { NetworkAttachment, NetworkPlane, NetworkPlaneOptions } from './types.ts';

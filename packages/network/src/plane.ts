@@ -15,6 +15,7 @@ import {
   type NodeEncryption,
   type Task,
   type TaskId,
+  type NetworkFinding,
 } from '@swarmd/model';
 
 import { clearHost, prepareHost } from './apply/base.ts';
@@ -51,7 +52,6 @@ import { Seal } from './seal.ts';
 import type {
   CheckOptions,
   NetworkAttachment,
-  NetworkFinding,
   NetworkPlane,
   NetworkPlaneOptions,
 } from './types.ts';

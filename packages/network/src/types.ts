@@ -1,9 +1,6 @@
-/**
- * What the agent gets from this package. The shapes are those the agent declares as its port; they
- * fit by structure.
- */
+/** The network plane as its users see it. */
 import type { Clock, Logger } from '@swarmd/base';
-import type { NetworkState, NodeEncryption, Task, TaskId } from '@swarmd/model';
+import type { NetworkFinding, NetworkState, NodeEncryption, Task, TaskId } from '@swarmd/model';
 
 import type { NetworkScope } from './desired/scope.ts';
 
@@ -13,16 +10,6 @@ export interface NetworkAttachment {
   /** Addresses with prefix length inside the container, overlay networks first. */
   readonly addresses: readonly string[];
   readonly nameservers: readonly string[];
-}
-
-/** One thing that was looked at. */
-export interface NetworkFinding {
-  /** e.g. "rules of web.1", "web.1 reaches web.2 (10.0.1.5)". */
-  readonly subject: string;
-  /** What is wrong with it, a line each; nothing when all is well. */
-  readonly details: readonly string[];
-  /** What should be there, in the words of the programs that make it; told when asked for a scope. */
-  readonly wanted: readonly string[];
 }
 
 export interface CheckOptions {

@@ -40,11 +40,10 @@ export { asTold, holdersOf, isLeaving } from './assign/release.ts';
 export { reason } from './reasons.ts';
 export { planAutoscale, type Measured, type TaskUsage } from './service/autoscale.ts';
 export { scheduleFault } from './schedule/cron.ts';
-export { fieldChanges, type FieldChange } from './preview/field-changes.ts';
+export { fieldChanges } from './preview/field-changes.ts';
 export {
   outdatedTasks,
   plannedTasks,
   servicesConcerned,
   servicesWaiting,
-  type PlannedTask,
 } from './preview/planned-tasks.ts';

@@ -12,7 +12,13 @@ import {
   type Clock,
   type Logger,
 } from '@swarmd/base';
-import type { AssignmentSet, ResourceLimits, Task, TemplateNode } from '@swarmd/model';
+import type {
+  AssignmentSet,
+  HealthReport,
+  ResourceLimits,
+  Task,
+  TemplateNode,
+} from '@swarmd/model';
 
 import {
   ATTACH_TIMEOUT_MS,
@@ -26,7 +32,7 @@ import {
   STOP_MARGIN_MS,
 } from '../limits.ts';
 import type { Executor, NetworkAttachment, NetworkPlane } from '../ports.ts';
-import { HealthWatch, type HealthReport } from './health.ts';
+import { HealthWatch } from './health.ts';
 import type { Effect, Observation } from './life.ts';
 import { pullMessage } from './pull-message.ts';
 import { registryAuthOf } from './registry-auth.ts';

@@ -4,27 +4,10 @@
  * makes it healthy. The last results are kept for people.
  */
 import { errorCode, errorMessage, sleep, type Clock } from '@swarmd/base';
-import type { HealthcheckSpec } from '@swarmd/model';
+import type { HealthcheckSpec, HealthReport, HealthResult } from '@swarmd/model';
 
 import { HEALTH_OUTPUT_MAX_CHARS, HEALTH_RESULTS_KEPT } from '../limits.ts';
 import type { ExecRequest, ExecResult } from '../ports.ts';
-
-export interface HealthResult {
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
-  readonly endedAt: number;
-  /** 0: healthy. -1: it could not be run, or took too long. */
-  readonly exitCode: number;
-  readonly output: string;
-}
-
-export interface HealthReport {
-  readonly state: 'starting' | 'healthy' | 'unhealthy';
-  /** Failures in a row that count. */
-  readonly failingStreak: number;
-  /** The last ones, oldest first. */
-  readonly results: readonly HealthResult[];
-}
 
 export interface HealthOptions {
   readonly check: HealthcheckSpec;

@@ -1,5 +1,5 @@
 /** How far a pull is, in words. Pure. */
-import type { LayerProgress } from '../ports.ts';
+import type { LayerProgress } from '@swarmd/model';
 
 const MEGABYTE = 1e6;
 

@@ -10,12 +10,11 @@ import {
   type Random,
   type Timer,
 } from '@swarmd/base';
-import type { Task, TaskStatus } from '@swarmd/model';
+import type { HealthReport, Task, TaskStatus } from '@swarmd/model';
 
 import { Notice } from '../notice.ts';
 import type { ContainerPhase } from '../ports.ts';
 import { TaskEffects, type EffectDeps, type LongEffect } from './effects.ts';
-import type { HealthReport } from './health.ts';
 import { newLife, type Effect, type Observation, type TaskLife } from './life.ts';
 import { hasContainer, step } from './step.ts';
 

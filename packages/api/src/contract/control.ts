@@ -6,12 +6,14 @@ import type {
   ConfigId,
   ConfigSpecInput,
   DesiredState,
+  FieldChange,
   Network,
   NetworkId,
   NetworkSpec,
   Node,
   NodeId,
   NodeSpec,
+  PlannedTask,
   Secret,
   SecretId,
   SecretSpecInput,
@@ -108,27 +110,6 @@ interface UpdateCluster {
   readonly rotateManagerToken: boolean;
   /** As soon as every node has the present keys of encrypted networks. */
   readonly rotateOverlayKeys?: boolean;
-}
-
-export interface FieldChange {
-  /** As in the JSON of the spec: "task.container.image". */
-  readonly path: string;
-  /** As JSON; undefined: the field was not there. */
-  readonly before?: string;
-  /** As JSON; undefined: the field is not there any more. */
-  readonly after?: string;
-}
-
-export interface PlannedTask {
-  /** `move` and `replace`: another task takes over, on another node or the same. */
-  readonly action: 'start' | 'stop' | 'move' | 'replace' | 'wait';
-  readonly serviceName: string;
-  readonly slot: number;
-  /** The task that stops. */
-  readonly taskId?: TaskId;
-  readonly fromNodeId?: NodeId;
-  readonly toNodeId?: NodeId;
-  readonly message: string;
 }
 
 /** What a write would do at once. */

@@ -1,8 +1,18 @@
 /** swarm.v1.Engine: containers on their nodes. Agents serve it to managers, managers to users. */
-import type { NetworkId, NodeId, ServiceId, TaskId } from '@swarmd/model';
+import type {
+  ContainerStats,
+  HealthReport,
+  LayerProgress,
+  NetworkFinding,
+  NetworkId,
+  NodeId,
+  PathInfo,
+  ProcessInfo,
+  ServiceId,
+  TaskId,
+} from '@swarmd/model';
 
 import type { Call } from './call.ts';
-import type { NetworkFinding } from './manager-side.ts';
 
 export type SessionRequest =
   /** First message: starts a program, or attaches. */
@@ -38,60 +48,10 @@ export type SessionResponse =
   /** The last message; 128 + n for signal n. */
   | { readonly kind: 'exit'; readonly code: number };
 
-export interface ProcessInfo {
-  readonly pid: number;
-  readonly containerPid: number;
-  readonly parentPid: number;
-  readonly uid: number;
-  /** R, S, D, Z or T. */
-  readonly state: string;
-  readonly cpuMs: number;
-  readonly memoryBytes: number;
-  readonly startedAt: number;
-  readonly command: string;
-}
-
-/** Counters only grow; a limit of 0 is none. */
-export interface ContainerStats {
-  readonly timestamp: number;
-  readonly cpuNs: number;
-  readonly memoryBytes: number;
-  readonly memoryLimitBytes: number;
-  readonly pids: number;
-  readonly pidsLimit: number;
-  readonly blockReadBytes: number;
-  readonly blockWriteBytes: number;
-  readonly networkReceiveBytes: number;
-  readonly networkSendBytes: number;
-}
-
-export interface HealthResult {
-  readonly startedAt: number;
-  readonly endedAt: number;
-  /** 0: healthy. -1: it could not be run, or took too long. */
-  readonly exitCode: number;
-  readonly output: string;
-}
-
-export interface HealthReport {
-  readonly state: 'starting' | 'healthy' | 'unhealthy';
-  readonly failingStreak: number;
-  /** The last ones, oldest first. */
-  readonly results: readonly HealthResult[];
-}
-
 export interface ContainerDetails {
   readonly paused: boolean;
   /** Undefined without a health check. */
   readonly health?: HealthReport;
-}
-
-export interface PathInfo {
-  readonly kind: 'file' | 'directory' | 'link' | 'other';
-  readonly bytes: number;
-  readonly mode: number;
-  readonly modifiedAt: number;
-  readonly target: string;
 }
 
 export type CopyInRequest =
@@ -107,15 +67,6 @@ export interface Volume {
   /** Folder on the node; empty for volumes of plugins. */
   readonly mountpoint: string;
   readonly used: boolean;
-}
-
-/** One layer of an image on its way; bytes of its compressed blob. */
-export interface LayerProgress {
-  readonly digest: string;
-  /** waiting, fetching or present. */
-  readonly state: string;
-  readonly bytes: number;
-  readonly totalBytes: number;
 }
 
 export interface ImageDetails {

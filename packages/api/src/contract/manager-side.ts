@@ -1,5 +1,12 @@
 /** Services of managers for joiners, for each other, and for automation. */
-import type { Change, NodeDescription, NodeId, NodeRole, TableName } from '@swarmd/model';
+import type {
+  Change,
+  NetworkFinding,
+  NodeDescription,
+  NodeId,
+  NodeRole,
+  TableName,
+} from '@swarmd/model';
 
 import type { Call } from './call.ts';
 import type { TaskStatusUpdate, TaskUsage } from './node-side.ts';
@@ -162,13 +169,6 @@ export interface Local {
   leave(request: { force: boolean }, call: Call): Promise<void>;
   /** `details` says what is wrong with a subject, and is empty when all is well. */
   checkNetwork(request: { repair: boolean }, call: Call): Promise<NetworkFinding[]>;
-}
-
-export interface NetworkFinding {
-  readonly subject: string;
-  readonly details: readonly string[];
-  /** What should be there; told when asked about a network or a service. */
-  readonly wanted: readonly string[];
 }
 
 export interface LocalInfo {

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, posix, resolve } from 'node:path';
 
-import type { CopyInRequest, PathInfo } from '@swarmd/api';
+import type { CopyInRequest } from '@swarmd/api';
 import { errorCode, SwarmError } from '@swarmd/base';
-import type { TaskId } from '@swarmd/model';
+import type { PathInfo, TaskId } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';

@@ -1,6 +1,5 @@
 /** swarmctl task top and stats. */
-import type { ContainerStats, ProcessInfo } from '@swarmd/api';
-import type { Task } from '@swarmd/model';
+import type { ContainerStats, ProcessInfo, Task } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';

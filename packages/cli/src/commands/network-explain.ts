@@ -9,8 +9,8 @@ import {
   type Service,
   type ServiceId,
   type Task,
+  type NetworkFinding,
 } from '@swarmd/model';
-import type { NetworkFinding } from '@swarmd/api';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';

@@ -1,17 +1,10 @@
 /** The images of this machine for people: seen, named, and removed when nothing needs them. */
 import { SwarmError, type Clock } from '@swarmd/base';
 
-import type { RegistryAuth } from '@swarmd/model';
+import type { LayerProgress, RegistryAuth } from '@swarmd/model';
 
 import { IMAGE_GRACE_MS } from '../limits.ts';
-import type {
-  ImageDetails,
-  ImageInfo,
-  Images,
-  ImportOptions,
-  LayerProgress,
-  PullOptions,
-} from '../types.ts';
+import type { ImageDetails, ImageInfo, Images, ImportOptions, PullOptions } from '../types.ts';
 import type { ImageTransfer } from './image-transfer.ts';
 import type { Puller } from './puller.ts';
 import { canonicalReference, parseReference, pinnedReference } from './reference.ts';

@@ -3,11 +3,12 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SwarmError, type Clock } from '@swarmd/base';
+import type { LayerProgress } from '@swarmd/model';
 
 import { RegistryClient } from '../registry/client.ts';
 import { originOf, type Registries } from '../registry/endpoint.ts';
 import { pushImage } from '../registry/push.ts';
-import type { ImportOptions, LayerProgress, PullOptions } from '../types.ts';
+import type { ImportOptions, PullOptions } from '../types.ts';
 import {
   diffIdOf,
   digestOfBytes,

@@ -1,9 +1,9 @@
 /** Makes the layers of images present: several at a time, each once however many images have it. */
 import { errorCode, SwarmError, type Clock, type Logger, type Random } from '@swarmd/base';
+import type { LayerProgress } from '@swarmd/model';
 
 import { PARALLEL_LAYERS } from '../limits.ts';
 import type { RegistryClient } from '../registry/client.ts';
-import type { LayerProgress } from '../types.ts';
 import type { LayerSource, UnpackedLayer } from '../unpack/unpack-layer.ts';
 import type { Unpacker } from '../unpack/unpacker.ts';
 import { layerCompression, type Descriptor, type ImageManifest } from './manifest.ts';

@@ -12,12 +12,12 @@ import {
   type Clock,
   type Logger,
 } from '@swarmd/base';
-import { formatRegistryAuth, type RegistryAuth } from '@swarmd/model';
+import { formatRegistryAuth, type RegistryAuth, type LayerProgress } from '@swarmd/model';
 
 import { TAG_CHECK_MS, TAG_FRESH_MS } from '../limits.ts';
 import { RegistryClient } from '../registry/client.ts';
 import { endpointsOf, originOf, type Registries } from '../registry/endpoint.ts';
-import type { LayerProgress, PullOptions } from '../types.ts';
+import type { PullOptions } from '../types.ts';
 import type { LayerFetcher, LayerFetcherOptions } from './layer-fetcher.ts';
 import { choosePlatform, parseDocument, parseImageConfig, type Platform } from './manifest.ts';
 import { canonicalReference, parseReference, type ImageReference } from './reference.ts';

@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto';
 
 import { SwarmError } from '@swarmd/base';
+import type { LayerProgress } from '@swarmd/model';
 
 import { canonicalReference, parseReference, pinnedReference } from '../image/reference.ts';
-import type { ImageDetails, ImageInfo, Images, ImportOptions, LayerProgress } from '../types.ts';
+import type { ImageDetails, ImageInfo, Images, ImportOptions } from '../types.ts';
 import type { MemoryMachine } from './memory-machine.ts';
 
 export class MemoryImages implements Images {

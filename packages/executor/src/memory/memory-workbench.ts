@@ -3,17 +3,10 @@
  * that were copied in are kept as the archives they came in.
  */
 import { SwarmError } from '@swarmd/base';
+import type { ContainerStats, PathInfo, ProcessInfo } from '@swarmd/model';
 
 import { signalNamed } from '../container/process.ts';
-import type {
-  ContainerStats,
-  PathInfo,
-  ProcessInfo,
-  SessionEvent,
-  SessionInput,
-  SessionStart,
-  Workbench,
-} from '../types.ts';
+import type { SessionEvent, SessionInput, SessionStart, Workbench } from '../types.ts';
 import type { MemoryContainer, MemoryMachine } from './memory-machine.ts';
 
 export class MemoryWorkbench implements Workbench {

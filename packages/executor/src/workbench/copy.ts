@@ -10,11 +10,11 @@ import { lstat, open, readlink, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 import { abortReason, SwarmError } from '@swarmd/base';
+import type { PathInfo } from '@swarmd/model';
 
 import { isNotFound } from '../files/atomic-file.ts';
 import { resolveInRoot } from '../files/in-root.ts';
 import { COPY_IN_MAX_BYTES, STDERR_MAX_CHARS } from '../limits.ts';
-import type { PathInfo } from '../types.ts';
 import { ProgramOutput } from './streams.ts';
 
 export interface CopySource {

@@ -1,8 +1,9 @@
 /** The processes of a container, as the machine's /proc shows them. */
+import type { ProcessInfo } from '@swarmd/model';
+
 import { readFile, stat } from 'node:fs/promises';
 
 import { isNotFound } from '../files/atomic-file.ts';
-import type { ProcessInfo } from '../types.ts';
 
 /** sysconf(_SC_CLK_TCK) and the page size of every platform that we run on. */
 const TICKS_PER_SECOND = 100;

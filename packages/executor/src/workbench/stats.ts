@@ -1,7 +1,8 @@
 /** What a container uses, from its cgroup and its network namespace. */
+import type { ContainerStats } from '@swarmd/model';
+
 import { readIfExists } from '../files/atomic-file.ts';
 import type { Cgroups } from '../oci/cgroup.ts';
-import type { ContainerStats } from '../types.ts';
 
 /** Version 1 says "no limit" as the largest multiple of a page below 2^63. */
 const NO_LIMIT_BYTES = 2 ** 60;

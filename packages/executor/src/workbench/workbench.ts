@@ -3,6 +3,7 @@ import { readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SwarmError, type Clock, type Logger } from '@swarmd/base';
+import type { ContainerStats, PathInfo, ProcessInfo } from '@swarmd/model';
 
 import { KeyedLock } from '../container/keyed-lock.ts';
 import type { LiveContainer } from '../container/live.ts';
@@ -11,15 +12,7 @@ import type { Cgroups } from '../oci/cgroup.ts';
 import { signalProcess } from '../oci/proc.ts';
 import type { Runtimes } from '../oci/runtime.ts';
 import { STDIN_ANNOTATION } from '../oci/spec.ts';
-import type {
-  ContainerStats,
-  PathInfo,
-  ProcessInfo,
-  SessionEvent,
-  SessionInput,
-  SessionStart,
-  Workbench,
-} from '../types.ts';
+import type { SessionEvent, SessionInput, SessionStart, Workbench } from '../types.ts';
 import { attachSession } from './attach-session.ts';
 import { copyIn, copyOut, pathInfo, type CopySource } from './copy.ts';
 import { execSession } from './exec-session.ts';

@@ -10,10 +10,10 @@
 import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-import type { NetworkState, NodeEncryption, Task } from '@swarmd/model';
+import type { NetworkFinding, NetworkState, NodeEncryption, Task } from '@swarmd/model';
 
 import type { NetworkScope } from '../../src/desired/scope.ts';
-import type { NetworkAttachment, NetworkFinding } from '../../src/index.ts';
+import type { NetworkAttachment } from '../../src/index.ts';
 import type { OpenOptions } from './host.ts';
 import { eventually } from './traffic.ts';
 

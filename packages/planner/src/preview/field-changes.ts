@@ -1,17 +1,9 @@
-/** Which fields of a spec become different, as paths. */
-export interface FieldChange {
-  /** "task.mounts[0].source" */
-  readonly path: string;
-  /** As JSON; undefined: the field was not there. */
-  readonly before?: string;
-  /** As JSON; undefined: the field is not there any more. */
-  readonly after?: string;
-}
-
 /**
  * In the order of the fields, of `after` first. What is not set and what is empty are the same here.
  * Bytes are told by their number only: they may be secret.
  */
+import type { FieldChange } from '@swarmd/model';
+
 export function fieldChanges(before: unknown, after: unknown): FieldChange[] {
   const old = new Map(leaves(before, ''));
   const now = new Map(leaves(after, ''));

@@ -1,21 +1,9 @@
 /** What a plan means for people: which slots get a task, lose theirs, or have it moved, and where. */
-import { isJob, STANDBY_SLOT, type NodeId, type Task, type TaskId } from '@swarmd/model';
+import { isJob, STANDBY_SLOT, type NodeId, type Task, type PlannedTask } from '@swarmd/model';
 
 import { followsNodes } from '../service/follows-nodes.ts';
 import { isCurrent, isOver, isWanted, NodeLookup } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
-
-export interface PlannedTask {
-  /** `move` and `replace`: another task takes over, on another node or the same. */
-  readonly action: 'start' | 'stop' | 'move' | 'replace' | 'wait';
-  readonly serviceName: string;
-  readonly slot: number;
-  /** The task that stops. */
-  readonly taskId?: TaskId;
-  readonly fromNodeId?: NodeId;
-  readonly toNodeId?: NodeId;
-  readonly message: string;
-}
 
 export interface TaskChange {
   readonly before: Task | undefined;
