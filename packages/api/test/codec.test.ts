@@ -5,6 +5,7 @@ import {
   type Change,
   type NodeId,
   type TableName,
+  type Task,
   type TaskId,
 } from '@swarmd/model';
 import * as fc from 'fast-check';
@@ -87,6 +88,24 @@ describe('what is decoded is what was encoded', () => {
       ),
       { numRuns: 60 },
     );
+  });
+
+  it('reasons that many tasks have in common, as one object', () => {
+    const [task] = fc.sample(OBJECTS.task, { numRuns: 1, seed: 1 });
+    if (task === undefined) throw new Error('no task');
+    const waitsFor = (number: number): Task => {
+      const why = { code: 'no-suitable-node', message: `no node of ${number % 3} takes it`, at: 5 };
+      return { ...task, because: [why, { ...why, message: `reason ${number}`, at: number }] };
+    };
+    const tasks = Array.from({ length: 600 }, (_, number) => waitsFor(number));
+    const { changes } = decodeChanges(
+      encodeChanges(tasks.map((object) => ({ kind: 'put', table: 'task', object }))),
+    );
+    const decoded = changes.map((change) => (change.kind === 'put' ? change.object : undefined));
+    expect(decoded).toEqual(tasks);
+    const first = (number: number): unknown => (decoded[number] as Task).because[0];
+    expect(first(30)).toBe(first(0));
+    expect(first(31)).not.toBe(first(0));
   });
 
   it('messages of agents', () => {

@@ -5,7 +5,7 @@
 import { SwarmError } from '@swarmd/base';
 import type { Change, ObjectOf, TableName, TaskSpec } from '@swarmd/model';
 
-import { adaptMessage, messageCodec } from './message.ts';
+import { adaptMessage, messageCodec, shareRepeated } from './message.ts';
 import { decodeTaskSpec, encodeTaskSpec, sharedTaskSpec } from './task-specs.ts';
 
 adaptMessage('Change', {
@@ -19,6 +19,9 @@ adaptMessage('Change', {
     return { kind: 'put', ...fromObjectMessage(message['put'] as Record<string, unknown>) };
   },
 });
+
+// All tasks of a service that wait do so for the same reasons.
+shareRepeated('Reason');
 
 /** A request of a client that the changes are the effect of, with its answer. */
 interface AppliedRequest {

@@ -37,6 +37,7 @@ type EncodePart = (value: object) => Uint8Array;
 const adapters = new Map<string, Adapter>();
 const parts = new Map<string, EncodePart>();
 const shared = new Set<string>();
+const repeating = new Set<string>();
 const shapes = new Map<protobuf.Type, ValueCodec>();
 
 /** Must be called before the first use of the message; `name` as in `messageCodec`. */
@@ -55,6 +56,14 @@ export function encodePart(name: string, field: string, encode: EncodePart): voi
  */
 export function shareLists(name: string, fields: readonly string[]): void {
   for (const field of fields) shared.add(`.${fullName(name)}.${field}`);
+}
+
+/**
+ * The same message is in thousands of others: what was read lately is read once, and is one object in
+ * memory. Messages are immutable, so that is not visible. Must be called before the first use.
+ */
+export function shareRepeated(name: string): void {
+  repeating.add(`.${fullName(name)}`);
 }
 
 /** "Task" in our package, or a full name. The proto files are parsed at the first use. */
@@ -113,8 +122,29 @@ function nested(type: protobuf.Type): ValueCodec {
       shape().write(value, writer);
       writer.end(begin);
     },
-    read: (reader) => reader.delimited(shape().read),
+    read: repeating.has(type.fullName)
+      ? readRepeated((reader) => reader.delimited(shape().read))
+      : (reader) => reader.delimited(shape().read),
     zero: undefined,
+  };
+}
+
+/** What differs in thousands of messages is not worth more; when it is full it starts anew. */
+const RECENT_MAX = 256;
+
+function readRepeated(read: ValueCodec['read']): ValueCodec['read'] {
+  const recent = new Map<string, unknown>();
+  return (reader) => {
+    const bytes = reader.ahead();
+    const known = recent.get(bytes);
+    if (known !== undefined) {
+      reader.skip(WIRE.delimited);
+      return known;
+    }
+    const value = read(reader);
+    if (recent.size >= RECENT_MAX) recent.clear();
+    recent.set(bytes, value);
+    return value;
   };
 }
 

@@ -34,6 +34,16 @@ export class WireReader {
     return value;
   }
 
+  /** The bytes of what has its length in front of it, one character each; they are still to be read. */
+  ahead(): string {
+    const at = this.#at;
+    const length = this.varint();
+    const begin = this.#at;
+    const end = this.#take(length);
+    this.#at = at;
+    return this.#buffer.latin1Slice(begin, end);
+  }
+
   /** A whole number below 2^53; larger ones are rounded. */
   varint(): number {
     const buffer = this.#buffer;
