@@ -41,7 +41,7 @@ export class WireReader {
     const begin = this.#at;
     const end = this.#take(length);
     this.#at = at;
-    return this.#buffer.latin1Slice(begin, end);
+    return this.#buffer.toString('latin1', begin, end);
   }
 
   /** A whole number below 2^53; larger ones are rounded. */

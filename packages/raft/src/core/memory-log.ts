@@ -11,6 +11,8 @@ export class MemoryLog implements LogView {
   #base: EntryId;
   #entries: Entry[];
   #bytes = 0;
+  /** Of the entries after the snapshot. */
+  #freshBytes = 0;
   #snapshot: SnapshotMeta | undefined;
 
   /** `snapshot` is the newest on disk; `base` and `entries` may reach back before it. */
@@ -34,6 +36,11 @@ export class MemoryLog implements LogView {
   /** Bytes that the entries carry. */
   bytes(): number {
     return this.#bytes;
+  }
+
+  /** Bytes that the entries after the newest snapshot carry. */
+  bytesSinceSnapshot(): number {
+    return this.#freshBytes;
   }
 
   /** The least index from which on, up to `last`, the entries carry at most `bytes`. */
@@ -79,7 +86,7 @@ export class MemoryLog implements LogView {
     for (const entry of fresh) {
       assert(entry.index === this.last() + 1, `entry ${entry.index} is contiguous`);
       this.#entries.push(entry);
-      this.#bytes += entry.data.length;
+      this.#count(entry, 1);
     }
   }
 
@@ -90,11 +97,16 @@ export class MemoryLog implements LogView {
     this.#base = { term: snapshot.term, index: snapshot.index };
     this.#entries = [];
     this.#bytes = 0;
+    this.#freshBytes = 0;
   }
 
   /** A snapshot was taken here; the log stays until `compact`. */
   setSnapshot(snapshot: SnapshotMeta): void {
     this.#snapshot = snapshot;
+    this.#freshBytes = 0;
+    for (let index = this.last(); index > snapshot.index && index >= this.first(); index--) {
+      this.#freshBytes += this.#entries[index - this.first()]?.data.length ?? 0;
+    }
   }
 
   /** Forgets everything up to and including `index`, which must be in the log. */
@@ -107,6 +119,11 @@ export class MemoryLog implements LogView {
   }
 
   #drop(entries: readonly Entry[]): void {
-    for (const { data } of entries) this.#bytes -= data.length;
+    for (const entry of entries) this.#count(entry, -1);
+  }
+
+  #count({ index, data }: Entry, sign: 1 | -1): void {
+    this.#bytes += sign * data.length;
+    if (index > (this.#snapshot?.index ?? 0)) this.#freshBytes += sign * data.length;
   }
 }

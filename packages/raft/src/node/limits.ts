@@ -55,10 +55,17 @@ export const FRAME_WINDOW = 4;
 export const SNAPSHOT_EVERY = 10_000;
 /** Entries kept behind a snapshot, so that a restarted follower needs none; at most `snapshotEvery`. */
 export const TRAILING_ENTRIES = 10_000;
-/** Entries that carry more than this make a snapshot due, however few they are: they are in memory. */
-export const LOG_BYTES_MAX = 64 * MIB;
+/** Entries since the last one that carry more than this make a snapshot due, however few they are: they are in memory. */
+export const SNAPSHOT_EVERY_BYTES = 48 * MIB;
 /** Of the trailing entries, those that carry no more than this. */
 export const TRAILING_BYTES = 16 * MIB;
+/**
+ * What a peer that answers still lacks stays as well, up to this: without it a peer that is sent a snapshot
+ * while much is written finds that the log does not reach back to it any more, and is sent another one.
+ */
+export const HELD_BYTES = 64 * MIB;
+/** The same in entries, as a multiple of the trailing ones. */
+export const HELD_TIMES = 4;
 /** After a snapshot could not be written, mostly because the disk is full. */
 export const SNAPSHOT_RETRY_MS = 5_000;
 /** A snapshot transfer without progress for this time has failed. */

@@ -312,7 +312,7 @@ export class Replica implements AsyncDisposable {
       received: (meta) => this.#snapshots.installer.recordOf(meta),
       onPersisted: (readys) => this.#driver.persisted(readys),
       onTaken: (record) => this.#snapshots.kept(record),
-      onSnapshotKept: () => this.#snapshots.clean(),
+      onSnapshotKept: () => this.#snapshots.settled(),
       onFailure: (error) => this.#fail(error),
     });
   }
@@ -341,6 +341,7 @@ export class Replica implements AsyncDisposable {
       keep: (taken) => this.#persister.addTaken(taken),
       book: () => this.#book.content(),
       applied: () => this.#applier.applied,
+      progress: () => this.#status().progress,
       restoring: () => this.#applier.restoring,
       network: () => this.#network,
       onRestored: (index) => this.#applier.restored(index),

@@ -8,7 +8,12 @@ import type { EntryId } from '../core/types.ts';
 import type { SnapshotDescriptor, SnapshotRecord } from '../wal/header.ts';
 import type { SnapshotWriter } from '../wal/snapshot-file.ts';
 import type { SnapshotFolder } from '../wal/snapshot-folder.ts';
-import { FRAME_WINDOW, LOG_BYTES_MAX, SNAPSHOT_RETRY_MS, TRAILING_ENTRIES } from './limits.ts';
+import {
+  FRAME_WINDOW,
+  SNAPSHOT_EVERY_BYTES,
+  SNAPSHOT_RETRY_MS,
+  TRAILING_ENTRIES,
+} from './limits.ts';
 
 export interface SnapshotTakerPorts {
   readonly folder: SnapshotFolder;
@@ -16,8 +21,8 @@ export interface SnapshotTakerPorts {
   readonly logger: Logger;
   /** Entries between two snapshots. */
   readonly every: number;
-  /** What the entries in the log carry: all of it is in memory. */
-  logBytes(): number;
+  /** What the entries since the newest snapshot carry: all of it is in memory. */
+  bytesSinceSnapshot(): number;
   /** Asks the main thread for a picture, gives it room for a frame, or tells it to drop the picture. */
   ask(): void;
   credit(): void;
@@ -68,9 +73,14 @@ export class SnapshotTaker {
     return this.#waiting;
   }
 
-  /** The log knows of it, or of a newer one. */
+  /** The log knows of it, or is about to, or knows of a newer one. */
   kept(record: SnapshotRecord): void {
     this.#waiting.delete(record);
+  }
+
+  /** The log knows of what was kept: it may be time for the next one. */
+  settled(): void {
+    this.consider(this.#applied);
   }
 
   /** A snapshot from the leader counts as well. */
@@ -92,8 +102,11 @@ export class SnapshotTaker {
       Math.min(this.#lastIndex + this.#ports.every, wanted),
       this.#lastIndex + 1,
     );
-    const isHeavy = this.#ports.logBytes() >= LOG_BYTES_MAX && applied > this.#lastIndex;
-    if (this.#asked || (applied < due && !isHeavy)) return;
+    // The log tells how much there is since the newest one that it knows of.
+    if (this.#asked || this.#waiting.size > 0) return;
+    const isHeavy =
+      this.#ports.bytesSinceSnapshot() >= SNAPSHOT_EVERY_BYTES && applied > this.#lastIndex;
+    if (applied < due && !isHeavy) return;
     if (this.#ports.clock.monotonic() < this.#notBeforeMs) return;
     this.#asked = true;
     this.#ports.ask();

@@ -4,11 +4,11 @@
  */
 import { assert, errorMessage, type Clock, type Logger } from '@swarmd/base';
 
-import type { SnapshotMeta } from '../core/types.ts';
+import type { ProgressStatus, SnapshotMeta } from '../core/types.ts';
 import type { SnapshotDescriptor, SnapshotRecord } from '../wal/header.ts';
 import type { Booted } from './boot.ts';
 import { Installer } from './installer.ts';
-import { TRAILING_BYTES } from './limits.ts';
+import { HELD_BYTES, HELD_TIMES, TRAILING_BYTES } from './limits.ts';
 import type { BookContent } from './membership.ts';
 import type { Network } from './network.ts';
 import { SnapshotFeeder } from './snapshot-feeder.ts';
@@ -24,6 +24,8 @@ export interface SnapshotsPorts {
   readonly keep: (taken: Parameters<SnapshotTakerPorts['keep']>[0]) => void;
   book(): BookContent;
   applied(): number;
+  /** Of the peers, on a leader. */
+  progress(): readonly ProgressStatus[];
   /** A snapshot is on its way into the state machine. */
   restoring(): boolean;
   network(): Pick<Network, 'fetching' | 'snapshotsInUse'>;
@@ -110,8 +112,14 @@ export class Snapshots {
     this.#taker.kept(record);
   }
 
+  /** The log refers to other snapshots than before. */
+  settled(): void {
+    this.#clean();
+    if (!this.#ports.restoring()) this.#taker.settled();
+  }
+
   /** Removes the files that nothing refers to, unless one is being written. */
-  clean(): void {
+  #clean(): void {
     this.#booted.folder
       .clean(() => this.#neededFiles())
       .catch((error: unknown) => {
@@ -155,14 +163,27 @@ export class Snapshots {
       credit: () => post({ kind: 'snapshotCredit' }),
       drop: () => post({ kind: 'dropSnapshot' }),
       describe: (index) => this.#describe(index),
-      logBytes: () => log.bytes(),
+      bytesSinceSnapshot: () => log.bytesSinceSnapshot(),
       compactionPoint: (last, trailing) => {
-        const light = log.startOfTail(last, TRAILING_BYTES) - 1;
-        const index = Math.max(last - trailing, light);
+        const index = this.#compactionPoint(last, trailing);
         return { index, term: log.term(index) ?? 0 };
       },
       keep,
     });
+  }
+
+  /** The newest entry that nobody needs any more, once there is a snapshot of `last`. */
+  #compactionPoint(last: number, trailing: number): number {
+    const { log } = this.#booted;
+    const before = (entries: number, bytes: number): number =>
+      Math.max(last - entries, log.startOfTail(last, bytes) - 1);
+    const usual = before(trailing, TRAILING_BYTES);
+    const lacking = this.#ports
+      .progress()
+      .filter(({ recentActive }) => recentActive)
+      .map(({ pendingSnapshot, match }) => Math.max(pendingSnapshot, match));
+    const most = before(HELD_TIMES * trailing, HELD_BYTES);
+    return Math.min(usual, Math.max(most, Math.min(...lacking)));
   }
 
   #describe(index: number): SnapshotDescriptor | undefined {

@@ -15,7 +15,7 @@ import {
 } from '../../src/core/conf-change-codec.ts';
 import { entryBytes, limitBytes, totalBytes } from '../../src/core/entry-size.ts';
 import { Inflights } from '../../src/core/inflights.ts';
-import { ascending, confStateOf } from '../../src/core/membership.ts';
+import { ascending, confStateOf, EMPTY_CONF_STATE } from '../../src/core/membership.ts';
 import { MemoryLog } from '../../src/core/memory-log.ts';
 import { jointIndex, jointVote, majorityIndex } from '../../src/core/quorum.ts';
 import type { ConfChange, ConfChangeStep } from '../../src/core/types.ts';
@@ -191,15 +191,22 @@ describe('the log in memory', () => {
     const sizes = fc.array(fc.nat(100), { maxLength: 30 });
     fc.assert(
       fc.property(sizes, fc.tuple(fc.nat(30), fc.nat(30)), fc.nat(400), (all, cuts, bytes) => {
-        const [overwrite, compact] = cuts;
+        const [later, compact] = cuts;
         const log = new MemoryLog();
         const sized = all.map((size, at) => ({ ...entry(1, at + 1), data: new Uint8Array(size) }));
         log.append(sized);
+        log.setSnapshot({
+          ...entry(1, Math.min(compact, log.last())),
+          confState: EMPTY_CONF_STATE,
+        });
+        const overwrite = Math.max(compact, later);
         log.append(sized.slice(overwrite, overwrite + 3));
         log.compact(Math.min(compact, log.last()));
         const carried = (from: number): number =>
           log.entries(from, log.last() + 1, Infinity).reduce((n, { data }) => n + data.length, 0);
         expect(log.bytes()).toBe(carried(log.first()));
+        const fresh = Math.max(log.first(), (log.snapshot()?.index ?? 0) + 1);
+        expect(log.bytesSinceSnapshot()).toBe(carried(fresh));
         const start = log.startOfTail(log.last(), bytes);
         expect(carried(start)).toBeLessThanOrEqual(bytes);
         const more = start > log.first() ? carried(start - 1) : Infinity;

@@ -191,17 +191,31 @@ describe('disks', () => {
 
 describe('snapshots on their way', () => {
   /** A follower that was away for so long that only a snapshot helps. */
-  async function behind(): Promise<{ situation: Situation; late: SimMember }> {
+  async function behind(
+    { writes, maxDelayMs } = { writes: 100, maxDelayMs: 20 },
+  ): Promise<{ situation: Situation; late: SimMember }> {
     const situation = await begin({
       snapshotEvery: 20,
-      network: { ...QUIET.network, maxDelayMs: 20 },
+      network: { ...QUIET.network, maxDelayMs },
     });
     const late = situation.follower;
     situation.world.crash(late, 'kill');
-    await situation.moreWrites(100);
+    await situation.moreWrites(writes);
     return { situation, late };
   }
   const installed = ({ world }: Situation): number => world.counts.get('snapshot installed') ?? 0;
+
+  test('41/46: while one is on its way, two more are taken: what the follower lacks after the first stays', async () => {
+    const { situation, late } = await behind({ writes: 300, maxDelayMs: 110 });
+    situation.world.restart(late);
+    await situation.until('it fetches', () => late.link?.fetching === true);
+    const begun = situation.leader.status()?.commit ?? 0;
+    await situation.until('it has one', () => installed(situation) > 0);
+    expect((situation.leader.status()?.commit ?? 0) - begun).toBeGreaterThan(40);
+    await situation.moreWrites(30);
+    await situation.until('it has caught up', () => late.appliedIndex > begun + 40);
+    expect(installed(situation)).toBe(1);
+  });
 
   test('42/48: the leader dies while it sends one: the next one brings the follower up to date', async () => {
     const { situation, late } = await behind();

@@ -57,10 +57,10 @@ test(
     cluster = await TestCluster.of(1);
     const { raft } = await cluster.untilLeader();
     const large = new Uint8Array(4 * 1024 * 1024);
-    for (let i = 0; i < 20; i += 1) await raft.propose(large, deadline());
+    for (let i = 0; i < 16; i += 1) await raft.propose(large, deadline());
     await until('the log is cut', () => raft.status().first > 1);
     const { logBytes, snapshot } = await raft.report(deadline());
-    expect(snapshot).toBeGreaterThan(15);
+    expect(snapshot).toBeGreaterThan(10);
     expect(logBytes).toBeLessThan(40 * 1024 * 1024);
   },
 );
