@@ -6,7 +6,7 @@ import { benchLogs } from './logs.ts';
 import { benchNetwork } from './network.ts';
 import { benchOrchestrate } from './orchestrate.ts';
 import { comparePeer } from './peer.ts';
-import { benchRaft, RAFT_PARTS } from './raft.ts';
+import { benchRaft, RAFT_LONG_PART, RAFT_PARTS } from './raft.ts';
 import { benchStartup } from './startup.ts';
 
 const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--keep] [--peer FOLDER]
@@ -24,8 +24,8 @@ const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--ke
             containers and images on this machine: ${EXECUTOR_PARTS.join(', ')}
   logs [--runs 3] [--lines 3000000] [--seconds 10] [--keep]
             what a task that floods its log costs, and how fast it is read (a lab of 1 manager and 1 worker)
-  --part    raft: only these of: ${RAFT_PARTS.join(', ')}
-  --minutes how long the leader is watched under full scheduling load; not at all unless given
+  --part    raft: only these of: ${RAFT_PARTS.join(', ')}, and ${RAFT_LONG_PART}, which is not done unless asked for
+  --minutes ${RAFT_LONG_PART}: how long the leader is watched under full scheduling load
 `;
 
 const { values, positionals } = parseArgs({
@@ -37,7 +37,7 @@ const { values, positionals } = parseArgs({
     peer: { type: 'string' },
     part: { type: 'string', multiple: true },
     containers: { type: 'string', default: '500' },
-    minutes: { type: 'string', default: '0' },
+    minutes: { type: 'string', default: '10' },
     nodes: { type: 'string', default: '5000' },
     tasks: { type: 'string', default: '100000' },
     services: { type: 'string', default: '500' },

@@ -13,15 +13,18 @@ import { compareWrites, warmUp } from './raft/compare-writes.ts';
 export interface RaftBenchOptions {
   readonly runs: number;
   readonly slowRuns: number;
-  /** How long the leader is watched under full scheduling load; 0: not at all. */
+  /** How long the leader is watched under full scheduling load. */
   readonly minutes: number;
   readonly tasks: number;
   readonly keep: boolean;
-  /** Parts to run, of PARTS. */
+  /** Parts to run. */
   readonly parts: readonly string[];
 }
 
+/** Unless others are asked for. */
 export const RAFT_PARTS = ['writes', 'failover', 'big-state'];
+/** It takes its time. */
+export const RAFT_LONG_PART = 'steady';
 
 export async function benchRaft(options: RaftBenchOptions): Promise<void> {
   const lab = new Lab({ name: 'benchraft', managers: 3, workers: 0 });
@@ -30,7 +33,7 @@ export async function benchRaft(options: RaftBenchOptions): Promise<void> {
     await lab.up();
     const ours = swarm(lab, 'socket');
     await besideEtcd(lab, ours, options);
-    if (options.minutes > 0) await steadyLeader(lab, ours, options.minutes);
+    if (options.parts.includes(RAFT_LONG_PART)) await steadyLeader(lab, ours, options.minutes);
     if (options.parts.includes('big-state')) await bigState(lab, ours, options);
   } finally {
     if (!options.keep) await lab.down();

@@ -23,14 +23,15 @@ export interface LinkFault {
 }
 
 /**
- * What nodes say to each other: of the cluster (API, Raft, agents), or of containers (VXLAN); or all that
- * a network in between with a small MTU would lose.
+ * What nodes say to each other: of the cluster (API, Raft, agents), of Raft alone, or of containers (VXLAN);
+ * or all that a network in between with a small MTU would lose.
  */
-export type Traffic = 'control' | 'data' | 'large';
+export type Traffic = 'control' | 'raft' | 'data' | 'large';
 
 /** As conditions of nft; an answer goes by the ports of its question. */
 const TRAFFIC: Readonly<Record<Traffic, readonly string[]>> = {
   control: ['tcp dport 4242-4244 ', 'tcp sport 4242-4244 '],
+  raft: ['tcp dport 4243 ', 'tcp sport 4243 '],
   data: ['udp dport 4789 '],
   large: ['meta length > 1300 '],
 };

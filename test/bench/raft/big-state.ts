@@ -1,16 +1,21 @@
 /** What much state costs: a manager that starts again, and one that has fallen behind the log. */
-import { waitUntil, type Host, type Lab } from '@swarmd/lab';
+import { between, waitUntil, type Host, type Lab } from '@swarmd/lab';
 
 import { print } from '../statistics.ts';
 import { call, matchOf, openOn, raftStatus, TASKS_PER_SERVICE, unplaceable } from './calls.ts';
-import type { LoadOrder, LoadResult } from './load.ts';
+import type { LoadOrder } from './load.ts';
+import { processorTime, type ProcessorTime } from './processor-time.ts';
 import { load, type Side } from './sides.ts';
 
 const WAIT_MS = 120_000;
-const WRITERS = 8;
-const WARM_UP_WRITES = 100;
-const QUIET_MS = 6_000;
-const CATCH_UP_WATCH_MS = 20_000;
+/** Long enough for a snapshot to be sent and restored, and for one to be taken by the leader. */
+const WATCH_MS = 20_000;
+const VALUE_BYTES = 1_024;
+/** What fills the log: some thousand writes. */
+const FILL_BYTES = 16 * 1_024;
+const FILL_MS = 4_000;
+const LEAST_MS = 50;
+const ORDER = { clients: 8, warmupWrites: 100, timeoutMs: 10_000, trace: false };
 
 interface Options {
   readonly tasks: number;
@@ -39,6 +44,7 @@ async function restart(
   { runs, count }: { runs: number; count: number },
 ): Promise<void> {
   const values: number[] = [];
+  let processors: ProcessorTime = new Map();
   for (let run = 0; run < runs; run += 1) {
     const leader = await side.leader();
     const host = lab.nodes.find((one) => one !== leader) ?? leader;
@@ -47,9 +53,17 @@ async function restart(
     const reviving = side.revive(host);
     await serving(host);
     values.push(performance.now() - start);
+    processors = processorTime([host]);
     await reviving;
   }
-  print('raft', { metric: 'restart_to_serving', unit: 'ms', values, target: 5000, tasks: count });
+  print('raft', {
+    metric: 'restart_to_serving',
+    unit: 'ms',
+    values,
+    target: 5000,
+    tasks: count,
+    processorMs: milliseconds(new Map(), processors),
+  });
 }
 
 function serving(host: Host): Promise<true> {
@@ -66,51 +80,61 @@ function serving(host: Host): Promise<true> {
   });
 }
 
-/** A member whose entries are gone from the leader's log: it needs a snapshot, then the log's end. */
+/**
+ * A member that Raft's messages do not reach until its next entries are gone from the leader's log: it needs a
+ * snapshot, then the log's end. All else reaches it: a node that went down would be planned around, and tasks
+ * that say why they wait be written anew.
+ */
 async function catchUp(lab: Lab, side: Side, count: number): Promise<void> {
   const leader = await side.leader();
   const lagging = lab.nodes.find((host) => host !== leader);
   if (lagging === undefined) throw new Error('there is no other manager');
-  const order = (prefix: string, measureMs: number): LoadOrder => ({
-    target: side.target(leader),
-    clients: WRITERS,
-    warmupWrites: WARM_UP_WRITES,
-    measureMs,
-    valueBytes: 1024,
-    prefix,
-    timeoutMs: 10_000,
-    trace: false,
-  });
-  const before = await raftStatus(leader);
-  await side.kill(lagging);
-  const quiet: LoadResult[] = [];
-  for (let n = 0; (await raftStatus(leader)).first <= before.commit + 1; n += 1)
-    quiet.push(await load(leader, order(`lag-${n}`, QUIET_MS)));
-  const during = load(leader, order('catch-up', CATCH_UP_WATCH_MS));
-  const start = performance.now();
+  const others = lab.nodes.filter((host) => host !== lagging).map(({ name }) => name);
+  const write = (prefix: string, more: Pick<LoadOrder, 'measureMs' | 'valueBytes'>) =>
+    load(leader, { ...ORDER, target: side.target(leader), prefix, ...more });
+  const { commit: before } = await raftStatus(leader);
+  await lab.breakLinks(between([[lagging.name], others], 'raft'));
+  for (let n = 0; (await raftStatus(leader)).first <= before + 1; n += 1)
+    await write(`fill-${n}`, { measureMs: FILL_MS, valueBytes: FILL_BYTES });
+  const quiet = await write('quiet', { measureMs: WATCH_MS, valueBytes: VALUE_BYTES });
+  const processors = processorTime(lab.nodes);
+  const writing = write('catch-up', { measureMs: WATCH_MS, valueBytes: VALUE_BYTES });
   const { commit } = await raftStatus(leader);
-  const reviving = side.revive(lagging);
+  await lab.mendLinks();
+  const start = performance.now();
   await waitUntil({ what: `${lagging.name} to catch up`, timeoutMs: WAIT_MS }, async () =>
     (await matchOf(leader, lagging)) >= commit ? true : undefined,
   );
   const value = performance.now() - start;
-  await reviving;
+  const disturbed = await writing;
   print('raft', {
     metric: 'lagging_member_caught_up',
     unit: 'ms',
     values: [value],
     target: 10_000,
     tasks: count,
+    processorMs: milliseconds(processors, processorTime(lab.nodes)),
   });
-  const disturbed = await during;
-  const last = quiet.at(-1) ?? disturbed;
   print('raft', {
     metric: 'write_p99_while_catching_up',
     unit: 'x',
-    values: [disturbed.p99 / last.p99],
+    values: [disturbed.p99 / quiet.p99],
     target: 2,
-    p99Before: last.p99,
+    p99Before: quiet.p99,
     p99While: disturbed.p99,
+    writesBefore: quiet.writes,
+    writesWhile: disturbed.writes,
     errors: disturbed.errors,
   });
+}
+
+/** Of the managers' threads, by host; what took less than LEAST_MS is left out. */
+function milliseconds(before: ProcessorTime, after: ProcessorTime): Record<string, number> {
+  const spent = [...after].map(
+    ([key, nanoseconds]) =>
+      [key, Math.round((nanoseconds - (before.get(key) ?? 0)) / 1e6)] as const,
+  );
+  return Object.fromEntries(
+    spent.filter(([key, ms]) => key.includes(' manager ') && ms >= LEAST_MS),
+  );
 }
