@@ -4,8 +4,18 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
 
+import { sleep } from '@swarmd/base';
+import { systemClock } from '@swarmd/base/system';
 import type { Executor } from '@swarmd/executor';
 
 import {
@@ -16,12 +26,14 @@ import {
 import { benchPull } from './executor-pull.ts';
 import { print } from './statistics.ts';
 
-export const EXECUTOR_PARTS = ['start', 'burst', 'memory', 'restart', 'pull'];
+export const EXECUTOR_PARTS = ['start', 'burst', 'memory', 'restart', 'idle', 'pull'];
 const BURST = 50;
 const IDLE = 20;
 /** At once while many are made that are not what is measured. */
 const WIDTH = 10;
 const SECOND_MS = 1_000;
+/** Some rounds of everything that happens every few seconds. */
+const IDLE_LOOK_MS = 20_000;
 
 export interface ExecutorBenchOptions {
   readonly runs: number;
@@ -40,23 +52,27 @@ export async function benchExecutor(options: ExecutorBenchOptions): Promise<void
     return;
   }
   if (options.parts.includes('pull')) await benchPull(Math.min(5, options.runs));
+  using cpu = CpuMeter.open();
   await using machine = await PrivateMachine.make();
-  const bench = new ExecutorBench(machine);
+  const bench = new ExecutorBench(machine, cpu);
   await bench.open();
   if (options.parts.includes('start')) await bench.oneByOne(options.runs);
   if (options.parts.includes('burst')) await bench.burst(Math.ceil(options.runs / 5));
   if (options.parts.includes('memory')) await bench.memory();
-  if (options.parts.includes('restart')) await bench.restart(options.containers);
+  const many = options.parts.filter((part) => part === 'restart' || part === 'idle');
+  if (many.length > 0) await bench.many(options.containers, many);
 }
 
 const signal = (): AbortSignal => AbortSignal.timeout(120 * SECOND_MS);
 
 class ExecutorBench {
   readonly #machine: PrivateMachine;
+  readonly #cpu: CpuMeter;
   #executor: (Executor & AsyncDisposable) | undefined;
 
-  constructor(machine: PrivateMachine) {
+  constructor(machine: PrivateMachine, cpu: CpuMeter) {
     this.#machine = machine;
+    this.#cpu = cpu;
   }
 
   async open(): Promise<void> {
@@ -79,7 +95,7 @@ class ExecutorBench {
     const [whole, start, end, cpu]: [number[], number[], number[], number[]] = [[], [], [], []];
     for (let run = 0; run < runs; run += 1) {
       const id = `one-${run}`;
-      const cpuBefore = cpuMs();
+      const cpuBefore = this.#cpu.ms();
       const began = performance.now();
       await this.#prepare(id);
       const prepared = performance.now();
@@ -89,19 +105,21 @@ class ExecutorBench {
       const ending = performance.now();
       await this.#end(id);
       end.push(performance.now() - ending);
-      cpu.push(cpuMs() - cpuBefore);
+      cpu.push(this.#cpu.ms() - cpuBefore);
     }
     print('executor', { metric: 'present-to-running', unit: 'ms', values: whole, target: 32 });
     print('executor', { metric: 'prepared-to-running', unit: 'ms', values: start, target: 2 });
     print('executor', { metric: 'kill-and-clean-up', unit: 'ms', values: end, target: 30 });
-    const note = 'of this process and the programs it waited for, start to clean-up';
+    const note = 'of everything but the container itself, start to clean-up';
     print('executor', { metric: 'cpu-per-container', unit: 'ms', values: cpu, note });
   }
 
   async burst(runs: number): Promise<void> {
     const values: number[] = [];
+    const cpu: number[] = [];
     for (let run = 0; run < runs; run += 1) {
       const ids = Array.from({ length: BURST }, (_, index) => `burst-${run}-${index}`);
+      const cpuBefore = this.#cpu.ms();
       const began = performance.now();
       await Promise.all(
         ids.map(async (id) => {
@@ -110,9 +128,11 @@ class ExecutorBench {
         }),
       );
       values.push(performance.now() - began);
+      cpu.push((this.#cpu.ms() - cpuBefore) / BURST);
       await inTurns(ids, (id) => this.#end(id));
     }
     print('executor', { metric: `${BURST}-at-once`, unit: 'ms', values, target: 800 });
+    print('executor', { metric: 'cpu-per-container-at-once', unit: 'ms', values: cpu });
   }
 
   /** What stays of us beside the application: the monitor of each container. */
@@ -123,18 +143,36 @@ class ExecutorBench {
     print('executor', { metric: 'memory-per-container', unit: 'MiB', values, target: 0.45 });
   }
 
-  /** A new life of the executor beside containers that run on. */
-  async restart(containers: number): Promise<void> {
+  /** What hundreds of containers that do nothing cost, before and after a restart. */
+  async many(containers: number, parts: readonly string[]): Promise<void> {
     const ids = await this.#idle('kept', containers);
+    if (parts.includes('restart')) await this.#restart(containers);
+    if (parts.includes('idle')) await this.#rest(containers);
+    await inTurns(ids, (id) => this.#end(id));
+  }
+
+  /** A new life of the executor beside containers that run on. */
+  async #restart(containers: number): Promise<void> {
     await this.#executor?.[Symbol.asyncDispose]();
+    const cpuBefore = this.#cpu.ms();
     const began = performance.now();
     this.#executor = await this.#machine.executor();
     const found = await this.#executor.restore(signal());
     const values = [performance.now() - began];
     const running = [...found.values()].filter((phase) => phase === 'running').length;
-    const extra = { containers, running, rssMiB: process.memoryUsage.rss() / 1024 ** 2 };
+    const extra = { containers, running, cpuMs: Math.round(this.#cpu.ms() - cpuBefore) };
     print('executor', { metric: 'restart-adopts', unit: 'ms', values, target: 2_000, ...extra });
-    await inTurns(ids, (id) => this.#end(id));
+  }
+
+  /** Of this process alone: its monitors have a metric of their own. */
+  async #rest(containers: number): Promise<void> {
+    await sleep(systemClock, IDLE_LOOK_MS / 2, signal());
+    const before = process.cpuUsage();
+    await sleep(systemClock, IDLE_LOOK_MS, signal());
+    const { user, system } = process.cpuUsage(before);
+    const values = [((user + system) / 1_000 / IDLE_LOOK_MS) * 100];
+    const extra = { containers, rssMiB: Math.round(process.memoryUsage.rss() / 1024 ** 2) };
+    print('executor', { metric: 'idle-cpu', unit: '% of a core', values, target: 2, ...extra });
   }
 
   async #idle(name: string, count: number): Promise<readonly string[]> {
@@ -165,13 +203,35 @@ async function inTurns(ids: readonly string[], fn: (id: string) => Promise<void>
   await Promise.all(Array.from({ length: WIDTH }, worker));
 }
 
-const TICK_MS = 10;
+/** Processor time of this process and all that it starts, whose parents may be gone: by a cgroup of our own. */
+class CpuMeter implements Disposable {
+  readonly #folder: string;
+  readonly #isVersion1: boolean;
 
-/** User and system time of this process and of those it waited for (proc(5), stat, fields 14 to 17). */
-function cpuMs(): number {
-  const stat = readFileSync('/proc/self/stat', 'latin1');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) * TICK_MS;
+  private constructor(folder: string, isVersion1: boolean) {
+    this.#folder = folder;
+    this.#isVersion1 = isVersion1;
+  }
+
+  static open(): CpuMeter {
+    const version1 = '/sys/fs/cgroup/cpuacct';
+    const isVersion1 = existsSync(version1);
+    const folder = `${isVersion1 ? version1 : '/sys/fs/cgroup'}/swarmd-bench-${process.pid}`;
+    mkdirSync(folder);
+    writeFileSync(`${folder}/cgroup.procs`, String(process.pid));
+    return new CpuMeter(folder, isVersion1);
+  }
+
+  ms(): number {
+    if (this.#isVersion1) return Number(readFileSync(`${this.#folder}/cpuacct.usage`)) / 1e6;
+    const text = readFileSync(`${this.#folder}/cpu.stat`, 'latin1');
+    return Number(/^usage_usec (\d+)/m.exec(text)?.[1] ?? 0) / 1e3;
+  }
+
+  [Symbol.dispose](): void {
+    writeFileSync(`${dirname(this.#folder)}/cgroup.procs`, String(process.pid));
+    rmdirSync(this.#folder);
+  }
 }
 
 /** Pids of the monitors whose bundles are below a folder. */

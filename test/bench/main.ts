@@ -1,5 +1,5 @@
 /** npm run bench -- NAME [options]: prints JSON lines. Timings depend on the machine; compare within one run. */
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 
 import { benchExecutor, EXECUTOR_PARTS } from './executor.ts';
 import { benchLogs } from './logs.ts';
@@ -46,6 +46,16 @@ const { values, positionals } = parseArgs({
     lines: { type: 'string', default: '3000000' },
     seconds: { type: 'string', default: '10' },
   },
+});
+
+/** Of an error during clean-up Node shows neither itself nor the one that it hides. */
+function tell(error: unknown): void {
+  if (!(error instanceof SuppressedError)) process.stderr.write(`${inspect(error)}\n`);
+  else for (const each of [error.suppressed, error.error] as unknown[]) tell(each);
+}
+process.once('uncaughtException', (error) => {
+  tell(error);
+  process.exitCode = 1;
 });
 
 if (positionals[0] === 'startup') {

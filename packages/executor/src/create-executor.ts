@@ -8,6 +8,7 @@ import { systemRandom } from '@swarmd/base/system';
 
 import { ExitWatch } from './container/exit-watch.ts';
 import type { LiveContainer } from './container/live.ts';
+import { Mounter } from './files/mounter.ts';
 import { hasOverlay } from './container/plain-root.ts';
 import type { UsernsOptions } from './container/prepare.ts';
 import type { StorageDriver } from './container/rootfs.ts';
@@ -78,15 +79,9 @@ export async function createExecutor(
   const exitsDir = join(folders.runDir, 'exits');
   const conmonPath = options.conmonPath ?? '/usr/bin/conmon';
   const named = Object.keys(options.runtimes ?? {}).map((name) => `${runtimeRoot}-${name}`);
-  for (const folder of [
-    folders.runDir,
-    runtimeRoot,
-    exitsDir,
-    join(folders.runDir, 'b'),
-    ...named,
-  ]) {
+  const bundles = join(folders.runDir, 'b');
+  for (const folder of [folders.runDir, runtimeRoot, exitsDir, bundles, ...named])
     await mkdir(folder, { recursive: true, mode: 0o700 });
-  }
   await checkProgram(conmonPath, 'install the Debian package conmon');
   const pluginsDir = options.pluginsDir ?? '/run/docker/plugins';
   const runtimes = await Runtimes.detect(
@@ -100,7 +95,7 @@ export async function createExecutor(
       'background work of the executor failed',
     );
   });
-  const boot = await bootId();
+  const boot = bootId();
   const containers = new Map<string, LiveContainer>();
   const { store, puller, images } = await openImages(options, {
     stateDir: folders.stateDir,
@@ -121,6 +116,7 @@ export async function createExecutor(
     logDefaults: options.logDefaults ?? { driver: 'local', options: {} },
     runtimes,
     cgroups,
+    mounter: scope.own(new Mounter(clock)),
     seccomp: new SeccompCache(folders.runDir),
     pluginsDir,
     volumes: new VolumeStore({

@@ -62,7 +62,13 @@ export const KILL_LOOK_MS = 10;
 export const CGROUP_REMOVE_ROUNDS = 100;
 /** Inotify may overflow and a monitor may die silently: everything is looked at this often. */
 export const SWEEP_MS = 3_000;
-/** Containers of an earlier life that are looked at together: each look waits for a few small files. */
+/** A pid that was given away hides a dead monitor from all sweeps but each of so many: for a minute at most. */
+export const SWEEP_CLOSE_LOOKS = 20;
+/** A mount on local disks takes a millisecond, but the kernel may have to wait for a disk. */
+export const MOUNT_TIMEOUT_MS = 30_000;
+/** The program that mounts has 3 MiB; starting it takes 5 ms. */
+export const MOUNTER_IDLE_MS = 10_000;
+/** Containers of an earlier life whose records are read together; the disk has them in its cache. */
 export const RESTORE_AT_ONCE = 32;
 /** Output kept of one exec. */
 export const EXEC_OUTPUT_MAX_CHARS = 64 * 1024;

@@ -2,6 +2,7 @@
  * The executor on a real machine: owns the table of containers and the order of their steps. One
  * operation that changes a container runs at a time; waiting and reading take no turn.
  */
+import { mkdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -144,7 +145,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
       if (container.record.phase === 'created') {
         await this.#parts.runtimes.of(container.record.runtime).start(id);
         // It may have ended already; its end must not be overwritten.
-        if (container.record.exit === undefined) await container.update({ phase: 'running' });
+        if (container.record.exit === undefined) container.note({ phase: 'running' });
       }
       return { pid: container.record.process?.pid ?? 0 };
     });
@@ -162,8 +163,8 @@ export class OciExecutor implements Executor, AsyncDisposable {
     if (container === undefined || container.record.exit !== undefined) return;
     const { record } = container;
     if (record.phase === 'running' && record.process !== undefined) {
-      await signalProcess(record.process, record.stopSignal as NodeJS.Signals);
-      await this.#parts.cgroups.freeze(id, false);
+      signalProcess(record.process, record.stopSignal as NodeJS.Signals);
+      this.#parts.cgroups.freeze(id, false);
       if (await this.#endsWithin(container, graceMs, signal)) return;
     }
     await this.#kill(container, signal);
@@ -230,6 +231,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
   /** Stops watching; the containers run on. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parts.scope[Symbol.asyncDispose]();
+    await Promise.all([...this.#containers.values()].map((container) => container.settled()));
   }
 
   /** Nothing is done to containers before those of an earlier life are known. */
@@ -287,14 +289,14 @@ export class OciExecutor implements Executor, AsyncDisposable {
     await writeRecord(paths.record, record);
     const container = new LiveContainer(paths, record);
     try {
-      await mkdir(paths.bundle, { recursive: true, mode: 0o700 });
+      mkdirSync(paths.bundle, { recursive: true, mode: 0o700 });
       const created = await createFromRequest(
         { request, image, paths, isLogged: plan.driver !== 'none' },
         { ...this.#parts, runtime },
         signal,
       );
-      const process = await identify(created.pid);
-      const monitor = await identify(created.monitorPid);
+      const process = identify(created.pid);
+      const monitor = identify(created.monitorPid);
       if (process === undefined || monitor === undefined) {
         throw new SwarmError('internal', `container ${id} died while it was created`);
       }
@@ -325,9 +327,9 @@ export class OciExecutor implements Executor, AsyncDisposable {
 
   async #kill(container: LiveContainer, signal: AbortSignal): Promise<void> {
     const { process } = container.record;
-    if (process !== undefined) await signalProcess(process, 'SIGKILL');
+    if (process !== undefined) signalProcess(process, 'SIGKILL');
     // A frozen process does not even notice SIGKILL (cgroups version 1).
-    await this.#parts.cgroups.freeze(container.id, false);
+    this.#parts.cgroups.freeze(container.id, false);
     this.#parts.exits.notice(container);
     if (await this.#endsWithin(container, KILL_TIMEOUT_MS, signal)) return;
     throw new SwarmError(

@@ -1,5 +1,5 @@
 /** What the kernel and the container itself say of a container; nothing here believes our own words. */
-import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -62,6 +62,31 @@ describe.runIf(isInside)('containers', () => {
     expect(output).toBe('from the image\n');
     await plain.remove('vfs', signal());
     expect(await readdir(join(runner.machine.folder, 'vfs/containers'))).toEqual([]);
+  });
+
+  it('are created however late their monitor tells its pid', async () => {
+    const conmonPath = join(runner.machine.folder, 'late-conmon');
+    // The file gets another name, and its own when the container has been there for a while.
+    const late = String.raw`#!/bin/sh
+      for word; do case "$word" in */conmon.pid) file=$word; word=$word.early;; esac
+        set -- "$@" "$word"; shift
+      done
+      /usr/bin/conmon "$@" || exit $?
+      sleep 0.5; exec mv "$file.early" "$file"`;
+    await writeFile(conmonPath, late, { mode: 0o755 });
+    await using executor = await runner.machine.executor({
+      conmonPath,
+      runDir: join(runner.machine.folder, 'late-run'),
+      stateDir: join(runner.machine.folder, 'late'),
+      cgroupParent: `${runner.machine.cgroupParent}-late`,
+    });
+    const request = runner.machine.request('late', { command: ['/bin/sleep', '1000'] });
+    await executor.pull(request.spec.image, signal());
+    await executor.prepare(request, signal());
+    await executor.start('late', signal());
+    await executor.stop('late', { graceMs: 0, signal: signal() });
+    expect((await executor.wait('late', signal())).error).toBe('');
+    await executor.remove('late', signal());
   });
 
   it('are confined: default capabilities, seccomp filter', async () => {

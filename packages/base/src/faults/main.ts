@@ -30,7 +30,8 @@ function install(plan: FaultPlan): void {
     isCounting = !isUnpacker && plan.who === 'executor';
   };
   const point = (name: string, args: readonly unknown[]): void => {
-    const isReading = name === 'openSync' && (args[1] ?? 'r') === 'r';
+    const isReading =
+      (name === 'openSync' && (args[1] ?? 'r') === 'r') || (name === 'kill' && args[1] === 0);
     if (!isCounting || isReading) return;
     steps += 1;
     const what = args.flatMap((arg) => (Array.isArray(arg) ? arg : [arg])).filter(isShort);
@@ -38,54 +39,73 @@ function install(plan: FaultPlan): void {
     writeSync(journal, `${JSON.stringify([name, ...what]).slice(0, 300)}\n`);
     if (steps === plan.step) kill(victim, 'SIGKILL');
   };
-  const guard = (owner: object, names: readonly string[], isProcess = false): void => {
-    for (const name of names) {
+  guardFunctions(point);
+  guardRemoval(point);
+  syncBuiltinESMExports();
+  // It may have been told what to do already, and hear of that before it hears of the death.
+  if (isUnpacker) point('begun', []);
+}
+
+type Point = (name: string, args: readonly unknown[]) => void;
+
+function guardFunctions(point: Point): void {
+  const guard = (owner: object, names: string, isProcess = false): void => {
+    for (const name of names.split(' ')) {
       const original = Reflect.get(owner, name) as AnyFunction;
       const guarded: AnyFunction = function guarded(...args) {
         point(name, args);
         const result = Reflect.apply(original, this, args);
-        if (isProcess) point(`${name} done`, args);
+        if (!isProcess) return result;
+        point(`${name} done`, args);
+        // What is said to a process makes it change something as well.
+        const { stdin } = result as { stdin?: object | null };
+        if (stdin) guard(stdin, 'write');
         return result;
       };
       Reflect.set(owner, name, guarded);
     }
   };
-  guard(
-    promises,
-    'mkdir writeFile appendFile rename rmdir unlink chmod chown link symlink truncate cp'.split(
-      ' ',
-    ),
-  );
-  const { rm, readdir } = promises;
-  /** One step for each entry near the top: a death may leave half of a tree. */
-  const guardedRm = async (path: string, options: RmOptions, depth = 0) => {
-    if (options.recursive === true && depth < 2) {
-      const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
-      for (const entry of entries) {
-        await guardedRm(`${path}/${entry.name}`, options, depth + 1);
-      }
-    }
-    point('rm', [path]);
-    await rm(path, options);
-  };
-  Reflect.set(promises, 'rm', (path: string, options: RmOptions = {}) => guardedRm(path, options));
-  guard(fs, 'openSync writeFileSync mkdirSync rmSync renameSync createWriteStream'.split(' '));
-  guard(childProcess, ['spawn', 'fork'], true);
-  guard(childProcess.ChildProcess.prototype, ['send', 'kill']);
-  guard(process, ['kill']);
+  guard(promises, 'mkdir writeFile appendFile rename rmdir unlink chmod chown link symlink');
+  guard(promises, 'truncate cp');
+  guard(fs, 'openSync writeFileSync mkdirSync renameSync unlinkSync rmdirSync chownSync writeSync');
+  guard(fs, 'createWriteStream');
+  guard(childProcess, 'spawn fork', true);
+  guard(childProcess.ChildProcess.prototype, 'send kill');
+  guard(process, 'kill');
   const { open } = promises;
   const guardedOpen: AnyFunction = async function guardedOpen(...args) {
     const [, flags = 'r'] = args;
     if (flags === 'r') return Reflect.apply(open, this, args);
     point('open', args);
     const handle: object = await (Reflect.apply(open, this, args) as Promise<object>);
-    guard(handle, ['write', 'writeFile', 'sync', 'truncate']);
+    guard(handle, 'write writeFile sync truncate');
     return handle;
   };
   Reflect.set(promises, 'open', guardedOpen);
-  syncBuiltinESMExports();
-  // It may have been told what to do already, and hear of that before it hears of the death.
-  if (isUnpacker) point('begun', []);
+}
+
+/** One step for each entry near the top: a death may leave half of a tree. */
+function guardRemoval(point: Point): void {
+  const { rm, readdir } = promises;
+  const { rmSync, readdirSync } = fs;
+  const guardedRm = async (path: string, options: RmOptions = {}, depth = 0): Promise<void> => {
+    if (options.recursive === true && depth < 2) {
+      const entries = await readdir(path).catch(() => []);
+      for (const entry of entries) await guardedRm(`${path}/${entry}`, options, depth + 1);
+    }
+    point('rm', [path]);
+    await rm(path, options);
+  };
+  const guardedRmSync = (path: string, options: RmOptions = {}, depth = 0): void => {
+    const isFolder = fs.lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    if (options.recursive === true && depth < 2 && isFolder) {
+      for (const entry of readdirSync(path)) guardedRmSync(`${path}/${entry}`, options, depth + 1);
+    }
+    point('rmSync', [path]);
+    rmSync(path, options);
+  };
+  Reflect.set(promises, 'rm', (path: string, options?: RmOptions) => guardedRm(path, options));
+  Reflect.set(fs, 'rmSync', (path: string, options?: RmOptions) => guardedRmSync(path, options));
 }
 
 function isShort(value: unknown): value is string | number {

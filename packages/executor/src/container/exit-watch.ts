@@ -4,15 +4,14 @@
  * exists only for containers this process created, and a sweep is slow. All lead to `settle`, which
  * may run any number of times.
  */
-import { watch, type FSWatcher } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdirSync, watch, type FSWatcher } from 'node:fs';
 
 import { errorMessage, sleep, type Clock, type Logger, type Scope } from '@swarmd/base';
 
-import { isNotFound, readIfExists } from '../files/atomic-file.ts';
-import { SWEEP_MS } from '../limits.ts';
+import { textNow, readNow } from '../files/memory-file.ts';
+import { SWEEP_CLOSE_LOOKS, SWEEP_MS } from '../limits.ts';
 import type { Cgroups } from '../oci/cgroup.ts';
-import { isAlive, signalProcess } from '../oci/proc.ts';
+import { isAlive, mayBeAlive, signalProcess } from '../oci/proc.ts';
 import type { ContainerExit } from '../types.ts';
 import { MONITOR_LOST } from './adoption.ts';
 import type { LiveContainer } from './live.ts';
@@ -86,23 +85,23 @@ export class ExitWatch {
     const { record } = container;
     if (this.#isClosed || record.exit !== undefined || record.phase === 'creating') return;
     // Looked at first: once it is gone, an exit file that is missing will not come any more.
-    const isMonitored = record.monitor !== undefined && (await isAlive(record.monitor));
-    const code = await readExitCode(container.paths.exit);
-    if (code !== undefined) await container.end(await this.#exit(container, code));
+    const isMonitored = record.monitor !== undefined && isAlive(record.monitor);
+    const code = readExitCode(container.paths.exit);
+    if (code !== undefined) await container.end(this.#exit(container, code));
     else if (!isMonitored) await this.#abandon(container);
   }
 
   async #abandon(container: LiveContainer): Promise<void> {
     const { process } = container.record;
-    if (process !== undefined) await signalProcess(process, 'SIGKILL');
+    if (process !== undefined) signalProcess(process, 'SIGKILL');
     this.#options.logger.warn({ id: container.id }, 'the monitor of a container was lost');
     await container.end(MONITOR_LOST);
   }
 
-  async #exit(container: LiveContainer, code: number): Promise<ContainerExit> {
+  #exit(container: LiveContainer, code: number): ContainerExit {
     const isKnown = Number.isInteger(code) && code >= 0 && code <= 255;
-    const noted = await readIfExists(`${container.paths.persist}/oom`);
-    const oom = noted !== undefined || (await this.#options.cgroups.oomKilled(container.id));
+    const noted = readNow(`${container.paths.persist}/oom`);
+    const oom = noted !== undefined || this.#options.cgroups.oomKilled(container.id);
     return {
       code: isKnown ? code : 255,
       // A process that lives on after a child of it was killed has coped.
@@ -111,24 +110,27 @@ export class ExitWatch {
     };
   }
 
+  /** Hundreds of containers that go on cost one system call each; now and then each is looked at closely. */
   async #sweep(signal: AbortSignal): Promise<void> {
-    const { clock, containers } = this.#options;
-    for (;;) {
+    const { clock, containers, exitsDir } = this.#options;
+    for (let round = 0; ; round = (round + 1) % SWEEP_CLOSE_LOOKS) {
       await sleep(clock, SWEEP_MS, signal);
+      const ended = new Set(readdirSync(exitsDir));
+      let index = 0;
       for (const container of containers.values()) {
-        if (container.record.exit === undefined) this.notice(container);
+        const { record } = container;
+        if (record.exit !== undefined) continue;
+        const isItsTurn = index % SWEEP_CLOSE_LOOKS === round;
+        const isQuiet = record.monitor !== undefined && mayBeAlive(record.monitor);
+        if (isItsTurn || !isQuiet || ended.has(container.id)) this.notice(container);
+        index += 1;
       }
     }
   }
 }
 
 /** Undefined when the file is not there, or not written to its end. */
-export async function readExitCode(path: string): Promise<number | undefined> {
-  try {
-    const text = (await readFile(path, 'latin1')).trim();
-    return text === '' ? undefined : Number(text);
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
+export function readExitCode(path: string): number | undefined {
+  const text = textNow(path).trim();
+  return text === '' ? undefined : Number(text);
 }

@@ -20,7 +20,7 @@ export async function changeLimits(
   cgroups: Cgroups,
 ): Promise<void> {
   const { memoryBytes } = limits;
-  const used = await memoryInUse(id, cgroups);
+  const used = memoryInUse(id, cgroups);
   // Version 2 would kill it; version 1 would refuse after having written out all it can.
   if (memoryBytes > 0 && used > memoryBytes) {
     throw new SwarmError(
@@ -28,7 +28,7 @@ export async function changeLimits(
       `it uses ${Math.ceil(used / MIB)} MiB of memory, more than the new limit of ${Math.floor(memoryBytes / MIB)} MiB; it keeps the limits that it has until it uses less`,
     );
   }
-  const files = limitFiles(limits, record.limits, await cgroups.limitsContext(id));
+  const files = limitFiles(limits, record.limits, cgroups.limitsContext(id));
   for (const { controller, file, value } of files) {
     try {
       await cgroups.write(id, { controller, file }, value);

@@ -103,14 +103,25 @@ export class LiveContainer {
     return this.#saving;
   }
 
-  /** The end is final: a second one is ignored. */
+  /**
+   * As `update`, but nobody waits for the disk. For what a later life learns from the kernel as well: a write that
+   * fails is made up for by the next one, which writes the whole record.
+   */
+  note(change: Partial<ContainerRecord>): void {
+    void this.update(change).catch(() => undefined);
+  }
+
+  /** Whatever is being written of it has been. */
+  async settled(): Promise<void> {
+    await this.#saving.catch(() => undefined);
+  }
+
+  /** The end is final: a second one is ignored. Who waits for it waits for no disk: the exit file keeps it. */
   async end(exit: ContainerExit): Promise<void> {
     if (this.#record.exit !== undefined) return;
-    try {
-      await this.update({ phase: 'exited', exit });
-    } finally {
-      this.#resolve(exit);
-    }
+    const saved = this.update({ phase: 'exited', exit });
+    this.#resolve(exit);
+    await saved;
   }
 
   /** @throws the signal's reason when it aborts first. */

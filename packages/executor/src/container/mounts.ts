@@ -1,13 +1,15 @@
 /** What is mounted into a container besides the kernel's file systems, and making its sources. */
+import { chownSync } from 'node:fs';
 import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SwarmError, unreachable } from '@swarmd/base';
 import type { MountSpec } from '@swarmd/model';
-import { run } from '@swarmd/base/system';
 
 import { errnoOf } from '../files/atomic-file.ts';
 import { resolveInRoot } from '../files/in-root.ts';
+import { writeNow } from '../files/memory-file.ts';
+import { MS_NODEV, MS_NOSUID, type Mounter } from '../files/mounter.ts';
 import type { OciMount } from '../oci/spec.ts';
 import type { IdMapping } from '../userns/id-mapping.ts';
 import { ownerOf } from '../userns/owners.ts';
@@ -22,10 +24,10 @@ const FILES_OVERHEAD_BYTES = 64 * 1024;
 const PAGE_BYTES = 4096;
 
 /** Files the engine writes for each container; writable unless its root is not. */
-export async function networkFileMounts(
+export function networkFileMounts(
   paths: ContainerPaths,
   { request, mapping }: { request: ContainerRequest; mapping: IdMapping | undefined },
-): Promise<readonly OciMount[]> {
+): readonly OciMount[] {
   const files: Readonly<Record<string, string>> = {
     hosts: hostsFile(request),
     'resolv.conf': resolvConf(request),
@@ -35,9 +37,9 @@ export async function networkFileMounts(
   const mounts: OciMount[] = [];
   for (const [name, text] of Object.entries(files)) {
     const source = join(paths.bundle, name);
-    await writeFile(source, text, { mode: 0o644 });
+    writeNow(source, text, 0o644);
     const { uid, gid } = ownerOf(mapping, { uid: 0, gid: 0 });
-    await chown(source, uid, gid);
+    chownSync(source, uid, gid);
     mounts.push({
       destination: `/etc/${name}`,
       type: 'bind',
@@ -52,6 +54,7 @@ export async function networkFileMounts(
 export async function fileMounts(
   paths: ContainerPaths,
   { files, mapping }: { files: readonly ContainerFile[]; mapping: IdMapping | undefined },
+  mounter: Mounter,
 ): Promise<readonly OciMount[]> {
   if (files.length === 0) return [];
   await mkdir(paths.files, { recursive: true, mode: 0o700 });
@@ -59,8 +62,13 @@ export async function fileMounts(
     (sum, file) => sum + file.data.length + PAGE_BYTES,
     FILES_OVERHEAD_BYTES,
   );
-  const options = `nosuid,nodev,mode=0700,size=${bytes},nr_inodes=${files.length + 2}`;
-  await run('mount', ['-t', 'tmpfs', '-o', options, 'swarmd-files', paths.files]);
+  await mounter.mount({
+    type: 'tmpfs',
+    source: 'swarmd-files',
+    target: paths.files,
+    flags: MS_NOSUID | MS_NODEV,
+    options: `mode=0700,size=${bytes},nr_inodes=${files.length + 2}`,
+  });
   const mounts: OciMount[] = [];
   for (const [index, file] of files.entries()) {
     const source = join(paths.files, String(index));

@@ -1,11 +1,14 @@
 /** From a request to a created container whose process waits to be started. */
-import { chmod, chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
+import { chmod, chown, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SwarmError, type Clock } from '@swarmd/base';
 import type { ContainerSpec } from '@swarmd/model';
 
 import { makeInRoot, readInRoot } from '../files/in-root.ts';
+import { textNow, writeNow } from '../files/memory-file.ts';
+import type { Mounter } from '../files/mounter.ts';
 import type { LocalImage } from '../image/store.ts';
 import { capabilitySet, givableCapabilities } from '../oci/capabilities.ts';
 import type { Cgroups } from '../oci/cgroup.ts';
@@ -29,6 +32,7 @@ export interface PrepareContext extends LayerStore {
   readonly cgroups: Cgroups;
   readonly seccomp: SeccompCache;
   readonly volumes: VolumeStore;
+  readonly mounter: Mounter;
   readonly conmonPath: string;
   readonly initPath: string;
   readonly clock: Clock;
@@ -56,13 +60,13 @@ export async function createFromRequest(
   const { request, image, paths } = wanted;
   const { spec, id } = request;
   const { runtime, cgroups, seccomp, clock, conmonPath } = context;
-  const givable = givableCapabilities(await readFile('/proc/self/status', 'latin1'));
+  const givable = givableCapabilities(textNow('/proc/self/status'));
   const add = spec.privileged ? ['ALL'] : spec.capabilityAdd;
   const capabilities = capabilitySet(add, spec.capabilityDrop, givable);
   const profile = wantedSeccomp(spec, capabilities);
   const seccompBpf = profile === undefined ? '' : await seccomp.find(profile, runtime);
-  for (const folder of [paths.persist, paths.logDir])
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+  mkdirSync(paths.persist, { recursive: true, mode: 0o700 });
+  await mkdir(paths.logDir, { recursive: true, mode: 0o700 });
   const edits = await deviceEdits(spec.devices);
   const argv = processArguments(spec, image.config);
   const mapping = await mappingFor(spec, context);
@@ -85,7 +89,7 @@ export async function createFromRequest(
     limits: request.limits,
     ...cgroups.abilities,
   });
-  await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 });
+  writeNow(join(paths.bundle, 'config.json'), JSON.stringify(config));
   signal.throwIfAborted();
   const { tty, stdin } = spec;
   const created = await createContainer(
@@ -125,13 +129,13 @@ async function processOf(
   { env: more, mapping }: { env: readonly string[]; mapping: IdMapping | undefined },
 ): Promise<Pick<SpecInput, 'env' | 'cwd' | 'user'>> {
   const { spec, hostname } = request;
-  const accounts = {
-    passwd: await readInRoot(paths.merged, '/etc/passwd'),
-    group: await readInRoot(paths.merged, '/etc/group'),
-  };
-  const user = resolveUser(spec.user || image.config.user, accounts, spec.groups);
   const cwd = spec.dir || image.config.workingDir || '/';
-  const folder = await makeInRoot(paths.merged, cwd);
+  const [passwd, group, folder] = await Promise.all([
+    readInRoot(paths.merged, '/etc/passwd'),
+    readInRoot(paths.merged, '/etc/group'),
+    makeInRoot(paths.merged, cwd),
+  ]);
+  const user = resolveUser(spec.user || image.config.user, { passwd, group }, spec.groups);
   if (mapping !== undefined && (await stat(folder)).uid === 0)
     await chown(folder, mapping.uid.first, mapping.gid.first);
   const { uid, gid, additionalGids, home } = user;
@@ -184,13 +188,13 @@ async function allMounts(
   const { request, image, paths } = wanted;
   const { spec, files } = request;
   const mounts = [
-    ...(await networkFileMounts(paths, { request, mapping })),
+    ...networkFileMounts(paths, { request, mapping }),
     ...(await specMounts(
       paths,
       { id: request.id, mounts: spec.mounts, imageVolumes: image.config.volumes, mapping },
       context.volumes,
     )),
-    ...(await fileMounts(paths, { files, mapping })),
+    ...(await fileMounts(paths, { files, mapping }, context.mounter)),
   ];
   if (!spec.init) return mounts;
   await checkProgram(context.initPath, 'install the Debian package tini, or do without init');

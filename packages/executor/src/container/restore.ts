@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { errorMessage, unreachable, type Clock, type Logger } from '@swarmd/base';
 
 import { isNotFound } from '../files/atomic-file.ts';
+import type { Mounter } from '../files/mounter.ts';
 import { RESTORE_AT_ONCE } from '../limits.ts';
 import type { Cgroups } from '../oci/cgroup.ts';
 import { isAlive, signalProcess } from '../oci/proc.ts';
@@ -23,6 +24,7 @@ export interface RestoreContext {
   readonly runtimes: Runtimes;
   readonly cgroups: Cgroups;
   readonly volumes: VolumeStore;
+  readonly mounter: Mounter;
   readonly exits: ExitWatch;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -34,7 +36,7 @@ export async function restoreContainers(context: RestoreContext): Promise<void> 
   const { folders, runtimes, containers, logger } = context;
   const places = ['containers', 'logs'].map((name) => join(folders.stateDir, name));
   const found = await Promise.all([...places, join(folders.runDir, 'b')].map(entries));
-  const ids = new Set([...found.flat(), ...(await runtimes.list())]);
+  const ids = new Set([...found.flat(), ...runtimes.list()]);
   const left = ids.values();
   const remains: Remainder[] = [];
   const worker = async (): Promise<void> => {
@@ -68,7 +70,7 @@ async function restoreOne(id: string, context: RestoreContext): Promise<Remainde
   const record = await readRecord(paths.record);
   if (record === undefined) return { id, paths, record };
   const container = new LiveContainer(paths, record);
-  const adoption = decideAdoption(record, await remainsOf(record, paths, context));
+  const adoption = decideAdoption(record, remainsOf(record, paths, context));
   switch (adoption.kind) {
     case 'remove':
       return { id, paths, record };
@@ -77,7 +79,7 @@ async function restoreOne(id: string, context: RestoreContext): Promise<Remainde
       break;
     case 'kill':
       logger.warn({ id }, 'the monitor of a container was lost; killing it');
-      if (record.process !== undefined) await signalProcess(record.process, 'SIGKILL');
+      if (record.process !== undefined) signalProcess(record.process, 'SIGKILL');
       await container.end(adoption.exit);
       break;
     case 'ended':
@@ -86,7 +88,7 @@ async function restoreOne(id: string, context: RestoreContext): Promise<Remainde
     case 'adopt':
       if (adoption.phase !== record.phase) await container.update({ phase: adoption.phase });
       // We may have been killed while it was held still for a copy.
-      if (record.isPaused !== true) await context.cgroups.freeze(id, false);
+      if (record.isPaused !== true) context.cgroups.freeze(id, false);
       break;
     default:
       unreachable(adoption);
@@ -95,29 +97,29 @@ async function restoreOne(id: string, context: RestoreContext): Promise<Remainde
   return undefined;
 }
 
-async function remainsOf(
+function remainsOf(
   record: ContainerRecord,
   paths: ContainerPaths,
   context: RestoreContext,
-): Promise<Remains> {
+): Remains {
   const { bootId, runtimes } = context;
   const { process, monitor } = record;
   const isSameBoot = record.bootId === bootId;
-  const isMonitorAlive = isSameBoot && monitor !== undefined && (await isAlive(monitor));
-  const isProcessAlive = isSameBoot && process !== undefined && (await isAlive(process));
+  const isMonitorAlive = isSameBoot && monitor !== undefined && isAlive(monitor);
+  const isProcessAlive = isSameBoot && process !== undefined && isAlive(process);
   return {
     bootId,
     isMonitorAlive,
     isProcessAlive,
-    isWaiting: isProcessAlive && (await isWaiting(record, runtimes)),
+    isWaiting: isProcessAlive && isWaiting(record, runtimes),
     // Looked at last: a monitor that was seen dead has written all it will.
-    exitCode: await readExitCode(paths.exit),
+    exitCode: readExitCode(paths.exit),
   };
 }
 
-function isWaiting(record: ContainerRecord, runtimes: Runtimes): Promise<boolean> {
+function isWaiting(record: ContainerRecord, runtimes: Runtimes): boolean {
   const { phase, process } = record;
-  if (phase !== 'created' || process === undefined) return Promise.resolve(false);
+  if (phase !== 'created' || process === undefined) return false;
   return runtimes.of(record.runtime).isWaiting(process.pid);
 }
 

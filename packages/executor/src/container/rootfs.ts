@@ -3,8 +3,8 @@ import { chmod, chown, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SwarmError } from '@swarmd/base';
-import { run } from '@swarmd/base/system';
 
+import type { Mounter } from '../files/mounter.ts';
 import type { IdMapping } from '../userns/id-mapping.ts';
 import { withMappedLayers } from '../userns/idmapped-layers.ts';
 import { ownerOf } from '../userns/owners.ts';
@@ -18,6 +18,7 @@ export type StorageDriver = 'overlay' | 'vfs';
 export interface LayerStore {
   readonly layersDir: string;
   readonly storage: StorageDriver;
+  readonly mounter: Mounter;
   /** Directories of a layer that show nothing of those below it. */
   readonly opaqueIn: (layer: string) => readonly string[];
 }
@@ -28,11 +29,11 @@ export interface LayerStore {
  */
 export async function makeRoot(
   paths: ContainerPaths,
-  { layersDir, storage, opaqueIn }: LayerStore,
+  { layersDir, storage, opaqueIn, mounter }: LayerStore,
   { layers, mapping }: { layers: readonly string[]; mapping: IdMapping | undefined },
 ): Promise<void> {
   if (storage === 'overlay') {
-    await mountRoot(paths, { layersDir, layers, mapping });
+    await mountRoot(paths, { layersDir, layers, mapping, mounter });
     return;
   }
   if (mapping !== undefined) {
@@ -50,14 +51,17 @@ interface RootLayers {
   readonly layersDir: string;
   readonly layers: readonly string[];
   readonly mapping: IdMapping | undefined;
+  readonly mounter: Mounter;
 }
 
 async function mountRoot(paths: ContainerPaths, image: RootLayers): Promise<void> {
-  const { layersDir, mapping } = image;
+  const { layersDir, mapping, mounter } = image;
   const empty = `${paths.state}/empty`;
-  for (const folder of [paths.upper, paths.work, paths.merged, empty]) {
-    await mkdir(folder, { recursive: true, mode: 0o755 });
-  }
+  await Promise.all(
+    [paths.upper, paths.work, paths.merged, empty].map((folder) =>
+      mkdir(folder, { recursive: true, mode: 0o755 }),
+    ),
+  );
   await copyRootAttributes(image, paths.upper);
   // overlayfs refuses one directory twice. The highest of equal layers decides what is seen.
   const lower = [...new Set([...image.layers].reverse())];
@@ -67,8 +71,12 @@ async function mountRoot(paths: ContainerPaths, image: RootLayers): Promise<void
       `upperdir=${paths.upper}`,
       `workdir=${paths.work}`,
     ];
-    // Lower directories are relative to the working directory: all options must fit a page.
-    await run('mount', ['-t', 'overlay', '-o', options.join(','), 'overlay', paths.merged], {
+    await mounter.mount({
+      type: 'overlay',
+      source: 'overlay',
+      target: paths.merged,
+      options: options.join(','),
+      // All options must fit a page.
       cwd,
     });
   };
@@ -77,7 +85,7 @@ async function mountRoot(paths: ContainerPaths, image: RootLayers): Promise<void
     return;
   }
   const layers = lower.map((name) => join(layersDir, name));
-  await withMappedLayers({ layers, mapping, folder: paths.mapped }, () =>
+  await withMappedLayers({ layers, mapping, mounter, folder: paths.mapped }, () =>
     mount(
       paths.mapped,
       lower.map((_, index) => String(index)),

@@ -9,13 +9,15 @@ import { identify, processesWithArgument, signalProcess } from '../oci/proc.ts';
 import type { Runtimes } from '../oci/runtime.ts';
 import type { ContainerPaths } from './paths.ts';
 import type { ContainerRecord } from './record.ts';
-import { unmount, unmountBelow } from '../files/unmount.ts';
+import { removeNow } from '../files/memory-file.ts';
+import type { Mounter } from '../files/mounter.ts';
 import type { VolumeStore } from '../volume/volume-store.ts';
 
 export interface TeardownContext {
   readonly runtimes: Runtimes;
   readonly cgroups: Cgroups;
   readonly volumes: VolumeStore;
+  readonly mounter: Mounter;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -33,15 +35,15 @@ export async function tearDown(
   const isHalfMade = record === undefined || record.phase === 'creating';
   if (isHalfMade) await endCreation(paths, context.clock);
   await endProcesses(container, context);
-  if (record?.monitor !== undefined) await signalProcess(record.monitor, 'SIGKILL');
-  await unmount(paths.files);
-  await unmount(paths.merged);
-  if (isHalfMade) await unmountBelow(paths.mapped);
+  if (record?.monitor !== undefined) signalProcess(record.monitor, 'SIGKILL');
+  await context.mounter.unmount(paths.files);
+  await context.mounter.unmount(paths.merged);
+  if (isHalfMade) await context.mounter.unmountBelow(paths.mapped);
   await context.cgroups.remove(id, context.clock);
   await releaseVolumes(id, record?.volumes ?? [], context);
-  for (const path of [paths.bundle, paths.exit, paths.logDir, paths.state]) {
-    await rm(path, { recursive: true, force: true });
-  }
+  for (const path of [paths.bundle, paths.exit]) removeNow(path);
+  await rm(paths.logDir, { recursive: true, force: true });
+  await rm(paths.state, { recursive: true, force: true });
 }
 
 /** A plugin that does not answer must not keep the container: there may be none any more. */
@@ -62,9 +64,9 @@ async function releaseVolumes(
 async function endCreation(paths: ContainerPaths, clock: Clock): Promise<void> {
   const { signal } = new AbortController();
   for (let round = 0; round < KILL_TIMEOUT_MS / KILL_LOOK_MS; round += 1) {
-    const creators = await processesWithArgument(paths.bundle);
+    const creators = processesWithArgument(paths.bundle);
     if (creators.length === 0) return;
-    for (const creator of creators) await signalProcess(creator, 'SIGKILL');
+    for (const creator of creators) signalProcess(creator, 'SIGKILL');
     await sleep(clock, KILL_LOOK_MS, signal);
   }
   throw new SwarmError('deadline-exceeded', `processes that use ${paths.bundle} cannot be killed`);
@@ -76,11 +78,11 @@ async function endProcesses(
 ): Promise<void> {
   const { id, record } = container;
   const { runtimes, cgroups, logger } = context;
-  const runtime = record === undefined ? await runtimes.holding(id) : runtimes.of(record.runtime);
+  const runtime = record === undefined ? runtimes.holding(id) : runtimes.of(record.runtime);
   // crun's delete does no more for a container without processes, in 6 ms more.
   const isOver = record?.exit !== undefined && runtime.isCrun;
-  if (isOver && (await cgroups.processes(id)).length === 0) {
-    await runtime.forget(id);
+  if (isOver && cgroups.processes(id).length === 0) {
+    runtime.forget(id);
     return;
   }
   try {
@@ -91,10 +93,10 @@ async function endProcesses(
       { id, error: errorMessage(error) },
       'the runtime cannot delete a container; doing it by hand',
     );
-    for (const pid of await cgroups.processes(id)) {
-      const process = await identify(pid);
-      if (process !== undefined) await signalProcess(process, 'SIGKILL');
+    for (const pid of cgroups.processes(id)) {
+      const process = identify(pid);
+      if (process !== undefined) signalProcess(process, 'SIGKILL');
     }
-    await runtime.forget(id);
+    runtime.forget(id);
   }
 }

@@ -1,5 +1,5 @@
-/** Taking mounts away. */
-import { readFile, stat } from 'node:fs/promises';
+/** Taking a mount away whose server may hang, by a process of its own: nobody else has to wait for it. */
+import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { run } from '@swarmd/base/system';
@@ -21,12 +21,4 @@ async function isMountPoint(path: string): Promise<boolean> {
     if (errnoOf(error) === 'ENOENT') return false;
     throw error;
   }
-}
-
-/** Everything that is mounted in the folder; lazily. */
-export async function unmountBelow(folder: string): Promise<void> {
-  const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
-  const mounted = lines.map((line) => line.split(' ')[4] ?? '');
-  const below = mounted.filter((path) => path.startsWith(`${folder}/`));
-  if (below.length > 0) await run('umount', ['-l', ...below]);
 }

@@ -2,12 +2,14 @@
  * The cgroup layout of this machine and what a container's cgroup tells. The runtime makes and fills
  * containers' cgroups; here they are only read, and removed when a runtime left them behind.
  */
-import { mkdir, readFile, readdir, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises';
+import { readdirSync, rmdirSync, statfsSync, statSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { errorMessage, sleep, SwarmError, type Clock } from '@swarmd/base';
 
-import { errnoOf, readIfExists } from '../files/atomic-file.ts';
+import { errnoOf } from '../files/atomic-file.ts';
+import { removeNow, textNow, writeNow } from '../files/memory-file.ts';
 import type { LimitsContext } from './limit-files.ts';
 import { CGROUP_REMOVE_ROUNDS, FREEZE_TIMEOUT_MS, KILL_LOOK_MS } from '../limits.ts';
 
@@ -101,15 +103,15 @@ export class Cgroups {
    * @throws SwarmError `failed-precondition` saying what this machine lacks.
    */
   static async detect(parent: string): Promise<Cgroups> {
-    const unified = (await readIfExists(join(ROOT, 'unified', 'cgroup.controllers'))) ?? '';
-    const layout = cgroupLayout(await readFile('/proc/self/mountinfo', 'utf8'), String(unified));
+    const unified = textNow(join(ROOT, 'unified', 'cgroup.controllers'));
+    const layout = cgroupLayout(textNow('/proc/self/mountinfo'), unified);
     if (layout.version === 2) await delegateControllers(join(ROOT, parent));
     // Version 2's root has no such file, so the parent is looked at.
     const swapFile =
       layout.version === 2 ? join(parent, 'memory.swap.max') : 'memory/memory.memsw.limit_in_bytes';
-    const canLimitSwap = await exists(join(ROOT, swapFile));
+    const canLimitSwap = exists(join(ROOT, swapFile));
     const weightFile = layout.version === 2 ? join(parent, 'io.weight') : 'blkio/blkio.weight';
-    const can = { limitSwap: canLimitSwap, weighIo: await exists(join(ROOT, weightFile)) };
+    const can = { limitSwap: canLimitSwap, weighIo: exists(join(ROOT, weightFile)) };
     return new Cgroups(layout, parent, can);
   }
 
@@ -119,27 +121,25 @@ export class Cgroups {
   }
 
   /** Whether the kernel has killed one of the container's processes for want of memory. */
-  async oomKilled(id: string): Promise<boolean> {
+  oomKilled(id: string): boolean {
     const file = this.layout.version === 2 ? 'memory.events' : 'memory.oom_control';
-    const text = await readIfExists(join(ROOT, this.#memory, this.pathOf(id), file));
-    return /^oom_kill [1-9]/m.test(String(text ?? ''));
+    return /^oom_kill [1-9]/m.test(textNow(join(ROOT, this.#memory, this.pathOf(id), file)));
   }
 
   /** Pids in the container's cgroup, empty when it is gone. */
-  async processes(id: string): Promise<readonly number[]> {
-    const text = await readIfExists(join(ROOT, this.#memory, this.pathOf(id), 'cgroup.procs'));
-    return String(text ?? '')
+  processes(id: string): readonly number[] {
+    return textNow(join(ROOT, this.#memory, this.pathOf(id), 'cgroup.procs'))
       .split('\n')
       .filter(Boolean)
       .map(Number);
   }
 
   /** Stops or lets go all processes of the container. @throws SwarmError `failed-precondition`. */
-  async freeze(id: string, isFrozen: boolean): Promise<void> {
+  freeze(id: string, isFrozen: boolean): void {
     const { file, states } = this.#freezer;
     const path = join(ROOT, file(this.pathOf(id)));
     try {
-      await writeFile(path, isFrozen ? states.frozen : states.thawed);
+      writeNow(path, isFrozen ? states.frozen : states.thawed);
     } catch (cause) {
       // Without a freezer nothing can be frozen; nor can anything in a cgroup that is gone.
       if (['ENOENT', 'ENODEV'].includes(errnoOf(cause)) && !isFrozen) return;
@@ -151,10 +151,9 @@ export class Cgroups {
     }
   }
 
-  async isFrozen(id: string): Promise<boolean> {
+  isFrozen(id: string): boolean {
     const { file, states } = this.#freezer;
-    const text = await readIfExists(join(ROOT, file(this.pathOf(id))));
-    const state = String(text ?? '').trim();
+    const state = textNow(join(ROOT, file(this.pathOf(id)))).trim();
     // Version 1 says FREEZING until the last process has stopped.
     return state !== '' && state !== states.thawed;
   }
@@ -165,8 +164,8 @@ export class Cgroups {
     for (let left = FREEZE_TIMEOUT_MS; left > 0; left -= KILL_LOOK_MS) {
       const state =
         this.layout.version === 2
-          ? /^frozen 1$/m.test(await this.read(id, '', 'cgroup.events'))
-          : (await this.read(id, 'freezer', 'freezer.state')).trim() === 'FROZEN';
+          ? /^frozen 1$/m.test(this.read(id, '', 'cgroup.events'))
+          : this.read(id, 'freezer', 'freezer.state').trim() === 'FROZEN';
       if (state) return;
       await sleep(clock, KILL_LOOK_MS, signal);
     }
@@ -177,11 +176,12 @@ export class Cgroups {
   }
 
   /** A file of the container's cgroup; empty when there is none. @param controller as version 1 names it. */
-  async read(id: string, controller: string, file: string): Promise<string> {
+  read(id: string, controller: string, file: string): string {
     const folder = this.layout.version === 2 ? '' : controller;
-    return String((await readIfExists(join(ROOT, folder, this.pathOf(id), file))) ?? '');
+    return textNow(join(ROOT, folder, this.pathOf(id), file));
   }
 
+  /** Not at once: for a lower limit the kernel may have to write memory out first. */
   async write(
     id: string,
     { controller, file }: { readonly controller: string; readonly file: string },
@@ -192,14 +192,14 @@ export class Cgroups {
   }
 
   /** What a change of the container's limits has to know. */
-  async limitsContext(id: string): Promise<LimitsContext> {
+  limitsContext(id: string): LimitsContext {
     const { version } = this.layout;
     const cpus = version === 2 ? 'cpuset.cpus.effective' : 'cpuset/cpuset.cpus';
-    const both = await this.read(id, 'memory', 'memory.memsw.limit_in_bytes');
+    const both = this.read(id, 'memory', 'memory.memsw.limit_in_bytes');
     return {
       version,
       ...this.abilities,
-      allCpus: String((await readIfExists(join(ROOT, cpus))) ?? '').trim(),
+      allCpus: textNow(join(ROOT, cpus)).trim(),
       memoryAndSwap: Number(both),
     };
   }
@@ -208,21 +208,22 @@ export class Cgroups {
   async remove(id: string, clock: Clock): Promise<void> {
     const roots = this.layout.version === 2 ? [ROOT] : this.layout.hierarchies;
     for (const root of roots) await removeTree(join(root, this.pathOf(id)), clock);
-    if (this.layout.version === 1) await this.#removeStub(id);
+    if (this.layout.version === 1) this.#removeStub(id);
   }
 
   /**
    * crun takes the folder `unified` for a version 2 mount even where that has been unmounted, and so
    * leaves plain files there, on the tmpfs that holds all the mount points.
    */
-  async #removeStub(id: string): Promise<void> {
+  #removeStub(id: string): void {
     const unified = join(ROOT, 'unified');
-    const { type } = await statfs(unified).catch(() => ({ type: CGROUP2_MAGIC }));
-    if (type === CGROUP2_MAGIC) return;
-    await rm(join(unified, this.pathOf(id)), { recursive: true, force: true });
-    await rmdir(join(unified, this.#parent)).catch((error: unknown) => {
+    if (!exists(unified) || statfsSync(unified).type === CGROUP2_MAGIC) return;
+    removeNow(join(unified, this.pathOf(id)));
+    try {
+      rmdirSync(join(unified, this.#parent));
+    } catch (error) {
       if (!['ENOENT', 'ENOTEMPTY'].includes(errnoOf(error))) throw error;
-    });
+    }
   }
 
   get #freezer(): {
@@ -289,10 +290,10 @@ async function removeTree(path: string, clock: Clock): Promise<void> {
   const { signal } = new AbortController();
   for (let round = 1; ; round += 1) {
     try {
-      for (const entry of await readdir(path, { withFileTypes: true })) {
+      for (const entry of readdirSync(path, { withFileTypes: true })) {
         if (entry.isDirectory()) await removeTree(join(path, entry.name), clock);
       }
-      await rmdir(path);
+      rmdirSync(path);
       return;
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return;
@@ -302,12 +303,6 @@ async function removeTree(path: string, clock: Clock): Promise<void> {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false;
-    throw error;
-  }
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }

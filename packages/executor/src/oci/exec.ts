@@ -1,11 +1,11 @@
 /** Running a program in a running container: `crun exec` as our child, so nothing outlives us. */
 import { spawn } from 'node:child_process';
-import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { abortReason, SwarmError, type Clock } from '@swarmd/base';
 
 import type { ContainerPaths } from '../container/paths.ts';
+import { removeNow, textNow, writeNow } from '../files/memory-file.ts';
 import { EXEC_OUTPUT_GRACE_MS, EXEC_OUTPUT_MAX_CHARS } from '../limits.ts';
 import type { ExecRequest, ExecResult } from '../types.ts';
 import type { Cgroups } from './cgroup.ts';
@@ -33,16 +33,16 @@ export async function execInContainer(
   const base = join(paths.bundle, `exec-${serial}`);
   const specFile = `${base}.json`;
   const pidFile = `${base}.pid`;
-  const { process } = JSON.parse(await readFile(join(paths.bundle, 'config.json'), 'utf8')) as {
+  const { process } = JSON.parse(textNow(join(paths.bundle, 'config.json'))) as {
     process: object;
   };
-  await writeFile(specFile, JSON.stringify({ ...process, terminal: false, args: request.argv }));
+  writeNow(specFile, JSON.stringify({ ...process, terminal: false, args: request.argv }));
   const argv = [...runtime.arguments, 'exec', '--process', specFile, '--pid-file', pidFile, id];
   try {
     return await runBounded({ argv, pidFile, context, request }, signal);
   } finally {
-    await rm(specFile, { force: true });
-    await rm(pidFile, { force: true });
+    removeNow(specFile);
+    removeNow(pidFile);
   }
 }
 
@@ -66,7 +66,8 @@ async function runBounded(running: Running, signal: AbortSignal): Promise<ExecRe
   let timedOut = false;
   // The program is no child of the runtime's process: both have to go, and what it has started.
   const kill = (): void => {
-    void killByFile(pidFile, context).finally(() => child.kill('SIGKILL'));
+    killByFile(pidFile, context);
+    child.kill('SIGKILL');
   };
   const timer = context.clock.after(request.timeoutMs, () => {
     timedOut = true;
@@ -91,10 +92,10 @@ async function runBounded(running: Running, signal: AbortSignal): Promise<ExecRe
   }
 }
 
-async function killByFile(pidFile: string, { id, cgroups }: ExecContext): Promise<void> {
-  const pid = Number(await readFile(pidFile, 'latin1').catch(() => ''));
+function killByFile(pidFile: string, { id, cgroups }: ExecContext): void {
+  const pid = Number(textNow(pidFile));
   if (!(pid > 0)) return;
-  for (const target of await familyOf(pid, await cgroups.processes(id))) {
-    await signalProcess(target, 'SIGKILL');
+  for (const target of familyOf(pid, cgroups.processes(id))) {
+    signalProcess(target, 'SIGKILL');
   }
 }

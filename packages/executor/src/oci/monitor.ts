@@ -7,13 +7,13 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 
 import { abortReason, SwarmError, withDeadline, type Clock } from '@swarmd/base';
 
 import type { ContainerPaths } from '../container/paths.ts';
+import { textNow } from '../files/memory-file.ts';
 import { CREATE_TIMEOUT_MS } from '../limits.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -51,15 +51,21 @@ export async function createContainer(
   const child = launch(options);
   const sync = child.stdio[SYNC_FD] as Readable;
   const gone = new Promise<void>((resolve) => sync.once('close', resolve));
+  // The process that we began writes the monitor's pid and ends, on a busy machine after the container is there.
+  const detached = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   sync.on('error', () => undefined);
   const what = `creating container ${id}`;
   try {
     const line = await withDeadline(
       { clock, timeoutMs: CREATE_TIMEOUT_MS, what, signal },
-      (signal) => firstLine(child, sync, signal),
+      async (signal) => {
+        const line = await firstLine(child, sync, signal);
+        await detached;
+        return line;
+      },
     );
-    const pid = await readAnswer(line, paths);
-    const monitorPid = Number(await readFile(join(paths.bundle, 'conmon.pid'), 'latin1'));
+    const pid = readAnswer(line, paths);
+    const monitorPid = Number(textNow(join(paths.bundle, 'conmon.pid')));
     // The pipe alone must not keep our process alive.
     (sync as Readable & { unref?: () => void }).unref?.();
     return { pid, monitorPid, gone };
@@ -129,11 +135,11 @@ function firstLine(child: ChildProcess, sync: Readable, signal: AbortSignal): Pr
   });
 }
 
-async function readAnswer(line: string, paths: ContainerPaths): Promise<number> {
+function readAnswer(line: string, paths: ContainerPaths): number {
   const answer =
     line === '' ? undefined : (JSON.parse(line) as { data?: number; message?: string });
   if (answer?.data !== undefined && answer.data > 0) return answer.data;
-  const said = answer?.message?.trim() || (await readFile(errorFile(paths), 'utf8')).trim();
+  const said = answer?.message?.trim() || textNow(errorFile(paths)).trim();
   throw new SwarmError(
     'failed-precondition',
     `the container cannot be created: ${said || 'the monitor ended'}`,

@@ -1,7 +1,8 @@
 /** Processes as /proc shows them. A pid alone may have been given away: the start time tells. */
-import { readFile, readdir, readlink } from 'node:fs/promises';
+import { readdirSync, readlinkSync } from 'node:fs';
 
 import { errnoOf, isNotFound } from '../files/atomic-file.ts';
+import { readNow, textNow } from '../files/memory-file.ts';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -10,8 +11,8 @@ export interface ProcessIdentity {
 }
 
 /** Undefined when there is no such process, or only its remains (zombie). */
-export async function identify(pid: number): Promise<ProcessIdentity | undefined> {
-  return (await kinOf(pid))?.identity;
+export function identify(pid: number): ProcessIdentity | undefined {
+  return kinOf(pid)?.identity;
 }
 
 interface Kin {
@@ -21,15 +22,9 @@ interface Kin {
   readonly session: number;
 }
 
-async function kinOf(pid: number): Promise<Kin | undefined> {
-  let text: string;
-  try {
-    text = await readFile(`/proc/${pid}/stat`, 'latin1');
-  } catch (error) {
-    // ESRCH: it ended between opening and reading.
-    if (isNotFound(error) || errnoOf(error) === 'ESRCH') return undefined;
-    throw error;
-  }
+function kinOf(pid: number): Kin | undefined {
+  const text = readNow(`/proc/${pid}/stat`);
+  if (text === undefined) return undefined;
   // The name in brackets may hold anything, so fields are counted from the last bracket.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [state = ''] = fields;
@@ -39,13 +34,8 @@ async function kinOf(pid: number): Promise<Kin | undefined> {
 }
 
 /** The process, its descendants and, if it leads a session, all that are in it. */
-export async function familyOf(
-  pid: number,
-  among: readonly number[],
-): Promise<readonly ProcessIdentity[]> {
-  const all = (await Promise.all([...new Set([pid, ...among])].map(kinOf))).filter(
-    (kin) => kin !== undefined,
-  );
+export function familyOf(pid: number, among: readonly number[]): readonly ProcessIdentity[] {
+  const all = [...new Set([pid, ...among])].map(kinOf).filter((kin) => kin !== undefined);
   const family = new Set([pid]);
   for (let before = 0; before < family.size;) {
     before = family.size;
@@ -56,16 +46,26 @@ export async function familyOf(
   return all.map(({ identity }) => identity).filter((identity) => family.has(identity.pid));
 }
 
-export async function isAlive(process: ProcessIdentity): Promise<boolean> {
-  return (await identify(process.pid))?.startTicks === process.startTicks;
+export function isAlive(process: ProcessIdentity): boolean {
+  return identify(process.pid)?.startTicks === process.startTicks;
+}
+
+/**
+ * Whether there is any process of this pid: a fiftieth of what `isAlive` costs. A "no" is sure; a "yes" may be another
+ * process, or the remains of this one.
+ */
+export function mayBeAlive({ pid }: ProcessIdentity): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    if (errnoOf(error) === 'ESRCH') return false;
+    throw error;
+  }
 }
 
 /** Sends a signal to exactly this process; false when it is gone. */
-export async function signalProcess(
-  target: ProcessIdentity,
-  name: NodeJS.Signals,
-): Promise<boolean> {
-  if (!(await isAlive(target))) return false;
+export function signalProcess(target: ProcessIdentity, name: NodeJS.Signals): boolean {
+  if (!isAlive(target)) return false;
   try {
     return process.kill(target.pid, name);
   } catch (error) {
@@ -75,32 +75,41 @@ export async function signalProcess(
 }
 
 /** Whether the process has a file of this name open. */
-export async function hasOpen(pid: number, baseName: string): Promise<boolean> {
+export function hasOpen(pid: number, baseName: string): boolean {
+  const folder = `/proc/${pid}/fd`;
   try {
-    for (const descriptor of await readdir(`/proc/${pid}/fd`)) {
-      const target = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '');
-      if (target.endsWith(`/${baseName}`)) return true;
-    }
-    return false;
+    return readdirSync(folder).some((name) =>
+      linkTarget(`${folder}/${name}`).endsWith(`/${baseName}`),
+    );
   } catch (error) {
     if (isNotFound(error)) return false;
     throw error;
   }
 }
 
+/** Empty for what was closed meanwhile. */
+function linkTarget(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (isNotFound(error)) return '';
+    throw error;
+  }
+}
+
 /** Processes that have exactly this among their arguments, ourselves excepted. */
-export async function processesWithArgument(argument: string): Promise<readonly ProcessIdentity[]> {
+export function processesWithArgument(argument: string): readonly ProcessIdentity[] {
   const found: ProcessIdentity[] = [];
-  for (const name of await readdir('/proc')) {
+  for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
-    const identity = await identify(Number(name));
-    const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
+    const identity = identify(Number(name));
+    const command = textNow(`/proc/${name}/cmdline`);
     if (identity !== undefined && command.split('\0').includes(argument)) found.push(identity);
   }
   return found;
 }
 
 /** Different after every boot of the machine. */
-export async function bootId(): Promise<string> {
-  return (await readFile('/proc/sys/kernel/random/boot_id', 'latin1')).trim();
+export function bootId(): string {
+  return textNow('/proc/sys/kernel/random/boot_id').trim();
 }

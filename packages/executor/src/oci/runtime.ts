@@ -2,14 +2,15 @@
  * The OCI runtime as a command. Containers are created through the monitor (`monitor.ts`); what is
  * here is starting and deleting them.
  */
-import { constants } from 'node:fs';
-import { access, open, readdir, readFile, rm, unlink } from 'node:fs/promises';
+import { closeSync, constants, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import { SwarmError } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 
 import { errnoOf, isNotFound } from '../files/atomic-file.ts';
+import { removeNow, unlinkNow } from '../files/memory-file.ts';
 import { hasOpen } from './proc.ts';
 
 const FIFO = 'exec.fifo';
@@ -45,31 +46,30 @@ export class Runtime {
    * so that a crash in between leaves a container that runs and says so (`isWaiting`).
    */
   async start(id: string): Promise<void> {
-    if (this.isCrun && (await this.#startByFifo(id))) return;
+    if (this.isCrun && this.#startByFifo(id)) return;
     await run(this.path, [...this.arguments, 'start', id]);
   }
 
   /** Whether a created container still waits for `start`. Opening the fifo to look would let it go. */
-  isWaiting(pid: number): Promise<boolean> {
+  isWaiting(pid: number): boolean {
     return hasOpen(pid, FIFO);
   }
 
   /** Kills what is left of the container and removes the runtime's state and cgroup. */
   async delete(id: string): Promise<void> {
-    const known = await this.list();
-    if (!known.includes(id)) return;
+    if (!this.list().includes(id)) return;
     await run(this.path, [...this.arguments, 'delete', '--force', id]);
   }
 
   /** Removes the runtime's state of a container without processes; its cgroup is not touched. */
-  async forget(id: string): Promise<void> {
-    await rm(join(this.#root, id), { recursive: true, force: true });
+  forget(id: string): void {
+    removeNow(join(this.#root, id));
   }
 
   /** Ids the runtime has state of. */
-  async list(): Promise<readonly string[]> {
+  list(): readonly string[] {
     try {
-      return await readdir(this.#root);
+      return readdirSync(this.#root);
     } catch (error) {
       if (isNotFound(error)) return [];
       throw error;
@@ -77,27 +77,29 @@ export class Runtime {
   }
 
   /** The seccomp program crun compiled for the container, base64; empty when it keeps none. */
-  async seccompBpf(id: string): Promise<string> {
+  seccompBpf(id: string): string {
     try {
-      return (await readFile(join(this.#root, id, 'seccomp.bpf'))).toString('base64');
+      return readFileSync(join(this.#root, id, 'seccomp.bpf')).toString('base64');
     } catch (error) {
       if (isNotFound(error)) return '';
       throw error;
     }
   }
 
-  async #startByFifo(id: string): Promise<boolean> {
+  #startByFifo(id: string): boolean {
     try {
-      await using fifo = await open(this.#fifo(id), constants.O_WRONLY | constants.O_NONBLOCK);
-      await fifo.write('0');
+      const fifo = openSync(this.#fifo(id), constants.O_WRONLY | constants.O_NONBLOCK);
+      try {
+        writeSync(fifo, '0');
+      } finally {
+        closeSync(fifo);
+      }
     } catch (error) {
       if (isNotFound(error) || errnoOf(error) === 'ENXIO') return false;
       // An earlier life died between opening it and writing, which has let it go just now as well.
       if (errnoOf(error) !== 'EPIPE') throw error;
     }
-    await unlink(this.#fifo(id)).catch((error: unknown) => {
-      if (!isNotFound(error)) throw error;
-    });
+    unlinkNow(this.#fifo(id));
     return true;
   }
 
@@ -145,16 +147,13 @@ export class Runtimes {
   }
 
   /** The one that has state of the container, for containers whose record is lost. */
-  async holding(id: string): Promise<Runtime> {
-    for (const runtime of this.#named.values()) {
-      if ((await runtime.list()).includes(id)) return runtime;
-    }
-    return this.default;
+  holding(id: string): Runtime {
+    const named = [...this.#named.values()];
+    return named.find((runtime) => runtime.list().includes(id)) ?? this.default;
   }
 
-  async list(): Promise<readonly string[]> {
-    const all = [this.default, ...this.#named.values()];
-    return (await Promise.all(all.map((runtime) => runtime.list()))).flat();
+  list(): readonly string[] {
+    return [this.default, ...this.#named.values()].flatMap((runtime) => runtime.list());
   }
 }
 

@@ -35,7 +35,7 @@ export class SeccompCache {
   async learn(profile: SeccompProfile, containerId: string, runtime: Runtime): Promise<void> {
     const key = keyOf(profile, runtime);
     if (!runtime.isCrun || this.#programs.has(key)) return;
-    const program = await runtime.seccompBpf(containerId);
+    const program = runtime.seccompBpf(containerId);
     if (program === '') return;
     this.#programs.set(key, program);
     await writeAtomically(join(this.#folder, key), program, { sync: false });

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { errorMessage, SwarmError } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 
-import { unmountBelow } from '../files/unmount.ts';
+import type { Mounter } from '../files/mounter.ts';
 import type { IdMapping } from './id-mapping.ts';
 
 /** open_tree(AT_FDCWD, OPEN_TREE_CLONE), mount_setattr(MOUNT_ATTR_IDMAP), move_mount(MOVE_MOUNT_F_EMPTY_PATH). */
@@ -35,7 +35,12 @@ const MAP_MOUNTS = `
  * @throws SwarmError `failed-precondition` when the kernel or the file system cannot.
  */
 export async function withMappedLayers<T>(
-  { layers, mapping, folder }: { layers: readonly string[]; mapping: IdMapping; folder: string },
+  {
+    layers,
+    mapping,
+    mounter,
+    folder,
+  }: { layers: readonly string[]; mapping: IdMapping; mounter: Mounter; folder: string },
   use: (folders: readonly string[]) => Promise<T>,
 ): Promise<T> {
   const folders = layers.map((_, index) => join(folder, String(index)));
@@ -53,7 +58,7 @@ export async function withMappedLayers<T>(
     });
     return await use(folders);
   } finally {
-    await unmountBelow(folder);
+    await mounter.unmountBelow(folder);
     await rm(folder, { recursive: true, force: true });
   }
 }

@@ -85,7 +85,7 @@ async function feed(
           break;
         case 'signal':
           if (container.record.process !== undefined)
-            await signalProcess(container.record.process, signalNamed(message.name));
+            signalProcess(container.record.process, signalNamed(message.name));
           break;
         default:
           message satisfies never;

@@ -212,8 +212,8 @@ class ExecProgram {
     // It may run already while the runtime has not written its pid yet.
     const target = await this.#await(new AbortController().signal);
     if (target !== undefined) {
-      if (this.#tty) await signalProcess(target, 'SIGHUP');
-      await signalProcess(target, 'SIGKILL');
+      if (this.#tty) signalProcess(target, 'SIGHUP');
+      signalProcess(target, 'SIGKILL');
     }
     this.#child.kill('SIGKILL');
   }
@@ -227,7 +227,7 @@ class ExecProgram {
 
   async #signal(name: NodeJS.Signals, signal: AbortSignal): Promise<void> {
     const target = await this.#await(signal);
-    if (target !== undefined) await signalProcess(target, name);
+    if (target !== undefined) signalProcess(target, name);
   }
 
   /** The program's process; it takes some milliseconds to be there. */

@@ -1,7 +1,7 @@
 /** What a container uses, from its cgroup and its network namespace. */
 import type { ContainerStats } from '@swarmd/model';
 
-import { readIfExists } from '../files/atomic-file.ts';
+import { textNow } from '../files/memory-file.ts';
 import type { Cgroups } from '../oci/cgroup.ts';
 
 /** Version 1 says "no limit" as the largest multiple of a page below 2^63. */
@@ -9,31 +9,24 @@ const NO_LIMIT_BYTES = 2 ** 60;
 
 type Figures = Omit<ContainerStats, 'timestamp' | 'networkReceiveBytes' | 'networkSendBytes'>;
 
-export async function containerStats(
+export function containerStats(
   container: { readonly id: string; readonly pid: number },
   cgroups: Cgroups,
   now: number,
-): Promise<ContainerStats> {
-  const read = (controller: string, file: string): Promise<string> =>
-    cgroups.read(container.id, controller, file);
-  const [figures, network] = await Promise.all([
-    cgroups.layout.version === 2 ? version2(read) : version1(read),
-    readIfExists(`/proc/${container.pid}/net/dev`),
-  ]);
-  return { timestamp: now, ...figures, ...networkBytes(String(network ?? '')) };
+): ContainerStats {
+  const read: Read = (controller, file) => cgroups.read(container.id, controller, file);
+  const figures = cgroups.layout.version === 2 ? version2(read) : version1(read);
+  return { timestamp: now, ...figures, ...networkBytes(textNow(`/proc/${container.pid}/net/dev`)) };
 }
 
 /** Without the page cache that the kernel gives back first. */
-export async function memoryInUse(id: string, cgroups: Cgroups): Promise<number> {
+export function memoryInUse(id: string, cgroups: Cgroups): number {
   const read: Read = (controller, file) => cgroups.read(id, controller, file);
   return cgroups.layout.version === 2
-    ? memoryOf(
-        await read('', 'memory.current'),
-        field(await read('', 'memory.stat'), 'inactive_file'),
-      )
+    ? memoryOf(read('', 'memory.current'), field(read('', 'memory.stat'), 'inactive_file'))
     : memoryOf(
-        await read('memory', 'memory.usage_in_bytes'),
-        field(await read('memory', 'memory.stat'), 'total_inactive_file'),
+        read('memory', 'memory.usage_in_bytes'),
+        field(read('memory', 'memory.stat'), 'total_inactive_file'),
       );
 }
 
@@ -41,18 +34,16 @@ function memoryOf(usage: string, reclaimable: number): number {
   return Math.max(0, number(usage) - reclaimable);
 }
 
-type Read = (controller: string, file: string) => Promise<string>;
+type Read = (controller: string, file: string) => string;
 
-async function version2(read: Read): Promise<Figures> {
-  const [cpu, memory, limit, memoryStat, pids, pidsLimit, io] = await Promise.all([
-    read('', 'cpu.stat'),
-    read('', 'memory.current'),
-    read('', 'memory.max'),
-    read('', 'memory.stat'),
-    read('', 'pids.current'),
-    read('', 'pids.max'),
-    read('', 'io.stat'),
-  ]);
+function version2(read: Read): Figures {
+  const cpu = read('', 'cpu.stat');
+  const memory = read('', 'memory.current');
+  const limit = read('', 'memory.max');
+  const memoryStat = read('', 'memory.stat');
+  const pids = read('', 'pids.current');
+  const pidsLimit = read('', 'pids.max');
+  const io = read('', 'io.stat');
   return {
     cpuNs: field(cpu, 'usage_usec') * 1_000,
     memoryBytes: memoryOf(memory, field(memoryStat, 'inactive_file')),
@@ -64,16 +55,14 @@ async function version2(read: Read): Promise<Figures> {
   };
 }
 
-async function version1(read: Read): Promise<Figures> {
-  const [cpu, memory, limit, memoryStat, pids, pidsLimit, io] = await Promise.all([
-    read('cpuacct', 'cpuacct.usage'),
-    read('memory', 'memory.usage_in_bytes'),
-    read('memory', 'memory.limit_in_bytes'),
-    read('memory', 'memory.stat'),
-    read('pids', 'pids.current'),
-    read('pids', 'pids.max'),
-    read('blkio', 'blkio.throttle.io_service_bytes'),
-  ]);
+function version1(read: Read): Figures {
+  const cpu = read('cpuacct', 'cpuacct.usage');
+  const memory = read('memory', 'memory.usage_in_bytes');
+  const limit = read('memory', 'memory.limit_in_bytes');
+  const memoryStat = read('memory', 'memory.stat');
+  const pids = read('pids', 'pids.current');
+  const pidsLimit = read('pids', 'pids.max');
+  const io = read('blkio', 'blkio.throttle.io_service_bytes');
   const limitBytes = number(limit);
   return {
     cpuNs: number(cpu),

@@ -56,7 +56,7 @@ export class OciWorkbench implements Workbench {
       yield* attachSession(context, { start, input }, signal);
       return;
     }
-    if (await this.#parts.cgroups.isFrozen(id)) {
+    if (this.#parts.cgroups.isFrozen(id)) {
       throw new SwarmError('failed-precondition', `container ${id} is paused; unpause it first`);
     }
     const { paths, record } = container;
@@ -67,7 +67,7 @@ export class OciWorkbench implements Workbench {
 
   async top(id: string): Promise<readonly ProcessInfo[]> {
     await this.#running(id);
-    return processInfos(await this.#parts.cgroups.processes(id));
+    return processInfos(this.#parts.cgroups.processes(id));
   }
 
   async stats(id: string): Promise<ContainerStats> {
@@ -87,18 +87,18 @@ export class OciWorkbench implements Workbench {
   async unpause(id: string): Promise<void> {
     const container = await this.#running(id);
     await this.#still.run(id, async () => {
-      await this.#parts.cgroups.freeze(id, false);
+      this.#parts.cgroups.freeze(id, false);
       await container.update({ isPaused: false });
     });
   }
 
   isPaused(id: string): Promise<boolean> {
-    return this.#parts.cgroups.isFrozen(id);
+    return Promise.resolve(this.#parts.cgroups.isFrozen(id));
   }
 
   async signal(id: string, name: string): Promise<void> {
     const { record } = await this.#running(id);
-    if (record.process !== undefined) await signalProcess(record.process, signalNamed(name));
+    if (record.process !== undefined) signalProcess(record.process, signalNamed(name));
   }
 
   async pathInfo(id: string, path: string): Promise<PathInfo> {
@@ -122,11 +122,11 @@ export class OciWorkbench implements Workbench {
   /** Frozen or, if that cannot be, as before. */
   async #freeze(id: string): Promise<void> {
     const { cgroups, clock } = this.#parts;
-    await cgroups.freeze(id, true);
+    cgroups.freeze(id, true);
     try {
       await cgroups.frozen(id, clock);
     } catch (error) {
-      await cgroups.freeze(id, false);
+      cgroups.freeze(id, false);
       throw error;
     }
   }
@@ -150,12 +150,12 @@ export class OciWorkbench implements Workbench {
       enter: await enteringUserNamespace(record.process.pid),
       whileStill: (fn) =>
         this.#still.run(id, async () => {
-          if (await cgroups.isFrozen(id)) return fn();
+          if (cgroups.isFrozen(id)) return fn();
           await this.#freeze(id);
           try {
             return await fn();
           } finally {
-            await cgroups.freeze(id, false);
+            cgroups.freeze(id, false);
           }
         }),
     };
