@@ -3,9 +3,11 @@ import { expect, it } from 'vitest';
 
 import { nextMode, type Mode } from '../src/manager/heap.ts';
 
-function after(utilizations: readonly number[]): Mode {
+const MIB = 1024 ** 2;
+
+function after(utilizations: readonly number[], heapBytes = 30 * MIB): Mode {
   let state: { mode: Mode; quiet: number } = { mode: 'idle', quiet: 0 };
-  for (const utilization of utilizations) state = nextMode(state, utilization);
+  for (const utilization of utilizations) state = nextMode(state, { utilization, heapBytes });
   return state.mode;
 }
 
@@ -22,4 +24,8 @@ it('stays busy over a pause, and while it does a little', () => {
 
 it('is idle again after a long quiet time', () => {
   expect(after([0.5, ...quiet(10)])).toBe('idle');
+});
+
+it('is never idle with a large heap', () => {
+  expect(after(quiet(20), 200 * MIB)).toBe('busy');
 });

@@ -11,21 +11,6 @@ export class Wakeup {
     for (const resume of this.#waiting) resume();
   }
 
-  /** As `wait`, for those who wait by the thousand a second and wake it themselves when they end. */
-  next(): Promise<void> {
-    if (this.#awake) {
-      this.#awake = false;
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => {
-      const finish = (): void => {
-        this.#waiting.delete(finish);
-        resolve();
-      };
-      this.#waiting.add(finish);
-    });
-  }
-
   /** Resolves at the next wake, or after `timeout` if one is given. Throws when aborted. */
   wait(signal: AbortSignal, timeout?: { clock: Clock; ms: number }): Promise<void> {
     if (signal.aborted) return Promise.reject(abortReason(signal));

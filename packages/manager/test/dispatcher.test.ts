@@ -1,7 +1,9 @@
 import type { AgentMessage, ManagerMessage } from '@swarmd/api';
-import { silentLogger } from '@swarmd/base';
+import { silentLogger, type Clock } from '@swarmd/base';
+import { ManualClock } from '@swarmd/base/testing';
 import { systemClock, systemIds, systemRandom } from '@swarmd/base/system';
 import { asId, clusterSpec } from '@swarmd/model';
+import type { Store } from '@swarmd/store';
 import { createMemoryStore } from '@swarmd/store/testing';
 import { expect, it } from 'vitest';
 
@@ -38,7 +40,16 @@ async function* agent(later: Promise<AgentMessage>): AsyncGenerator<AgentMessage
   await new Promise(() => undefined);
 }
 
-it('a node that is still to be told of a commit has not confirmed it', async () => {
+interface World extends AsyncDisposable {
+  readonly store: Store;
+  readonly dispatcher: SessionDispatcher;
+  /** What has turns of its own waits here, while `isHeld`. */
+  readonly turns: (() => void)[];
+  isHeld: boolean;
+}
+
+async function aDispatcher(clock: Clock): Promise<World> {
+  const stack = new AsyncDisposableStack();
   const store = createMemoryStore();
   await store.update((tx) => {
     tx.put('cluster', {
@@ -54,22 +65,35 @@ it('a node that is still to be told of a commit has not confirmed it', async () 
     { raftId: 1, nodeId: 'me', address: 'me:1', role: 'voter' },
   ]);
   raft.lead(1);
-  const common = { raft, clock: systemClock, logger: silentLogger };
-  await using leadership = new Leadership<Duties>({
-    ...common,
-    open: () => Promise.resolve({} as Duties),
-  });
-  using route = new LeaderRoute({ ...common, leadership, clientsOf: () => undefined });
+  const common = { raft, clock, logger: silentLogger };
+  const leadership = stack.use(
+    new Leadership<Duties>({ ...common, open: () => Promise.resolve({} as Duties) }),
+  );
+  const route = stack.use(new LeaderRoute({ ...common, leadership, clientsOf: () => undefined }));
   const turns: (() => void)[] = [];
-  let isHeld = false;
-  await using dispatcher = new SessionDispatcher({
-    ...common,
+  const dispatcher = stack.use(
+    new SessionDispatcher({
+      ...common,
+      store,
+      route,
+      random: systemRandom,
+      ids: systemIds,
+      nextTurn: (fn) => void (world.isHeld ? turns.push(fn) : setImmediate(fn)),
+    }),
+  );
+  const world: World = {
     store,
-    route,
-    random: systemRandom,
-    ids: systemIds,
-    nextTurn: (fn) => void (isHeld ? turns.push(fn) : setImmediate(fn)),
-  });
+    dispatcher,
+    turns,
+    isHeld: false,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+  return world;
+}
+
+it('a node that is still to be told of a commit has not confirmed it', async () => {
+  await using world = await aDispatcher(systemClock);
+  const { store, dispatcher, turns } = world;
   const { promise, resolve } = Promise.withResolvers<AgentMessage>();
   const peer = { nodeId: NODE, role: 'worker', clusterId: asId('cluster', 'c') } as const;
   const session = dispatcher.session(agent(promise), { peer, signal })[Symbol.asyncIterator]();
@@ -89,7 +113,7 @@ it('a node that is still to be told of a commit has not confirmed it', async () 
   const applied = () => [...dispatcher.applied()];
   expect(applied()).toEqual([{ nodeId: NODE, version: store.view.version }]);
 
-  isHeld = true;
+  world.isHeld = true;
   const before = store.view.version;
   await store.update((tx) => {
     const node = tx.get('node', NODE)!;
@@ -102,3 +126,33 @@ it('a node that is still to be told of a commit has not confirmed it', async () 
   await new Promise((done) => setImmediate(done));
   expect(applied()).toEqual([{ nodeId: NODE, version: store.view.version }]);
 });
+
+it('ends sessions that are silent for too long, but not for the time it stood still itself', async () => {
+  const clock = new ManualClock();
+  await using world = await aDispatcher(clock);
+  const { dispatcher } = world;
+  const peer = { nodeId: NODE, role: 'worker', clusterId: asId('cluster', 'c') } as const;
+  const messages = agent(new Promise(() => undefined));
+  const session = dispatcher.session(messages, { peer, signal })[Symbol.asyncIterator]();
+  await session.next();
+  const ended = (async () => {
+    for (;;) if ((await session.next()).done === true) return;
+  })().catch((error: unknown) => error);
+  const [heard] = dispatcher.heardSessions();
+  if (heard === undefined) throw new Error('nobody was heard');
+  heard.toldAt = heard.heardAt;
+
+  await clock.advance(60_000);
+  dispatcher.heardSessions();
+  expect(await Promise.race([ended, turnsLater()])).toBe('still there');
+  for (let looks = 0; looks < 12; looks += 1) {
+    await clock.advance(500);
+    dispatcher.heardSessions();
+  }
+  expect(await ended).toMatchObject({ code: 'deadline-exceeded' });
+});
+
+async function turnsLater(): Promise<string> {
+  for (let turn = 0; turn < 3; turn += 1) await new Promise((done) => setImmediate(done));
+  return 'still there';
+}

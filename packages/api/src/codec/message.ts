@@ -70,10 +70,46 @@ export function shareRepeated(name: string): void {
 export function messageCodec<T>(name: string): MessageCodec<T> {
   let known: ValueCodec | undefined;
   const shape = (): ValueCodec => (known ??= shapeOf(protoRoot().lookupType(fullName(name))));
+  const encode = (value: T): Uint8Array =>
+    placed(name, () => written((writer) => shape().write(value, writer)));
+  const decode = (bytes: Uint8Array): T =>
+    placed(name, () => shape().read(new WireReader(bytes))) as T;
+  return rememberingKinds({ encode, decode });
+}
+
+/**
+ * Messages that are nothing but their kind, as heartbeats are, come by the thousand a second: each is
+ * encoded and decoded once.
+ */
+function rememberingKinds<T>({ encode, decode }: MessageCodec<T>): MessageCodec<T> {
+  const encoded = new Map<string, Uint8Array>();
+  const decoded = new Map<number, T>();
   return {
-    encode: (value) => placed(name, () => written((writer) => shape().write(value, writer))),
-    decode: (bytes) => placed(name, () => shape().read(new WireReader(bytes))) as T,
+    encode: (value) => {
+      const kind = onlyKindOf(value);
+      if (kind === undefined) return encode(value);
+      let bytes = encoded.get(kind);
+      if (bytes === undefined) encoded.set(kind, (bytes = encode(value)));
+      return bytes;
+    },
+    decode: (bytes) => {
+      // The number of a field of less than 16, and that there is nothing in it.
+      if (bytes.length !== 2 || bytes[1] !== 0) return decode(bytes);
+      const tag = bytes[0] ?? 0;
+      const known = decoded.get(tag);
+      if (known !== undefined) return known;
+      const value = decode(bytes);
+      if (onlyKindOf(value) !== undefined) decoded.set(tag, Object.freeze(value));
+      return value;
+    },
   };
+}
+
+function onlyKindOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const name in value) if (name !== 'kind') return undefined;
+  const { kind } = value as { kind?: unknown };
+  return typeof kind === 'string' ? kind : undefined;
 }
 
 function placed<T>(name: string, convert: () => T): T {

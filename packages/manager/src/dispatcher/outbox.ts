@@ -10,8 +10,6 @@ import {
 } from '@swarmd/api';
 import type { AssignmentSet, NodeRole } from '@swarmd/model';
 
-import { Wakeup } from '../wakeup.ts';
-
 export interface OutboxSources {
   /** Raft index of the state that `assigned` reads. */
   readonly version: () => number;
@@ -28,8 +26,12 @@ export interface OutboxSources {
   readonly again: () => void;
 }
 
+/** One for all: thousands a second are sent. */
+const HEARTBEAT: ManagerMessage = { kind: 'heartbeat' };
+
 export class Outbox {
-  readonly wakeup = new Wakeup();
+  /** Called when `next` may have something. */
+  onNews = (): void => undefined;
   readonly #sources: OutboxSources;
   readonly #welcome: ManagerMessage;
   #welcomed = false;
@@ -40,6 +42,7 @@ export class Outbox {
   #appliedVersion = -1;
   #managersDirty = true;
   #managersSent = '';
+  #roleDirty = true;
   #roleSent: NodeRole | undefined;
   #measuresDirty = true;
   #measuresSent = '[]';
@@ -96,22 +99,23 @@ export class Outbox {
   prepare(): void {
     if (this.#prepared.length === 0)
       this.#prepared.push(...this.#assignments(), ...this.#measures());
-    this.wakeup.wake();
+    this.onNews();
   }
 
   nodeChanged(): void {
-    this.wakeup.wake();
+    this.#roleDirty = true;
+    this.onNews();
   }
 
   managersChanged(): void {
     this.#managersDirty = true;
-    this.wakeup.wake();
+    this.onNews();
   }
 
   /** Heartbeats that came since the last answer get one answer. */
   answerHeartbeat(): void {
     this.#heartbeats = true;
-    this.wakeup.wake();
+    this.onNews();
   }
 
   /** Statuses up to `sequence` are settled. Whoever says so wakes the session, when its turn comes. */
@@ -127,7 +131,7 @@ export class Outbox {
     }
     if (this.#heartbeats) {
       this.#heartbeats = false;
-      return { kind: 'heartbeat' };
+      return HEARTBEAT;
     }
     return (
       this.#nextManagers() ??
@@ -145,8 +149,11 @@ export class Outbox {
   }
 
   #nextRole(): ManagerMessage | undefined {
+    if (!this.#roleDirty) return undefined;
     const role = this.#sources.role();
-    if (role === undefined || role === this.#roleSent) return undefined;
+    if (role === undefined) return undefined;
+    this.#roleDirty = false;
+    if (role === this.#roleSent) return undefined;
     this.#roleSent = role;
     return { kind: 'node', role };
   }

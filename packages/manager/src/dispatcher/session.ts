@@ -88,7 +88,7 @@ export class Session {
       this.end(error instanceof Error ? error : new SwarmError('internal', String(error))),
     );
     this.#signal = either.signal;
-    either.signal.addEventListener('abort', () => this.outbox.wakeup.wake(), { once: true });
+    either.signal.addEventListener('abort', () => this.outbox.onNews(), { once: true });
     scope.spawn('statuses', (stopped) => this.#relay.run(stopped));
     scope.spawn('messages', (stopped) => this.#read(messages, stopped, options));
     return {
@@ -100,14 +100,22 @@ export class Session {
     };
   }
 
-  /** What the agent is to be told next. @throws why the session has ended. */
-  async next(): Promise<ManagerMessage> {
-    for (;;) {
-      const message = this.outbox.next();
-      if (message !== undefined) return message;
-      if (this.#signal.aborted) throw abortReason(this.#signal);
-      await this.outbox.wakeup.next();
-    }
+  /**
+   * What the agent is to be told next, for one reader. Rejects with why the session has ended. Nothing
+   * but the promise waits meanwhile: thousands of sessions do for most of the time.
+   */
+  next(): Promise<ManagerMessage> {
+    return new Promise((resolve, reject) => {
+      this.outbox.onNews = () => {
+        const message = this.outbox.next();
+        const isOver = message === undefined && this.#signal.aborted;
+        if (message === undefined && !isOver) return;
+        this.outbox.onNews = () => undefined;
+        if (message !== undefined) resolve(message);
+        else reject(abortReason(this.#signal));
+      };
+      this.outbox.onNews();
+    });
   }
 
   async #read(
