@@ -81,24 +81,24 @@ export function messageCodec<T>(name: string): MessageCodec<T> {
  * Messages that are nothing but their kind, as heartbeats are, come by the thousand a second: each is
  * encoded and decoded once.
  */
-function rememberingKinds<T>({ encode, decode }: MessageCodec<T>): MessageCodec<T> {
+function rememberingKinds<T>(codec: MessageCodec<T>): MessageCodec<T> {
   const encoded = new Map<string, Uint8Array>();
   const decoded = new Map<number, T>();
   return {
     encode: (value) => {
       const kind = onlyKindOf(value);
-      if (kind === undefined) return encode(value);
+      if (kind === undefined) return codec.encode(value);
       let bytes = encoded.get(kind);
-      if (bytes === undefined) encoded.set(kind, (bytes = encode(value)));
+      if (bytes === undefined) encoded.set(kind, (bytes = codec.encode(value)));
       return bytes;
     },
     decode: (bytes) => {
       // The number of a field of less than 16, and that there is nothing in it.
-      if (bytes.length !== 2 || bytes[1] !== 0) return decode(bytes);
+      if (bytes.length !== 2 || bytes[1] !== 0) return codec.decode(bytes);
       const tag = bytes[0] ?? 0;
       const known = decoded.get(tag);
       if (known !== undefined) return known;
-      const value = decode(bytes);
+      const value = codec.decode(bytes);
       if (onlyKindOf(value) !== undefined) decoded.set(tag, Object.freeze(value));
       return value;
     },

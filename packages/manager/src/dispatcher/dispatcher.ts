@@ -79,6 +79,9 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   readonly #statuses: StatusHub;
   readonly #ended = new AbortController();
   #addressNews: Timer | undefined;
+  /** When sessions were looked at last, and until when none is ended for its silence; monotonic. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #patientUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -165,13 +168,17 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     const patienceMs = beyondElections(LEADERLESS_SESSION_MS, raftTiming);
     if (route.contact.leaderlessMs > patienceMs) this.#endAll(cutOff());
     const { heartbeatPeriodMs } = theCluster(this.#options.store.view).spec;
+    const overdueMs = heartbeatPeriodMs * OVERDUE_HEARTBEATS;
     const now = this.#options.clock.monotonic();
+    // This process stood still itself: what they said meanwhile is still to be read.
+    if (now - this.#lookedAt > 2 * heartbeatPeriodMs) this.#patientUntil = now + overdueMs;
+    this.#lookedAt = now;
     const heard: Session[] = [];
     for (const session of this.#sessions.values()) {
       const silentMs = now - session.heardAt;
       if (session.isLeaving) continue;
       if (session.heardAt > session.toldAt) heard.push(session);
-      else if (silentMs > heartbeatPeriodMs * OVERDUE_HEARTBEATS) session.end(overdue(silentMs));
+      else if (silentMs > overdueMs && now >= this.#patientUntil) session.end(overdue(silentMs));
     }
     return heard;
   }
