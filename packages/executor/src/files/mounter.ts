@@ -55,6 +55,7 @@ export class Mounter implements Disposable {
   #waiting: PromiseWithResolvers<string>[] = [];
   #idle: Timer | undefined;
   #isDisposed = false;
+  #gone: Promise<void> = Promise.resolve();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -94,6 +95,8 @@ export class Mounter implements Disposable {
   async #ask(words: readonly string[]): Promise<string> {
     if (this.#isDisposed) throw new SwarmError('unavailable', 'the executor was stopped');
     this.#idle?.cancel();
+    // One that was killed may be in the middle of a mount, which a later request must find done or not done.
+    await this.#gone;
     const helper = (this.#helper ??= this.#start());
     const answer = Promise.withResolvers<string>();
     this.#waiting.push(answer);
@@ -143,14 +146,20 @@ export class Mounter implements Disposable {
   #end(why = 'it was stopped'): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    this.#helper?.kill('SIGKILL');
+    const helper = this.#helper;
     this.#helper = undefined;
+    helper?.ref();
+    if (helper?.kill('SIGKILL') === true) {
+      this.#gone = new Promise((resolve) => helper.once('exit', () => resolve()));
+    }
     const error = new SwarmError('unavailable', `the program that mounts has ended: ${why}`);
     for (const { reject } of waiting) reject(error);
   }
 
   #rest(): void {
     this.#helper?.unref();
+    // Two answers may come at once, and each be followed by a rest.
+    this.#idle?.cancel();
     this.#idle = this.#clock.after(MOUNTER_IDLE_MS, () => this.#end(), { unref: true });
   }
 }
