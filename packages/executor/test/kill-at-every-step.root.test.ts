@@ -1,7 +1,7 @@
 /**
  * The executor is killed at every step that changes the machine, one step a life; each next life finishes
  * what it finds. Steps are counted by `@swarmd/base/faults`, so new ones are covered by themselves. CI takes some
- * of them, others each day; SWARMD_LAB_LONG=1 takes all, SWARMD_FAULT_STEP=N one.
+ * of them, others each day; SWARMD_LAB_LONG=1 takes all, SWARMD_FAULT_STEP=N or N-M some.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -18,7 +18,8 @@ export interface FaultPlan {
 export const ALL_STEPS = process.env['SWARMD_LAB_LONG'] === '1';
 /** A step that no life gets to. */
 export const NEVER = 100_000;
-const ONE = Number(process.env['SWARMD_FAULT_STEP'] ?? 0);
+/** "243", or "240-250". */
+const RANGE = process.env['SWARMD_FAULT_STEP'] ?? '';
 const DAY_MS = 86_400_000;
 const POINTS = fileURLToPath(new URL('./main.ts', import.meta.url));
 
@@ -29,12 +30,12 @@ export function faultEnvironment(plan: FaultPlan): NodeJS.ProcessEnv {
 
 /** The steps that this run kills at. @param some how many of them in CI. */
 export function chosenSteps(count: number, some: number): readonly number[] {
-  if (ONE > 0) return [ONE];
+  const all = Array.from({ length: count }, (_, index) => index + 1);
+  const [from = 0, to = from] = RANGE.split('-').map(Number);
+  if (from > 0) return all.filter((step) => step >= from && step <= to);
   const every = ALL_STEPS ? 1 : Math.max(1, Math.ceil(count / some));
   const first = Math.floor(systemClock.now() / DAY_MS) % every;
-  return Array.from({ length: count }, (_, index) => index + 1).filter(
-    (step) => step % every === first,
-  );
+  return all.filter((step) => step % every === first);
 }
 
 declare global {
