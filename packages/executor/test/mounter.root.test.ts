@@ -32,13 +32,13 @@ describe('the helper that mounts', () => {
     // What was asked has gone out once the program is known to be there.
     await Promise.resolve();
     clock.advance(MOUNTER_IDLE_MS);
-    await asked;
+    expect(await asked).toEqual([undefined, undefined]);
   });
 
   it('begins anew after it ended for want of work', async () => {
     await ask();
     clock.advance(MOUNTER_IDLE_MS);
-    await ask();
+    expect(await ask()).toBeUndefined();
   });
 
   it('fails what was asked, and what is asked later, when it is stopped', async () => {
