@@ -47,6 +47,44 @@ describe('a worker that leaves', () => {
   });
 });
 
+describe('a worker that can no longer tell which cluster it is in', () => {
+  afterAll(() => remove('orphan'));
+
+  it('says so, ends what it ran when it is made to leave, and can join again', async () => {
+    const host = lab.host('w2');
+    const flags = ['--name', 'orphan', '--constraint', 'node.hostname==w2'];
+    await ok('service', 'create', ...flags, BUSYBOX, 'sleep', '100000');
+    const [task] = await untilRunning('orphan', 1);
+    const before = (await nodes()).find((node) => node.status.address === host.place.address);
+    await host.stopService('swarmd', 'KILL');
+    await sh(host, 'echo half > /var/lib/swarmd/identity/node.json');
+    await lab.cluster.startDaemon(host);
+    const said = await until('w2 to say what is wrong', async () => {
+      const { stdout } = await ctl('w2', 'info', '--format', 'json');
+      const { state, error } = JSON.parse(stdout) as { state: string; error: string };
+      return state === 'error' ? error : undefined;
+    });
+    expect(said).toContain('node.json');
+
+    const refused = await ctl('w2', 'swarm', 'leave');
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toContain('swarmctl swarm leave --force');
+    expect((await ctl('w2', 'swarm', 'leave', '--force')).code).toBe(0);
+    const alive = await host.exec(['test', '-d', `/proc/${task?.status.pid}`], { okCodes: [0, 1] });
+    expect(alive.code).toBe(1);
+    expect(await sh(host, 'ip netns list | wc -l; nft list tables | wc -l')).toBe('0\n0');
+
+    await until('the node to be down', async () =>
+      (await nodes()).find(({ id }) => id === before?.id)?.status.state === 'down'
+        ? true
+        : undefined,
+    );
+    await ok('node', 'rm', before?.id ?? '');
+    await lab.cluster.form();
+    expect(await nodes()).toHaveLength(lab.nodes.length);
+  });
+});
+
 describe('a worker that freezes', () => {
   afterAll(async () => {
     await lab.heal('w1');

@@ -1,4 +1,5 @@
 /** Containers and networking of this machine, with the daemon's settings. */
+import type { Executor, NetworkPlane } from '@swarmd/agent';
 import type { Logger } from '@swarmd/base';
 import { systemClock, systemRandom } from '@swarmd/base/system';
 import { createExecutor } from '@swarmd/executor';
@@ -6,7 +7,14 @@ import { createNetworkPlane } from '@swarmd/network';
 
 import { AGENT_PORT_OFFSET, RAFT_PORT_OFFSET } from './limits.ts';
 import type { Settings } from './config/settings.ts';
-import type { Machine } from './node-daemon.ts';
+
+/** Containers and networking of this machine, made when it joins a cluster and not before. */
+export interface Machine extends AsyncDisposable {
+  readonly executor: Executor;
+  readonly plane: NetworkPlane;
+  /** Removes every trace from the kernel and the disk: the machine leaves. */
+  destroy(): Promise<void>;
+}
 
 export async function openMachine(settings: Settings, logger: Logger): Promise<Machine> {
   const { stateDir, runDir, listen } = settings;

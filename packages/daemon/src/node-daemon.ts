@@ -6,7 +6,6 @@ import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-import type { Executor, NetworkPlane } from '@swarmd/agent';
 import type { LocalInfo } from '@swarmd/api';
 import {
   Backoff,
@@ -14,7 +13,6 @@ import {
   Scope,
   sleep,
   SwarmError,
-  withDeadline,
   type Clock,
   type Ids,
   type Logger,
@@ -24,24 +22,18 @@ import type { NetworkFinding } from '@swarmd/model';
 
 import type { Settings } from './config/settings.ts';
 import type { Identity, IdentityStore } from './identity/identity.ts';
-import { DRAIN_MAX_MS, RESUME_FIRST_MS, RESUME_MAX_MS } from './limits.ts';
+import { RESUME_FIRST_MS, RESUME_MAX_MS } from './limits.ts';
 import { ManagerProcess, type ManagerProcessDeps } from './manager/manager-process.ts';
 import type { ManagerStart } from './manager/protocol.ts';
+import type { Machine } from './machine.ts';
 import { managerStart, Member } from './member.ts';
 import { hasServed, RoleKeeper } from './role-keeper.ts';
 import { chooseAddresses, followAdvertise } from './swarm/addresses.ts';
+import { clearMachine } from './swarm/clear-machine.ts';
 import { noManagerState, refuseQuorum, withAddresses } from './swarm/force-new-cluster.ts';
 import { newCluster } from './swarm/init.ts';
 import { joinCluster, leaveManagers } from './swarm/join.ts';
 import { VERSION } from './version.ts';
-
-/** Containers and networking of this machine, made when it joins a cluster and not before. */
-export interface Machine extends AsyncDisposable {
-  readonly executor: Executor;
-  readonly plane: NetworkPlane;
-  /** Removes every trace from the kernel and the disk: the machine leaves. */
-  destroy(): Promise<void>;
-}
 
 export interface NodeDaemonDeps {
   readonly settings: Settings;
@@ -86,6 +78,8 @@ export class NodeDaemon implements AsyncDisposable {
   #changed: Promise<unknown> = Promise.resolve();
   #error = '';
   #stored: Identity | undefined;
+  /** Aborted when there is nothing to continue any more. */
+  #resuming: AbortController | undefined;
   readonly #role: RoleKeeper;
 
   constructor(deps: NodeDaemonDeps) {
@@ -150,8 +144,10 @@ export class NodeDaemon implements AsyncDisposable {
   resume(): void {
     const { clock, random, logger } = this.#deps;
     const backoff = new Backoff({ firstMs: RESUME_FIRST_MS, maxMs: RESUME_MAX_MS }, random);
+    const resuming = new AbortController();
+    this.#resuming = resuming;
     this.#scope.spawn('resume', async (signal) => {
-      while (this.#active === undefined) {
+      while (!resuming.signal.aborted) {
         try {
           await this.#change('starting', () => this.#resumeOnce());
           return;
@@ -197,33 +193,13 @@ export class NodeDaemon implements AsyncDisposable {
 
   /** Ends this machine's containers and forgets the cluster. `force`: also when the others cannot be told. */
   async leave({ force }: { force: boolean }, signal: AbortSignal): Promise<void> {
-    await this.#change('leaving', async () => {
-      const identity = this.#identity;
-      if (identity === undefined) {
-        throw new SwarmError('failed-precondition', 'this machine is in no cluster');
-      }
-      if (identity.membership.role === 'manager') {
-        await this.#leaveManagers(identity, force, signal);
-      }
-      const { clock, logger } = this.#deps;
-      const active = this.#active;
-      this.#active = undefined;
-      if (active !== undefined) {
-        const limit = { clock, timeoutMs: DRAIN_MAX_MS, what: 'ending the containers', signal };
-        await withDeadline(limit, (signal) => active.member.drain(signal)).catch((error: unknown) =>
-          logger.warn({ error: errorMessage(error) }, 'leaving without waiting'),
-        );
-        await active.member[Symbol.asyncDispose]();
-        await active.machine.destroy();
-        await active.machine[Symbol.asyncDispose]();
-      }
-      await this.#deps.identities.remove();
-      await this.#removeState();
-      this.#stored = undefined;
-      this.#role.want(undefined);
-      this.#error = '';
-      logger.info({}, 'left the cluster');
-    });
+    try {
+      await this.#change('leaving', () => this.#leave(force, signal));
+    } catch (error) {
+      const isStopped = this.#active === undefined && this.#resuming?.signal.aborted === true;
+      if (isStopped) this.resume();
+      throw error;
+    }
   }
 
   /** Containers survive, and the managers know that it will be back, unless the machine goes down. */
@@ -280,13 +256,14 @@ export class NodeDaemon implements AsyncDisposable {
   /** A change from being in no cluster to being in one. */
   async #enter(name: string, fn: () => Promise<void>): Promise<LocalInfo> {
     await this.#change(name, async () => {
-      if (this.#identity !== undefined || this.#error !== '') {
-        const { clusterId = '' } = this.#identity?.membership ?? {};
+      const { clusterId } = this.#identity?.membership ?? {};
+      if (clusterId !== undefined) {
         throw new SwarmError(
           'failed-precondition',
           `this machine is in cluster ${clusterId} already; leave it first with: swarmctl swarm leave`,
         );
       }
+      if (this.#error !== '') throw this.#unknownCluster();
       try {
         await fn();
       } catch (error) {
@@ -363,6 +340,40 @@ export class NodeDaemon implements AsyncDisposable {
         'leaving without telling the managers',
       );
     }
+  }
+
+  async #leave(force: boolean, signal: AbortSignal): Promise<void> {
+    const identity = this.#identity;
+    if (identity === undefined) this.#refuseWithoutIdentity(force);
+    else if (identity.membership.role === 'manager') {
+      await this.#leaveManagers(identity, force, signal);
+    }
+    this.#resuming?.abort();
+    const active = this.#active;
+    this.#active = undefined;
+    await clearMachine(active, { ...this.#deps, force, signal });
+    await this.#deps.identities.remove();
+    await this.#removeState();
+    this.#stored = undefined;
+    this.#role.want(undefined);
+    this.#error = '';
+    this.#resuming = undefined;
+    this.#deps.logger.info({}, 'left the cluster');
+  }
+
+  #refuseWithoutIdentity(force: boolean): void {
+    if (this.#error === '') {
+      throw new SwarmError('failed-precondition', 'this machine is in no cluster');
+    }
+    if (!force) throw this.#unknownCluster();
+  }
+
+  #unknownCluster(): SwarmError {
+    return new SwarmError(
+      'failed-precondition',
+      `this machine cannot tell which cluster it is in: ${this.#error}. ` +
+        'To end what it runs and to forget that cluster: swarmctl swarm leave --force',
+    );
   }
 
   /** Keeps this manager's state, as the only manager. When that fails the manager goes on as it was. */
