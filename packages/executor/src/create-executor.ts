@@ -123,6 +123,7 @@ export async function createExecutor(
       stateDir: folders.stateDir,
       pluginsDir,
       clock,
+      logger,
       used: (but) => usedVolumes(containers, but),
     }),
     layersDir: store.layersDir,

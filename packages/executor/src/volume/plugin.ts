@@ -5,18 +5,20 @@
 import { request } from 'node:http';
 import { join } from 'node:path';
 
-import { errorMessage, SwarmError } from '@swarmd/base';
+import { errorMessage, SwarmError, withDeadline, type Clock } from '@swarmd/base';
 
 import { PLUGIN_ANSWER_MAX_BYTES, PLUGIN_TIMEOUT_MS } from '../limits.ts';
 
 export class VolumePlugin {
   readonly #name: string;
   readonly #socket: string;
+  readonly #clock: Clock;
 
-  /** @param folder where plugins have their sockets, e.g. "/run/docker/plugins". */
-  constructor(name: string, folder: string) {
+  /** @param where `folder`: where plugins have their sockets, e.g. "/run/docker/plugins". */
+  constructor(name: string, where: { readonly folder: string; readonly clock: Clock }) {
     this.#name = name;
-    this.#socket = join(folder, `${name}.sock`);
+    this.#socket = join(where.folder, `${name}.sock`);
+    this.#clock = where.clock;
   }
 
   async create(volume: string, options: Readonly<Record<string, string>>): Promise<void> {
@@ -40,18 +42,20 @@ export class VolumePlugin {
   }
 
   async #call(method: string, body: object): Promise<Readonly<Record<string, unknown>>> {
-    const text = await this.#post(`/VolumeDriver.${method}`, JSON.stringify(body)).catch(
-      (error: unknown) => {
-        throw this.#failed(method, errorMessage(error));
-      },
-    );
+    // Of the whole answer: one that comes byte by byte would hold a container's start up for ever.
+    const deadline = { clock: this.#clock, timeoutMs: PLUGIN_TIMEOUT_MS, what: 'its answer' };
+    const text = await withDeadline(deadline, (signal) =>
+      this.#post(`/VolumeDriver.${method}`, JSON.stringify(body), signal),
+    ).catch((error: unknown) => {
+      throw this.#failed(method, errorMessage(error));
+    });
     const answer = parse(text);
     const { Err: error } = answer;
     if (typeof error === 'string' && error !== '') throw this.#failed(method, error);
     return answer;
   }
 
-  #post(path: string, body: string): Promise<string> {
+  #post(path: string, body: string, signal: AbortSignal): Promise<string> {
     return new Promise((resolve, reject) => {
       const sent = request(
         {
@@ -59,17 +63,18 @@ export class VolumePlugin {
           path,
           method: 'POST',
           headers: { 'content-type': 'application/vnd.docker.plugins.v1.2+json' },
-          timeout: PLUGIN_TIMEOUT_MS,
+          signal,
         },
         (response) => {
           let text = '';
           response.setEncoding('utf8').on('data', (part: string) => {
-            if (text.length < PLUGIN_ANSWER_MAX_BYTES) text += part;
+            text += part;
+            if (text.length <= PLUGIN_ANSWER_MAX_BYTES) return;
+            response.destroy(new Error(`an answer of more than ${PLUGIN_ANSWER_MAX_BYTES} bytes`));
           });
           response.on('error', reject).on('end', () => resolve(text));
         },
       );
-      sent.on('timeout', () => sent.destroy(new Error(`no answer in ${PLUGIN_TIMEOUT_MS} ms`)));
       sent.on('error', reject);
       sent.end(body);
     });

@@ -4,12 +4,13 @@
  * container uses it. Volumes of plugins are the plugins'; we only remember that they exist.
  *
  * A volume comes and goes by one rename: what dies in the middle leaves a folder whose name begins with a
- * dot, which `recover` removes.
+ * dot, which `recover` removes. A volume whose file cannot be read is left exactly as it is, and every use of it says so: taken
+ * for another kind of volume, it would hide what is on its file server.
  */
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { SwarmError, type Clock } from '@swarmd/base';
+import { errorMessage, SwarmError, type Clock, type Logger } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 import { z } from 'zod';
 
@@ -26,19 +27,24 @@ const FILE = 'volume.json';
 const LOCAL = 'local';
 const LOCAL_OPTIONS = ['type', 'device', 'o'];
 
+/** What earlier versions did not write has its default; without a driver nobody knows where its content is. */
 const volumeFile = z.object({
   driver: z.string(),
-  options: z.record(z.string(), z.string()),
-  labels: z.record(z.string(), z.string()),
-  createdAt: z.number(),
+  options: z.record(z.string(), z.string()).default({}),
+  labels: z.record(z.string(), z.string()).default({}),
+  createdAt: z.number().default(0),
 });
 type VolumeFile = z.infer<typeof volumeFile>;
+
+/** What is listed of a volume that nothing is known of. */
+const DAMAGED: VolumeFile = { driver: 'damaged', options: {}, labels: {}, createdAt: 0 };
 
 export interface VolumeStoreOptions {
   readonly stateDir: string;
   /** Folder of plugins' sockets. */
   readonly pluginsDir: string;
   readonly clock: Clock;
+  readonly logger: Logger;
   /** Names of volumes that containers of this machine use now; not counting the container `but`. */
   readonly used: (but?: string) => ReadonlySet<string>;
 }
@@ -100,31 +106,45 @@ export class VolumeStore {
   async recover(): Promise<void> {
     const used = this.#options.used();
     for (const name of await this.#names()) {
-      const folder = join(this.#root, name);
-      const data = join(folder, '_data');
-      const volume = name.startsWith('.') ? undefined : await this.#read(name);
-      if (volume === undefined) {
-        await unmount(data);
-        await rm(folder, { recursive: true, force: true });
-        continue;
-      }
-      await rm(`${data}.tmp`, { recursive: true, force: true });
-      const isOurMount = volume.driver === LOCAL && Object.keys(volume.options).length > 0;
-      if (isOurMount && !used.has(name)) await unmount(data);
+      // One volume must not keep the others, nor all containers, from being taken over.
+      await this.#recover(name, used.has(name)).catch((error: unknown) => {
+        const { logger } = this.#options;
+        logger.error({ volume: name, error: errorMessage(error) }, 'a volume cannot be used');
+      });
     }
   }
 
-  /** To be called when the processes of the container `user` are gone. */
-  async release(names: readonly string[], user: string): Promise<void> {
-    for (const name of new Set(names)) {
-      await this.#locks.run(name, async () => {
-        const volume = await this.#read(name);
-        if (volume === undefined) return;
-        if (volume.driver !== LOCAL) await this.#plugin(volume.driver).unmount(name, user);
-        else if (!this.#options.used(user).has(name))
-          await unmount(join(this.#root, name, '_data'));
-      });
+  async #recover(name: string, isUsed: boolean): Promise<void> {
+    const folder = join(this.#root, name);
+    const data = join(folder, '_data');
+    const volume = name.startsWith('.') ? undefined : await this.#read(name);
+    if (volume === undefined) {
+      await unmount(data);
+      await rm(folder, { recursive: true, force: true });
+      return;
     }
+    await rm(`${data}.tmp`, { recursive: true, force: true });
+    const isOurMount = volume.driver === LOCAL && Object.keys(volume.options).length > 0;
+    if (isOurMount && !isUsed) await unmount(data);
+  }
+
+  /**
+   * To be called when the processes of the container `user` are gone.
+   * @throws what kept the first one that could not be; the others are.
+   */
+  async release(names: readonly string[], user: string): Promise<void> {
+    const releases = [...new Set(names)].map((name) =>
+      this.#locks.run(name, () => this.#release(name, user)),
+    );
+    const failed = (await Promise.allSettled(releases)).find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+  }
+
+  async #release(name: string, user: string): Promise<void> {
+    const volume = await this.#read(name);
+    if (volume === undefined) return;
+    if (volume.driver !== LOCAL) await this.#plugin(volume.driver).unmount(name, user);
+    else if (!this.#options.used(user).has(name)) await unmount(join(this.#root, name, '_data'));
   }
 
   async list(): Promise<readonly VolumeInfo[]> {
@@ -134,7 +154,7 @@ export class VolumeStore {
         .filter((name) => !name.startsWith('.'))
         .toSorted((a, b) => (a < b ? -1 : 1))
         .map(async (name) => {
-          const volume = await this.#read(name);
+          const volume = await this.#read(name).catch(() => DAMAGED);
           return volume === undefined ? [] : [this.#info(name, volume)];
         }),
     );
@@ -188,19 +208,29 @@ export class VolumeStore {
     return { name, ...volume, mountpoint, used: this.#options.used().has(name) };
   }
 
-  /** Undefined when there is none; one without a file is of a time when there were none. */
+  /**
+   * Undefined when there is none; one without a file is of a time when there were none.
+   * @throws SwarmError `data-loss` saying what to do with a file that cannot be read.
+   */
   async #read(name: string): Promise<VolumeFile | undefined> {
-    const bytes = await readIfExists(this.#path(name));
+    const path = this.#path(name);
+    const bytes = await readIfExists(path);
     if (bytes !== undefined) {
       const parsed = volumeFile.safeParse(json(bytes));
       if (parsed.success) return parsed.data;
+      throw new SwarmError(
+        'data-loss',
+        `volume ${name} cannot be used: ${path} is damaged, or of another version. Write what the volume was made with into it, ` +
+          `{"driver":"local","options":{},"labels":{}}, or remove its folder if you know that nothing in it is needed`,
+      );
     }
     if (!(await exists(join(this.#root, name, '_data')))) return undefined;
     return { driver: LOCAL, options: {}, labels: {}, createdAt: 0 };
   }
 
   #plugin(driver: string): VolumePlugin {
-    return new VolumePlugin(driver, this.#options.pluginsDir);
+    const { pluginsDir, clock } = this.#options;
+    return new VolumePlugin(driver, { folder: pluginsDir, clock });
   }
 
   #path(name: string): string {
