@@ -52,6 +52,7 @@ export class LocalTask {
   programsFor(index: StateIndex): NftProgram[] {
     return taskPrograms({
       index,
+      taskId: this.note.taskId,
       networks: this.networks,
       gateway: firstHost(index.state.self.gatewaySubnet),
     });

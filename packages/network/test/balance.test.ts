@@ -37,9 +37,27 @@ test('shares are even', () => {
   );
 });
 
+test('askers begin their turns at different backends, and each has turns of the same length', () => {
+  const backends = ['10.1.0.1', '10.1.0.2', '10.1.0.3'];
+  const begins = new Map<string, number>();
+  for (let asker = 0; asker < 300; asker += 1) {
+    const [, [rule = '']] = balancing({
+      chain: 'c',
+      asker: `t${asker}`,
+      backends,
+      affinity: 'none',
+      affinityTimeoutMs: 0,
+    }).chains[0] ?? ['', []];
+    const turns = [...rule.matchAll(/\d : ([\d.]+)/g)].map(([, address = '']) => address);
+    expect(turns.toSorted()).toEqual(backends);
+    begins.set(turns[0] ?? '', (begins.get(turns[0] ?? '') ?? 0) + 1);
+  }
+  for (const backend of backends) expect(begins.get(backend)).toBeGreaterThan(60);
+});
+
 test('the rules of clients that are hashed, and of those that are remembered', () => {
   const backends = ['10.1.0.1', '10.1.0.2'];
-  const base = { chain: 'c', backends, affinity: 'client-ip', port: 80 } as const;
+  const base = { chain: 'c', asker: 'a', backends, affinity: 'client-ip', port: 80 } as const;
   const hashed = balancing({ ...base, affinityTimeoutMs: 0 });
   expect(hashed.sets).toEqual([]);
   expect(hashed.chains[0]?.[1][0]).toMatch(

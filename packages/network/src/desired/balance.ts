@@ -1,12 +1,17 @@
 /** Rules that give each new connection one of several backends: in turn, or by the client's address. */
 import type { EndpointSpec } from '@swarmd/model';
 
-import { shareSlots } from './hash.ts';
+import { hashOf, shareSlots } from './hash.ts';
 import type { NftFamily } from './nft-program.ts';
 
 export interface Balancing {
   /** Name of the chain the rules are for; others that they need begin with it. */
   readonly chain: string;
+  /**
+   * Who balances: a host or a container. Each begins its turns at another backend, or the first
+   * connections of all of them, and those after every change, would go to the same one.
+   */
+  readonly asker: string;
   readonly backends: readonly string[];
   readonly family?: NftFamily;
   /** Port at the backends; undefined: whatever port is asked for. */
@@ -36,13 +41,22 @@ export function balancing(wanted: Balancing): BalancingParts {
   return { chains: [[chain, [`${before}dnat to ${choice(wanted)}`]]], sets: [] };
 }
 
-function choice({ backends, port, affinity, family = 'ip' }: Balancing): string {
+function choice(wanted: Balancing): string {
+  const { backends, port, affinity, family = 'ip' } = wanted;
   const [only, ...others] = backends;
   if (only !== undefined && others.length === 0)
     return port === undefined ? only : withPort(only, port);
   const targets = backends.map((one) => (port === undefined ? one : `${one} . ${port}`));
-  if (affinity === 'none') return `numgen inc mod ${targets.length} ${mapOf('map', targets)}`;
+  if (affinity === 'none') {
+    const inTurn = rotated(targets, hashOf(`${wanted.asker} ${wanted.chain}`));
+    return `numgen inc mod ${targets.length} ${mapOf('map', inTurn)}`;
+  }
   return hashed('map', { backends, family }, targets);
+}
+
+function rotated<T>(items: readonly T[], by: number): T[] {
+  const first = by % items.length;
+  return [...items.slice(first), ...items.slice(0, first)];
 }
 
 function withPort(address: string, port: number): string {

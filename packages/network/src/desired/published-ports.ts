@@ -67,6 +67,7 @@ function balancingOf(port: PublishedPort, gatewaySubnet: string, family: NftFami
   return {
     family,
     chain: portChain(port),
+    asker: gatewaySubnet,
     backends: backends.map((one) => meshAddress(family, one)),
     port: port.targetPort,
     before: `meta l4proto ${protocol} ${snat}`,

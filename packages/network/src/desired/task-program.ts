@@ -2,7 +2,7 @@
  * A container's nft table: virtual addresses become a serving task's address (any protocol, the
  * client's own address is kept), and DNS at 127.0.0.11 becomes DNS at the host's gateway address.
  */
-import type { NetworkId, NodeId } from '@swarmd/model';
+import type { NetworkId, NodeId, TaskId } from '@swarmd/model';
 
 import { CONTAINER_GATEWAY_LINK, CONTAINER_NAMESERVER } from './names.ts';
 import { balancing } from './balance.ts';
@@ -12,6 +12,7 @@ import { servingAddresses, type StateIndex } from './state-index.ts';
 
 export interface TaskProgramInput {
   readonly index: StateIndex;
+  readonly taskId: TaskId;
   readonly networks: readonly NetworkId[];
   /** The host's gateway address, where its DNS server listens. */
   readonly gateway: string;
@@ -24,7 +25,8 @@ export function taskPrograms(input: TaskProgramInput): NftProgram[] {
   return hasIpv6 ? [programOf('ip', input), programOf('ip6', input)] : [programOf('ip', input)];
 }
 
-function programOf(family: NftFamily, { index, networks, gateway }: TaskProgramInput): NftProgram {
+function programOf(family: NftFamily, input: TaskProgramInput): NftProgram {
+  const { index, taskId, networks, gateway } = input;
   const services = networks.flatMap((id) => {
     const translate = addressesIn(family, index, id);
     if (translate === undefined) return [];
@@ -33,6 +35,7 @@ function programOf(family: NftFamily, { index, networks, gateway }: TaskProgramI
       .map((vip) => ({
         family,
         address: translate(vip.address),
+        asker: taskId,
         chain: `vip_${vip.address.replaceAll('.', '_')}`,
         backends: servingAddresses(index, vip).map(translate),
         affinity: vip.affinity,

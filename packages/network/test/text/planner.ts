@@ -54,9 +54,10 @@ export class Planner {
     this.#objects = objects;
     steps.push(...this.#hostSteps(index));
     for (const local of this.#tasks.values()) {
+      const { taskId } = local.note;
       const networks = local.note.networks.map(({ networkId }) => networkId);
-      const programs = taskPrograms({ index, networks, gateway: '100.64.1.1' });
-      const netns = taskNetns(local.note.taskId);
+      const programs = taskPrograms({ index, taskId, networks, gateway: '100.64.1.1' });
+      const netns = taskNetns(taskId);
       for (const [at, program] of programs.entries()) {
         steps.push(...nft(diffProgram(local.programs[at] ?? program, program), netns));
       }
@@ -78,7 +79,8 @@ export class Planner {
     });
     if (note === undefined) return [];
     const networks = note.networks.map(({ networkId }) => networkId);
-    const programs = taskPrograms({ index: this.#index, networks, gateway: '100.64.1.1' });
+    const { taskId } = note;
+    const programs = taskPrograms({ index: this.#index, taskId, networks, gateway: '100.64.1.1' });
     this.#tasks.set(id, { note, programs });
     return [
       ...attachSteps(note, this.#index.state.self.gatewaySubnet, programs),
