@@ -25,7 +25,13 @@ const set: AssignmentSet = {
   tasks: [],
   configs: [],
   secrets: [{ id: asId('secret', 's1'), version: 1, data: secret, templated: false }],
-  network: { self, vxlanPort: 4_789, ...lists, encryption: { keys, primary: 1, peers: [] } },
+  network: {
+    self,
+    vxlanPort: 4_789,
+    ...lists,
+    encryptsMesh: true,
+    encryption: { keys, primary: 1, peers: [] },
+  },
 };
 
 test('secrets and keys of networks are remembered on memory only', async () => {
@@ -35,13 +41,14 @@ test('secrets and keys of networks are remembered on memory only', async () => {
     await new AgentState(directories, silentLogger).saveAssignment(set);
     const onDisk = await readFile(join(folder, 'disk/agent/assignment.json'), 'utf8');
     expect(onDisk).toContain('10.99.0.1');
-    expect(onDisk).not.toMatch(/secret|encryption|BwcHBwcH/);
+    expect(onDisk).not.toMatch(/secret|encryption"|BwcHBwcH/);
     expect(await new AgentState(directories, silentLogger).loadAssignment()).toEqual(set);
     // After a boot.
     await rm(directories.runDir, { recursive: true });
     const later = await new AgentState(directories, silentLogger).loadAssignment();
     expect(later.secrets).toEqual([]);
-    expect(later.network).toEqual({ self, vxlanPort: 4_789, ...lists });
+    // It must not send in clear what it sent encrypted before.
+    expect(later.network).toEqual({ self, vxlanPort: 4_789, ...lists, encryptsMesh: true });
     // Without encrypted networks no key stays.
     const state = new AgentState(directories, silentLogger);
     await state.saveAssignment(set);

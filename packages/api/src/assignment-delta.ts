@@ -41,7 +41,8 @@ export interface NetworkDelta {
   readonly removePorts: readonly string[];
   readonly putNodes: NetworkState['nodes'];
   readonly removeNodes: readonly string[];
-  /** Without keys: there is no encrypted network any more. */
+  readonly encryptsMesh?: boolean;
+  /** Without keys: there is nothing to encrypt any more. */
   readonly keys?: KeyRing;
   readonly putEncryptedPeers: readonly EncryptedPeer[];
   readonly removeEncryptedPeers: readonly string[];

@@ -107,9 +107,12 @@ function diffNetwork(
   const sealed = diffEncryption(before?.encryption, after.encryption);
   const self = equal(before?.self, after.self) ? {} : { self: after.self };
   const vxlanPort = before?.vxlanPort === after.vxlanPort ? {} : { vxlanPort: after.vxlanPort };
+  const sealsMesh = after.encryptsMesh === true;
+  const mesh = (before?.encryptsMesh === true) === sealsMesh ? {} : { encryptsMesh: sealsMesh };
   const unchanged =
     [peers, networks, endpoints, vips, ports, nodes].every((list) => list === UNCHANGED) &&
     sealed === NOTHING_SEALED &&
+    !('encryptsMesh' in mesh) &&
     !('self' in self) &&
     !('vxlanPort' in vxlanPort);
   if (unchanged) return undefined;
@@ -129,6 +132,7 @@ function diffNetwork(
     putNodes: nodes.put,
     removeNodes: nodes.remove,
     ...sealed,
+    ...mesh,
   };
 }
 
@@ -201,6 +205,7 @@ function applyNetwork(
       removed: delta.removeNodes,
       key: KEYS.node,
     }),
+    ...((delta.encryptsMesh ?? before?.encryptsMesh) === true ? { encryptsMesh: true } : {}),
     ...applyEncryption(before?.encryption, delta),
   };
 }

@@ -229,6 +229,33 @@ describe('a manager alone', () => {
     expect(other.keys).toBeUndefined();
   });
 
+  it('encrypts the mesh if every node can, and tells them all', async () => {
+    const agent = await readyWorker();
+    const settings = async (encryptMesh: boolean): Promise<void> => {
+      const { meta, spec } = await host.control.getCluster({}, aCall());
+      const rest = { rotateWorkerToken: false, rotateManagerToken: false };
+      const request = { version: meta.version, spec: { ...spec, encryptMesh }, ...rest };
+      await host.control.updateCluster(request, aCall());
+    };
+    agent.declare({ lacks: 'its kernel has no ESP', incarnation: '', newestKey: 0 });
+    await until('that is known', async () => {
+      const node = await host.control.getNode({ id: agent.nodeId }, aCall());
+      return node.description?.encryption?.lacks !== '';
+    });
+    await expect(settings(true)).rejects.toThrow(
+      /mesh cannot be encrypted: .*its kernel has no ESP/,
+    );
+    agent.declare({ lacks: '', incarnation: '', newestKey: 0 });
+    await until('that is known', async () => {
+      const node = await host.control.getNode({ id: agent.nodeId }, aCall());
+      return node.description?.encryption?.lacks === '';
+    });
+    await settings(true);
+    await until('it is told, with keys', () => agent.keys !== undefined && agent.encryptsMesh);
+    await settings(false);
+    await until('it is told of the end', () => !agent.encryptsMesh);
+  });
+
   it('shows watchers what is and what comes, without secrets', async () => {
     const secret = { name: 'key', labels: {}, data: new TextEncoder().encode('hush') };
     await host.control.createSecret({ spec: secret }, aCall());

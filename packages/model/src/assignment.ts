@@ -93,7 +93,9 @@ export interface NetworkState {
   readonly endpoints: readonly NetworkEndpoint[];
   readonly vips: readonly ServiceVip[];
   readonly ports: readonly PublishedPort[];
-  /** Of a node with a task on an encrypted network, once the cluster has keys. */
+  /** What goes between nodes on behalf of published ports must be encrypted: kept on disk, as a boot forgets keys. */
+  readonly encryptsMesh?: boolean;
+  /** Of a node that has something to encrypt, once the cluster has keys. */
   readonly encryption?: NetworkEncryption;
 }
 

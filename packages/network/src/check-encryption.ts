@@ -13,7 +13,7 @@ import type { StateIndex } from './desired/state-index.ts';
 
 const COUNTERS = '/proc/net/xfrm_stat';
 
-/** Nothing when no encrypted network is asked about. */
+/** Nothing when nothing that is encrypted is asked about. */
 export async function encryptionFindings(options: {
   readonly index: StateIndex;
   readonly declared: NodeEncryption;
@@ -23,8 +23,10 @@ export async function encryptionFindings(options: {
   const networks = [...index.networks.values()]
     .filter(({ id, spec }) => isEncrypted(spec) && (scope?.hasNetwork(id) ?? true))
     .map(({ id }) => id);
-  if (networks.length === 0) return [];
-  const wanted = scope === undefined ? [] : [keysText(index), ...(await xfrmErrors())];
+  const mesh = index.state.encryptsMesh === true;
+  if (networks.length === 0 && !mesh) return [];
+  const wanted =
+    scope === undefined ? [] : [keysText(index), ...meshText(mesh), ...(await xfrmErrors())];
   return [{ subject: 'encryption', details: faultsOf(index, declared, networks), wanted }];
 }
 
@@ -37,12 +39,17 @@ function faultsOf(
   if (declared.lacks !== '') return [`this node cannot take part: ${declared.lacks}`];
   if (encryption === undefined) return ['the managers have told no keys yet: nothing passes'];
   const known = new Set(encryption.peers.map(({ nodeId }) => nodeId));
-  const needed = new Set(
-    networks.flatMap((id) => (index.endpoints.get(id) ?? []).map(({ nodeId }) => nodeId)),
-  );
+  const needed = new Set([
+    ...networks.flatMap((id) => (index.endpoints.get(id) ?? []).map(({ nodeId }) => nodeId)),
+    ...(index.state.encryptsMesh === true ? index.state.peers.map(({ nodeId }) => nodeId) : []),
+  ]);
   return [...needed]
     .filter((nodeId) => nodeId !== self.nodeId && !known.has(nodeId))
     .map((nodeId) => `node ${nodeId} does not take part (yet): nothing passes to it or from it`);
+}
+
+function meshText(isEncrypted: boolean): string[] {
+  return isEncrypted ? ['published ports: between nodes encrypted'] : [];
 }
 
 /** Ids only: the keys themselves are shown to nobody. */

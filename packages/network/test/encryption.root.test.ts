@@ -46,6 +46,14 @@ describe.runIf(hasRules)('a kernel that cannot', () => {
       'this node cannot take part in the encrypted network safe: its kernel has no ESP',
     );
     expect((await host.run('ip', '-n', 'swarm-ovl', '-br', 'link')).out).not.toContain('vx4097');
+    expect((await host.run('ip', '-br', 'link')).out).toContain('ing0');
+    sealed.encryptsMesh = true;
+    await sealed.apply(1, FIRST);
+    expect((await host.run('ip', '-br', 'link')).out).not.toContain('ing0');
+    // What is for a container there does not go by the default route instead.
+    expect((await host.run('ip', 'route', 'get', '100.64.2.12')).err).toContain('No route to host');
+    const details = (await host.check()).flatMap((finding) => finding.details);
+    expect(details).toContain('this node cannot take part: its kernel has no ESP');
   });
 });
 
@@ -152,6 +160,30 @@ describe.skipIf(lacks !== '')(
       const { out } = await sealed.host(1).run('ip', 'xfrm', 'state', 'list');
       // Per other node: three to receive by, one to send by.
       expect(out.match(/proto esp/g)).toHaveLength(4);
+    });
+
+    test('so does the mesh, if that is wanted; in clear before and after', async () => {
+      const thrice = ['-c3', '-i0.2', '-W5'];
+      expect(await sealed.meshPings(1, 2, thrice)).toBe(3);
+      expect(await sealed.wire()).toEqual({ esp: 0, clear: 0, plain: 6 });
+      sealed.encryptsMesh = true;
+      await sealed.spread(THIRD);
+      expect(await sealed.meshPings(1, 2, thrice)).toBe(3);
+      expect(await sealed.meshPings(2, 1, [...thrice, '-s', '1300'])).toBe(3);
+      expect(await sealed.wire()).toEqual({ esp: 12, clear: 0, plain: 0 });
+      expect(await programFaults(1)).toEqual([]);
+      // Who has no state to send by sends nothing.
+      await sealed.host(1).run('ip', 'xfrm', 'state', 'flush');
+      expect(await sealed.meshPings(1, 2, NOT_ONCE)).toBe(0);
+      expect(await sealed.wire()).toMatchObject({ clear: 0, plain: 0 });
+      await sealed.host(1).check(true);
+      await sealed.spread(THIRD);
+      await sealed.spread(THIRD);
+      expect(await sealed.meshPings(1, 2, thrice)).toBe(3);
+      sealed.encryptsMesh = false;
+      await sealed.spread(THIRD);
+      expect(await sealed.meshPings(1, 2, thrice)).toBe(3);
+      expect(await sealed.wire()).toMatchObject({ clear: 0, plain: 6 });
     });
 
     test.runIf(isLong)('the daemon restarts: nothing is lost, and its name stays', async () => {

@@ -4,6 +4,7 @@ export { subnetsOf } from './allocate/subnet.ts';
 export { allocateNode, nodeAddresses } from './allocate/node.ts';
 export type { Allocated } from './allocate/result.ts';
 export { isProgress, isQuiet } from './quiet/quiet.ts';
+export { lacksEncryption } from './place/plugins.ts';
 export { nodeVerdicts, type NodeVerdict } from './place/explain-placement.ts';
 export { planService } from './service/plan-service.ts';
 export { REASONS, type ReasonCode } from './reasons.ts';

@@ -142,11 +142,15 @@ describe('the keys of encrypted networks', () => {
     expect(keys.decide()).toEqual({ kind: 'advance', missing: ['n1', 'n2', 'n3', 'n4'] });
   });
 
-  it('rest while there is no encrypted network', () => {
+  it('rest while there is nothing to encrypt', () => {
     const keys = new Keys();
     keys.world.tables.network.clear();
     keys.now = 10 * PERIOD_MS;
     expect(keys.decide()).toEqual({ kind: 'rest' });
     expect(networkSpec.parse({ name: 'plain' }).options).toEqual({});
+    const [cluster] = keys.world.tables.cluster.values();
+    if (cluster === undefined) throw new Error('there is a cluster');
+    keys.world.put('cluster', { ...cluster, spec: { ...cluster.spec, encryptMesh: true } });
+    expect(keys.decide().kind).not.toBe('rest');
   });
 });

@@ -7,6 +7,7 @@
  *   node n1 state=down turn=10s      its tasks are replaced then    node n1 held=10s     no new tasks
  *   node n1 plugins=volume:nfs,log:journald      service web volume-driver=nfs log=journald runtime=kata
  *   node n1 encryption=yes|no-ESP                network back driver=overlay encrypted=true
+ *   reset mesh=encrypted
  *   rm-node n1                     network back subnet=10.9.0.0/24
  *   service web replicas=3 ...     update web image=b ...     rollback web     rm-service web
  *   plan [web]                     plan once and print what changes
@@ -77,6 +78,7 @@ export class Script {
             ? { rebalance: { budget: Number(options.get('moves')), intervalMs: 1_000 } }
             : {}),
           ...(options.has('pool') ? { overlayPool: options.get('pool') } : {}),
+          ...(options.has('mesh') ? { encryptMesh: options.get('mesh') === 'encrypted' } : {}),
         });
         this.#written.clear();
         return [];

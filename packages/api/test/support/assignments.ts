@@ -28,7 +28,7 @@ const peers = fc.record({
   addresses6: texts,
 });
 
-export const networkStates: fc.Arbitrary<NetworkState> = fc.record({
+const statesInClear: fc.Arbitrary<NetworkState> = fc.record({
   self: peers,
   vxlanPort: fc.constantFrom(4_789, 4_790),
   peers: unique(peers, (peer) => peer.nodeId),
@@ -79,6 +79,10 @@ export const networkStates: fc.Arbitrary<NetworkState> = fc.record({
       [serviceId, protocol, publishedPort, targetPort, publishMode, address].join('/'),
   ),
 });
+
+export const networkStates: fc.Arbitrary<NetworkState> = fc
+  .tuple(statesInClear, fc.boolean())
+  .map(([state, encryptsMesh]) => (encryptsMesh ? { ...state, encryptsMesh } : state));
 
 function contents<T extends string>(ids: fc.Arbitrary<T>) {
   return unique(

@@ -312,6 +312,7 @@ export const clusterSpecs: fc.Arbitrary<ClusterSpec> = fc.record({
   ingressPool: cidr,
   vxlanPort: fc.integer({ min: 1_024, max: 49_151 }),
   overlayKeyPeriodMs: fc.nat().map((value) => value + 60_000),
+  encryptMesh: fc.boolean(),
   nodeRestartGraceMs: fc.nat(),
   flapHoldMs: fc.nat(),
   flapHoldMaxMs: fc.nat(),

@@ -161,10 +161,18 @@ function addUpdate(group: Command, context: Context): void {
     .option('--rebalance-budget <n>', 'tasks of a service that may move at once', parseCount)
     .option('--rebalance-interval <duration>', 'least time between its moves', parseDuration)
     .option('--overlay-key-period <duration>', 'life of the key that is sent by', parseDuration)
+    .option(
+      '--encrypt-mesh <true|false>',
+      'encrypt what goes between nodes for published ports',
+      oneOf('true', 'false'),
+    )
     .option('--cert-expiry <duration>', 'life of node certificates', parseDuration)
     .option('--task-history-limit <count>', 'ended tasks kept for each slot', parseCount)
     .action(async (flags: UpdateFlags) => {
-      const given = definedOnly(changesOf(flags));
+      const given = {
+        ...definedOnly(changesOf(flags)),
+        ...(flags.encryptMesh === undefined ? {} : { encryptMesh: flags.encryptMesh === 'true' }),
+      };
       const rebalance = definedOnly({
         budget: flags.rebalanceBudget,
         intervalMs: flags.rebalanceInterval,
@@ -210,6 +218,7 @@ interface UpdateFlags extends DryRunFlags {
   readonly nodeDownAfter?: number;
   readonly restartGrace?: number;
   readonly overlayKeyPeriod?: number;
+  readonly encryptMesh?: 'true' | 'false';
   readonly certExpiry?: number;
   readonly taskHistoryLimit?: number;
 }

@@ -6,6 +6,7 @@ import { createJoinToken } from '@swarmd/pki';
 
 import { theCluster } from '../replication/the-cluster.ts';
 import type { ControlContext } from './context.ts';
+import { refuseMeshOfNodesThatCannot, withKeys } from './overlay-keys.ts';
 import { redactCluster } from './redact.ts';
 import { parseSpec } from './validate.ts';
 
@@ -33,10 +34,10 @@ export function clusterControl(
           if (stored.meta.version !== request.version) throw outOfDate(stored, request.version);
           if (spec !== undefined) refuseFixedFields(stored.spec, spec);
           const changed = withTokens({ ...stored, spec: spec ?? stored.spec }, request);
-          const next =
-            request.rotateOverlayKeys === true
-              ? withKeysDue(changed, context.newMeta().createdAt)
-              : changed;
+          const now = context.newMeta().createdAt;
+          if (changed.spec.encryptMesh && !stored.spec.encryptMesh) refuseMeshOfNodesThatCannot(tx);
+          const withMesh = changed.spec.encryptMesh ? withKeys(changed, now) : changed;
+          const next = request.rotateOverlayKeys === true ? withKeysDue(withMesh, now) : withMesh;
           tx.put('cluster', next);
           return next;
         },
@@ -71,7 +72,7 @@ function withKeysDue(cluster: Cluster, now: number): Cluster {
   if (overlayKeys === undefined) {
     throw new SwarmError(
       'failed-precondition',
-      'there are no keys to replace: this cluster never had an encrypted network',
+      'there are no keys to replace: this cluster never had anything to encrypt',
     );
   }
   return { ...cluster, overlayKeys: { ...overlayKeys, dueAt: Math.min(overlayKeys.dueAt, now) } };

@@ -2,14 +2,14 @@
 import type { Control } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
 import { asId, isEncrypted, networkSpec, type Network, type NetworkId } from '@swarmd/model';
-import { createOverlaySecret } from '@swarmd/pki';
-import { allocateNetwork, changedNetwork, firstRing } from '@swarmd/planner';
+import { allocateNetwork, changedNetwork } from '@swarmd/planner';
 import type { ReadView, Transaction } from '@swarmd/store';
 
 import { theCluster } from '../replication/the-cluster.ts';
 import type { ControlContext } from './context.ts';
 import { matches } from './filter.ts';
 import { granted } from './granted.ts';
+import { withKeys } from './overlay-keys.ts';
 import { notFound, parseSpec } from './validate.ts';
 
 type NetworkControl = Pick<
@@ -29,7 +29,9 @@ export function networkControl(context: ControlContext): NetworkControl {
           const chosen = granted(allocateNetwork(tx, spec));
           const network: Network = { id, meta: context.newMeta(), spec, ...chosen };
           tx.put('network', network);
-          if (isEncrypted(spec)) ensureKeys(tx, network.meta.createdAt);
+          if (isEncrypted(spec)) {
+            tx.put('cluster', withKeys(theCluster(tx), network.meta.createdAt));
+          }
           return network;
         },
       );
@@ -80,15 +82,6 @@ function outOfDate(stored: Network, version: number): SwarmError {
     `network ${stored.spec.name} was changed meanwhile: version ${version} was read, ` +
       `${stored.meta.version} is stored; read it again and repeat the change`,
   );
-}
-
-/** With the first encrypted network: its nodes are never told of one without the other. */
-function ensureKeys(tx: Transaction, now: number): void {
-  const cluster = theCluster(tx);
-  if (cluster.overlayKeys !== undefined) return;
-  const periodMs = cluster.spec.overlayKeyPeriodMs;
-  const overlayKeys = firstRing({ secret: createOverlaySecret, now, periodMs });
-  tx.put('cluster', { ...cluster, overlayKeys });
 }
 
 function refuseTakenName(view: ReadView, name: string): void {

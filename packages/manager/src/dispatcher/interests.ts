@@ -26,7 +26,7 @@ export interface Interests {
   readonly configs: ReadonlySet<string>;
   /** Published ports lead to it: every node is its peer. */
   readonly mesh: boolean;
-  /** It has an encrypted network, and is told of all nodes that have one. */
+  /** It has something to encrypt, and is told of all nodes that have one. */
   readonly encrypted: boolean;
 }
 
@@ -41,7 +41,9 @@ export function interestsOf(nodeId: NodeId, { tasks, network }: AssignmentSet): 
     secrets: new Set(tasks.flatMap((task) => secretIds(task.spec.container))),
     configs: new Set(tasks.flatMap((task) => task.spec.container.configs.map((one) => one.id))),
     mesh: tasks.some(({ ports }) => hasMeshPort(ports)),
-    encrypted: network?.networks.some(({ spec }) => isEncrypted(spec)) ?? false,
+    encrypted:
+      network?.encryptsMesh === true ||
+      (network?.networks.some(({ spec }) => isEncrypted(spec)) ?? false),
   };
 }
 

@@ -32,6 +32,7 @@ export class FakeAgent implements AsyncDisposable {
   readonly secrets = new Map<string, string>();
   /** The keys of encrypted networks, and the other nodes that have some. */
   keys: KeyRing | undefined;
+  encryptsMesh = false;
   readonly encryptedPeers = new Map<NodeId, EncryptedPeer>();
   #encryption: NodeEncryption = { lacks: '', incarnation: '', newestKey: 0 };
   readonly errors: string[] = [];
@@ -179,6 +180,7 @@ export class FakeAgent implements AsyncDisposable {
     if (delta.full) this.keys = undefined;
     if (delta.full) this.encryptedPeers.clear();
     this.keys = delta.network?.keys ?? this.keys;
+    this.encryptsMesh = delta.network?.encryptsMesh ?? (!delta.full && this.encryptsMesh);
     for (const peer of delta.network?.putEncryptedPeers ?? []) {
       this.encryptedPeers.set(peer.nodeId, peer);
     }

@@ -122,5 +122,7 @@ export const clusterSpec = z.strictObject({
   vxlanPort: z.int().min(1_024).max(49_151).default(4_789),
   /** How long the keys of encrypted networks are sent by before others take their place. */
   overlayKeyPeriodMs: durationMs.min(60_000).default(12 * 3_600_000),
+  /** What goes between nodes on behalf of published ports is encrypted, too. */
+  encryptMesh: z.boolean().default(false),
 });
 export type ClusterSpec = z.infer<typeof clusterSpec>;

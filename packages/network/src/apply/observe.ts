@@ -23,6 +23,7 @@ import {
   type KernelObjects,
 } from '../desired/kernel-object.ts';
 import {
+  BARRIER_METRIC,
   bridgeIndex,
   bridgeLink,
   INGRESS_LINK,
@@ -78,6 +79,7 @@ interface RouteRow {
   readonly dev?: string;
   readonly prefsrc?: string;
   readonly table?: string;
+  readonly metric?: number;
   readonly flags: readonly string[];
 }
 interface RuleRow {
@@ -258,6 +260,7 @@ function routeOf(row: RouteRow, family: 4 | 6): KernelObject {
     destination: dst === 'default' || dst.includes('/') ? dst : hostPrefix(dst),
     target: target.filter((part) => part !== '').join(' '),
     ...(row.type === 'unreachable' ? { type: 'unreachable' } : {}),
+    ...(row.metric === BARRIER_METRIC ? { metric: BARRIER_METRIC } : {}),
     ...(dev === INGRESS_LINK ? { on: 'ingress' } : {}),
     protocol: ROUTE_PROTOCOL,
   });

@@ -69,9 +69,12 @@ export function encryptionObjects(state: NetworkState, sealing: Sealing): Kernel
   ];
 }
 
-/** True when this node's tasks are on an encrypted network. */
-export function hasEncrypted({ networks }: Pick<NetworkState, 'networks'>): boolean {
-  return networks.some(({ spec }) => isEncrypted(spec));
+/** True when this node's tasks are on an encrypted network, or the mesh is encrypted. */
+export function hasEncrypted({
+  networks,
+  encryptsMesh,
+}: Pick<NetworkState, 'networks' | 'encryptsMesh'>): boolean {
+  return encryptsMesh === true || networks.some(({ spec }) => isEncrypted(spec));
 }
 
 function addressesOf(

@@ -283,18 +283,24 @@ export function routeObject(route: {
   destination: string;
   target: string;
   type?: 'unreachable';
+  /** Unless given, the kernel's own, which comes before any that is. */
+  metric?: number;
   on?: string;
   protocol: number;
 }): KernelObject {
   const table = route.table === 'main' ? '' : ` table ${route.table}`;
   const type = route.type === undefined ? '' : `${route.type} `;
   const target = route.target === '' ? '' : ` ${route.target}`;
-  const line = `${type}${route.destination}${target}${table} proto ${route.protocol}`;
+  const metric = route.metric === undefined ? '' : ` metric ${route.metric}`;
+  const line = `${type}${route.destination}${target}${table}${metric} proto ${route.protocol}`;
   return {
-    key: `route ${route.table} ${route.destination}`,
+    key: `route ${route.table} ${route.destination}${metric}`,
     ...(route.on === undefined ? {} : { on: route.on }),
     put: at('host', `route replace ${line}`),
-    delete: at('host', `route del ${type}${route.destination}${table} proto ${route.protocol}`),
+    delete: at(
+      'host',
+      `route del ${type}${route.destination}${table}${metric} proto ${route.protocol}`,
+    ),
     replaces: true,
   };
 }

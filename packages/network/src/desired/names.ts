@@ -98,3 +98,6 @@ function markOf(index: number): number {
 function shortHash(text: string): string {
   return hashOf(text).toString(36).padStart(HASH_CHARS, '0').slice(-HASH_CHARS);
 }
+
+/** Of routes that hold when there is no better one any more. */
+export const BARRIER_METRIC = 23_042;

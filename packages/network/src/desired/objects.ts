@@ -33,6 +33,7 @@ import {
   type KernelObjects,
 } from './kernel-object.ts';
 import {
+  BARRIER_METRIC,
   INGRESS_LINK,
   INGRESS_VNI,
   nodeMark,
@@ -66,14 +67,18 @@ export interface OverlayLink {
 
 export function desiredObjects(input: ObjectsInput): KernelObjects {
   const { state, underlayMtu, lingering, ipv6, sealing } = input;
+  // As with networks: no way out for what this node cannot encrypt.
+  const hasMesh = state.encryptsMesh !== true || sealing !== undefined;
   const objects = [
     ...(sealing === undefined ? [] : encryptionObjects(state, sealing)),
-    ...ingressObjects(state, underlayMtu),
-    ...meshObjects(state, 'ip'),
+    ...(hasMesh ? ingressObjects(state, underlayMtu) : []),
+    ...meshObjects(state, 'ip', hasMesh),
     ...(ipv6
       ? [
-          ingressAddress6Object(meshAddress('ip6', state.self.ingressAddress)),
-          ...meshObjects(state, 'ip6'),
+          ...(hasMesh
+            ? [ingressAddress6Object(meshAddress('ip6', state.self.ingressAddress))]
+            : []),
+          ...meshObjects(state, 'ip6', hasMesh),
         ]
       : []),
     ...[
@@ -139,7 +144,11 @@ function endpointObjects(state: NetworkState, canSeal: boolean): KernelObject[] 
 }
 
 /** What this host has of the mesh in one family. */
-function meshObjects({ self, peers }: NetworkState, family: NftFamily): KernelObject[] {
+function meshObjects(
+  { self, peers, encryptsMesh = false }: NetworkState,
+  family: NftFamily,
+  hasMesh: boolean,
+): KernelObject[] {
   const protocol = ROUTE_PROTOCOL;
   const gateway = meshAddress(family, firstHost(self.gatewaySubnet));
   const number = family === 'ip' ? 4 : 6;
@@ -160,21 +169,40 @@ function meshObjects({ self, peers }: NetworkState, family: NftFamily): KernelOb
       protocol,
       number,
     ),
-    ...peers.filter((peer) => peer.address !== '').flatMap((peer) => wayToPeer(self, peer, family)),
+    ...(encryptsMesh ? peers.flatMap((peer) => noOtherWay(peer, family)) : []),
+    ...peers
+      .filter((peer) => hasMesh && peer.address !== '')
+      .flatMap((peer) => wayToPeer(self, peer, family)),
+  ];
+}
+
+/** What is for another node must not go by the default route, in clear, while there is no way to that node. */
+function noOtherWay(peer: NetworkPeer, family: NftFamily): KernelObject[] {
+  const barrier = {
+    target: '',
+    type: 'unreachable',
+    metric: BARRIER_METRIC,
+    protocol: ROUTE_PROTOCOL,
+  } as const;
+  const destination = meshSubnet(family, peer.gatewaySubnet);
+  const table = String(nodeTable(peer.index));
+  return [
+    routeObject({ ...barrier, table: 'main', destination }),
+    routeObject({ ...barrier, table, destination: family === 'ip' ? 'default' : '::/0' }),
   ];
 }
 
 /** The VXLAN between the hosts, over which both families go. */
 function ingressObjects(
-  { self, peers, vxlanPort }: NetworkState,
+  { self, peers, vxlanPort, encryptsMesh = false }: NetworkState,
   underlayMtu: number,
 ): KernelObject[] {
   return [
     ingressLinkObject({
       vni: INGRESS_VNI,
-      mtu: underlayMtu - VXLAN_OVERHEAD_BYTES,
+      mtu: largestMtu('overlay', encryptsMesh, underlayMtu),
       local: self.address,
-      port: vxlanPort,
+      port: encryptsMesh ? encryptedVxlanPort(vxlanPort) : vxlanPort,
       mac: macOf(self.ingressAddress),
       address: self.ingressAddress,
     }),

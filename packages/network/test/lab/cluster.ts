@@ -132,6 +132,7 @@ export interface Cluster {
   readonly networks: readonly Network[];
   readonly vxlanPort?: number;
   /** Of encrypted networks. */
+  readonly encryptsMesh?: boolean;
   readonly ring?: { readonly ids: readonly number[]; readonly primary: number };
   /** Node -> what it calls the state of its kernel. */
   readonly booted?: Readonly<Record<string, string>>;
@@ -175,16 +176,18 @@ export function stateOf(cluster: Cluster, node: number): NetworkState {
 }
 
 function encryptionOf(
-  { ring, booted, networks }: Cluster,
+  { ring, booted, networks, encryptsMesh = false }: Cluster,
   nodes: readonly number[],
-): Pick<NetworkState, 'encryption'> {
-  if (ring === undefined || !networks.some(({ spec }) => isEncrypted(spec))) return {};
+): Pick<NetworkState, 'encryption' | 'encryptsMesh'> {
+  const mesh = encryptsMesh ? { encryptsMesh } : {};
+  const isUsed = encryptsMesh || networks.some(({ spec }) => isEncrypted(spec));
+  if (ring === undefined || !isUsed) return mesh;
   const peers = nodes.map((node) => {
     const { nodeId, index, address } = peer(node);
     return { nodeId, index, address, incarnation: `boot ${booted?.[node] ?? node}` };
   });
   const keys = ring.ids.map((id) => ({ id, secret: new Uint8Array([id]), createdAt: 0 }));
-  return { encryption: { keys, primary: ring.primary, peers } };
+  return { ...mesh, encryption: { keys, primary: ring.primary, peers } };
 }
 
 function hasAddresses({ spec }: Network): boolean {

@@ -33,6 +33,8 @@ export class Sealed implements AsyncDisposable {
   readonly lab: Lab;
   readonly hosts: readonly [Host, Host];
   readonly #seen = new Map<string, number>();
+  /** Told to the hosts with the next state. */
+  encryptsMesh = false;
 
   private constructor(lab: Lab) {
     this.lab = lab;
@@ -59,7 +61,7 @@ export class Sealed implements AsyncDisposable {
 
   /** What a host is told: the ring, and the others as they have declared themselves. */
   async state(node: number, keys?: KeyRing): Promise<NetworkState> {
-    const state = stateOf(cluster, node);
+    const state = stateOf({ ...cluster, encryptsMesh: this.encryptsMesh }, node);
     if (keys === undefined) return state;
     const declared = await Promise.all(this.hosts.map((host) => host.encryption()));
     const peers = declared.flatMap(({ incarnation }, i) => {
@@ -86,6 +88,12 @@ export class Sealed implements AsyncDisposable {
   async pings(from: number, to: number, args: readonly string[]): Promise<number> {
     const argv = ['ping', '-q', ...args, ADDRESSES[to - 1] ?? ''];
     const { out } = await this.host(from).in(`web${from}`, ...argv);
+    return Number(/(\d+) received/.exec(out)?.[1] ?? -1);
+  }
+
+  /** How many of so many pings between the hosts themselves, over the mesh, are answered. */
+  async meshPings(from: number, to: number, args: readonly string[]): Promise<number> {
+    const { out } = await this.host(from).run('ping', '-q', ...args, peer(to).ingressAddress);
     return Number(/(\d+) received/.exec(out)?.[1] ?? -1);
   }
 

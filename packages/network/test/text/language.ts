@@ -3,6 +3,7 @@
  *
  *   nodes 3
  *   ring 1,2 sends 1           (keys of encrypted networks; every other node takes part as "boot N")
+ *   mesh encrypted
  *   booted 2 again             (node 2 takes part under another name)
  *   network front 4097 [internal] [ipv6] [encrypted] [mtu 1300] [driver macvlan parent eth1] [gateway 10.0.1.254]
  *   task web1 node 1 service web slot 1 host 11 on front,back [alias www] [draining]
@@ -50,6 +51,9 @@ function statement(cluster: Mutable, kind: string, words: readonly string[]): vo
     }
     case 'ring':
       cluster.ring = { ids: first.split(',').map(Number), primary: Number(rest[0]) };
+      return;
+    case 'mesh':
+      cluster.encryptsMesh = first === 'encrypted';
       return;
     case 'booted':
       cluster.booted = { ...cluster.booted, [first]: second };

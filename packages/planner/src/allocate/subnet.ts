@@ -210,7 +210,7 @@ function foreignNetworks(view: PlanView): { network: Ipv4Network; node: Node }[]
   );
 }
 
-export function clusterOf(view: PlanView): Cluster | undefined {
+export function clusterOf(view: Pick<PlanView, 'list'>): Cluster | undefined {
   for (const cluster of view.list('cluster')) return cluster;
   return undefined;
 }

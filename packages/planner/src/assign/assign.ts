@@ -8,7 +8,6 @@ import {
   type ConfigId,
   type FileContent,
   type Network,
-  type NetworkEncryption,
   type NetworkId,
   type NetworkState,
   type NodeId,
@@ -102,15 +101,18 @@ function networkStateOf(
   };
 }
 
-/** Only nodes with a task on an encrypted network get the keys. */
+/** Only nodes that have something to encrypt get the keys. */
 function encryptionOf(
   view: AssignView,
   networks: readonly Network[],
   { encryptedPeers: peers }: Picture,
-): { encryption?: NetworkEncryption } {
-  const ring = clusterOf(view)?.overlayKeys;
-  if (ring === undefined || !networks.some(({ spec }) => isEncrypted(spec))) return {};
-  return { encryption: { keys: ring.keys, primary: ring.primary, peers } };
+): Pick<NetworkState, 'encryptsMesh' | 'encryption'> {
+  const cluster = clusterOf(view);
+  const mesh = cluster?.spec.encryptMesh === true ? { encryptsMesh: true } : undefined;
+  const ring = cluster?.overlayKeys;
+  const isUsed = mesh !== undefined || networks.some(({ spec }) => isEncrypted(spec));
+  if (ring === undefined || !isUsed) return { ...mesh };
+  return { ...mesh, encryption: { keys: ring.keys, primary: ring.primary, peers } };
 }
 
 /** One network's list as it is: the common case then allocates nothing. */

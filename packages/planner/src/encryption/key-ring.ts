@@ -69,7 +69,8 @@ export function planKeys(view: KeyView, now: number): KeyDecision {
   const [cluster] = view.list('cluster');
   const ring = cluster?.overlayKeys;
   if (cluster === undefined || ring === undefined) return { kind: 'rest' };
-  if (![...view.list('network')].some(({ spec }) => isEncrypted(spec))) return { kind: 'rest' };
+  const hasNetwork = [...view.list('network')].some(({ spec }) => isEncrypted(spec));
+  if (!hasNetwork && !cluster.spec.encryptMesh) return { kind: 'rest' };
   const periodMs = cluster.spec.overlayKeyPeriodMs;
   const dueAt = dueOf(ring, periodMs);
   if (now < dueAt) return { kind: 'wait', until: dueAt, missing: [] };

@@ -29,7 +29,7 @@ export interface Demand {
   readonly affinities: readonly Affinity[];
   readonly hostPorts: readonly PortConfig[];
   readonly plugins: readonly NodePlugin[];
-  /** It is on an encrypted network. */
+  /** Its node must be able to encrypt. */
   readonly encrypted: boolean;
 }
 
@@ -37,7 +37,7 @@ export interface Demand {
 const UNMEETABLE: Constraint = { key: '', operator: 'in', values: [] };
 
 export function demandOf(
-  view: Pick<PlanView, 'get'>,
+  view: Pick<PlanView, 'get' | 'list'>,
   task: Pick<Task, 'spec' | 'serviceName' | 'ports'>,
 ): Demand {
   const { constraints, affinities } = task.spec.placement;
@@ -53,7 +53,7 @@ export function demandOf(
       .filter((parsed) => typeof parsed !== 'string'),
     hostPorts: hostPorts(task),
     plugins: neededPlugins(view, task.spec),
-    encrypted: needsEncryption(view, task.spec),
+    encrypted: needsEncryption(view, task),
   };
 }
 

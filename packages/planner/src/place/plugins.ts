@@ -1,6 +1,14 @@
 /** Which drivers of its node a task needs besides what every node has. */
-import { asId, isEncrypted, type Node, type NodePlugin, type TaskSpec } from '@swarmd/model';
+import {
+  asId,
+  isEncrypted,
+  type Node,
+  type NodePlugin,
+  type Task,
+  type TaskSpec,
+} from '@swarmd/model';
 
+import { clusterOf } from '../allocate/subnet.ts';
 import type { PlanView } from '../types.ts';
 
 /** What swarmd brings along: kept by every node. */
@@ -48,12 +56,24 @@ export function missingPlugin(
 /** Every machine has one of these: who tells of none is of an earlier version. */
 const EVERYWHERE: ReadonlySet<NodePlugin['kind']> = new Set(['interface', 'network']);
 
-/** True when the task is on a network whose packets its node has to encrypt. */
-export function needsEncryption(view: Pick<PlanView, 'get'>, { networks }: TaskSpec): boolean {
-  return networks.some(({ target }) => {
-    const spec = view.get('network', asId('network', target))?.spec;
-    return spec !== undefined && isEncrypted(spec);
+/**
+ * True when packets of the task's networks have to be encrypted by its node, or those of an encrypted mesh that
+ * its published ports answer.
+ */
+export function needsEncryption(
+  view: Pick<PlanView, 'get' | 'list'>,
+  { spec, ports }: Pick<Task, 'spec' | 'ports'>,
+): boolean {
+  if (ports.some(({ publishMode }) => publishMode === 'ingress') && hasEncryptedMesh(view))
+    return true;
+  return spec.networks.some(({ target }) => {
+    const network = view.get('network', asId('network', target))?.spec;
+    return network !== undefined && isEncrypted(network);
   });
+}
+
+function hasEncryptedMesh(view: Pick<PlanView, 'list'>): boolean {
+  return clusterOf(view)?.spec.encryptMesh === true;
 }
 
 /** What one node lacks for that. Who does not tell is of a version that would send in clear. */
