@@ -156,7 +156,8 @@ class StreamWire implements Wire {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#socket.destroy();
+    // What was written goes out first, and TLS says goodbye: servers complain otherwise.
+    this.#socket.destroySoon();
   }
 }
 
