@@ -156,8 +156,9 @@ class StreamWire implements Wire {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // What was written goes out first, and TLS says goodbye: servers complain otherwise.
-    this.#socket.destroySoon();
+    // TLS says goodbye, servers complain otherwise; but not to one that takes nothing any more.
+    if (this.#socket.writableLength === 0) this.#socket.destroySoon();
+    else this.#socket.destroy();
   }
 }
 
