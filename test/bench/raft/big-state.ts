@@ -11,8 +11,8 @@ const WAIT_MS = 120_000;
 /** Long enough for a snapshot to be sent and restored, and for one to be taken by the leader. */
 const WATCH_MS = 20_000;
 const VALUE_BYTES = 1_024;
-/** What fills the log: some thousand writes. */
-const FILL_BYTES = 16 * 1_024;
+/** What fills the log: some thousand writes. A writer's message must fit into one frame of 16 KiB. */
+const FILL_BYTES = 12 * 1_024;
 const FILL_MS = 4_000;
 const LEAST_MS = 50;
 const ORDER = { clients: 8, warmupWrites: 100, timeoutMs: 10_000, trace: false };

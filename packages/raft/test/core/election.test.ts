@@ -104,6 +104,18 @@ describe('election', () => {
     expect(group.node(1).status()).toMatchObject({ role: 'follower', term, leader: 0 });
   });
 
+  test('who has heard the leader of a term has no vote left in it', () => {
+    const group = TestGroup.of(3);
+    group.node(2).step({
+      kind: 'message',
+      message: { kind: 'heartbeat', from: 1, to: 2, term: 7, commit: 1, readSeq: 0 },
+    });
+    expect(group.node(2).status()).toMatchObject({ term: 7, vote: 0, leader: 1 });
+    const message = voteRequest({ from: 3, to: 2, term: 7, last: { term: 6, index: 99 } });
+    group.node(2).step({ kind: 'message', message });
+    expect(group.node(2).status()).toMatchObject({ term: 7, vote: 0, leader: 1 });
+  });
+
   test('7: a higher term does not disturb members that hear their leader', () => {
     const group = TestGroup.of(3);
     group.elect(1);

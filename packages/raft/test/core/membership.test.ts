@@ -238,9 +238,14 @@ describe('snapshots', () => {
     const old = { index: 1, term: 1, confState };
     node.step({ kind: 'message', message: { ...message, snapshot: old } });
     expect(node.status()).toMatchObject({ last, commit, first: 2 });
+    // Nor one of which the log knows nothing any more.
+    node.log.setSnapshot({ ...node.log.snapshot(), index: commit, term, confState });
+    node.log.compact(commit);
+    node.step({ kind: 'message', message: { ...message, snapshot: old } });
+    expect(node.status()).toMatchObject({ last, commit, first: commit + 1 });
     const own = { index: last, term: node.log.term(last) ?? 0, confState };
     node.step({ kind: 'message', message: { ...message, snapshot: own } });
-    expect(node.status()).toMatchObject({ last, commit: last, first: 2 });
+    expect(node.status()).toMatchObject({ last, commit: last, first: commit + 1 });
   });
 
   test('47: a newcomer gets a snapshot that names it, or one is asked for', () => {

@@ -145,6 +145,17 @@ describe('log repair', () => {
     expect(group.node(1).status().progress[1]?.state).toBe('replicate');
   });
 
+  test('19: an append does not commit what a follower has beyond it from an older leader', () => {
+    const conf = voters(1, 2, 3);
+    const group = new TestGroup([
+      { id: 2, conf, entries: [entry(1, 2), entry(2, 3, 'of another')] },
+    ]);
+    const append = { kind: 'append', from: 1, to: 2, term: 3, entries: [], commit: 3 } as const;
+    const message = { ...append, previous: { term: 1, index: 2 } };
+    group.node(2).step({ kind: 'message', message });
+    expect(group.node(2).status()).toMatchObject({ commit: 2, last: 3 });
+  });
+
   test('19: heartbeats do not commit what a follower has not acknowledged', () => {
     const group = ledGroup();
     group.passes = (message) => message.to !== 3 || message.kind !== 'append';

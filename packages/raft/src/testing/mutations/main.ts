@@ -4,18 +4,16 @@
  */
 import { registerHooks } from 'node:module';
 import { assert } from '@swarmd/base';
-import { MUTATIONS } from './mutations.ts';
+import { CONTROL, MUTATIONS, mutated } from './mutations.ts';
 
-const mutation = MUTATIONS.find(({ name }) => name === process.env['RAFT_MUTATION']);
+const mutation = [CONTROL, ...MUTATIONS].find(({ name }) => name === process.env['RAFT_MUTATION']);
 assert(mutation, 'RAFT_MUTATION names a mutation');
 
 registerHooks({
   load(url, context, nextLoad) {
     const loaded = nextLoad(url, context);
     if (!url.endsWith(`/raft/src/${mutation.file}`) || !loaded.source) return loaded;
-    const parts = sourceText(loaded.source).split(mutation.find);
-    assert(parts.length === 2, `"${mutation.name}" finds its place in ${mutation.file} once`);
-    return { ...loaded, source: parts.join(mutation.replace) };
+    return { ...loaded, source: mutated(sourceText(loaded.source), mutation) };
   },
 });
 
@@ -25,6 +23,6 @@ function sourceText(source: string | ArrayBuffer | NodeJS.TypedArray): string {
 
 // Only now: what is imported above is loaded before the hook is there.
 const { caughtBy } = await import('./judge.ts');
-const caught = await caughtBy(Number(process.argv[2] ?? 200));
+const caught = await caughtBy(mutation, Number(process.argv[2] ?? 200));
 process.stdout.write(`${caught ?? 'NOT CAUGHT'}\n`);
 process.exitCode = caught === undefined ? 0 : 1;

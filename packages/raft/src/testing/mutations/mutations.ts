@@ -2,6 +2,7 @@
  * Known ways to get Raft wrong, as edits of the source that are made while it is loaded: the
  * source itself has no switches. The suite must fail on every one.
  */
+import { assert } from '@swarmd/base';
 
 export interface Mutation {
   readonly name: string;
@@ -13,6 +14,21 @@ export interface Mutation {
   readonly find: string;
   readonly replace: string;
 }
+
+/** The source with the mistake in it. */
+export function mutated(source: string, { name, file, find, replace }: Mutation): string {
+  const parts = source.split(find);
+  assert(parts.length === 2, `"${name}" finds its place in ${file} once`);
+  return parts.join(replace);
+}
+
+/** No mistake: must not be caught, or the table says nothing. */
+export const CONTROL: Mutation = {
+  name: 'nothing',
+  file: 'core/config.ts',
+  find: 'const MIB = 1024 * 1024;',
+  replace: 'const MIB = 1024 ** 2;',
+};
 
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -195,5 +211,122 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'node/snapshots.ts',
     find: '      ...this.#taker.waiting(),\n',
     replace: '',
+  },
+  {
+    name: 'a commit index seen in an election is not taken over',
+    scenario: 38,
+    file: 'core/election.ts',
+    find: 'if (!member.log.tryCommit(commit)) return;',
+    replace: 'if (commit.index > -1) return;',
+  },
+  {
+    name: 'all members have the same election timeout',
+    scenario: 2,
+    file: 'core/member.ts',
+    find: 'base + Math.floor(this.#random.next() * base)',
+    replace: 'base',
+  },
+  {
+    name: 'a leader without a quorum goes on',
+    scenario: 6,
+    file: 'core/leader.ts',
+    find: 'if (!member.tracker.quorumActive())',
+    replace: 'if (false as boolean)',
+  },
+  {
+    name: 'a member at a higher term does not free itself',
+    scenario: 8,
+    file: 'core/dispatch.ts',
+    find: 'if (checkQuorum || preVote) answerStaleLeader',
+    replace: 'if (!checkQuorum && !preVote) answerStaleLeader',
+  },
+  {
+    name: 'an old pre-vote is not answered',
+    file: 'core/dispatch.ts',
+    find: 'rejectVote(member, message);',
+    replace: '',
+  },
+  {
+    name: 'a failed snapshot counts as the meeting point',
+    scenario: 44,
+    file: 'core/leader.ts',
+    find: 'if (!ok) progress.pendingSnapshot = 0;',
+    replace: '',
+  },
+  {
+    name: 'proposals are taken while leadership is handed over',
+    scenario: 56,
+    file: 'core/leader.ts',
+    find: "if (member.transferTarget !== NO_ID) return 'transferring';",
+    replace: '',
+  },
+  {
+    name: 'a transfer is never given up',
+    scenario: 56,
+    file: 'core/ticks.ts',
+    find: 'member.transferTarget = NO_ID;',
+    replace: '',
+  },
+  {
+    name: 'a removed leader goes on leading',
+    scenario: 35,
+    file: 'core/reconfigure.ts',
+    find: 'if (member.config.stepDownOnRemoval) becomeFollower(member, member.term, NO_ID);',
+    replace: '',
+  },
+  {
+    name: 'entries are applied before they are durable here',
+    scenario: 24,
+    file: 'core/raft-log.ts',
+    find: 'if (this.#applyUnstable) return this.#committed;',
+    replace: 'if (this.#applyUnstable || this.#committed > 0) return this.#committed;',
+  },
+  {
+    name: 'entries that were replaced before they were written are acknowledged',
+    scenario: 58,
+    file: 'node/driver.ts',
+    find: "return message.kind !== 'appendReply' || message.reject || message.term >= term;",
+    replace: 'return message.term >= 0 || term > 0;',
+  },
+  {
+    name: 'a second membership change while one is not applied',
+    scenario: 30,
+    file: 'core/leader.ts',
+    find: 'if (member.pendingConfIndex > member.log.applied) return false;',
+    replace: '',
+  },
+  {
+    name: 'a joint membership is not left by itself',
+    scenario: 34,
+    file: 'core/reconfigure.ts',
+    find: '!member.tracker.membership.autoLeave || !applied',
+    replace: '!member.tracker.membership.autoLeave || member.term >= 0',
+  },
+  {
+    name: 'a follower commits what the leader has committed, matched or not',
+    scenario: 19,
+    file: 'core/follower.ts',
+    find: 'log.commitTo(Math.min(message.commit, matched));',
+    replace: 'log.commitTo(Math.min(message.commit, log.last()));',
+  },
+  {
+    name: 'a snapshot older than the commit index is installed',
+    scenario: 45,
+    file: 'core/follower.ts',
+    find: 'if (snapshot.index <= log.committed) return false;',
+    replace: '',
+  },
+  {
+    name: 'a vote although this term has a leader',
+    file: 'core/election.ts',
+    find: '(member.vote === NO_ID && member.leader === NO_ID) ||',
+    replace: 'member.vote === NO_ID ||',
+  },
+  {
+    name: 'reads are answered without asking a quorum',
+    scenario: 50,
+    file: 'core/reads.ts',
+    find: "member.config.readMode === 'lease' || member.tracker.isSoleVoter(member.id)",
+    replace: "member.config.readMode === 'lease' || member.tracker.isVoter(member.id)",
   },
 ];
