@@ -3,7 +3,7 @@ import { inspect, parseArgs } from 'node:util';
 
 import { benchExecutor, EXECUTOR_PARTS } from './executor.ts';
 import { benchLogs } from './logs.ts';
-import { benchNetwork } from './network.ts';
+import { benchNetwork, NETWORK_PARTS } from './network.ts';
 import { benchOrchestrate } from './orchestrate.ts';
 import { comparePeer } from './peer.ts';
 import { benchRaft, RAFT_LONG_PART, RAFT_PARTS } from './raft.ts';
@@ -12,14 +12,15 @@ import { benchStartup } from './startup.ts';
 const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--keep] [--peer FOLDER]
        npm run bench -- raft [--runs 5] [--slow-runs 3] [--part NAME]... [--minutes 10] [--tasks 100000] [--keep]
 
-       npm run bench -- network [--runs 20]
+       npm run bench -- network [--runs 20] [--part NAME]...
 
   startup   create, scale, replace, lose a worker, lose the leader; memory (a lab of 3 managers and 2 workers)
   orchestrate [--nodes 5000] [--tasks 100000] [--services 500] [--managers 1,3] [--idle 10]
             place all tasks at once, then one more, then rest; simulated nodes, real Raft
   --peer    folder of a harness (peer.sh) that runs a real Docker Swarm beside us, for ratios in one run
   raft      consensus beside etcd on the same hosts: writes, failover, big-state (a lab of 3 managers)
-  network   the data plane of two hosts: attach, endpoints, backends, DNS, overlay beside host to host
+  network   the data plane of two hosts: attach, endpoints, backends, DNS, overlay beside host to host:
+            ${NETWORK_PARTS.join(', ')}
   executor [--runs 20] [--part NAME]... [--containers 500]
             containers and images on this machine: ${EXECUTOR_PARTS.join(', ')}
   logs [--runs 3] [--lines 3000000] [--seconds 10] [--keep]
@@ -75,7 +76,7 @@ if (positionals[0] === 'startup') {
     parts: values.part ?? RAFT_PARTS,
   });
 } else if (positionals[0] === 'network') {
-  await benchNetwork({ runs: Number(values.runs ?? 20) });
+  await benchNetwork({ runs: Number(values.runs ?? 20), parts: values.part });
 } else if (positionals[0] === 'logs') {
   await benchLogs({
     runs: Number(values.runs ?? 3),

@@ -23,18 +23,26 @@ const PORT = 9_000;
 const ENDPOINTS = 1_000;
 const CONTAINERS = 50;
 
-export async function benchNetwork(options: { runs: number }): Promise<void> {
+/** What of it can be run alone. */
+export const NETWORK_PARTS = ['attachments', 'endpoints', 'backends', 'names', 'ways'] as const;
+type Part = (typeof NETWORK_PARTS)[number];
+
+export async function benchNetwork(options: {
+  runs: number;
+  parts?: string[] | undefined;
+}): Promise<void> {
+  const { parts = NETWORK_PARTS } = options;
+  const unknown = parts.find((part) => !NETWORK_PARTS.includes(part as Part));
+  if (unknown !== undefined)
+    throw new Error(`no part "${unknown}"; there are ${NETWORK_PARTS.join(' ')}`);
   const lab = await Lab.open(2);
   try {
     const [first, second] = lab.hosts;
     if (first === undefined || second === undefined) throw new Error('the lab has two hosts');
     await Promise.all(lab.hosts.map((host) => host.open()));
     const bench = new NetworkBench(lab, { first, second, runs: options.runs });
-    await bench.attachments();
-    await bench.endpoints();
-    await bench.backends();
-    await bench.names();
-    await bench.ways();
+    await bench.begin();
+    for (const part of NETWORK_PARTS) if (parts.includes(part)) await bench[part]();
   } finally {
     await lab[Symbol.asyncDispose]();
   }
@@ -63,8 +71,11 @@ class NetworkBench {
     };
   }
 
-  async attachments(): Promise<void> {
+  async begin(): Promise<void> {
     await this.#apply(this.#cluster);
+  }
+
+  async attachments(): Promise<void> {
     const [attach, detach]: [number[], number[]] = [[], []];
     const before = await this.#first.cpuMs();
     for (let i = 0; i < this.#runs; i += 1) {
@@ -90,6 +101,7 @@ class NetworkBench {
       address: `10.0.${64 + (i >> 8)}.${i & 255}`,
     }));
     const [all, one]: [number[], number[]] = [[], []];
+    const before = await this.#first.cpuMs();
     for (let run = 0; run < Math.min(this.#runs, 5); run += 1) {
       const most = { ...state, endpoints: [...state.endpoints, ...many.slice(1)] };
       all.push(await timed(() => this.#first.apply(most)));
@@ -97,6 +109,8 @@ class NetworkBench {
       one.push(await timed(() => this.#first.apply(complete)));
       await this.#first.apply(state);
     }
+    const cpu = ((await this.#first.cpuMs()) - before) / all.length;
+    this.#print({ metric: `${ENDPOINTS} endpoints come and go, CPU`, unit: 'ms', values: [cpu] });
     this.#print({
       metric: `${ENDPOINTS} endpoints programmed`,
       unit: 'ms',
@@ -114,11 +128,18 @@ class NetworkBench {
     await Promise.all(many.map((one) => this.#first.attach(task(one))));
     const rival: Placed = { ...web[0], id: 'rival', networks: [front], host: 90 };
     const times: number[] = [];
+    const before = await this.#first.cpuMs();
     for (let run = 0; run < this.#runs; run += 1) {
       const tasks = [...this.#cluster.tasks, { ...rival, serving: run % 2 === 0 }];
       const state = stateOf({ ...this.#cluster, tasks }, 1);
       times.push(await timed(() => this.#first.apply(state)));
     }
+    const cpu = ((await this.#first.cpuMs()) - before) / this.#runs;
+    this.#print({
+      metric: `a backend, in ${CONTAINERS} containers, CPU`,
+      unit: 'ms',
+      values: [cpu],
+    });
     this.#print({
       metric: `a backend, in ${CONTAINERS} containers`,
       unit: 'ms',
@@ -137,10 +158,14 @@ class NetworkBench {
     ] as const) {
       const rates: number[] = [];
       const p99: number[] = [];
+      const answerUs: number[] = [];
       for (let run = 0; run < 3; run += 1) {
+        const before = await this.#first.cpuMs('plane');
         const { out, err } = await this.#in(client, 'dns', 'web', String(inFlight), '1500');
         if (out === '') throw new Error(err);
         const result = JSON.parse(out) as { perSecond: number; p99Us: number };
+        const cpu = (await this.#first.cpuMs('plane')) - before;
+        answerUs.push((cpu * 1_000) / (result.perSecond * 1.5));
         rates.push(result.perSecond);
         p99.push(result.p99Us);
       }
@@ -151,6 +176,7 @@ class NetworkBench {
         atLeast: target,
         withinTarget: quantile(rates, 0.5) >= target,
         p99Us: Math.round(quantile(p99, 0.5)),
+        cpuUsPerAnswer: Math.round(quantile(answerUs, 0.5)),
       });
     }
   }

@@ -3,15 +3,11 @@
  * those are scaled, killed, drained and lost with their node. No address is answered for longer than
  * the bound after its task was known to have stopped.
  */
-import { randomUUID } from 'node:crypto';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { isTerminal, type Node, type Task } from '@swarmd/model';
 
-import type { ProberResult } from './load/dns-prober.ts';
+import { startProber } from './load/start-prober.ts';
 import {
   BUSYBOX,
   ctl,
@@ -26,10 +22,8 @@ import {
   untilRunning,
 } from './support.ts';
 
-const PROBER = fileURLToPath(new URL('load/dns-prober.ts', import.meta.url));
 /** As documented; generous for a machine that does much else. Agents hear of a commit within 250 ms. */
 const BOUND_MS = 5_000;
-const PERIOD_MS = '50';
 
 let probes: Task[];
 
@@ -58,25 +52,6 @@ afterAll(async () => {
   await ctl('m1', 'network', 'rm', 'fresh');
 });
 
-async function startProber(task: Task): Promise<{ stop: () => Promise<ProberResult> }> {
-  const host = await hostOf(task);
-  const stopFile = `${host.dir}/stop-${randomUUID()}`;
-  const startFile = `${stopFile}.started`;
-  const enter = ['nsenter', '--target', String(pidOf(task)), '--net', '--'];
-  const argv = [process.execPath, PROBER, 'target', PERIOD_MS, stopFile, startFile];
-  const result = host.exec([...enter, ...argv]);
-  result.catch(() => undefined);
-  await until('a prober to start', () => (existsSync(startFile) ? true : undefined));
-  return {
-    stop: async () => {
-      writeFileSync(stopFile, '');
-      const { stdout } = await result;
-      for (const file of [stopFile, startFile]) rmSync(file, { force: true });
-      return JSON.parse(stdout) as ProberResult;
-    },
-  };
-}
-
 /** When each address that stopped for good did so, as the cluster knows it. */
 async function stoppedAt(): Promise<Map<string, number>> {
   const nodes = JSON.parse(await ok('node', 'ls', '--format', 'json')) as Node[];
@@ -102,7 +77,7 @@ async function stoppedAt(): Promise<Map<string, number>> {
 }
 
 it('nobody hears of a task that stopped longer ago than the bound', async () => {
-  const probers = await Promise.all(probes.map(startProber));
+  const probers = await Promise.all(probes.map((probe) => startProber(probe, 'target')));
   await ok('service', 'scale', 'target=6');
   const six = await untilRunning('target', 6);
   for (const task of six.slice(0, 2)) await sh(await hostOf(task), `kill -9 ${pidOf(task)}`);

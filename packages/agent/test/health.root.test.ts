@@ -70,7 +70,11 @@ describe.runIf(isInside)('the health of a container', () => {
   /** A runner of the task; of an earlier life's container when there is one. */
   async function run(task: Task): Promise<TaskRunner> {
     const plane = new TestPlane();
-    const attachment = { namespace: `/run/netns/${machine.name}`, addresses: [], nameservers: [] };
+    const attachment = {
+      namespace: `/run/netns/${machine.name}`,
+      addresses: [],
+      resolver: { nameservers: [], search: [], options: [] },
+    };
     plane.attach = () => Promise.resolve(attachment);
     const runner = new TaskRunner(task, task.status, {
       executor,

@@ -108,7 +108,7 @@ describe('an assigned task', () => {
       name: 'web.1.t1',
       networkNamespace: '/run/netns/t1',
       addresses: ['10.0.0.5/24'],
-      nameservers: ['10.0.0.1'],
+      resolver: { nameservers: ['10.0.0.1'], search: [], options: [] },
     });
     expect(node.reporter.nextBatch()?.updates).toMatchObject([
       { taskId: 't1', status: { state: 'running', pid: 4_711 } },

@@ -36,7 +36,12 @@ export interface ContainerRequest {
   readonly hostname: string;
   /** With or without prefix length; the first ones come first in /etc/hosts. */
   readonly addresses: readonly string[];
-  readonly nameservers: readonly string[];
+  /** What its resolv.conf says: of what the task asks for, too. */
+  readonly resolver: {
+    readonly nameservers: readonly string[];
+    readonly search: readonly string[];
+    readonly options: readonly string[];
+  };
   /** NAME=value pairs that the engine adds. */
   readonly labels: Readonly<Record<string, string>>;
 }

@@ -11,8 +11,10 @@ import type { Task, TaskId } from '@swarmd/model';
 
 import { listNetns, runSteps } from './apply/kernel.ts';
 import type { Notes } from './apply/notes.ts';
+import { readResolvConf } from './apply/resolv-conf.ts';
 import { attachSteps, linkRemovalSteps, type AttachmentNote } from './desired/attachment.ts';
 import { taskNetns, taskOfNetns } from './desired/names.ts';
+import { foreignResolver, NO_RESOLVER, ownResolver } from './desired/resolver.ts';
 import type { StateIndex } from './desired/state-index.ts';
 import { attachToHost } from './host-attachment.ts';
 import { ATTACH_WAIT_MS } from './limits.ts';
@@ -76,9 +78,12 @@ export class Containers {
   /** The task's namespace, complete. Waits for its networks. */
   async attach(task: Task, signal: AbortSignal): Promise<NetworkAttachment> {
     const local = this.#tasks.get(task.id) ?? (await this.#start(task, signal));
-    if (local === 'host') return attachToHost();
+    if (local === 'host') return attachToHost(task);
     await local.made;
-    return local.attachment;
+    const host = await readResolvConf();
+    const { isProgrammed, namespace, addresses } = local;
+    const resolver = isProgrammed ? ownResolver(task, host) : foreignResolver(task, NO_RESOLVER);
+    return { namespace, addresses, resolver };
   }
 
   /** @returns what was removed, or undefined when the task had no namespace of ours. */

@@ -1,13 +1,14 @@
 /** What a container gets that uses the host's own interfaces. */
-import { readFile } from 'node:fs/promises';
+import type { Task } from '@swarmd/model';
 
 import { runSteps } from './apply/kernel.ts';
+import { readResolvConf } from './apply/resolv-conf.ts';
 import { HOST_NETNS } from './desired/names.ts';
-import { nameserversOf } from './dns/forwarder.ts';
+import { foreignResolver } from './desired/resolver.ts';
 import type { NetworkAttachment } from './types.ts';
 
-export async function attachToHost(): Promise<NetworkAttachment> {
+export async function attachToHost(task: Task): Promise<NetworkAttachment> {
   await runSteps([{ kind: 'name-host-netns', name: HOST_NETNS }]);
-  const nameservers = nameserversOf(await readFile('/etc/resolv.conf', 'utf8'));
-  return { namespace: `/run/netns/${HOST_NETNS}`, addresses: [], nameservers };
+  const resolver = foreignResolver(task, await readResolvConf());
+  return { namespace: `/run/netns/${HOST_NETNS}`, addresses: [], resolver };
 }

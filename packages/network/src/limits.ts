@@ -6,6 +6,15 @@ export const ATTACH_WAIT_MS = 30_000;
 /** Programming a whole node from nothing takes under a second; more means that the kernel is stuck. */
 export const APPLY_TIMEOUT_MS = 60_000;
 
+/** One batch of commands; more means that the kernel is stuck. */
+export const COMMAND_TIMEOUT_MS = 30_000;
+
+/** Of what a failing command says: enough to know why, and little enough for one write to a pipe. */
+export const ERROR_TEXT_BYTES = 2_000;
+
+/** A shell that had nothing to run for so long is not kept. */
+export const SHELL_IDLE_MS = 10_000;
+
 /** Namespaces programmed at the same time: past 16 the processes only wait for each other. */
 export const NAMESPACES_AT_ONCE = 16;
 

@@ -3,14 +3,13 @@ import type { NetworkId } from '@swarmd/model';
 
 import { addressesOf, subnetRoutes, type AttachmentNote } from './desired/attachment.ts';
 import { firstHost } from './desired/addresses.ts';
-import { CONTAINER_NAMESERVER, taskNetns } from './desired/names.ts';
+import { taskNetns } from './desired/names.ts';
 import { diffProgram, replaceProgram, type NftProgram } from './desired/nft-program.ts';
 import type { StateIndex } from './desired/state-index.ts';
 import type { Step } from './desired/step.ts';
 import { deadBackends, forgetLines, taskPrograms } from './desired/task-program.ts';
 import { Coalescer } from './apply/coalescer.ts';
 import { listNetns, runSteps } from './apply/kernel.ts';
-import type { NetworkAttachment } from './types.ts';
 
 export class LocalTask {
   readonly note: AttachmentNote;
@@ -32,12 +31,12 @@ export class LocalTask {
     this.#wanted = wanted;
   }
 
-  get attachment(): NetworkAttachment {
-    return {
-      namespace: `/run/netns/${taskNetns(this.note.taskId)}`,
-      addresses: addressesOf(this.note),
-      nameservers: this.note.isolated === true ? [] : [CONTAINER_NAMESERVER],
-    };
+  get namespace(): string {
+    return `/run/netns/${taskNetns(this.note.taskId)}`;
+  }
+
+  get addresses(): readonly string[] {
+    return addressesOf(this.note);
   }
 
   get networks(): readonly NetworkId[] {

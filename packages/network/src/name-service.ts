@@ -82,10 +82,12 @@ export class NameService implements AsyncDisposable {
 
   #viewsOf(): ReadonlyMap<string, DnsView> {
     return new Map(
-      [...this.#options.tasks()].map((note) => [
-        note.gatewayAddress,
-        { networks: note.networks.map(({ networkId }) => networkId), internal: isInternal(note) },
-      ]),
+      [...this.#options.tasks()].map((note) => {
+        const { gatewayAddress, upstreams } = note;
+        const networks = note.networks.map(({ networkId }) => networkId);
+        const own = upstreams === undefined ? {} : { upstreams };
+        return [gatewayAddress, { networks, internal: isInternal(note), ...own }];
+      }),
     );
   }
 }

@@ -2,6 +2,7 @@
 import type { Clock, Logger } from '@swarmd/base';
 import type { NetworkFinding, NetworkState, NodeEncryption, Task, TaskId } from '@swarmd/model';
 
+import type { Resolver } from './desired/resolver.ts';
 import type { NetworkScope } from './desired/scope.ts';
 
 export interface NetworkAttachment {
@@ -9,7 +10,8 @@ export interface NetworkAttachment {
   readonly namespace: string;
   /** Addresses with prefix length inside the container, overlay networks first. */
   readonly addresses: readonly string[];
-  readonly nameservers: readonly string[];
+  /** What its resolv.conf is to say. */
+  readonly resolver: Resolver;
 }
 
 export interface CheckOptions {

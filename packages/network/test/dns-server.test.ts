@@ -17,7 +17,6 @@ import { afterEach, expect, test } from 'vitest';
 
 import { indexState } from '../src/desired/state-index.ts';
 import { Directory, type DnsView } from '../src/dns/directory.ts';
-import { nameserversOf } from '../src/dns/forwarder.ts';
 import { DnsServer } from '../src/dns/server.ts';
 import { DNS_UPSTREAM_TIMEOUT_MS } from '../src/limits.ts';
 import { network, stateOf, type Placed } from './lab/cluster.ts';
@@ -114,14 +113,19 @@ function gist(answer: Packet): unknown[] {
 /** An upstream server; `answer` undefined never answers. */
 async function upstream(
   answer: string | undefined,
+  code = 0,
 ): Promise<{ at: string; asked: Promise<unknown>; socket: Socket }> {
   const socket = createSocket('udp4');
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
   closers.push(() => void socket.close());
   socket.on('message', (bytes, from) => {
-    if (answer === undefined) return;
     const asked = decode(bytes);
+    if (code !== 0) {
+      const refusal = encode({ ...asked, type: 'response', flags: code });
+      socket.send(refusal, from.port, from.address);
+    }
+    if (answer === undefined) return;
     const name = asked.questions?.[0]?.name ?? '';
     const answers = [{ type: 'A' as const, name, data: answer }];
     const reply = encode({ ...asked, type: 'response', answers });
@@ -224,8 +228,31 @@ test('containers of internal networks do not ask the outside', async () => {
   expect(gist(await ask(port, 'example.org'))).toEqual([3]);
 });
 
-test('name servers of a resolv.conf', () => {
-  const text =
-    '# nameserver 1.1.1.1\nsearch lan\nnameserver 10.0.0.2\n  nameserver\tfe80::1%eth0 \n';
-  expect(nameserversOf(text)).toEqual(['10.0.0.2', 'fe80::1%eth0']);
+test('questions at the same time all find the upstream that answers', async () => {
+  const clock = new ManualClock();
+  const [silent, good] = [await upstream(undefined), await upstream('192.0.2.7')];
+  const port = await serve({ upstreams: [silent.at, good.at], clock });
+  const arrived = new Promise<void>((resolve) => {
+    let count = 0;
+    silent.socket.on('message', () => (count += 1) === 3 && resolve());
+  });
+  const answers = ['a.org', 'b.org', 'c.org'].map((name) => ask(port, name));
+  await arrived;
+  clock.advance(DNS_UPSTREAM_TIMEOUT_MS);
+  for (const answer of answers) expect(gist(await answer)).toEqual([0, '192.0.2.7']);
+});
+
+test('an upstream that cannot or will not answer is no answer while another does', async () => {
+  const [refusing, good] = [await upstream(undefined, 5), await upstream('192.0.2.7')];
+  const port = await serve({ upstreams: [refusing.at, good.at] });
+  expect(gist(await ask(port, 'example.org'))).toEqual([0, '192.0.2.7']);
+  const alone = await serve({ upstreams: [refusing.at] });
+  expect(gist(await ask(alone, 'example.org'))).toEqual([5]);
+});
+
+test("a container's own upstreams are asked instead", async () => {
+  const [host, own] = [await upstream('192.0.2.1'), await upstream('192.0.2.2')];
+  const view = { networks: [front.id], internal: false, upstreams: [own.at] };
+  const port = await serve({ upstreams: [host.at], view });
+  expect(gist(await ask(port, 'example.org'))).toEqual([0, '192.0.2.2']);
 });

@@ -81,7 +81,7 @@ test('macvlan: an interface that the node does not have is named', async () => {
 
 test('none: a loopback interface, no name server', async () => {
   const attachment = await hosts[0].attach(task(on('none1', 41, none)));
-  expect(attachment).toMatchObject({ addresses: [], nameservers: [] });
+  expect(attachment).toMatchObject({ addresses: [], resolver: { nameservers: [] } });
   const { out } = await hosts[0].in('none1', 'ip', '-br', 'link');
   expect(out).toMatch(/^lo .*\n$/);
   await hosts[0].close();

@@ -51,7 +51,7 @@ export function containerRequest(
     networkNamespace: attachment.namespace,
     hostname: spec.hostname === '' ? task.id.slice(0, 12) : spec.hostname,
     addresses: attachment.addresses,
-    nameservers: attachment.nameservers,
+    resolver: attachment.resolver,
     labels: {
       ...spec.labels,
       'swarmd.service.id': task.serviceId,

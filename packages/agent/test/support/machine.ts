@@ -160,7 +160,7 @@ export class TestPlane implements NetworkPlane {
     return {
       namespace: `/run/netns/${task.id}`,
       addresses: ['10.0.0.5/24'],
-      nameservers: ['10.0.0.1'],
+      resolver: { nameservers: ['10.0.0.1'], search: [], options: [] },
     };
   }
 

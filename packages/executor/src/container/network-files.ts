@@ -17,14 +17,12 @@ export function hostsFile(request: ContainerRequest): string {
   return `${[...LOCAL_HOSTS, ...own, ...request.spec.hosts].join('\n')}\n`;
 }
 
-/** ndots:0 as Docker: a service's bare name is asked for as it is. */
-export function resolvConf(request: ContainerRequest): string {
-  const { dns } = request.spec;
-  const nameservers = dns.nameservers.length > 0 ? dns.nameservers : request.nameservers;
+export function resolvConf({ resolver }: ContainerRequest): string {
+  const { nameservers, search, options } = resolver;
   return `${[
     ...nameservers.map((address) => `nameserver ${address}`),
-    ...(dns.search.length > 0 ? [`search ${dns.search.join(' ')}`] : []),
-    `options ${['ndots:0', ...dns.options].join(' ')}`,
+    ...(search.length > 0 ? [`search ${search.join(' ')}`] : []),
+    ...(options.length > 0 ? [`options ${options.join(' ')}`] : []),
   ].join('\n')}\n`;
 }
 

@@ -70,9 +70,11 @@ export const logSpec = z
 export type LogSpec = z.infer<typeof logSpec>;
 
 const dnsSpec = z.strictObject({
-  /** Asked instead of the cluster's own resolver: addresses. */
+  /** Asked for what is not the cluster's, instead of the host's: addresses. */
   nameservers: z.array(z.string()).default([]),
+  /** Instead of the host's; "." alone: none. */
   search: z.array(z.string()).default([]),
+  /** Instead of the host's. */
   options: z.array(z.string()).default([]),
 });
 

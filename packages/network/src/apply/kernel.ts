@@ -4,21 +4,24 @@ import { run } from '@swarmd/base/system';
 
 import { withoutKeys } from '../desired/differences.ts';
 import type { Step } from '../desired/step.ts';
-import { toCommand } from './script.ts';
+import { scriptOf } from './script.ts';
+import { Shell } from './shell.ts';
 
 /** Enough to see which objects it was about. */
 const INPUT_IN_ERRORS_CHARS = 1_000;
 
+/** One for this process: it has no state but what it runs. */
+const shell = new Shell();
+
 /** Runs the steps in order. @throws SwarmError with what the failing program said. */
 export async function runSteps(steps: readonly Step[]): Promise<void> {
-  const command = toCommand(steps);
-  if (command === undefined) return;
-  const [program, ...args] = command.argv;
+  const script = scriptOf(steps);
+  if (script === '') return;
   try {
-    await run(program, args, { input: command.input });
+    await shell.run(script);
   } catch (cause) {
     // The programs only name the number of the line that failed.
-    const input = withoutKeys(command.input).slice(0, INPUT_IN_ERRORS_CHARS);
+    const input = withoutKeys(script).slice(0, INPUT_IN_ERRORS_CHARS);
     throw new SwarmError('internal', `${errorMessage(cause)} in:\n${input}`, { cause });
   }
 }

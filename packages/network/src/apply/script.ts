@@ -1,24 +1,9 @@
-/**
- * Steps as command lines. One step is one program with its batch on standard input; several become
- * one shell script, so that the daemon forks once for them: forking is what costs it time.
- */
+/** Steps as text for a shell. One step is one program with its batch on standard input. */
 import { unreachable } from '@swarmd/base';
 
 import type { BatchStep, Step } from '../desired/step.ts';
 
-export interface Command {
-  readonly argv: readonly [string, ...string[]];
-  readonly input: string;
-}
-
-/** The command that runs the steps in order and stops at the first that fails. */
-export function toCommand(steps: readonly Step[]): Command | undefined {
-  const [first, ...others] = steps;
-  if (first === undefined) return undefined;
-  return others.length === 0 ? standalone(first) : shell(undefined, scriptOf(steps));
-}
-
-/** The script of `toCommand`, readable in tests and in errors. */
+/** The script for sh(1) that runs the steps in order, if that stops at the first failure. */
 export function scriptOf(steps: readonly Step[]): string {
   return groupByNetns(steps)
     .map((group) => {
@@ -31,12 +16,6 @@ export function scriptOf(steps: readonly Step[]): string {
 }
 
 const enter = (netns: string): [string, string] => ['nsenter', `--net=/run/netns/${netns}`];
-
-function shell(netns: string | undefined, input: string): Command {
-  return netns === undefined
-    ? { argv: ['sh', '-e', '-s'], input }
-    : { argv: [...enter(netns), 'sh', '-e', '-s'], input };
-}
 
 function netnsOf(step: Step): string | undefined {
   return 'netns' in step ? step.netns : undefined;
@@ -57,29 +36,9 @@ function groupByNetns(steps: readonly Step[]): Step[][] {
   return groups;
 }
 
-function standalone(step: Step): Command {
-  switch (step.kind) {
-    case 'ip':
-    case 'bridge':
-    case 'nft':
-      return { argv: argvOf(step), input: inputOf(step) };
-    case 'add-netns':
-    case 'delete-netns':
-      return { argv: ['ip', ...namespaceArgs(step)], input: '' };
-    case 'name-host-netns':
-    case 'delete-links':
-    case 'sysctl':
-    case 'together':
-    case 'forget-connections':
-      return shell(netnsOf(step), insideLine(step));
-    default:
-      return unreachable(step);
-  }
-}
-
-function argvOf(step: BatchStep): Command['argv'] {
+function argvOf(step: BatchStep): readonly string[] {
   if (step.kind === 'nft') {
-    const nft: Command['argv'] = ['nft', '-f', '-'];
+    const nft = ['nft', '-f', '-'];
     return step.netns === undefined ? nft : [...enter(step.netns), ...nft];
   }
   const family = step.family === undefined ? [] : [`-${step.family}`];

@@ -53,6 +53,13 @@ export function isInSubnet(address: string, subnet: string): boolean {
   return offset >= 0 && offset < size;
 }
 
+/** "10.0.1.5" is on the network of "10.0.1.9/24". */
+export function isOnNetworkOf(address: string, neighbour: string): boolean {
+  const [other = '', length = '32'] = neighbour.split('/');
+  const size = 2 ** (32 - Number(length));
+  return Math.floor(toNumber(address) / size) === Math.floor(toNumber(other) / size);
+}
+
 /** The last 16 bits of an address: a number that no other on its node has. */
 export function lastBits(address: string): number {
   return toNumber(address) % 65_536;

@@ -16,6 +16,7 @@ import { ipv6Of } from './ipv6.ts';
 import { localhostRoute } from './kernel-object.ts';
 import { loadProgram, type NftProgram } from './nft-program.ts';
 import { overlayLink, type OverlayLink } from './objects.ts';
+import { upstreamsOf } from './resolver.ts';
 import type { StateIndex } from './state-index.ts';
 import type { BatchStep, Step } from './step.ts';
 
@@ -29,6 +30,8 @@ export interface AttachmentNote {
   readonly networks: readonly AttachedNetwork[];
   /** Nothing but a loopback interface. */
   readonly isolated?: true;
+  /** Its own name servers; those of the host unless given. */
+  readonly upstreams?: readonly string[];
 }
 
 /** How a container reaches the subnets of its networks that its own addresses are not in. */
@@ -85,7 +88,13 @@ export function attachmentOf(
   }
   const hasIpv6 = ipv6 && networks.some(({ address6 }) => address6 !== undefined);
   const gatewayAddress6 = meshAddress('ip6', task.gatewayAddress);
-  return { ...base, ...(hasIpv6 ? { gatewayAddress6 } : {}), networks };
+  const upstreams = upstreamsOf(task);
+  return {
+    ...base,
+    ...(hasIpv6 ? { gatewayAddress6 } : {}),
+    ...(upstreams === undefined ? {} : { upstreams }),
+    networks,
+  };
 }
 
 function address6Of({ subnet6 }: Network, address: string): { address6?: string } {

@@ -13,6 +13,8 @@ export interface DnsView {
   readonly networks: readonly NetworkId[];
   /** True when it may not ask about the outside. */
   readonly internal: boolean;
+  /** Who is asked about the outside; the host's servers unless given. */
+  readonly upstreams?: readonly string[];
 }
 
 export type Decision =

@@ -3,7 +3,6 @@
  * other until one answers, beginning with the one that answered last.
  */
 import { createSocket } from 'node:dgram';
-import { readFile } from 'node:fs/promises';
 import { connect, isIP } from 'node:net';
 
 import { errorMessage, type Clock, type Logger } from '@swarmd/base';
@@ -14,9 +13,10 @@ import {
   DNS_UPSTREAM_TRIES,
   RESOLV_CONF_MAX_AGE_MS,
 } from '../limits.ts';
+import { readResolvConf } from '../apply/resolv-conf.ts';
 import { frame, Unframer } from './framing.ts';
+import { DNS_CODE } from './message.ts';
 
-const RESOLV_CONF = '/etc/resolv.conf';
 const DNS_PORT = 53;
 
 interface Server {
@@ -35,28 +35,45 @@ export class Forwarder implements Disposable {
   readonly #options: ForwarderOptions;
   readonly #cancels = new Set<() => void>();
   #fromFile: { readonly at: number; readonly servers: readonly string[] } | undefined;
-  #preferred = 0;
+  #preferred: string | undefined;
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
   }
 
-  /** The first answer of an upstream server, or undefined when none gave one in time. */
-  async ask(query: Uint8Array, transport: 'udp' | 'tcp'): Promise<Buffer | undefined> {
+  /**
+   * The first answer of an upstream server that it stands by; one that says that it cannot or will not
+   * answer (SERVFAIL, REFUSED) is given back if no other does better. Undefined when none answered in time.
+   * @param own servers of the asker; unless given, those of the host.
+   */
+  async ask(
+    query: Uint8Array,
+    transport: 'udp' | 'tcp',
+    own?: readonly string[],
+  ): Promise<Buffer | undefined> {
     if (this.#cancels.size >= DNS_FORWARDS_MAX) return undefined;
-    const servers = (await this.#servers()).map(toServer);
-    const tries = Math.min(servers.length, DNS_UPSTREAM_TRIES);
-    for (let i = 0; i < tries; i += 1) {
-      const which = (this.#preferred + (i === 0 ? 0 : 1)) % servers.length;
-      const server = servers[which];
-      if (server === undefined) break;
+    const servers = this.#inOrder(own ?? (await this.#servers()));
+    let refusal: Buffer | undefined;
+    for (const address of servers.slice(0, DNS_UPSTREAM_TRIES)) {
+      const server = toServer(address);
       const answer = await this.#once((end) =>
         transport === 'udp' ? askUdp(server, query, end) : askTcp(server, query, end),
       );
-      this.#preferred = which;
-      if (answer !== undefined) return answer;
+      if (answer === undefined) continue;
+      if (!isRefusal(answer)) {
+        this.#preferred = address;
+        return answer;
+      }
+      refusal ??= answer;
     }
-    return undefined;
+    return refusal;
+  }
+
+  /** The one that answered last comes first. */
+  #inOrder(servers: readonly string[]): readonly string[] {
+    const first = this.#preferred;
+    if (first === undefined || !servers.includes(first)) return servers;
+    return [first, ...servers.filter((server) => server !== first)];
   }
 
   [Symbol.dispose](): void {
@@ -84,10 +101,10 @@ export class Forwarder implements Disposable {
     if (upstreams !== undefined) return upstreams;
     const now = clock.monotonic();
     if (this.#fromFile === undefined || now - this.#fromFile.at > RESOLV_CONF_MAX_AGE_MS) {
-      const servers = await readFile(RESOLV_CONF, 'utf8').then(
-        (text) => nameserversOf(text),
+      const servers = await readResolvConf().then(
+        ({ nameservers }) => nameservers,
         (error: unknown) => {
-          logger.warn({ error: errorMessage(error) }, `cannot read ${RESOLV_CONF}`);
+          logger.warn({ error: errorMessage(error) }, "cannot read the host's resolv.conf");
           return [];
         },
       );
@@ -97,9 +114,9 @@ export class Forwarder implements Disposable {
   }
 }
 
-/** The name servers that a resolv.conf(5) lists. */
-export function nameserversOf(text: string): string[] {
-  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1] ?? '');
+function isRefusal(answer: Buffer): boolean {
+  const code = (answer[3] ?? 0) & 15;
+  return code === DNS_CODE.serverFailure || code === DNS_CODE.refused;
 }
 
 function toServer(text: string): Server {

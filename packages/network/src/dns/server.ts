@@ -168,7 +168,8 @@ export class DnsServer implements AsyncDisposable {
       to.reply(this.#answerOf(query, decision.answer, { ...to, bytes }));
       return;
     }
-    this.#forwarder.ask(bytes, to.transport).then(
+    const own = this.#options.knowledge()?.viewOf(to.asker)?.upstreams;
+    this.#forwarder.ask(bytes, to.transport, own).then(
       (answer) => to.reply(answer ?? writeError(bytes, DNS_CODE.serverFailure)),
       (error: unknown) => {
         this.#options.logger.warn({ error: errorMessage(error) }, 'forwarding a DNS query failed');

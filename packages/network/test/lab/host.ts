@@ -64,7 +64,7 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
   destroy: () => the().destroy(),
   guard: () => Promise.resolve(guard?.()),
   pid: () => Promise.resolve(process.pid),
-  cpuMs: () => Promise.resolve(cpuMs()),
+  cpuMs: (whose: 'all' | 'plane') => Promise.resolve(cpuMs(whose)),
   run: async ({ argv, input, ok }: { argv: string[]; input?: string; ok?: number[] }) => {
     const [program = '', ...args] = argv;
     const codes = ok ?? Array.from({ length: 256 }, (_, code) => code);
@@ -77,11 +77,22 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
   },
 };
 
-/** Of this process and of its children that have ended; the kernel counts hundredths of a second. */
-function cpuMs(): number {
-  const [, fields = ''] = readFileSync('/proc/self/stat', 'utf8').split(') ');
-  const ticks = fields.split(' ').slice(11, 15).map(Number);
-  return ticks.reduce((sum, count) => sum + count * 10, 0);
+/** Of this process, and unless told otherwise of its children, in hundredths of a second. */
+function cpuMs(whose: 'all' | 'plane'): number {
+  const of = (pid: string, fields: number): number => {
+    const [, text = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+    const ticks = text
+      .split(' ')
+      .slice(11, 11 + fields)
+      .map(Number);
+    return ticks.reduce((sum, count) => sum + count * 10, 0);
+  };
+  if (whose === 'plane') return of('self', 2);
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim();
+  return ['self', ...children.split(' ')].reduce(
+    (sum, pid) => sum + (pid === '' ? 0 : of(pid, 4)),
+    0,
+  );
 }
 
 /** Bytes go through JSON as an object with a number each. */

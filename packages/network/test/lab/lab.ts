@@ -106,9 +106,9 @@ export class Host {
   guard(): Promise<void> {
     return this.#remote.call('guard', undefined);
   }
-  /** Milliseconds of CPU that its plane and the programs it ran have used. */
-  cpuMs(): Promise<number> {
-    return this.#remote.call('cpuMs', undefined);
+  /** Milliseconds of CPU that its plane has used, and unless told otherwise the programs it ran. */
+  cpuMs(whose: 'all' | 'plane' = 'all'): Promise<number> {
+    return this.#remote.call('cpuMs', whose);
   }
   /** Its process id within the lab. */
   pid(): Promise<string> {

@@ -1,0 +1,121 @@
+/**
+ * A shell that lives while it is used, and runs what it is given: to start a program costs the daemon
+ * 3 ms of its only thread, as the tables of all its memory are copied for each; for a process as small as
+ * a shell it costs next to nothing. Commands run beside each other, each with an end of its own.
+ */
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+
+import { SwarmError, type Timer } from '@swarmd/base';
+import { systemClock } from '@swarmd/base/system';
+
+import { COMMAND_TIMEOUT_MS, ERROR_TEXT_BYTES, SHELL_IDLE_MS } from '../limits.ts';
+
+interface Waiting {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Ends with us, however we end; what it runs then comes to its own end. */
+const ARGV = ['setpriv', '--pdeathsig', 'KILL', 'sh', '-s'] as const;
+/** Stands for the ends of lines in what a command said. */
+const RECORD = '\u001e';
+
+export class Shell {
+  readonly #waiting = new Map<number, Waiting>();
+  #process: ChildProcessWithoutNullStreams | undefined;
+  #idle: Timer | undefined;
+  #count = 0;
+
+  /**
+   * @param script in the language of sh(1); runs in a shell of its own that stops at the first failure.
+   * @throws SwarmError `internal` with what it said, `deadline-exceeded` when it takes too long, and
+   * `unavailable` when nobody knows how far it came.
+   */
+  run(script: string): Promise<void> {
+    this.#idle?.cancel();
+    const process = (this.#process ??= this.#start());
+    this.#count += 1;
+    const id = this.#count;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiting.set(id, { resolve, reject });
+    const timer = systemClock.after(COMMAND_TIMEOUT_MS, () => {
+      const message = `not done after ${COMMAND_TIMEOUT_MS} ms`;
+      reject(new SwarmError('deadline-exceeded', message));
+      this.#giveUp(process, 'another command of it hung');
+    });
+    process.stdin.write(jobOf(id, script));
+    return promise.finally(() => {
+      timer.cancel();
+      this.#waiting.delete(id);
+      if (this.#waiting.size === 0) this.#rest();
+    });
+  }
+
+  /** Lets the shell forget what it has run, and end when it is not needed any more. */
+  #rest(): void {
+    const process = this.#process;
+    process?.stdin.write('wait\n');
+    const end = (): void => {
+      if (process === undefined || this.#process !== process) return;
+      this.#process = undefined;
+      process.stdin.end();
+    };
+    this.#idle = systemClock.after(SHELL_IDLE_MS, end, { unref: true });
+  }
+
+  #start(): ChildProcessWithoutNullStreams {
+    const [program, ...args] = ARGV;
+    const process = spawn(program, args);
+    let said = '';
+    process.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said = `${said}${text}`.slice(-ERROR_TEXT_BYTES);
+    });
+    process.once('error', ({ message }) => this.#giveUp(process, message));
+    process.once('close', () => this.#giveUp(process, said));
+    // Its end says why.
+    process.stdin.on('error', () => undefined);
+    createInterface({ input: process.stdout }).on('line', (line) => this.#hear(line));
+    // Whoever waits has a timer; nobody else is to be kept from ending.
+    process.unref();
+    for (const pipe of [process.stdin, process.stdout, process.stderr]) {
+      if (pipe instanceof Socket) pipe.unref();
+    }
+    return process;
+  }
+
+  #giveUp(process: ChildProcessWithoutNullStreams, why: string): void {
+    if (this.#process !== process) return;
+    this.#process = undefined;
+    process.kill('SIGKILL');
+    for (const { reject } of this.#waiting.values()) {
+      reject(new SwarmError('unavailable', `the shell that was to run this has ended: ${why}`));
+    }
+  }
+
+  #hear(line: string): void {
+    const [id = '', code = '', ...said] = line.split(' ');
+    const waiting = this.#waiting.get(Number(id));
+    if (code === '0') waiting?.resolve();
+    else {
+      const text = said.join(' ').replaceAll(RECORD, '\n').trim();
+      waiting?.reject(new SwarmError('internal', `exit code ${code}: ${text}`));
+    }
+  }
+}
+
+/**
+ * One compound command: a shell that is cut off in the middle of it has not understood it, and runs
+ * none of it. What it says comes in one write.
+ */
+function jobOf(id: number, script: string): string {
+  return `{ said=$( { set -e
+${script}
+} 2>&1 >/dev/null )
+code=$?
+[ $code = 0 ] || said=$(printf %s "$said" | head -c ${ERROR_TEXT_BYTES} | tr '\\n' '\\036')
+printf '%s %s %s\\n' ${id} $code "$said"
+} &
+`;
+}
