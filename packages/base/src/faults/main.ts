@@ -59,7 +59,7 @@ function guardFunctions(point: Point): void {
         point(`${name} done`, args);
         // What is said to a process makes it change something as well.
         const { stdin } = result as { stdin?: object | null };
-        if (stdin) guard(stdin, 'write');
+        if (stdin) guard(stdin, 'write', true);
         return result;
       };
       Reflect.set(owner, name, guarded);
