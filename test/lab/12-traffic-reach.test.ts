@@ -118,7 +118,7 @@ async function settled(what: string, begunAt: number): Promise<Omit<Wanted, 'ove
     const downs = [...known.values()]
       .filter(({ status }) => status.state === 'down')
       .map(({ status }) => status.since);
-    const starts = live.map(({ status }) => status.timestamp);
+    const starts = live.map(({ meta }) => meta.updatedAt);
     return {
       what,
       begunAt,
@@ -192,9 +192,9 @@ it.runIf(LONG)(
     const results = await Promise.all(probers.map((prober) => prober.stop()));
     const delays = history.map((wanted) => ({
       what: wanted.what,
-      ms: Math.round(Math.max(...results.map((result) => delayOf(wanted, result)))),
+      ms: results.map((result) => Math.round(delayOf(wanted, result))),
     }));
-    const sorted = delays.map(({ ms }) => ms).toSorted((a, b) => a - b);
+    const sorted = delays.flatMap(({ ms }) => ms).toSorted((a, b) => a - b);
     const at = (share: number): number =>
       sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
     const figures = { rounds: delays.length, p50Ms: at(0.5), p95Ms: at(0.95), delays };

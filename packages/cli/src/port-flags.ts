@@ -1,15 +1,16 @@
 /** Published ports as people write them: one, a range, bound to an address, in Docker's forms. */
-import type { EndpointSpec, PortConfig } from '@swarmd/model';
+import { hostText, type EndpointSpec, type PortConfig } from '@swarmd/model';
 import { InvalidArgumentError } from 'commander';
 
 import { longForm, oneOf, parseDuration, required } from './flags.ts';
 
 const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const;
-const SHORT = /^(?:(\d+\.\d+\.\d+\.\d+):)?(?:(\d*(?:-\d+)?):)?(\d+(?:-\d+)?)(?:\/([a-z]+))?$/;
+const SHORT =
+  /^(?:(\d+\.\d+\.\d+\.\d+|\[[\da-f:.]+\]):)?(?:(\d*(?:-\d+)?):)?(\d+(?:-\d+)?)(?:\/([a-z]+))?$/i;
 const HINT = 'use [ADDRESS:][PUBLISHED:]TARGET[/tcp|udp|sctp], e.g. 8080:80 or 8000-8010:80-90.';
 
 /**
- * "8080:80", "80", "53:53/udp", "127.0.0.1:8080:80", "8000-8010:80-90" or
+ * "8080:80", "80", "53:53/udp", "127.0.0.1:8080:80", "[::1]:8080:80", "8000-8010:80-90" or
  * "published=8080,target=80,protocol=tcp,mode=host,address=192.0.2.7" -> a port for each of a range.
  */
 export function parsePorts(text: string): PortConfig[] {
@@ -21,7 +22,7 @@ function parseShort(text: string): PortConfig[] {
   if (match === null) throw new InvalidArgumentError(HINT);
   const [, address = '', published = '', target = '', protocol = 'tcp'] = match;
   return expand(range(published === '' ? '0' : published, 0), range(target, 1), {
-    address,
+    address: address.replaceAll(/[[\]]/g, ''),
     protocol: oneOf(...PROTOCOLS)(protocol),
     publishMode: 'ingress',
   });
@@ -139,5 +140,5 @@ function runText(run: readonly PortConfig[]): string {
   const span = (from: number, to: number): string => (from === to ? `${from}` : `${from}-${to}`);
   const published = span(first.publishedPort, last.publishedPort);
   const target = span(first.targetPort, last.targetPort);
-  return `${first.address === '' ? '*' : first.address}:${published}->${target}/${first.protocol}`;
+  return `${first.address === '' ? '*' : hostText(first.address)}:${published}->${target}/${first.protocol}`;
 }

@@ -16,6 +16,7 @@ describe('a port to publish', () => {
     ['80', [{ ...one, publishedPort: 0 }]],
     ['8080:80/sctp', [{ ...one, protocol: 'sctp' }]],
     ['127.0.0.1:8080:80', [{ ...one, address: '127.0.0.1' }]],
+    ['[2001:db8::7]:8080:80', [{ ...one, address: '2001:db8::7' }]],
     ['127.0.0.1::80', [{ ...one, publishedPort: 0, address: '127.0.0.1' }]],
     [
       '8080-8082:80-82',

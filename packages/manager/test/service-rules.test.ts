@@ -46,6 +46,8 @@ function refusalOn(
   }
 }
 
+const bound = (address: string) => ({ ports: [{ targetPort: 80, publishedPort: 80, address }] });
+
 describe('a service on a network', () => {
   const endpoint = { ports: [{ targetPort: 80, publishedPort: 80 }] };
 
@@ -56,6 +58,9 @@ describe('a service on a network', () => {
     [{ driver: 'none' }, { endpoint }, 'nobody can come in'],
     [{ driver: 'macvlan', gateway: '10.0.0.1' }, { endpoint }, 'answers would leave'],
     [{ driver: 'macvlan' }, { endpoint }, 'accepted'],
+    [{}, { endpoint: bound('2001:DB8:0:0::7') }, 'port [2001:db8::7]:80/tcp cannot be published'],
+    [{ ipv6: true }, { endpoint: bound('2001:db8::7') }, 'accepted'],
+    [{}, { endpoint: bound('192.0.2.7') }, 'accepted'],
   ])('%j and %j: %s', (network, part, words) => {
     expect(refusalOn(network, part)).toContain(words);
   });

@@ -134,7 +134,7 @@ export type {
   PathInfo,
   ProcessInfo,
 } from './observed.ts';
-export { hasMeshPort, portText } from './port.ts';
+export { hasMeshPort, hostText, portText } from './port.ts';
 export type { FieldChange, PlannedTask } from './preview.ts';
 export { sameLimits } from './resource-limits.ts';
 export { isGlobal, isJob, wantedReplicas } from './service-mode.ts';
@@ -189,4 +189,4 @@ export {
   type TemplateNode,
 } from './task-template.ts';
 export { expandTemplate, type TemplateScope } from './template.ts';
-export { parseIpv6Network } from './ipv6.ts';
+export { canonicalIpv6, parseIpv6Network } from './ipv6.ts';

@@ -30,3 +30,21 @@ function parseGroups(address: string): number[] | undefined {
   const gap = Array.from({ length: missing }, () => '0');
   return [...front, ...gap, ...back].map((group) => Number.parseInt(group, 16));
 }
+
+/**
+ * An address of its own right as the kernel writes it (RFC 5952): small letters, no zeros in front, "::" for
+ * the longest row of zero groups. Undefined for other texts, those with an IPv4 address or a zone, too.
+ */
+export function canonicalIpv6(text: string): string | undefined {
+  const groups = parseGroups(text);
+  if (groups === undefined) return undefined;
+  const plain = groups.map((group) => group.toString(16)).join(':');
+  const rows = [...plain.matchAll(/(?<![^:])0(?::0)+(?![^:])/g)];
+  const [longest] = rows.toSorted((a, b) => b[0].length - a[0].length);
+  if (longest === undefined) return plain;
+  const [front, back] = [
+    plain.slice(0, longest.index),
+    plain.slice(longest.index + longest[0].length),
+  ];
+  return `${front.replace(/:$/, '')}::${back.replace(/^:/, '')}`;
+}

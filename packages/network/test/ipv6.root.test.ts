@@ -41,6 +41,8 @@ const cluster: Cluster = {
     port('web', 8081, { backends: [second], backends6: [second] }),
     port('web', 8082, { backends, backends6: backends, source: 'snat' }),
     port('web', 8083, { backends, backends6: backends, localOnly: true }),
+    port('web', 8085, { backends, backends6: backends, address: '2001:db8:99::1' }),
+    port('web', 8086, { backends: [], backends6: [], address: '2001:db8:99::1' }),
     port('old', 8084, { backends, backends6: [] }),
   ],
 };
@@ -190,6 +192,17 @@ describe('published ports', () => {
     }
     expect(await answers(8083)).toBe(`web1 ${OUTSIDE}\nweb2 ${OUTSIDE}\n`);
     expect((await answers(8084)).match(/Connection refused/g)).toHaveLength(2);
+  });
+
+  test('bound to one address of a host: by that alone, and by no other family', async () => {
+    const { out } = await lab.run('cl', 'sh', '-c', ask6([HOST1, HOST1, HOST2], 8085));
+    const [one, other, refusal = ''] = short(out).trim().split('\n');
+    expect([one, other].toSorted()).toEqual([`web1 ${OUTSIDE}`, `web2 ${OUTSIDE}`]);
+    expect(refusal).toContain('Connection refused');
+    const by4 = await lab.run('cl', 'sh', '-c', 'socat -T2 - TCP:10.99.0.1:8085 2>&1 || true');
+    expect(by4.out).toContain('Connection refused');
+    const unserved = await lab.run('cl', 'sh', '-c', ask6([HOST1], 8086));
+    expect(unserved.out).toContain('Connection refused');
   });
 });
 

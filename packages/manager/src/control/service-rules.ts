@@ -182,11 +182,14 @@ function unique(complaint: string, values: readonly string[]): void {
  */
 export function checkServiceReferences(view: ReadView, spec: ServiceSpec): void {
   const { container, networks } = spec.task;
+  let hasIpv6 = false;
   for (const { target } of networks) {
     const network = view.get('network', asId('network', target));
     if (network === undefined) throw missing(spec, 'network', target);
+    hasIpv6 ||= network.spec.ipv6;
     checkNetworkUse(spec, network.spec);
   }
+  checkPortAddresses(spec, hasIpv6);
   for (const reference of container.secrets) {
     if (view.get('secret', asId('secret', reference.id)) === undefined) {
       throw missing(spec, 'secret', `${reference.name} (${reference.id})`);
@@ -201,6 +204,15 @@ export function checkServiceReferences(view: ReadView, spec: ServiceSpec): void 
       throw missing(spec, 'config', `${reference.name} (${reference.id})`);
     }
   }
+}
+
+/** Packets are not translated from one family to the other. */
+function checkPortAddresses(service: ServiceSpec, hasIpv6: boolean): void {
+  const port = service.endpoint.ports.find(({ address }) => address.includes(':'));
+  if (port === undefined || hasIpv6) return;
+  throw invalid(
+    `service ${service.name}: port ${portText(port)} cannot be published: its tasks have no IPv6; use a network made with --ipv6`,
+  );
 }
 
 /** What cannot go together with a network of some drivers. */

@@ -1,6 +1,7 @@
 /** What users say of a service. */
 import { z } from 'zod';
 
+import { canonicalIpv6 } from '../ipv6.ts';
 import { dnsName, durationMs, labels } from './common.ts';
 import { taskSpec } from './task.ts';
 
@@ -124,7 +125,10 @@ export const portConfig = z.strictObject({
   /** ingress: every node answers. host: only the nodes that run a task. */
   publishMode: z.enum(['ingress', 'host']).default('ingress'),
   /** Only what comes to this address of a node is answered; empty: to any of its addresses. */
-  address: z.union([z.literal(''), z.ipv4()]).default(''),
+  address: z
+    .union([z.literal(''), z.ipv4(), z.ipv6()])
+    .transform((text) => canonicalIpv6(text) ?? text)
+    .default(''),
 });
 export type PortConfig = z.infer<typeof portConfig>;
 

@@ -20,7 +20,7 @@ export function portParts(
   gatewaySubnet: string,
   family: NftFamily,
 ): PortParts {
-  const ports = family === 'ip' ? all : all.filter(answersByIpv6);
+  const ports = all.filter((port) => answersBy(family, port));
   const wanted = ports.map((port) => balancingOf(port, gatewaySubnet, family));
   const parts = wanted.map(balancing);
   const keyed = ports.map((port, i) => ({
@@ -46,9 +46,10 @@ export function portParts(
   };
 }
 
-/** Else the port is left to the node's own programs, which may listen by IPv6. */
-function answersByIpv6({ address, backends6 }: PublishedPort): boolean {
-  return address === '' && backends6.length > 0;
+/** A port of all addresses whose tasks have no IPv6 is left to the node's own programs, which may. */
+function answersBy(family: NftFamily, { address, backends6 }: PublishedPort): boolean {
+  if (address !== '') return (family === 'ip6') === address.includes(':');
+  return family === 'ip' || backends6.length > 0;
 }
 
 function keyOf({ address, protocol, publishedPort }: PublishedPort): string {
@@ -78,6 +79,6 @@ function balancingOf(port: PublishedPort, gatewaySubnet: string, family: NftFami
 
 /** The chain of a port, which is also its name among all ports. */
 export function portChain({ protocol, publishedPort, address }: PublishedPort): string {
-  const bound = address === '' ? '' : `_${address.replaceAll('.', '_')}`;
+  const bound = address === '' ? '' : `_${address.replaceAll(/[.:]/g, '_')}`;
   return `port_${protocol}_${publishedPort}${bound}`;
 }

@@ -33,7 +33,7 @@ export function indexState(state: NetworkState): StateIndex {
 export function usesIpv6({ state }: StateIndex): boolean {
   return (
     state.networks.some(({ subnet6 }) => subnet6 !== '') ||
-    state.ports.some(({ backends6 }) => backends6.length > 0)
+    state.ports.some(({ address, backends6 }) => address.includes(':') || backends6.length > 0)
   );
 }
 
