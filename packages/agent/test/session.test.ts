@@ -13,9 +13,9 @@ import {
   type ManagerMessage,
   type TaskUsage,
 } from '@swarmd/api';
-import { BoundedQueue, silentLogger } from '@swarmd/base';
+import { BoundedQueue, silentLogger, type Clock } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
-import { SeededRandom } from '@swarmd/base/testing';
+import { ManualClock, SeededRandom } from '@swarmd/base/testing';
 import { asId, type NodeRole } from '@swarmd/model';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
@@ -148,7 +148,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function start(): void {
+function start(clock: Clock = systemClock): void {
   running = runSessions(
     {
       connect: (address) => {
@@ -192,7 +192,7 @@ function start(): void {
         applied = listener;
         return { [Symbol.dispose]: () => (applied = () => undefined) };
       },
-      clock: systemClock,
+      clock,
       random: new SeededRandom(1),
       logger: {
         ...silentLogger,
@@ -291,31 +291,46 @@ test('leaves a manager that hangs', async () => {
   await until('the other one is used', () => second.sessions === 1);
 });
 
-/** Until it answers, and has been heard to. */
-async function answers(manager: TestManager): Promise<void> {
-  await until(
-    'heartbeats are answered',
-    () => manager.heard.filter(({ kind }) => kind === 'heartbeat').length > 1,
-  );
+/** A session by a clock that the test moves, whose manager has answered a heartbeat and does so no more. */
+async function silentSession(): Promise<ManualClock> {
+  const clock = new ManualClock();
+  start(clock);
+  const beats = () => first.heard.filter(({ kind }) => kind === 'heartbeat').length;
+  await until('a heartbeat is heard', () => beats() === 1);
+  first.answersHeartbeats = false;
+  // Comes behind the answer.
+  first.say({ kind: 'assignments', delta: FULL, version: 1 });
+  await until('the answer is there', () => deltas.length === 1);
+  clock.advance(PERIOD_MS);
+  return clock;
+}
+
+/** Lets time pass until there is a new session. */
+async function untilAnew(clock: ManualClock): Promise<void> {
+  await until('a new session', () => {
+    clock.advance(PERIOD_MS / 4);
+    return first.sessions === 2;
+  });
 }
 
 test('a network that was out and is back is used at once, by a new session', async () => {
-  start();
-  await answers(first);
   let tried = 0;
-  reachesManager = () => Promise.resolve((tried += 1) > 1);
-  first.answersHeartbeats = false;
-  await until('a new session', () => first.sessions === 2);
-  first.answersHeartbeats = true;
+  let isBack = false;
+  reachesManager = () => {
+    tried += 1;
+    return Promise.resolve(isBack);
+  };
+  const clock = await silentSession();
+  clock.advance(PERIOD_MS / 4);
+  await until('a connection is tried', () => tried === 1);
+  isBack = true;
+  await untilAnew(clock);
   expect(ends[0]).toBe('the network to it was out, and is back');
 });
 
 test('a manager that is slow while the network is there is not asked to do more', async () => {
-  start();
-  await answers(first);
-  first.answersHeartbeats = false;
-  await until('a new session', () => first.sessions === 2);
-  first.answersHeartbeats = true;
+  const clock = await silentSession();
+  await untilAnew(clock);
   expect(ends[0]).toMatch(/nothing was heard of it/);
 });
 
