@@ -1,6 +1,7 @@
 /** What has changed between two assignments of a node, and how to follow. Both pure. */
 import {
   isTerminal,
+  partsOf,
   type AssignmentSet,
   type EncryptedPeer,
   type NetworkEncryption,
@@ -225,11 +226,28 @@ function diffShared<T, K extends string>(
   key: (item: T) => K,
 ): ListDelta<T, K> {
   if (before === after) return UNCHANGED;
+  const [oldParts, newParts] = [partsOf(before), partsOf(after)];
+  if (oldParts !== undefined && newParts !== undefined) return diffParts(oldParts, newParts, key);
   let known = shared.get(before);
   if (known === undefined) shared.set(before, (known = new WeakMap()));
   let delta = known.get(after) as ListDelta<T, K> | undefined;
   if (delta === undefined) known.set(after, (delta = diffList(before, after, key)));
   return delta;
+}
+
+/** Of lists of the same parts; most differ in one, which many nodes have. */
+function diffParts<T, K extends string>(
+  before: ReadonlyMap<string, readonly T[]>,
+  after: ReadonlyMap<string, readonly T[]>,
+  key: (item: T) => K,
+): ListDelta<T, K> {
+  const deltas = [...new Set([...before.keys(), ...after.keys()])]
+    .map((part) => diffShared(before.get(part) ?? NONE, after.get(part) ?? NONE, key))
+    .filter((delta) => delta !== UNCHANGED);
+  const [only] = deltas;
+  if (only === undefined) return UNCHANGED;
+  if (deltas.length === 1) return only;
+  return { put: deltas.flatMap(({ put }) => put), remove: deltas.flatMap(({ remove }) => remove) };
 }
 
 /** A node is no peer of its own, but the list of peers is one for all. */

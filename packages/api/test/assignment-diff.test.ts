@@ -1,4 +1,4 @@
-import { isTerminal, type AssignmentSet } from '@swarmd/model';
+import { isTerminal, joinList, type AssignmentSet } from '@swarmd/model';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -38,6 +38,32 @@ function withoutNews(set: AssignmentSet): object {
   );
   return { ...set, tasks };
 }
+
+/** Endpoints and virtual addresses as managers list them for nodes with several networks. */
+function joined(set: AssignmentSet): AssignmentSet {
+  if (set.network === undefined) return set;
+  const byNetwork = <T extends { readonly networkId: string }>(list: readonly T[]): readonly T[] =>
+    joinList(Map.groupBy(list, ({ networkId }) => networkId));
+  const { endpoints, vips } = set.network;
+  return {
+    ...set,
+    network: { ...set.network, endpoints: byNetwork(endpoints), vips: byNetwork(vips) },
+  };
+}
+
+it('of lists that are joined leads to the same', () => {
+  fc.assert(
+    fc.property(assignmentSets, assignmentSets, (before, after) => {
+      const start = applyDelta(undefined, diffAssignments(undefined, joined(before))!);
+      const delta = diffAssignments(joined(before), joined(after));
+      const end = delta === undefined ? start : applyDelta(start, delta);
+      const plain = diffAssignments(before, after);
+      const wanted = plain === undefined ? start : applyDelta(start, plain);
+      expect(sorted(end.network)).toEqual(sorted(wanted.network));
+    }),
+    { numRuns: 50 },
+  );
+});
 
 describe('a delta', () => {
   const pairs = fc

@@ -2,6 +2,7 @@
 import {
   asId,
   isEncrypted,
+  joinList,
   rank,
   secretIds,
   type AssignmentSet,
@@ -115,14 +116,14 @@ function encryptionOf(
   return { ...mesh, encryption: { keys: ring.keys, primary: ring.primary, peers } };
 }
 
-/** One network's list as it is: the common case then allocates nothing. */
+/** One network's list as it is; of several, nodes with other networks share the parts. */
 function ofNetworks<T>(
   lists: ReadonlyMap<NetworkId, readonly T[]>,
   networks: readonly NetworkId[],
 ): readonly T[] {
   const [only] = networks;
   if (networks.length === 1 && only !== undefined) return lists.get(only) ?? [];
-  return networks.flatMap((id) => lists.get(id) ?? []);
+  return joinList(new Map(networks.map((id) => [id, lists.get(id) ?? []])));
 }
 
 function portsOf(

@@ -5,6 +5,7 @@ import { allocateNetwork } from '@swarmd/planner';
 import { createMemoryStore } from '@swarmd/store/testing';
 import type { Transaction } from '@swarmd/store';
 
+import { sizeOf } from './cluster-size.ts';
 import { granted } from '../../control/granted.ts';
 import { newNode } from '../../identity/new-node.ts';
 
@@ -15,7 +16,6 @@ export const MANAGERS = [1, 2, 3].map((raftId) => ({
 }));
 
 /** The second has room for four tasks only. */
-export const NETWORKS = ['wide', 'narrow'] as const;
 const SUBNETS = { wide: '10.1.0.0/16', narrow: '10.2.0.0/29' };
 const ENTRY_CHANGES = 500;
 
@@ -32,14 +32,17 @@ export async function genesis(nodes: number, now: number): Promise<Change[][]> {
   );
   const write = (fn: (tx: Transaction) => void): Promise<void> =>
     store.update<void>((tx) => fn(tx), new AbortController().signal);
-  await write((tx) => putCluster(tx, now));
+  await write((tx) => putCluster(tx, { nodes, now }));
   for (let from = 0; from < nodes; from += ENTRY_CHANGES) {
     await write((tx) => putNodes(tx, { from, to: Math.min(nodes, from + ENTRY_CHANGES), now }));
   }
   return entries;
 }
 
-function putCluster(tx: Transaction, now: number): void {
+function putCluster(tx: Transaction, { nodes, now }: { nodes: number; now: number }): void {
+  const more = sizeOf(nodes).networks.map(
+    (name, at) => [name, `10.${16 + (at >> 4)}.${(at & 15) * 16}.0/20`] as const,
+  );
   const meta = { version: 0, createdAt: now, updatedAt: now };
   tx.put('cluster', {
     id: asId('cluster', 'cluster'),
@@ -48,8 +51,8 @@ function putCluster(tx: Transaction, now: number): void {
     rootCa: { certificatePem: '', keyPem: '', joinTokens: { worker: '', manager: '' } },
     removedManagers: [],
   });
-  for (const name of NETWORKS) {
-    const spec = networkSpec.parse({ name, subnet: SUBNETS[name] });
+  for (const [name, subnet] of [...Object.entries(SUBNETS), ...more]) {
+    const spec = networkSpec.parse({ name, subnet });
     const given = granted(allocateNetwork(tx, spec));
     tx.put('network', { id: asId('network', name), meta, spec, ...given });
   }

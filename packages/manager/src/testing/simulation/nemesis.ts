@@ -1,6 +1,7 @@
 /** Everything that may happen to a cluster: users, broken machines and links, lost managers. */
 import type { Node, NodeAvailability, Service, ServiceSpecInput } from '@swarmd/model';
 
+import type { ClusterSize } from './cluster-size.ts';
 import { randomSpec } from './random-specs.ts';
 import type { SimAgent } from './sim-agent.ts';
 import type { SimWorld } from './sim-world.ts';
@@ -8,9 +9,9 @@ import type { SimWorld } from './sim-world.ts';
 const PAUSE_MS: readonly [number, number] = [100, 3_000];
 const AVAILABILITY = ['active', 'active', 'active', 'pause', 'drain'] as const;
 
-export interface NemesisOptions {
+export interface NemesisOptions extends ClusterSize {
+  /** Made before the trouble begins. */
   readonly services: number;
-  readonly replicasMax: number;
 }
 
 export class Nemesis {
@@ -90,8 +91,8 @@ export class Nemesis {
   #spec(name: string, mode?: ServiceSpecInput['mode']): ServiceSpecInput {
     const { dice, judge } = this.#world;
     const others = [...judge.view.list('service')].map(({ spec }) => spec.name);
-    const { replicasMax } = this.#options;
-    return randomSpec(dice, { name, others, replicasMax, ...(mode === undefined ? {} : { mode }) });
+    const kept = mode === undefined ? {} : { mode };
+    return randomSpec(dice, { name, others, ...this.#options, ...kept });
   }
 
   #create(): void {

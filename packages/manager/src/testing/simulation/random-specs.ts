@@ -11,16 +11,20 @@ export interface SpecOptions {
   readonly replicasMax: number;
   /** Names of services that it may want to be near to, or far from. */
   readonly others: readonly string[];
+  /** In a large cluster: no service is on all nodes, and each network has a few. */
+  readonly isLarge: boolean;
+  /** Networks besides those that every cluster has. */
+  readonly networks: readonly string[];
   /** Undefined: any. A service keeps its mode for life. */
   readonly mode?: ServiceSpecInput['mode'];
 }
 
 export function randomSpec(dice: Dice, options: SpecOptions): ServiceSpecInput {
-  const { name, replicasMax } = options;
-  const mode = options.mode ?? randomMode(dice, replicasMax);
+  const { name } = options;
+  const mode = options.mode ?? randomMode(dice, options);
   const isJob = mode.kind === 'replicated-job' || mode.kind === 'global-job';
   const isReplicated = mode.kind === 'replicated';
-  const network = dice.pick(['wide', 'wide', 'narrow', undefined]);
+  const network = randomNetwork(dice, options);
   const isHostPort = dice.happens(0.15);
   return {
     name,
@@ -57,11 +61,21 @@ export function randomSpec(dice: Dice, options: SpecOptions): ServiceSpecInput {
   };
 }
 
-function randomMode(dice: Dice, replicasMax: number): NonNullable<ServiceSpecInput['mode']> {
-  const kind = dice.pick(['replicated', 'replicated', 'replicated', 'global', 'jobs']);
+function randomNetwork(dice: Dice, { isLarge, networks }: SpecOptions): string | undefined {
+  const network = dice.pick(['wide', 'wide', 'narrow', undefined]);
+  return isLarge && network === 'wide' ? dice.maybe(networks) : network;
+}
+
+function randomMode(
+  dice: Dice,
+  { replicasMax, isLarge }: SpecOptions,
+): NonNullable<ServiceSpecInput['mode']> {
+  const kind = isLarge
+    ? dice.pick(['replicated', 'replicated', 'replicated', 'jobs'])
+    : dice.pick(['replicated', 'replicated', 'replicated', 'global', 'jobs']);
   if (kind === 'replicated') return { kind, replicas: dice.between(0, replicasMax) };
   if (kind === 'global') return { kind };
-  if (dice.happens(0.4)) return { kind: 'global-job' };
+  if (!isLarge && dice.happens(0.4)) return { kind: 'global-job' };
   const totalCompletions = dice.between(1, replicasMax);
   return { kind: 'replicated-job', totalCompletions, maxConcurrent: dice.between(1, 3) };
 }

@@ -2,8 +2,9 @@
 import { errorMessage } from '@swarmd/base';
 import type { Service } from '@swarmd/model';
 
+import { sizeOf } from './cluster-size.ts';
 import { Nemesis } from './nemesis.ts';
-import { unsettled } from './settled.ts';
+import { isSettled, unsettled } from './settled.ts';
 import { SimWorld, Violation, type Trace } from './sim-world.ts';
 
 export interface SeedResult {
@@ -60,10 +61,9 @@ async function play(world: SimWorld, nodes: number): Promise<number> {
   const { clock, dice } = world;
   await world.start();
   await world.run(clock.now() + 3_000, () => world.leader() !== undefined);
-  const nemesis = new Nemesis(world, {
-    services: dice.between(1, 3) + Math.floor(nodes / 20),
-    replicasMax: Math.max(6, Math.floor(nodes / 2)),
-  });
+  const size = sizeOf(nodes);
+  const services = dice.between(1, 3) + size.services;
+  const nemesis = new Nemesis(world, { ...size, services });
   await world.run(clock.now() + dice.between(15_000, 60_000));
   await nemesis.stop();
   world.trace('peace');
@@ -79,8 +79,11 @@ async function play(world: SimWorld, nodes: number): Promise<number> {
 function mendServices(world: SimWorld): void {
   const [leader] = world.up();
   if (leader === undefined) throw new Violation('progress', 'no manager is up');
+  // Jobs have no updates. Fifty replicas, one after the other, would take longer than the whole trouble.
+  const isLarge = sizeOf(world.agents.size).isLarge;
   for (const { id, spec } of world.judge.view.list('service')) {
-    world.user(`mend ${spec.name}`, (_anyone, call) => mend(leader, { id, call }));
+    const hurry = isLarge && spec.mode.kind === 'replicated';
+    world.user(`mend ${spec.name}`, (_anyone, call) => mend(leader, { id, call, hurry }));
   }
 }
 
@@ -96,13 +99,14 @@ function removeGone(world: SimWorld): void {
 
 async function mend(
   { control }: ReturnType<SimWorld['up']>[0],
-  options: { id: Service['id']; call: Parameters<typeof control.getService>[1] },
+  options: { id: Service['id']; call: Parameters<typeof control.getService>[1]; hurry: boolean },
 ): Promise<Service> {
-  const { id, call } = options;
+  const { id, call, hurry } = options;
   for (;;) {
     const { spec, meta } = await control.getService({ id }, call);
     const container = { ...spec.task.container, image: 'good-mended' };
-    const mended = { ...spec, task: { ...spec.task, container } };
+    const update = hurry ? { ...spec.update, parallelism: 0 } : spec.update;
+    const mended = { ...spec, update, task: { ...spec.task, container } };
     try {
       return await control.updateService(
         { id, version: meta.version, spec: mended, rollback: false },
@@ -117,14 +121,13 @@ async function mend(
 async function settle(world: SimWorld): Promise<void> {
   const { clock } = world;
   const end = clock.now() + SETTLE_MS;
-  let problems = unsettled(world);
   // What is just right must stay so: two looks in a row.
   for (let calm = 0; calm < 2;) {
     if (clock.now() >= end) {
-      throw new Violation('convergence', `after ${SETTLE_MS} ms:\n${problems.join('\n')}`);
+      const problems = unsettled(world).join('\n');
+      throw new Violation('convergence', `after ${SETTLE_MS} ms:\n${problems}`);
     }
     await world.run(clock.now() + LOOK_MS);
-    problems = unsettled(world);
-    calm = problems.length === 0 ? calm + 1 : 0;
+    calm = isSettled(world) ? calm + 1 : 0;
   }
 }

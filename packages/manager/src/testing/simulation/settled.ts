@@ -31,6 +31,12 @@ export function unsettled(world: SimWorld): string[] {
   return problems;
 }
 
+/** As `unsettled`, but looks no further than the first problem. */
+export function isSettled(world: SimWorld): boolean {
+  for (const _problem of allProblems(world)) return false;
+  return true;
+}
+
 function* allProblems(world: SimWorld): Iterable<string> {
   yield* managerProblems(world);
   const { view } = world.judge;

@@ -37,11 +37,27 @@ export interface Proposal {
   readonly failed: (error: Error) => void;
 }
 
+/** The picture is of the moment it was taken; it is encoded once somebody needs it, which is rare. */
+class LazySnapshot {
+  readonly index: number;
+  readonly #picture: Iterable<Uint8Array>;
+  #chunks: readonly Uint8Array[] | undefined;
+
+  constructor(index: number, picture: Iterable<Uint8Array>) {
+    this.index = index;
+    this.#picture = picture;
+  }
+
+  get chunks(): readonly Uint8Array[] {
+    return (this.#chunks ??= [...this.#picture]);
+  }
+}
+
 export class SimGroup {
   readonly options: GroupOptions;
   readonly #up = new Map<number, SimRaft>();
   #log: AppliedEntry[] = [];
-  #snapshot: { index: number; chunks: readonly Uint8Array[] } | undefined;
+  #snapshot: LazySnapshot | undefined;
   #queue: Proposal[] = [];
   #last = 0;
   #term = 0;
@@ -86,7 +102,7 @@ export class SimGroup {
 
   /** Everything after `index`: entries, after a snapshot where the log begins later. */
   since(index: number): {
-    snapshot?: { index: number; chunks: readonly Uint8Array[] };
+    snapshot?: LazySnapshot;
     entries: readonly AppliedEntry[];
   } {
     const first = this.#last - this.#log.length + 1;
@@ -195,7 +211,7 @@ export class SimGroup {
   }
 
   #snapshotNow(): void {
-    this.#snapshot = { index: this.#last, chunks: [...this.options.witness.snapshot()] };
+    this.#snapshot = new LazySnapshot(this.#last, this.options.witness.snapshot());
     this.#log = [];
   }
 
