@@ -7,7 +7,7 @@ const parts = new WeakMap<object, ReadonlyMap<string, readonly unknown[]>>();
 
 /** All items, part by part. The parts must stay as they are, and no item may be in two. */
 export function joinList<T>(of: ReadonlyMap<string, readonly T[]>): readonly T[] {
-  const list = [...of.values()].flat() as T[];
+  const list = [...of.values()].flatMap((part) => part);
   parts.set(list, of);
   return list;
 }
