@@ -7,14 +7,14 @@ import { benchNetwork, NETWORK_PARTS } from './network.ts';
 import { benchOrchestrate } from './orchestrate.ts';
 import { comparePeer } from './peer.ts';
 import { benchRaft, RAFT_LONG_PART, RAFT_PARTS } from './raft.ts';
-import { benchStartup } from './startup.ts';
+import { benchStartup, STARTUP_PARTS } from './startup.ts';
 
-const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--keep] [--peer FOLDER]
+const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--part NAME]... [--keep] [--peer FOLDER]
        npm run bench -- raft [--runs 5] [--slow-runs 3] [--part NAME]... [--minutes 10] [--tasks 100000] [--keep]
 
        npm run bench -- network [--runs 20] [--part NAME]...
 
-  startup   create, scale, replace, lose a worker, lose the leader; memory (a lab of 3 managers and 2 workers)
+  startup   create, scale, replace, take over (standby), lose a worker, lose the leader; memory (a lab of 3 managers and 2 workers)
   orchestrate [--nodes 5000] [--tasks 100000] [--services 500] [--managers 1,3] [--idle 10]
             place all tasks at once, then one more, then rest; simulated nodes, real Raft
   --peer    folder of a harness (peer.sh) that runs a real Docker Swarm beside us, for ratios in one run
@@ -25,7 +25,8 @@ const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--ke
             containers and images on this machine: ${EXECUTOR_PARTS.join(', ')}
   logs [--runs 3] [--lines 3000000] [--seconds 10] [--keep]
             what a task that floods its log costs, and how fast it is read (a lab of 1 manager and 1 worker)
-  --part    raft: only these of: ${RAFT_PARTS.join(', ')}, and ${RAFT_LONG_PART}, which is not done unless asked for
+  --part    startup: only these of: ${STARTUP_PARTS.join(', ')}
+            raft: only these of: ${RAFT_PARTS.join(', ')}, and ${RAFT_LONG_PART}, which is not done unless asked for
   --minutes ${RAFT_LONG_PART}: how long the leader is watched under full scheduling load
 `;
 
@@ -64,6 +65,7 @@ if (positionals[0] === 'startup') {
     runs: Number(values.runs ?? 15),
     slowRuns: Number(values['slow-runs']),
     keep: values.keep,
+    parts: values.part ?? STARTUP_PARTS,
   });
   if (values.peer !== undefined) await comparePeer(values.peer, 'abdef', medians);
 } else if (positionals[0] === 'raft') {
