@@ -101,7 +101,10 @@ describe.runIf(isInside)('killed at every step', () => {
   async function beginWitness(): Promise<(executor: Executor) => Promise<void>> {
     const executor = await begin();
     await executor.pull(machine.image, signal());
-    await executor.prepare(machine.request('witness', sh('echo seen; exec sleep 1000000')), signal());
+    await executor.prepare(
+      machine.request('witness', sh('echo seen; exec sleep 1000000')),
+      signal(),
+    );
     const { pid } = await executor.start('witness', signal());
     await saveArchive(executor, input);
     await end(executor);
