@@ -255,7 +255,10 @@ async function replaceKilled(bench: Bench, runs: number, standby: number): Promi
       return ready.length === standby ? running : undefined;
     });
     await pause(2 * SETTLE_MS);
-    const node = await bench.client.control.listNodes({ filter: { ids: [task.nodeId ?? ''] } }, call());
+    const node = await bench.client.control.listNodes(
+      { filter: { ids: [task.nodeId ?? ''] } },
+      call(),
+    );
     const host = bench.lab.nodes.find(
       (candidate) => candidate.place.address === node[0]?.status.address,
     );
