@@ -4,12 +4,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { run } from '@swarmd/base/system';
 import { Lab } from '@swarmd/lab';
 
-import { LABS, labName } from './labs.ts';
+import { LABS, labName, MANAGERS, WORKERS } from './labs.ts';
 
 const labs = Array.from({ length: LABS }, (_, index) => ({
   name: labName(index + 1),
-  managers: 3,
-  workers: 2,
+  managers: MANAGERS,
+  workers: WORKERS,
 }));
 
 export async function setup(): Promise<void> {

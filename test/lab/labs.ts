@@ -7,3 +7,8 @@ export const LABS = Number(process.env['SWARMD_LABS'] ?? '1');
 export function labName(worker: number): string {
   return `${process.env['SWARMD_LAB_NAME'] ?? 'test'}${worker === 1 ? '' : worker}`;
 }
+
+/** Managers and workers of each lab: SWARMD_LAB_SIZE=1+2 where the suite's own size is too much. */
+export const [MANAGERS = 3, WORKERS = 2] = (process.env['SWARMD_LAB_SIZE'] ?? '3+2')
+  .split('+')
+  .map(Number);

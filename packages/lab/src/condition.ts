@@ -3,6 +3,8 @@ import { SwarmError } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 
 const POLL_MS = 20;
+/** How many times longer everything may take: labs can run on emulated machines, too. */
+const PATIENCE = Number(process.env['SWARMD_LAB_PATIENCE'] ?? '1');
 
 /**
  * Asks `probe` until it answers something, at most `timeoutMs` long.
@@ -12,15 +14,13 @@ export async function waitUntil<T>(
   options: { what: string; timeoutMs: number },
   probe: () => T | undefined | Promise<T | undefined>,
 ): Promise<T> {
-  const end = systemClock.monotonic() + options.timeoutMs;
+  const timeoutMs = options.timeoutMs * PATIENCE;
+  const end = systemClock.monotonic() + timeoutMs;
   for (;;) {
     const answer = await probe();
     if (answer !== undefined) return answer;
     if (systemClock.monotonic() > end) {
-      throw new SwarmError(
-        'deadline-exceeded',
-        `waited ${options.timeoutMs} ms for ${options.what}`,
-      );
+      throw new SwarmError('deadline-exceeded', `waited ${timeoutMs} ms for ${options.what}`);
     }
     await new Promise<void>((resolve) => systemClock.after(POLL_MS, resolve));
   }

@@ -5,4 +5,4 @@ export { Host } from './host.ts';
 export { Lab } from './lab.ts';
 export { between, lossy, oneWay, type LinkFault } from './links.ts';
 export { CACHE_DIR, Layout, type HostPlace, type LabOptions } from './layout.ts';
-export { startGuardedRegistry } from './registry.ts';
+export { fillCache, startGuardedRegistry } from './registry.ts';

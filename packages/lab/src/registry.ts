@@ -4,11 +4,17 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:f
 import { unpackPackages } from './debian.ts';
 import type { Host } from './host.ts';
 import { waitUntil } from './condition.ts';
-import type { BuiltImage } from './images.ts';
+import { buildImages, type BuiltImage } from './images.ts';
 import { CACHE_DIR, type Layout } from './layout.ts';
 
 const START_TIMEOUT_MS = 15_000;
 const PUSH_TIMEOUT_MS = 60_000;
+
+/** Downloads and builds what labs are made from, for one that will have no way to do so. */
+export async function fillCache(): Promise<void> {
+  await buildImages();
+  await registryBinary();
+}
 
 async function registryBinary(): Promise<string> {
   const root = `${CACHE_DIR}/docker-registry`;

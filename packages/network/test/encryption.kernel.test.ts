@@ -10,8 +10,10 @@ const FILE = 'packages/network/test/encryption.root.test.ts';
 test(
   'traffic is sealed, keys change, nothing is lost and nothing is in clear',
   async () => {
-    const output = await outputOnOtherKernel(INIT, [FILE], {
-      SWARMD_LAB_LONG: process.env['SWARMD_LAB_LONG'] ?? '',
+    const output = await outputOnOtherKernel({
+      init: INIT,
+      tests: [FILE],
+      environment: { SWARMD_LAB_LONG: process.env['SWARMD_LAB_LONG'] ?? '' },
     });
     // Of a run that went well nobody wants to read.
     const ended = /tests ended with 0\r?\n/.test(output) ? 'well' : output;

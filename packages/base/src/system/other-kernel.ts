@@ -3,7 +3,7 @@
  * Its root is this machine's, read-only.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -14,26 +14,41 @@ const KERNEL = '/usr/bin/linux.uml';
 const DEADLINE_MS = 360_000;
 export const OTHER_KERNEL_TIMEOUT_MS = DEADLINE_MS + 10_000;
 
+export interface OtherKernelRun {
+  /** Path of its first process: a script that runs the tests it finds in TESTS, with commas between, and then ends the kernel. */
+  readonly init: string;
+  /** vitest's filters, relative to the repository's root. */
+  readonly tests: readonly string[];
+  /** Of its first process, besides; without blanks. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly memoryMiB?: number;
+  /** Size of an empty disk (/dev/ubda) that ends with the kernel; unless given there is none. */
+  readonly diskMiB?: number;
+  readonly deadlineMs?: number;
+  /** Is given what is printed as it comes. */
+  readonly onOutput?: (text: string) => void;
+}
+
 /**
- * @param init path of its first process: a script that runs the tests it finds in TESTS, with commas
- * between, and then ends the kernel.
- * @param tests vitest's filters, relative to the repository's root.
- * @param environment of its first process, besides; without blanks.
  * @returns what was printed.
  * @throws SwarmError `failed-precondition` where User-mode Linux is not installed.
  */
-export async function outputOnOtherKernel(
-  init: string,
-  tests: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
-): Promise<string> {
+export async function outputOnOtherKernel(options: OtherKernelRun): Promise<string> {
+  const { init, tests, environment = {}, memoryMiB = 1024, diskMiB } = options;
   const folder = await mkdtemp(join(tmpdir(), 'swarmd-kernel-'));
   try {
     const kernel = join(folder, 'linux');
-    await writeFile(kernel, fitToMachine(await kernelImage(), await cpuFlags()), { mode: 0o755 });
-    return await boot(kernel, [
+    const image = await kernelImage();
+    await writeFile(kernel, fitToMachine(image, await cpuFlags()), { mode: 0o755 });
+    const disk = join(folder, 'disk');
+    if (diskMiB !== undefined) {
+      await writeFile(disk, '');
+      await truncate(disk, diskMiB * 1024 * 1024);
+    }
+    return await boot(options, kernel, [
       `uml_dir=${folder}`,
-      'mem=1024M',
+      `mem=${memoryMiB}M`,
+      ...(diskMiB === undefined ? [] : [`ubd0=${disk}`]),
       'rootfstype=hostfs',
       'rootflags=/',
       'ro',
@@ -55,7 +70,11 @@ export async function outputOnOtherKernel(
  * The kernel and all its processes share a namespace of pids, and end with its first one; that one ends
  * with unshare, and unshare with us, however we end.
  */
-async function boot(kernel: string, parameters: readonly string[]): Promise<string> {
+async function boot(
+  { deadlineMs = DEADLINE_MS, onOutput }: OtherKernelRun,
+  kernel: string,
+  parameters: readonly string[],
+): Promise<string> {
   const namespaces = ['--pid', '--fork', '--kill-child', '--mount', '--mount-proc'];
   const command = ['--pdeathsig', 'KILL', 'unshare', ...namespaces, kernel, ...parameters];
   const child = spawn('/usr/bin/setpriv', command, {
@@ -63,19 +82,23 @@ async function boot(kernel: string, parameters: readonly string[]): Promise<stri
     env: { PATH: process.env['PATH'], HOME: '/' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const deadline = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
+  const deadline = setTimeout(() => child.kill('SIGKILL'), deadlineMs);
   try {
-    return await outputOf(child);
+    return await outputOf(child, onOutput);
   } finally {
     clearTimeout(deadline);
     child.kill('SIGKILL');
   }
 }
 
-function outputOf(child: ChildProcess): Promise<string> {
+function outputOf(child: ChildProcess, onOutput?: (text: string) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     let output = '';
-    const collect = (data: Buffer): void => void (output += data.toString());
+    const collect = (data: Buffer): void => {
+      const text = data.toString();
+      output += text;
+      onOutput?.(text);
+    };
     child.stdout?.on('data', collect);
     child.stderr?.on('data', collect);
     child.once('error', reject);
