@@ -103,10 +103,11 @@ export class SnapshotTaker {
       this.#lastIndex + 1,
     );
     // The log tells how much there is since the newest one that it knows of.
-    if (this.#asked || this.#waiting.size > 0) return;
     const isHeavy =
-      this.#ports.bytesSinceSnapshot() >= SNAPSHOT_EVERY_BYTES && applied > this.#lastIndex;
-    if (applied < due && !isHeavy) return;
+      this.#waiting.size === 0 &&
+      this.#ports.bytesSinceSnapshot() >= SNAPSHOT_EVERY_BYTES &&
+      applied > this.#lastIndex;
+    if (this.#asked || (applied < due && !isHeavy)) return;
     if (this.#ports.clock.monotonic() < this.#notBeforeMs) return;
     this.#asked = true;
     this.#ports.ask();
