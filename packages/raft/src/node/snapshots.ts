@@ -44,6 +44,8 @@ export class Snapshots {
   readonly #ports: SnapshotsPorts;
   readonly #taker: SnapshotTaker;
   readonly #feeder: SnapshotFeeder;
+  /** The newest entry that was let go, or is about to be. */
+  #compactTo = 0;
   readonly installer: Installer;
 
   constructor(booted: Booted, ports: SnapshotsPorts) {
@@ -183,7 +185,10 @@ export class Snapshots {
       .filter(({ recentActive }) => recentActive)
       .map(({ pendingSnapshot, match }) => Math.max(pendingSnapshot, match));
     const most = before(HELD_TIMES * trailing, HELD_BYTES);
-    return Math.min(usual, Math.max(most, Math.min(...lacking)));
+    const wanted = Math.min(usual, Math.max(most, Math.min(...lacking)));
+    // What an earlier snapshot lets go may still be on its way to the disk, which takes it back for nobody.
+    this.#compactTo = Math.max(this.#compactTo, wanted);
+    return this.#compactTo;
   }
 
   #describe(index: number): SnapshotDescriptor | undefined {
