@@ -11,6 +11,7 @@ export {
 } from './linearizability.ts';
 
 export { OTHER_KERNEL_TIMEOUT_MS, outputOnOtherKernel } from './system/other-kernel.ts';
+export { until } from './until.ts';
 
 interface Pending {
   readonly at: number;

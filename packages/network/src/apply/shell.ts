@@ -27,6 +27,11 @@ export class Shell {
   #process: ChildProcessWithoutNullStreams | undefined;
   #idle: Timer | undefined;
   #count = 0;
+  readonly #timeoutMs: number;
+
+  constructor(timeoutMs = COMMAND_TIMEOUT_MS) {
+    this.#timeoutMs = timeoutMs;
+  }
 
   /**
    * @param script in the language of sh(1); runs in a shell of its own that stops at the first failure.
@@ -35,17 +40,17 @@ export class Shell {
    */
   run(script: string): Promise<void> {
     this.#idle?.cancel();
-    const process = (this.#process ??= this.#start());
+    const helper = (this.#process ??= this.#start());
     this.#count += 1;
     const id = this.#count;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiting.set(id, { resolve, reject });
-    const timer = systemClock.after(COMMAND_TIMEOUT_MS, () => {
-      const message = `not done after ${COMMAND_TIMEOUT_MS} ms`;
+    const timer = systemClock.after(this.#timeoutMs, () => {
+      const message = `not done after ${this.#timeoutMs} ms`;
       reject(new SwarmError('deadline-exceeded', message));
-      this.#giveUp(process, 'another command of it hung');
+      this.#giveUp(helper, 'another command of it hung');
     });
-    process.stdin.write(jobOf(id, script));
+    helper.stdin.write(jobOf(id, script));
     return promise.finally(() => {
       timer.cancel();
       this.#waiting.delete(id);
@@ -55,40 +60,41 @@ export class Shell {
 
   /** Lets the shell forget what it has run, and end when it is not needed any more. */
   #rest(): void {
-    const process = this.#process;
-    process?.stdin.write('wait\n');
+    const helper = this.#process;
+    helper?.stdin.write('wait\n');
     const end = (): void => {
-      if (process === undefined || this.#process !== process) return;
+      if (helper === undefined || this.#process !== helper) return;
       this.#process = undefined;
-      process.stdin.end();
+      helper.stdin.end();
     };
     this.#idle = systemClock.after(SHELL_IDLE_MS, end, { unref: true });
   }
 
   #start(): ChildProcessWithoutNullStreams {
     const [program, ...args] = ARGV;
-    const process = spawn(program, args);
+    // A group of its own: what hangs in it is ended with it, and does nothing any more once it is given up.
+    const helper = spawn(program, args, { detached: true });
     let said = '';
-    process.stderr.setEncoding('utf8').on('data', (text: string) => {
+    helper.stderr.setEncoding('utf8').on('data', (text: string) => {
       said = `${said}${text}`.slice(-ERROR_TEXT_BYTES);
     });
-    process.once('error', ({ message }) => this.#giveUp(process, message));
-    process.once('close', () => this.#giveUp(process, said));
+    helper.once('error', ({ message }) => this.#giveUp(helper, message));
+    helper.once('close', () => this.#giveUp(helper, said));
     // Its end says why.
-    process.stdin.on('error', () => undefined);
-    createInterface({ input: process.stdout }).on('line', (line) => this.#hear(line));
+    helper.stdin.on('error', () => undefined);
+    createInterface({ input: helper.stdout }).on('line', (line) => this.#hear(line));
     // Whoever waits has a timer; nobody else is to be kept from ending.
-    process.unref();
-    for (const pipe of [process.stdin, process.stdout, process.stderr]) {
+    helper.unref();
+    for (const pipe of [helper.stdin, helper.stdout, helper.stderr]) {
       if (pipe instanceof Socket) pipe.unref();
     }
-    return process;
+    return helper;
   }
 
-  #giveUp(process: ChildProcessWithoutNullStreams, why: string): void {
-    if (this.#process !== process) return;
+  #giveUp(helper: ChildProcessWithoutNullStreams, why: string): void {
+    if (this.#process !== helper) return;
     this.#process = undefined;
-    process.kill('SIGKILL');
+    killGroup(helper.pid);
     for (const { reject } of this.#waiting.values()) {
       reject(new SwarmError('unavailable', `the shell that was to run this has ended: ${why}`));
     }
@@ -102,6 +108,15 @@ export class Shell {
       const text = said.join(' ').replaceAll(RECORD, '\n').trim();
       waiting?.reject(new SwarmError('internal', `exit code ${code}: ${text}`));
     }
+  }
+}
+
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    // It has ended by itself.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

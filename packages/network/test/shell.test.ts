@@ -1,0 +1,45 @@
+/** The shell that runs what the plane has to run, for real. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+import { until } from '@swarmd/base/testing';
+
+import { Shell } from '../src/apply/shell.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'shell-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+test('a command that fails stops there, and tells what it said, line by line', async () => {
+  const shell = new Shell();
+  const script = `echo fine >&2\necho "two words" >&2\ncat '${folder}/nothing'\ntouch '${folder}/after'`;
+  await expect(shell.run(script)).rejects.toMatchObject({
+    code: 'internal',
+    message: expect.stringMatching(/^exit code 1: fine\ntwo words\ncat: .*nothing/) as unknown,
+  });
+  expect(existsSync(join(folder, 'after'))).toBe(false);
+  await shell.run(`touch '${folder}/next'`);
+  expect(existsSync(join(folder, 'next'))).toBe(true);
+});
+
+test('commands run beside each other, and each has its own end', async () => {
+  const shell = new Shell();
+  const first = shell.run(`until [ -e '${folder}/go' ]; do sleep 0.01; done; false`);
+  await shell.run(`touch '${folder}/go'`);
+  await expect(first).rejects.toMatchObject({ code: 'internal' });
+});
+
+test('what hangs is given up with all that it began', async () => {
+  const shell = new Shell(500);
+  const hanging = shell.run(`sh -c 'echo $$; echo $$ > "$0"; exec sleep 60' '${folder}/pid'`);
+  await expect(hanging).rejects.toMatchObject({ code: 'deadline-exceeded' });
+  const pid = readFileSync(join(folder, 'pid'), 'utf8').trim();
+  await until('it to be gone', () => !existsSync(`/proc/${pid}`) || undefined);
+  await shell.run(`touch '${folder}/next'`);
+  expect(existsSync(join(folder, 'next'))).toBe(true);
+});
