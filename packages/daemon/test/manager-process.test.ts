@@ -10,7 +10,7 @@ import { afterEach, expect, test } from 'vitest';
 
 import { ManagerProcess, type ManagerProcessDeps } from '../src/manager/manager-process.ts';
 import type { ManagerStart } from '../src/manager/protocol.ts';
-import { until } from './support/until.ts';
+import { until } from '@swarmd/base/testing';
 
 const PROGRAM = fileURLToPath(new URL('fixtures/fake-manager.ts', import.meta.url));
 const NOT_ABORTED = new AbortController().signal;

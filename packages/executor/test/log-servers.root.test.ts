@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { sleep } from '@swarmd/base';
+import { until } from '@swarmd/base/testing';
 import { run, systemClock } from '@swarmd/base/system';
 import { logPlan } from '@swarmd/model';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -39,16 +39,6 @@ function start(program: string, args: readonly string[]): ChildProcess {
   const daemon = spawn(program, args, { stdio: 'ignore' });
   daemons.push(daemon);
   return daemon;
-}
-
-async function until<T>(what: string, probe: () => Promise<T | undefined>): Promise<T> {
-  const deadline = systemClock.monotonic() + DEADLINE_MS;
-  for (;;) {
-    const found = await probe();
-    if (found !== undefined) return found;
-    if (systemClock.monotonic() > deadline) throw new Error(`waited too long for ${what}`);
-    await sleep(systemClock, 20, signal());
-  }
 }
 
 /** What is in a file of the folder; empty while it is not there. */

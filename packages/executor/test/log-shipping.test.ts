@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 import { errnoOf } from '../src/files/atomic-file.ts';
 import { systemClock, systemRandom } from '@swarmd/base/system';
+import { until } from '@swarmd/base/testing';
 import { logPlan } from '@swarmd/model';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -41,16 +42,6 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 function fail(): never {
   throw new Error('not there');
-}
-
-async function until<T>(what: string, probe: () => Promise<T | undefined> | T | undefined) {
-  const deadline = Date.now() + 10_000;
-  for (;;) {
-    const found = await probe();
-    if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(`waited too long for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 function job(driver: string, options: Record<string, string>, attributes = {}): ShipJob {

@@ -4,7 +4,7 @@ import { errorCode } from '@swarmd/base';
 import type { Secret, Service, Task } from '@swarmd/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { until } from './support/condition.ts';
+import { until } from '@swarmd/base/testing';
 import { aCall, TestCluster, type Host } from './support/managers.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

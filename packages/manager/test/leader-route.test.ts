@@ -10,7 +10,7 @@ import type { Duties } from '../src/leadership/duties.ts';
 import { LeaderRoute, type Paths } from '../src/leadership/leader-route.ts';
 import { Leadership } from '../src/leadership/leadership.ts';
 import type { ManagerClients } from '../src/net/peers.ts';
-import { until } from './support/condition.ts';
+import { until } from '@swarmd/base/testing';
 import { FakeRaft, NO_MACHINE } from './support/fake-raft.ts';
 
 const MEMBERS: RaftMember[] = [

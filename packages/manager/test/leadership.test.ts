@@ -4,7 +4,7 @@ import type { RaftMember } from '@swarmd/raft';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { Leadership } from '../src/leadership/leadership.ts';
-import { until } from './support/condition.ts';
+import { until } from '@swarmd/base/testing';
 import { FakeRaft, NO_MACHINE } from './support/fake-raft.ts';
 
 const ME: RaftMember = { raftId: 1, nodeId: 'a', address: 'a:1', role: 'voter' };

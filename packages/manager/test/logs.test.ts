@@ -17,7 +17,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { Peers } from '../src/net/peers.ts';
 import { createLogs } from '../src/observe/logs.ts';
-import { until } from './support/condition.ts';
+import { until } from '@swarmd/base/testing';
 import { aNode, aService, aTask } from './support/objects.ts';
 
 const CLUSTER = asId('cluster', 'c');

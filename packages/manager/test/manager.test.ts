@@ -3,7 +3,7 @@ import { connect, createWatchClient } from '@swarmd/api';
 import { formatRegistryAuth, type Service, type Task } from '@swarmd/model';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { until } from './support/condition.ts';
+import { until } from '@swarmd/base/testing';
 import type { FakeAgent } from './support/fake-agent.ts';
 import { aCall, TestCluster, type Host } from './support/managers.ts';
 

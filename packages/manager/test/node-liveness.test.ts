@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { NodeLiveness } from '../src/leadership/node-liveness.ts';
 import { UNJOINED_MAX_MS } from '../src/limits.ts';
-import { until } from './support/condition.ts';
+import { until } from '@swarmd/base/testing';
 import { FakeRaft, NO_MACHINE } from './support/fake-raft.ts';
 import { aNode } from './support/objects.ts';
 

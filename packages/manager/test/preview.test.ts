@@ -4,7 +4,7 @@ import { errorCode } from '@swarmd/base';
 import { isTerminal, isWantedState, type Service, type Task } from '@swarmd/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { until } from './support/condition.ts';
+import { until } from '@swarmd/base/testing';
 import type { FakeAgent } from './support/fake-agent.ts';
 import { aCall, TestCluster, type Host } from './support/managers.ts';
 

@@ -5,7 +5,7 @@ import { asId, type TaskState } from '@swarmd/model';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { StatusRelay } from '../src/dispatcher/status-relay.ts';
-import { until } from './support/condition.ts';
+import { until } from '@swarmd/base/testing';
 
 const update = (task: string, state: TaskState): TaskStatusUpdate => ({
   taskId: asId('task', task),

@@ -19,7 +19,7 @@ import {
 import { createKeyAndCsr } from '@swarmd/pki';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { until } from './support/condition.ts';
+import { until } from '@swarmd/base/testing';
 import { aCall, TestCluster, type Host } from './support/managers.ts';
 
 const SPEC = {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 import { connect, createLocalClient, type Call, type Local } from '@swarmd/api';
 
-import { until } from './until.ts';
+import { until } from '@swarmd/base/testing';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const CALL_TIMEOUT_MS = 30_000;

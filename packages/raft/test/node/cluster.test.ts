@@ -1,7 +1,8 @@
+import { until } from '@swarmd/base/testing';
 import { errorCode } from '@swarmd/base';
 import { afterEach, expect, test } from 'vitest';
 
-import { deadline, TestCluster, until, type TestMember, TEST_MS } from './cluster.ts';
+import { deadline, TestCluster, type TestMember, TEST_MS } from './cluster.ts';
 
 let cluster: TestCluster | undefined;
 

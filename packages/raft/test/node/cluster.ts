@@ -4,7 +4,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { silentLogger, withDeadline, type Logger } from '@swarmd/base';
+import { silentLogger, type Logger } from '@swarmd/base';
+import { until } from '@swarmd/base/testing';
 import { systemClock } from '@swarmd/base/system';
 
 import { startRaft } from '../../src/node/start-raft.ts';
@@ -203,18 +204,6 @@ export async function sayHello(
 /** For calls that must succeed soon. */
 export function deadline(ms = WAIT_MS): AbortSignal {
   return AbortSignal.timeout(ms);
-}
-
-/** Awaits a condition; its value when it holds. */
-export async function until<T>(what: string, condition: () => T | undefined | false): Promise<T> {
-  return await withDeadline({ clock: systemClock, timeoutMs: WAIT_MS, what }, async (signal) => {
-    for (;;) {
-      const value = condition();
-      if (value !== undefined && value !== false) return value;
-      signal.throwIfAborted();
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  });
 }
 
 export async function freePort(): Promise<number> {

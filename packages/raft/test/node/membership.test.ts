@@ -1,9 +1,10 @@
+import { until } from '@swarmd/base/testing';
 import { errorCode, errorMessage } from '@swarmd/base';
 import { afterEach, expect, test } from 'vitest';
 
 import type { MembershipChange, Raft } from '../../src/node/types.ts';
 import { TestCa } from './certificates.ts';
-import { CLUSTER_ID, deadline, sayHello, TestCluster, until, TEST_MS } from './cluster.ts';
+import { CLUSTER_ID, deadline, sayHello, TestCluster, TEST_MS } from './cluster.ts';
 
 let cluster: TestCluster | undefined;
 

@@ -1,3 +1,4 @@
+import { until } from '@swarmd/base/testing';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +12,6 @@ import { Persister } from '../../src/node/persister.ts';
 import { DiskStorage } from '../../src/wal/disk-storage.ts';
 import { LogStore } from '../../src/wal/log-store.ts';
 import type { KeyValueStore } from '../../src/wal/storage.ts';
-import { until } from './cluster.ts';
 
 const IDENTITY = { clusterId: 'cluster', nodeId: 'node', raftId: 1 };
 

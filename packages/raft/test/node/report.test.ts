@@ -1,10 +1,11 @@
+import { until } from '@swarmd/base/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 
 import type { ProgressStatus, Status } from '../../src/core/types.ts';
 import { peerReports, type PeerContact } from '../../src/node/report.ts';
 import { NO_LINK } from '../../src/node/network.ts';
 import type { RaftReport } from '../../src/node/types.ts';
-import { deadline, TestCluster, TEST_MS, until } from './cluster.ts';
+import { deadline, TestCluster, TEST_MS } from './cluster.ts';
 
 let cluster: TestCluster | undefined;
 

@@ -1,7 +1,8 @@
+import { until } from '@swarmd/base/testing';
 import { errorCode } from '@swarmd/base';
 import { afterEach, expect, test } from 'vitest';
 
-import { deadline, TestCluster, TEST_MS, until } from './cluster.ts';
+import { deadline, TestCluster, TEST_MS } from './cluster.ts';
 
 let cluster: TestCluster | undefined;
 
