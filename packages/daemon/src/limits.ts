@@ -9,8 +9,12 @@ export const AGENT_PORT_OFFSET = 2;
 export const SHUTDOWN_MAX_MS = 9_000;
 /** What the manager process may take of it. */
 export const MANAGER_STOP_MAX_MS = 6_000;
-/** From fork to serving: reading a large log from a slow disk takes its time. */
-export const MANAGER_START_MAX_MS = 60_000;
+/** From fork to serving: without a sign of work, and as a whole (a large state on a slow disk takes its time). */
+export const MANAGER_SILENT_MAX_MS = 60_000;
+export const MANAGER_START_MAX_MS = 30 * 60_000;
+/** How often a manager that starts looks whether it gets on, and what counts as work. */
+export const WORK_LOOK_MS = 5_000;
+export const WORK_LEAST_US = 100_000;
 /** Pauses before a crashed manager process is started again. */
 export const MANAGER_RESTART_FIRST_MS = 200;
 export const MANAGER_RESTART_MAX_MS = 10_000;

@@ -4,13 +4,12 @@ import { fileURLToPath } from 'node:url';
 
 import { silentLogger } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
-import { SeededRandom } from '@swarmd/base/testing';
+import { ManualClock, SeededRandom, until } from '@swarmd/base/testing';
 import { asId } from '@swarmd/model';
 import { afterEach, expect, test } from 'vitest';
 
 import { ManagerProcess, type ManagerProcessDeps } from '../src/manager/manager-process.ts';
 import type { ManagerStart } from '../src/manager/protocol.ts';
-import { until } from '@swarmd/base/testing';
 
 const PROGRAM = fileURLToPath(new URL('fixtures/fake-manager.ts', import.meta.url));
 const NOT_ABORTED = new AbortController().signal;
@@ -75,6 +74,28 @@ test('says why it cannot start, and is not tried again', async () => {
 test('that dies while starting is an error', async () => {
   const start = ManagerProcess.start(startOf('dies'), deps, NOT_ABORTED);
   await expect(start).rejects.toThrow('ended while starting: exit code 7');
+});
+
+test('may take as long as it works, and is given up when it does nothing', async () => {
+  const clock = new ManualClock();
+  let heard = 0;
+  const fork = (): ChildProcess => {
+    const child = deps.fork();
+    child.on('message', () => (heard += 1));
+    return child;
+  };
+  const slow = ManagerProcess.start(startOf('slow'), { ...deps, fork, clock }, NOT_ABORTED);
+  clock.advance(50_000);
+  await until('it to say that it works', () => heard === 1);
+  clock.advance(50_000);
+  children[0]?.send({ kind: 'credentials', credentials: startOf('slow').credentials });
+  await until('it to serve', () => heard === 2);
+  manager = await slow;
+
+  const hanging = ManagerProcess.start(startOf('hangs'), { ...deps, fork, clock }, NOT_ABORTED);
+  clock.advance(60_000);
+  await expect(hanging).rejects.toThrow('did nothing for 60000 ms');
+  expect(ended(children[1])).toBe(true);
 });
 
 test('is started again when it is killed, from its disk', async () => {

@@ -11,6 +11,7 @@ import { SHUTDOWN_MAX_MS } from '../limits.ts';
 import { createLogger } from '../logger.ts';
 import { tuneHeap } from './heap.ts';
 import type { FromManager, ManagerStart, ToManager } from './protocol.ts';
+import { reportWork } from './work-report.ts';
 
 /** Runs until it is told to stop. @returns the process's exit code. */
 export async function runManagerChild(): Promise<number> {
@@ -22,6 +23,11 @@ export async function runManagerChild(): Promise<number> {
   const start = await firstMessage(stop.signal);
   const logger = createLogger(start.logLevel).child({ process: 'manager' });
   using _heap = tuneHeap(systemClock);
+  using working = reportWork(
+    systemClock,
+    () => process.resourceUsage(),
+    () => say({ kind: 'working' }),
+  );
   try {
     await using manager = await startManager({
       ...managerOptions(start),
@@ -30,6 +36,7 @@ export async function runManagerChild(): Promise<number> {
       ids: systemIds,
       logger,
     });
+    working[Symbol.dispose]();
     follow(manager, stop);
     say({ kind: 'ready' });
     logger.info({ cluster: start.clusterId, raft: start.raftStart }, 'manager serves');

@@ -16,11 +16,13 @@ import {
   type Clock,
   type Logger,
   type Random,
+  type Timer,
 } from '@swarmd/base';
 
 import {
   MANAGER_RESTART_FIRST_MS,
   MANAGER_RESTART_MAX_MS,
+  MANAGER_SILENT_MAX_MS,
   MANAGER_START_MAX_MS,
   MANAGER_STOP_MAX_MS,
 } from '../limits.ts';
@@ -111,7 +113,7 @@ export class ManagerProcess implements AsyncDisposable {
     try {
       await withDeadline(
         { clock, timeoutMs: MANAGER_START_MAX_MS, what: 'starting the manager', signal },
-        () => answer(child, this.#start),
+        () => answer(child, this.#start, clock),
       );
     } catch (error) {
       this.#error = errorMessage(error);
@@ -176,26 +178,36 @@ export class ManagerProcess implements AsyncDisposable {
   }
 }
 
-/** Resolves when the child says that it serves. */
-function answer(child: ChildProcess, start: ManagerStart): Promise<void> {
-  return new Promise((resolve, reject) => {
-    child.on('message', (message: FromManager) => {
-      switch (message.kind) {
-        case 'ready':
-          resolve();
-          return;
-        case 'failed':
-          reject(new SwarmError(message.code, message.message));
-          return;
-        default:
-          unreachable(message);
-      }
-    });
-    onceExited(child, (how) =>
-      reject(new SwarmError('internal', `the manager process ended while starting: ${how}`)),
-    );
-    child.send({ kind: 'start', start } satisfies ToManager, () => undefined);
+/** Resolves when the child says that it serves; rejects when it shows no sign of work for too long. */
+function answer(child: ChildProcess, start: ManagerStart, clock: Clock): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const giveUp = (): void => {
+    const message = `the manager has not started, and did nothing for ${MANAGER_SILENT_MAX_MS} ms`;
+    reject(new SwarmError('deadline-exceeded', message));
+  };
+  const giveUpLater = (): Timer => clock.after(MANAGER_SILENT_MAX_MS, giveUp, { unref: true });
+  let silence = giveUpLater();
+  child.on('message', (message: FromManager) => {
+    switch (message.kind) {
+      case 'working':
+        silence.cancel();
+        silence = giveUpLater();
+        return;
+      case 'ready':
+        resolve();
+        return;
+      case 'failed':
+        reject(new SwarmError(message.code, message.message));
+        return;
+      default:
+        unreachable(message);
+    }
   });
+  onceExited(child, (how) =>
+    reject(new SwarmError('internal', `the manager process ended while starting: ${how}`)),
+  );
+  child.send({ kind: 'start', start } satisfies ToManager, () => undefined);
+  return promise.finally(() => silence.cancel());
 }
 
 function onceExited(child: ChildProcess, fn: (how: string) => void): void {

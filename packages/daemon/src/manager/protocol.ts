@@ -40,6 +40,8 @@ export type ToManager =
   | { readonly kind: 'stop' };
 
 export type FromManager =
+  /** It does not serve yet, and gets on. */
+  | { readonly kind: 'working' }
   | { readonly kind: 'ready' }
   /** The process ends after this. */
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string };
