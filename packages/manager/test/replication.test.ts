@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import { Replication } from '../src/replication/replication.ts';
 import { FakeRaft } from './support/fake-raft.ts';
-import { aNode } from './support/objects.ts';
+import { aConfig, aNode } from './support/objects.ts';
 
 const ME: RaftMember = { raftId: 1, nodeId: 'a', address: 'a:1', role: 'voter' };
 const { signal } = new AbortController();
@@ -59,5 +59,19 @@ describe('replication', () => {
     expect(other.view.get('node', asId('node', 'n7'))).toEqual(
       store.view.get('node', asId('node', 'n7')),
     );
+  });
+
+  it('no chunk of a snapshot is large because its objects are', async () => {
+    const data = new Uint8Array(1_000 * 1024);
+    for (let at = 0; at < 4; at += 1) {
+      const object = aConfig(`c${at}`, data);
+      await replication.propose(
+        raft,
+        { changes: [{ kind: 'put', table: 'config', object }], term: 2 },
+        signal,
+      );
+    }
+    const sizes = [...replication.machine.snapshot()].map((chunk) => chunk.byteLength);
+    expect(Math.max(...sizes)).toBeLessThan(2 * data.byteLength);
   });
 });

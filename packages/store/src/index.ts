@@ -1,5 +1,6 @@
 export type { AppliedRequest } from './applied-requests.ts';
 export type { Gather } from './group-commit.ts';
+export { estimateBytes } from './size.ts';
 export { createStore } from './store.ts';
 export { writeChanges } from './write-changes.ts';
 export type {

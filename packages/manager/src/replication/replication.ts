@@ -3,12 +3,15 @@ import { decodeChanges, encodeChanges } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
 import type { Change } from '@swarmd/model';
 import type { AppliedEntry, Raft, StateMachine } from '@swarmd/raft';
-import type { AppliedRequest, Store } from '@swarmd/store';
+import { estimateBytes, type AppliedRequest, type Store } from '@swarmd/store';
 
-/** Objects in one chunk of a snapshot: some 100 KiB, so that no chunk is near gRPC's limit. */
+/** Objects in one chunk of a snapshot: some 20 KiB, which take a millisecond. */
 const SNAPSHOT_CHUNK_CHANGES = 100;
+/** The same by estimated size: a config may have 1 MiB, and a chunk has limits of Raft's. */
+const SNAPSHOT_CHUNK_BYTES = 256 * 1024;
 /** Proposals are told their outcome at once, so few are ever waited for. */
 const VOIDED_MAX = 1_000;
+
 interface Decoded {
   readonly changes: readonly Change[];
   readonly requests: readonly AppliedRequest[];
@@ -116,11 +119,14 @@ function* chunksOf(
   requests: readonly AppliedRequest[],
 ): Iterable<Uint8Array> {
   let chunk: Change[] = [];
+  let bytes = 0;
   for (const change of changes) {
     chunk.push(change);
-    if (chunk.length < SNAPSHOT_CHUNK_CHANGES) continue;
+    bytes += estimateBytes([change]);
+    if (chunk.length < SNAPSHOT_CHUNK_CHANGES && bytes < SNAPSHOT_CHUNK_BYTES) continue;
     yield encodeChanges(chunk);
     chunk = [];
+    bytes = 0;
   }
   if (chunk.length > 0) yield encodeChanges(chunk);
   for (let at = 0; at < requests.length; at += SNAPSHOT_CHUNK_REQUESTS) {

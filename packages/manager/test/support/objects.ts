@@ -1,5 +1,5 @@
 /** Objects as tests need them: complete, with the few fields that matter given. */
-import { asId, serviceSpec, type Node, type Service, type Task } from '@swarmd/model';
+import { asId, serviceSpec, type Config, type Node, type Service, type Task } from '@swarmd/model';
 
 const META = { version: 1, createdAt: 0, updatedAt: 0 };
 
@@ -45,5 +45,14 @@ export function aTask(id: string, fields: Partial<Task> = {}): Task {
     ports: [],
     because: [],
     ...fields,
+  };
+}
+
+export function aConfig(id: string, data: Uint8Array): Config {
+  return {
+    id: asId('config', id),
+    meta: META,
+    spec: { name: id, labels: {}, data, templating: 'none' },
+    number: 1,
   };
 }

@@ -91,7 +91,10 @@ class WorkerRaft implements Raft {
   constructor(parts: Parts, options: RaftOptions) {
     this.#parts = parts;
     this.#status = initialStatus(options.raftId);
-    this.#feed = new StateMachineFeed(parts.stateMachine, (message) => this.#post(message));
+    this.#feed = new StateMachineFeed(parts.stateMachine, {
+      post: (message) => this.#post(message),
+      nextTurn: (step) => void setImmediate(() => this.#turnOfMachine(step)),
+    });
     this.failed = new Promise<never>((_, reject) => (this.#onFailed = reject));
     // Nobody needs to listen; whoever does still gets it.
     this.failed.catch(() => undefined);
@@ -246,19 +249,28 @@ class WorkerRaft implements Raft {
   }
 
   #feedMachine(message: Parameters<StateMachineFeed['handle']>[0]): void {
+    if (!this.#guardMachine(() => this.#feed.handle(message)) || message.kind !== 'apply') return;
+    for (const { id, index } of message.batch.done) this.#proposals.resolve(id, index);
+    this.#releaseReads();
+  }
+
+  /** @returns false when the member has ended, or ends with it: the state machine failed. */
+  #guardMachine(step: () => void): boolean {
+    if (this.#ended !== undefined) return false;
     try {
-      this.#feed.handle(message);
+      step();
+      return true;
     } catch (cause) {
       const why = `the state machine failed: ${errorMessage(cause)}`;
       this.#fail(new SwarmError('internal', why, { cause }));
       this.#post({ kind: 'stop' });
-      return;
+      return false;
     }
-    if (message.kind !== 'apply' && message.kind !== 'restoreEnd') return;
-    if (message.kind === 'apply') {
-      for (const { id, index } of message.batch.done) this.#proposals.resolve(id, index);
-    }
-    this.#releaseReads();
+  }
+
+  /** A snapshot may have come to its end. */
+  #turnOfMachine(step: () => void): void {
+    if (this.#guardMachine(step)) this.#releaseReads();
   }
 
   #releaseReads(): void {

@@ -1,6 +1,10 @@
 /**
  * The main thread's half of the state machine: applies batches as they come, reads pictures for
  * snapshots frame by frame as the worker has room, and restores.
+ *
+ * Batches are applied at once: somebody waits for them. A frame, to or from a snapshot, has a turn of the
+ * event loop of its own: what arrives on a port while it is being emptied is delivered in the same turn,
+ * so frames that are answered at once would follow each other until the whole snapshot is through.
  */
 import type { Restoring, StateMachine } from './types.ts';
 import { unpackBatch } from './apply-batch.ts';
@@ -22,18 +26,27 @@ export type FeedMessage = Extract<
   }
 >;
 
+export interface FeedPorts {
+  readonly post: (message: ToWorker) => void;
+  /** Runs a step in a turn of its own, after what is waiting now. What it throws is as from `handle`. */
+  readonly nextTurn: (step: () => void) => void;
+  readonly frameBytes?: number;
+}
+
+type Picture = Iterator<ArrayBuffer>;
+
 export class StateMachineFeed {
   readonly #machine: StateMachine;
-  readonly #post: (message: ToWorker) => void;
-  readonly #frameBytes: number;
+  readonly #ports: FeedPorts;
+  /** One for each turn, oldest first. Bounded by the worker's window of frames. */
+  readonly #steps: (() => void)[] = [];
   #applied = 0;
-  #picture: Iterator<ArrayBuffer> | undefined;
+  #picture: Picture | undefined;
   #restoring: { readonly index: number; readonly into: Restoring } | undefined;
 
-  constructor(machine: StateMachine, post: (message: ToWorker) => void, frameBytes = FRAME_BYTES) {
+  constructor(machine: StateMachine, ports: FeedPorts) {
     this.#machine = machine;
-    this.#post = post;
-    this.#frameBytes = frameBytes;
+    this.#ports = ports;
   }
 
   /** Index of the last entry that the state machine has. */
@@ -43,21 +56,24 @@ export class StateMachineFeed {
 
   /** Whatever the state machine throws comes through: it can then not be trusted any more. */
   handle(message: FeedMessage): void {
+    const { post, frameBytes = FRAME_BYTES } = this.#ports;
     switch (message.kind) {
       case 'apply': {
         const entries = unpackBatch(message.batch);
         this.#machine.apply(entries);
         this.#applied = message.batch.first + entries.length - 1;
-        this.#post({ kind: 'applied', index: this.#applied });
+        post({ kind: 'applied', index: this.#applied });
         break;
       }
       case 'takeSnapshot':
-        this.#picture = packChunks(this.#machine.snapshot(), this.#frameBytes);
-        this.#post({ kind: 'snapshotBegin', index: this.#applied });
+        this.#picture = packChunks(this.#machine.snapshot(), frameBytes);
+        post({ kind: 'snapshotBegin', index: this.#applied });
         break;
-      case 'snapshotCredit':
-        this.#sendFrame();
+      case 'snapshotCredit': {
+        const picture = this.#picture;
+        this.#later(() => this.#sendFrame(picture));
         break;
+      }
       case 'dropSnapshot':
         this.#picture = undefined;
         break;
@@ -65,24 +81,41 @@ export class StateMachineFeed {
         this.#restoring = { index: message.index, into: this.#machine.restore(message.index) };
         break;
       case 'restoreFrame':
-        for (const chunk of unpackChunks([message.frame])) this.#restoring?.into.take(chunk);
-        this.#post({ kind: 'restoreCredit' });
+        this.#later(() => this.#takeFrame(message.frame));
         break;
       case 'restoreEnd':
-        this.#restore();
+        this.#later(() => this.#restore());
         break;
     }
   }
 
-  #sendFrame(): void {
-    const next = this.#picture?.next();
-    if (next === undefined) return;
+  #later(step: () => void): void {
+    this.#steps.push(step);
+    if (this.#steps.length === 1) this.#ports.nextTurn(() => this.#turn());
+  }
+
+  #turn(): void {
+    const [step] = this.#steps;
+    step?.();
+    this.#steps.shift();
+    if (this.#steps.length > 0) this.#ports.nextTurn(() => this.#turn());
+  }
+
+  /** Nothing, when the picture was read to its end or dropped meanwhile. */
+  #sendFrame(picture: Picture | undefined): void {
+    if (picture === undefined || picture !== this.#picture) return;
+    const next = picture.next();
     if (next.done === true) {
       this.#picture = undefined;
-      this.#post({ kind: 'snapshotEnd' });
+      this.#ports.post({ kind: 'snapshotEnd' });
       return;
     }
-    this.#post({ kind: 'snapshotFrame', frame: next.value });
+    this.#ports.post({ kind: 'snapshotFrame', frame: next.value });
+  }
+
+  #takeFrame(frame: ArrayBuffer): void {
+    for (const chunk of unpackChunks([frame])) this.#restoring?.into.take(chunk);
+    this.#ports.post({ kind: 'restoreCredit' });
   }
 
   #restore(): void {
@@ -91,6 +124,6 @@ export class StateMachineFeed {
     this.#restoring = undefined;
     restoring.into.finish();
     this.#applied = restoring.index;
-    this.#post({ kind: 'restored' });
+    this.#ports.post({ kind: 'restored' });
   }
 }

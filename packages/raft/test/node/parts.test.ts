@@ -1,7 +1,7 @@
 import { silentLogger } from '@swarmd/base';
 import { ManualClock } from '@swarmd/base/testing';
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 
 import { decodeConfChange } from '../../src/core/conf-change-codec.ts';
 import type { ProgressStatus, Status } from '../../src/core/types.ts';
@@ -36,30 +36,68 @@ describe('chunks of a state machine', () => {
   });
 });
 
-test('a snapshot is taken in as it comes, and counts when it is whole', () => {
-  const seen: string[] = [];
+describe("the state machine's feed", () => {
+  const turns: (() => void)[] = [];
   const posted: string[] = [];
-  const feed = new StateMachineFeed(
-    {
-      apply: () => undefined,
-      snapshot: () => [],
-      restore: (index) => ({
-        take: (chunk) => void seen.push(Buffer.from(chunk).toString()),
-        finish: () => void seen.push(`stands at ${index}`),
-      }),
-    },
-    ({ kind }) => posted.push(kind),
-  );
+  const seen: string[] = [];
   const chunks = ['a', 'b', 'c'].map((text) => Buffer.from(text));
-  feed.handle({ kind: 'restoreBegin', index: 7 });
-  for (const frame of packChunks(chunks, 10)) {
-    feed.handle({ kind: 'restoreFrame', frame });
-    posted.push(seen.join());
-  }
-  expect(feed.applied).toBe(0);
-  feed.handle({ kind: 'restoreEnd' });
-  expect(posted).toEqual(['restoreCredit', 'a,b', 'restoreCredit', 'a,b,c', 'restored']);
-  expect([seen.at(-1), feed.applied]).toEqual(['stands at 7', 7]);
+  let feed: StateMachineFeed;
+  beforeEach(() => {
+    for (const list of [turns, posted, seen]) list.length = 0;
+    feed = new StateMachineFeed(
+      {
+        apply: () => undefined,
+        snapshot: () => chunks,
+        restore: (index) => ({
+          take: (chunk) => void seen.push(Buffer.from(chunk).toString()),
+          finish: () => void seen.push(`stands at ${index}`),
+        }),
+      },
+      {
+        post: ({ kind }) => posted.push(kind),
+        nextTurn: (step) => turns.push(step),
+        frameBytes: 5,
+      },
+    );
+  });
+
+  /** What one turn of the event loop brings; as many steps as were asked for before it. */
+  const turn = (): string[] => {
+    const from = posted.length;
+    for (const step of turns.splice(0)) step();
+    return posted.slice(from);
+  };
+
+  test('a snapshot is taken in a frame each turn, and counts when it is whole', () => {
+    feed.handle({ kind: 'restoreBegin', index: 7 });
+    for (const frame of packChunks(chunks, 10)) feed.handle({ kind: 'restoreFrame', frame });
+    feed.handle({ kind: 'restoreEnd' });
+    expect([posted, seen]).toEqual([[], []]);
+    expect([turn(), seen.join()]).toEqual([['restoreCredit'], 'a,b']);
+    expect([turn(), seen.join()]).toEqual([['restoreCredit'], 'a,b,c']);
+    expect(feed.applied).toBe(0);
+    expect(turn()).toEqual(['restored']);
+    expect([seen.at(-1), feed.applied, turns.length]).toEqual(['stands at 7', 7, 0]);
+  });
+
+  test('a picture is read a frame each turn, however much room there is for more', () => {
+    feed.handle({ kind: 'takeSnapshot' });
+    for (let credit = 0; credit < 5; credit += 1) feed.handle({ kind: 'snapshotCredit' });
+    expect(posted).toEqual(['snapshotBegin']);
+    for (let frame = 0; frame < 3; frame += 1) expect(turn()).toEqual(['snapshotFrame']);
+    expect(turn()).toEqual(['snapshotEnd']);
+    expect([turn(), turns.length]).toEqual([[], 0]);
+  });
+
+  test('what was asked of a picture that was dropped is not taken from the next one', () => {
+    feed.handle({ kind: 'takeSnapshot' });
+    feed.handle({ kind: 'snapshotCredit' });
+    feed.handle({ kind: 'dropSnapshot' });
+    feed.handle({ kind: 'takeSnapshot' });
+    feed.handle({ kind: 'snapshotCredit' });
+    expect(turn()).toEqual([]);
+    expect(turn()).toEqual(['snapshotFrame']);
+  });
 });
 
 test('a batch of entries survives packing; membership changes come out empty', () => {

@@ -221,11 +221,15 @@ export class SimMember {
       restored: (index, digest) => this.#world.restored(this, index, digest),
     });
     life.machine = machine;
-    const feed = new StateMachineFeed(
-      machine,
-      (message) => this.#toReplica(life, message),
-      FRAME_BYTES,
-    );
+    const feed: StateMachineFeed = new StateMachineFeed(machine, {
+      post: (message) => this.#toReplica(life, message),
+      nextTurn: (step) =>
+        this.#toMain(life, () => {
+          step();
+          this.#serveReads(feed.applied);
+        }),
+      frameBytes: FRAME_BYTES,
+    });
     const replica = new Replica(
       options,
       { ...booted, core },
