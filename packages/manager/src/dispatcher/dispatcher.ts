@@ -22,7 +22,7 @@ import {
   type Timer,
 } from '@swarmd/base';
 import type { NodeId, Service } from '@swarmd/model';
-import { assign } from '@swarmd/planner';
+import { assign, followTasks } from '@swarmd/planner';
 import type { Raft, RaftTiming } from '@swarmd/raft';
 import type { Commit, ReadView, Store } from '@swarmd/store';
 
@@ -41,6 +41,7 @@ import {
   OVERDUE_HEARTBEATS,
 } from '../limits.ts';
 import { Herald, type NextTurn } from './herald.ts';
+import { KeepUp } from './keep-up.ts';
 import { Outbox } from './outbox.ts';
 import { receiveHello, Session, type Hello } from './session.ts';
 import { StatusHub } from './status-hub.ts';
@@ -77,6 +78,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   /** Sessions that may begin: thousands may come at the same moment. */
   readonly #admission: Herald<() => void>;
   readonly #statuses: StatusHub;
+  readonly #keepUp: KeepUp;
   readonly #ended = new AbortController();
   #addressNews: Timer | undefined;
   /** When sessions were looked at last, and until when none is ended for its silence; monotonic. */
@@ -97,6 +99,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     const { clock } = options;
     this.#herald = new Herald({ nextTurn, clock, tell: ({ outbox }) => outbox.prepare() });
     this.#admission = new Herald({ nextTurn, clock, tell: (admit) => admit() });
+    this.#keepUp = new KeepUp({ nextTurn, follow: () => followTasks(options.store.view) });
     this.#statuses = new StatusHub({
       nextTurn,
       deliver: (reports) => this.#reportStatuses(reports),
@@ -312,6 +315,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     if (managersMayDiffer) {
       for (const session of this.#sessions.values()) session.outbox.managersChanged();
     }
+    this.#keepUp.note(commit.changes.length);
     const audience = audienceOf(commit, view);
     for (const session of this.#unsure) this.#announce(session);
     for (const session of this.#interests.concerned(audience)) this.#announce(session);

@@ -1,0 +1,35 @@
+/**
+ * What all assignments have in common follows the tasks when somebody's assignment is worked out. Most that
+ * happens to tasks concerns no assignment, so that a hundred thousand of them would be due at once some time
+ * later. This brings it up to date in between.
+ */
+import { FOLLOW_CHANGES } from '../limits.ts';
+import type { NextTurn } from './herald.ts';
+
+interface KeepUpOptions {
+  readonly nextTurn: NextTurn;
+  /** Costs as much as there is that is new. */
+  readonly follow: () => void;
+}
+
+export class KeepUp {
+  readonly #options: KeepUpOptions;
+  #behind = 0;
+  #isScheduled = false;
+
+  constructor(options: KeepUpOptions) {
+    this.#options = options;
+  }
+
+  /** So many objects were written. */
+  note(changes: number): void {
+    this.#behind += changes;
+    if (this.#isScheduled || this.#behind < FOLLOW_CHANGES) return;
+    this.#isScheduled = true;
+    this.#options.nextTurn(() => {
+      this.#isScheduled = false;
+      this.#behind = 0;
+      this.#options.follow();
+    });
+  }
+}
