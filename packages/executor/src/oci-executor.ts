@@ -178,7 +178,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
       if (container.record.exit === undefined) await this.#kill(container, signal);
       await this.#parts.shippers.forget(id, SHIP_PATIENCE_MS);
       // Once it is not whole any more, a later life must not take it for a container.
-      await container.update({ phase: 'removing' });
+      await container.giveUp();
       await tearDown(container, this.#parts);
       this.#containers.delete(id);
     });
@@ -259,7 +259,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
 
   async #create(request: ContainerRequest, signal: AbortSignal): Promise<void> {
     const { id, name, spec, labels, limits } = request;
-    const { folders, store, bootId, exits, runtimes } = this.#parts;
+    const { folders, store, bootId, exits, runtimes, logger } = this.#parts;
     const reference = canonicalReference(parseReference(spec.image));
     const image = requireImage(await store.image(reference), reference);
     // Until the container is in our table, a clean-up would not know that its image is used.
@@ -287,7 +287,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
     };
     await mkdir(paths.state, { recursive: true, mode: 0o700 });
     await writeRecord(paths.record, record);
-    const container = new LiveContainer(paths, record);
+    const container = new LiveContainer(paths, record, logger);
     try {
       mkdirSync(paths.bundle, { recursive: true, mode: 0o700 });
       const created = await createFromRequest(

@@ -1,5 +1,7 @@
 /** One container as the executor knows it: its record, and who waits for its end. */
-import { abortReason, SwarmError, type Clock } from '@swarmd/base';
+import { rm } from 'node:fs/promises';
+
+import { abortReason, errorMessage, SwarmError, type Clock, type Logger } from '@swarmd/base';
 import { logPlan, type LogPlan } from '@swarmd/model';
 
 import type { LogSource } from '../logs/log-reader.ts';
@@ -15,10 +17,12 @@ export class LiveContainer {
   readonly #resolve: (exit: ContainerExit) => void;
   #record: ContainerRecord;
   #saving: Promise<void> = Promise.resolve();
+  readonly #logger: Logger;
   #execs = 0;
 
-  constructor(paths: ContainerPaths, record: ContainerRecord) {
+  constructor(paths: ContainerPaths, record: ContainerRecord, logger: Logger) {
     this.paths = paths;
+    this.#logger = logger;
     this.#record = record;
     const { promise, resolve } = Promise.withResolvers<ContainerExit>();
     this.ended = promise;
@@ -104,11 +108,34 @@ export class LiveContainer {
   }
 
   /**
-   * As `update`, but nobody waits for the disk. For what a later life learns from the kernel as well: a write that
-   * fails is made up for by the next one, which writes the whole record.
+   * As `update`, but nobody waits for the disk, nor depends on it: for what a later life learns from the kernel or
+   * the exit file as well. A write that fails is told, and made up for by the next one, which writes the whole record.
    */
   note(change: Partial<ContainerRecord>): void {
-    void this.update(change).catch(() => undefined);
+    void this.#noted(change);
+  }
+
+  async #noted(change: Partial<ContainerRecord>): Promise<void> {
+    await this.update(change).catch((error: unknown) => this.#tellUnwritten(error));
+  }
+
+  #tellUnwritten(error: unknown): void {
+    const { id, phase } = this.#record;
+    const what = 'the record of a container cannot be written';
+    this.#logger.warn({ id, phase, error: errorMessage(error) }, what);
+  }
+
+  /**
+   * From here on a later life removes it. A full disk, which removing it may be the cure for, has no room for a
+   * record that says so; but neither is a container without a record kept.
+   */
+  async giveUp(): Promise<void> {
+    try {
+      await this.update({ phase: 'removing' });
+    } catch (error) {
+      this.#tellUnwritten(error);
+      await rm(this.paths.record, { force: true });
+    }
   }
 
   /** Whatever is being written of it has been. */
@@ -119,9 +146,9 @@ export class LiveContainer {
   /** The end is final: a second one is ignored. Who waits for it waits for no disk: the exit file keeps it. */
   async end(exit: ContainerExit): Promise<void> {
     if (this.#record.exit !== undefined) return;
-    const saved = this.update({ phase: 'exited', exit });
+    const noted = this.#noted({ phase: 'exited', exit });
     this.#resolve(exit);
-    await saved;
+    await noted;
   }
 
   /** @throws the signal's reason when it aborts first. */

@@ -69,7 +69,7 @@ async function restoreOne(id: string, context: RestoreContext): Promise<Remainde
   const paths = new ContainerPaths(folders, id);
   const record = await readRecord(paths.record);
   if (record === undefined) return { id, paths, record };
-  const container = new LiveContainer(paths, record);
+  const container = new LiveContainer(paths, record, logger);
   const adoption = decideAdoption(record, remainsOf(record, paths, context));
   switch (adoption.kind) {
     case 'remove':
@@ -86,7 +86,7 @@ async function restoreOne(id: string, context: RestoreContext): Promise<Remainde
       await exits.settle(container);
       break;
     case 'adopt':
-      if (adoption.phase !== record.phase) await container.update({ phase: adoption.phase });
+      if (adoption.phase !== record.phase) container.note({ phase: adoption.phase });
       // We may have been killed while it was held still for a copy.
       if (record.isPaused !== true) context.cgroups.freeze(id, false);
       break;
