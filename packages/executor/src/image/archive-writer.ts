@@ -28,7 +28,7 @@ export async function* writeArchive(
   for (const [digest, bytes] of documents) yield* entry(pathOf(digest), bytes);
   for (const [digest, size] of blobs) {
     yield header(pathOf(digest), size);
-    yield* createReadStream(store.blobPath(digest)) as AsyncIterable<Uint8Array>;
+    yield* createReadStream(store.blobs.path(digest)) as AsyncIterable<Uint8Array>;
     yield Buffer.alloc(padding(size));
   }
   yield* entry('index.json', JSON.stringify(ociIndex(images)));

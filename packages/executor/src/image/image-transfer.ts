@@ -67,7 +67,7 @@ export class ImageTransfer {
         bytes: sent.has(digest) ? size : 0,
         state: sent.has(digest) ? 'present' : 'waiting',
       }));
-    const blobPath = (digest: string): string => store.blobPath(digest);
+    const blobPath = (digest: string): string => store.blobs.path(digest);
     yield news();
     for await (const digest of pushImage({ registry, image, tag, blobPath }, signal)) {
       sent.add(digest);
@@ -139,10 +139,10 @@ export class ImageTransfer {
     using _pinned = store.pin(image.diffIds, [target, config, ...blobs]);
     for (const layer of image.layers) {
       await layers.unpackFile({ path: layer.path, layer }, signal);
-      await placeBlob(layer.path, store.blobPath(layer.digest));
+      await placeBlob(layer.path, store.blobs.path(layer.digest));
     }
-    await store.putBlob(target, image.manifest);
-    await store.putBlob(config, image.config);
+    await store.blobs.put(target, image.manifest);
+    await store.blobs.put(config, image.config);
     const now = clock.now();
     const { references } = image;
     const names = references.length > 0 ? references : [`docker.io/library/loaded@${target}`];

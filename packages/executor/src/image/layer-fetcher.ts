@@ -131,7 +131,7 @@ export class LayerFetcher {
         this.#bytes.set(diffId, this.#bytes.get(diffId) ?? 0);
         const directory = store.temporaryLayer();
         const blob = registry.blobRequest(layer.digest);
-        const keepAt = store.blobPath(layer.digest);
+        const keepAt = store.blobs.path(layer.digest);
         const job = { layer: source, blob, directory, partial, keepAt };
         const onBytes = (bytes: number): void => void this.#bytes.set(diffId, bytes);
         let unpacked: UnpackedLayer;
@@ -151,8 +151,8 @@ export class LayerFetcher {
   /** A blob may be here although its layer is not: of a pull that we died in. @returns whether it was. */
   async #unpackKept(layer: LayerSource, signal: AbortSignal): Promise<boolean> {
     const { store, unpacker } = this.#options;
-    const path = store.blobPath(layer.digest);
-    if (!(await store.hasBlob(layer.digest, layer.sizeBytes))) return false;
+    const path = store.blobs.path(layer.digest);
+    if (!(await store.blobs.has(layer.digest, layer.sizeBytes))) return false;
     const directory = store.temporaryLayer();
     const job = { layer, blob: { path }, directory, partial: '', keepAt: '' };
     try {
@@ -162,7 +162,7 @@ export class LayerFetcher {
     } catch (error) {
       if (errorCode(error) !== 'data-loss') throw error;
       // Damaged by a power loss.
-      await store.removeBlob(layer.digest);
+      await store.blobs.remove(layer.digest);
       return false;
     }
   }

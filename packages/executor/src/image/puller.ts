@@ -216,8 +216,8 @@ export class Puller {
     } finally {
       if (this.#progress.get(key) === progress) this.#progress.delete(key);
     }
-    await store.putBlob(manifest.digest, manifest.bytes);
-    await store.putBlob(config, bytes);
+    await store.blobs.put(manifest.digest, manifest.bytes);
+    await store.blobs.put(config, bytes);
     const now = this.#clock.now();
     await store.commit(key, {
       target: target.digest,

@@ -10,52 +10,18 @@
  * Layer directories have names of a few characters because all of them go into one mount option
  * string, which the kernel limits to a page.
  */
-import { createHash } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { errorMessage, SwarmError, type Clock, type Logger, type Scope } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
-import { z } from 'zod';
 
-import { isNotFound, readIfExists, writeAtomically } from '../files/atomic-file.ts';
 import { PARTIAL_KEPT_MS, TOUCH_INTERVAL_MS } from '../limits.ts';
 import type { UnpackedLayer } from '../unpack/unpack-layer.ts';
+import { BlobFolder } from './blob-folder.ts';
+import { IndexWriter, readImageIndex, type StoredImage, type StoredLayer } from './image-index.ts';
 import { parseImageConfig, type ImageConfig } from './manifest.ts';
-
-const storedImage = z.object({
-  /** Digest of what the reference named: an index or a manifest. */
-  target: z.string(),
-  manifest: z.string(),
-  config: z.string(),
-  /** diffIDs, lowest first; empty in entries of earlier versions, whose layers are then kept. */
-  layers: z.array(z.string()).default([]),
-  /** Digests of the layers' blobs; empty in entries of earlier versions, which did not keep them. */
-  blobs: z.array(z.string()).default([]),
-  /** Milliseconds since the epoch: when it was pulled, and when a container was last made of it. */
-  pulledAt: z.number().default(0),
-  usedAt: z.number().default(0),
-});
-const storedLayer = z.object({
-  /** Name of its directory. */
-  name: z.string(),
-  /** The boot it was unpacked in, as long as the disk may not have all of it. */
-  unsyncedIn: z.string().optional(),
-  /** On disk, as counted when it was unpacked; absent in layers of earlier versions. */
-  bytes: z.number().optional(),
-  /** Its directories that show nothing of the layers below. */
-  opaque: z.array(z.string()).optional(),
-});
-const indexFile = z.object({
-  /** By canonical reference. */
-  images: z.record(z.string(), storedImage),
-  /** By diffID. */
-  layers: z.record(z.string(), storedLayer),
-  /** The next directory name, as a number. */
-  nextLayer: z.int(),
-});
-export type StoredImage = z.infer<typeof storedImage>;
-type StoredLayer = z.infer<typeof storedLayer>;
+import { Pins } from './pins.ts';
 
 export interface LocalImage {
   readonly target: string;
@@ -84,39 +50,44 @@ export class ImageStore {
   readonly layersDir: string;
   /** For work that fails with us: emptied when the store is opened. */
   readonly scratchDir: string;
+  readonly blobs: BlobFolder;
   readonly #options: ImageStoreOptions;
-  readonly #blobsDir: string;
+  readonly #index: IndexWriter;
   readonly #partialsDir: string;
   readonly #indexPath: string;
   readonly #images = new Map<string, StoredImage>();
   readonly #layers = new Map<string, StoredLayer>();
-  /** How many pulls hold a layer (by diffID) or a blob (by digest). */
-  readonly #pinned = new Map<string, number>();
+  /** What pulls and containers being made hold. */
+  readonly #pinned = new Pins();
   #nextLayer = 1;
   #temporary = 0;
   /** When the index was written last; before that, nobody knows. */
   #savedAt = 0;
-  #saving: Promise<void> = Promise.resolve();
 
   private constructor(options: ImageStoreOptions) {
     this.#options = options;
     this.layersDir = join(options.stateDir, 'l');
-    this.#blobsDir = join(options.stateDir, 'images', 'blobs', 'sha256');
+    this.blobs = new BlobFolder(join(options.stateDir, 'images', 'blobs', 'sha256'));
     this.scratchDir = join(options.stateDir, 'images', 'scratch');
     this.#partialsDir = join(options.stateDir, 'images', 'partial');
     this.#indexPath = join(options.stateDir, 'images', 'index.json');
+    this.#index = new IndexWriter(this.#indexPath, () => ({
+      images: Object.fromEntries(this.#images),
+      layers: Object.fromEntries(this.#layers),
+      nextLayer: this.#nextLayer,
+    }));
   }
 
   static async open(options: ImageStoreOptions): Promise<ImageStore> {
     const store = new ImageStore(options);
     // Nobody on this machine but us may reach setuid programs of images.
     await mkdir(store.layersDir, { recursive: true, mode: 0o700 });
-    await mkdir(store.#blobsDir, { recursive: true, mode: 0o700 });
+    await store.blobs.open();
     await rm(store.scratchDir, { recursive: true, force: true });
     await mkdir(store.scratchDir, { recursive: true, mode: 0o700 });
     await mkdir(store.#partialsDir, { recursive: true, mode: 0o700 });
     await store.#load();
-    await store.#removeHalfWritten();
+    await store.#index.removeHalfWritten();
     await store.#removeGarbage();
     await store.#removeOldDownloads();
     return store;
@@ -133,7 +104,7 @@ export class ImageStore {
   async image(reference: string): Promise<LocalImage | undefined> {
     const stored = this.#images.get(reference);
     if (stored === undefined) return undefined;
-    const bytes = await this.#blob(stored.config);
+    const bytes = await this.blobs.intact(stored.config);
     if (bytes === undefined) {
       throw new SwarmError(
         'data-loss',
@@ -152,35 +123,6 @@ export class ImageStore {
   opaqueIn(name: string): readonly string[] {
     const layer = [...this.#layers.values()].find((one) => one.name === name);
     return layer?.opaque ?? [];
-  }
-
-  /** `bytes` must have been checked against `digest`; they are checked again when read. */
-  putBlob(digest: string, bytes: Uint8Array): Promise<void> {
-    return writeAtomically(this.blobPath(digest), bytes, { sync: false });
-  }
-
-  /** Where a blob lies if it is kept: manifests, configurations, and layers as registries have them. */
-  blobPath(digest: string): string {
-    return join(this.#blobsDir, digest.replace('sha256:', ''));
-  }
-
-  /** Whether a blob of this size lies there; its content is checked when it is unpacked. */
-  async hasBlob(digest: string, sizeBytes: number): Promise<boolean> {
-    const stats = await stat(this.blobPath(digest)).catch((error: unknown) => {
-      if (!isNotFound(error)) throw error;
-    });
-    return stats?.size === sizeBytes;
-  }
-
-  removeBlob(digest: string): Promise<void> {
-    return rm(this.blobPath(digest), { force: true });
-  }
-
-  /** A manifest or configuration. @throws SwarmError `data-loss` when it is missing or damaged. */
-  async document(digest: string): Promise<Buffer> {
-    const bytes = await this.#blob(digest);
-    if (bytes !== undefined) return bytes;
-    throw new SwarmError('data-loss', `document ${digest} of an image is missing; pull it again`);
   }
 
   /** A path to unpack a layer into, in the same file system as its later home. */
@@ -285,31 +227,14 @@ export class ImageStore {
   }
 
   /** Paths of the blobs that are not among these, and that no pull holds. */
-  async #blobsBut(digests: readonly string[]): Promise<readonly string[]> {
-    const names = await readdir(this.#blobsDir);
+  #blobsBut(digests: readonly string[]): Promise<readonly string[]> {
     const kept = new Set(digests);
-    return names
-      .filter((name) => {
-        const digest = `sha256:${name}`;
-        // Half-written documents are renamed in a moment.
-        return !kept.has(digest) && !this.#pinned.has(digest) && !name.endsWith('.tmp');
-      })
-      .map((name) => join(this.#blobsDir, name));
+    return this.blobs.others((digest) => kept.has(digest) || this.#pinned.has(digest));
   }
 
   /** Layers that a pull has found or made and not committed yet: nothing may take them away. */
   pin(diffIds: readonly string[], blobs: readonly string[] = []): Disposable {
-    const ids = [...diffIds, ...blobs];
-    for (const id of ids) this.#pinned.set(id, (this.#pinned.get(id) ?? 0) + 1);
-    return {
-      [Symbol.dispose]: () => {
-        for (const id of ids) {
-          const left = (this.#pinned.get(id) ?? 1) - 1;
-          if (left === 0) this.#pinned.delete(id);
-          else this.#pinned.set(id, left);
-        }
-      },
-    };
+    return this.#pinned.hold([...diffIds, ...blobs]);
   }
 
   async #writeBack(signal: AbortSignal): Promise<void> {
@@ -323,26 +248,15 @@ export class ImageStore {
     await this.#save({ sync: true });
   }
 
-  /** One write after the other, each of what is known when its turn comes. */
-  #save(options: { sync: boolean }): Promise<void> {
-    const write = (): Promise<void> => {
-      const index: z.infer<typeof indexFile> = {
-        images: Object.fromEntries(this.#images),
-        layers: Object.fromEntries(this.#layers),
-        nextLayer: this.#nextLayer,
-      };
-      this.#savedAt = this.#options.clock.now();
-      return writeAtomically(this.#indexPath, JSON.stringify(index), options);
-    };
-    this.#saving = this.#saving.then(write, write);
-    return this.#saving;
+  #save(options: { readonly sync: boolean }): Promise<void> {
+    this.#savedAt = this.#options.clock.now();
+    return this.#index.save(options);
   }
 
   async #load(): Promise<void> {
-    const bytes = await readIfExists(this.#indexPath);
-    if (bytes === undefined) return;
     const { logger, bootId } = this.#options;
-    const index = parseIndex(bytes);
+    const index = await readImageIndex(this.#indexPath);
+    if (index === undefined) return;
     if (index instanceof Error) {
       const error = errorMessage(index);
       logger.error(
@@ -358,14 +272,6 @@ export class ImageStore {
       if (isWhole) this.#layers.set(diffId, layer);
     }
     this.#nextLayer = index.nextLayer;
-  }
-
-  /** What `writeAtomically` was about to rename when we died. */
-  async #removeHalfWritten(): Promise<void> {
-    await rm(`${this.#indexPath}.tmp`, { force: true });
-    for (const name of await readdir(this.#blobsDir)) {
-      if (name.endsWith('.tmp')) await rm(join(this.#blobsDir, name), { force: true });
-    }
   }
 
   async #removeGarbage(): Promise<void> {
@@ -392,14 +298,6 @@ export class ImageStore {
       if ((await stat(path)).mtimeMs < before) await rm(path, { force: true });
     }
   }
-
-  /** A stored document, checked against its digest; undefined when missing or damaged. */
-  async #blob(digest: string): Promise<Buffer | undefined> {
-    const bytes = await readIfExists(this.blobPath(digest));
-    if (bytes === undefined) return undefined;
-    const actual = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-    return actual === digest ? bytes : undefined;
-  }
 }
 
 async function removeAll(paths: readonly string[]): Promise<number> {
@@ -409,12 +307,4 @@ async function removeAll(paths: readonly string[]): Promise<number> {
     await rm(path, { force: true });
   }
   return freed;
-}
-
-function parseIndex(bytes: Buffer): z.infer<typeof indexFile> | Error {
-  try {
-    return indexFile.parse(JSON.parse(bytes.toString('utf8')));
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
-  }
 }

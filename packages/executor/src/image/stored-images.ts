@@ -6,7 +6,8 @@ import { SwarmError } from '@swarmd/base';
 import { isNotFound } from '../files/atomic-file.ts';
 import { parseDocument, type Descriptor } from './manifest.ts';
 import { canonicalReference, parseReference } from './reference.ts';
-import type { ImageStore, StoredImage } from './store.ts';
+import type { StoredImage } from './image-index.ts';
+import type { ImageStore } from './store.ts';
 
 export interface ImageDocuments {
   /** Canonical. */
@@ -30,7 +31,7 @@ export async function imageDocuments(store: ImageStore, name: string): Promise<I
     throw new SwarmError('not-found', `there is no image ${reference} on this node`);
   }
   const stored = entry.image;
-  const manifest = await store.document(stored.manifest);
+  const manifest = await store.blobs.document(stored.manifest);
   const document = parseDocument(manifest, `image ${reference}`);
   if (document.kind === 'index') {
     throw new SwarmError(
@@ -46,7 +47,7 @@ export async function imageDocuments(store: ImageStore, name: string): Promise<I
     stored,
     manifest,
     mediaType,
-    config: await store.document(stored.config),
+    config: await store.blobs.document(stored.config),
     configDescriptor: document.manifest.config,
     layers: document.manifest.layers,
   };
@@ -56,7 +57,7 @@ export async function imageDocuments(store: ImageStore, name: string): Promise<I
 export async function requireBlobs(store: ImageStore, image: ImageDocuments): Promise<void> {
   for (const { digest, size } of image.layers) {
     try {
-      if ((await stat(store.blobPath(digest))).size === size) continue;
+      if ((await stat(store.blobs.path(digest))).size === size) continue;
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }
