@@ -26,6 +26,7 @@ const port = {
   publishMode: 'ingress',
   address: '',
 } as const;
+const hostPort = { ...port, publishMode: 'host' } as const;
 const starting = { state: 'starting', timestamp: 0, message: '', error: '' } as const;
 
 function taskChange(before: Task | undefined, after: Task | undefined): Commit['changes'][number] {
@@ -124,6 +125,15 @@ const cases: [string, Commit['changes'][number], boolean][] = [
     true,
   ],
   [
+    'a service with a port of the hosts that its tasks are on',
+    {
+      table: 'service',
+      before: undefined,
+      after: aService('web', { endpoint: { ports: [hostPort], virtualIps: [] } }),
+    },
+    false,
+  ],
+  [
     'a virtual address on its network',
     {
       table: 'service',
@@ -159,6 +169,26 @@ describe('does a commit concern the node?', () => {
     const index = new InterestIndex<string>();
     index.put('one', interests);
     const audience = audienceOf({ version: 2, changes: [change] }, view);
+    expect([...index.concerned(audience)].includes('one')).toBe(expected);
+  });
+});
+
+describe('a task of a service with a published port', () => {
+  it.each([
+    [port, true],
+    [hostPort, false],
+  ])('$publishMode: concerns a node elsewhere: %s', async (published, expected) => {
+    const store = createMemoryStore();
+    const service = aService('web', {
+      meta: { version: 0, createdAt: 0, updatedAt: 0 },
+      endpoint: { ports: [published], virtualIps: [] },
+    });
+    await store.update((tx) => tx.put('service', service), new AbortController().signal);
+    const index = new InterestIndex<string>();
+    index.put('one', interests);
+    const task = { nodeId: there, serviceId: service.id, ports: [published] };
+    const begins = taskChange(aTask('t', { ...task, status: starting }), aTask('t', task));
+    const audience = audienceOf({ version: 3, changes: [begins] }, store.view);
     expect([...index.concerned(audience)].includes('one')).toBe(expected);
   });
 });

@@ -154,9 +154,9 @@ function isOnlyProgress(before: Task | undefined, after: Task | undefined): bool
   return wasAssigned && sameForNode(asTold(before), asTold(after));
 }
 
-/** Every node answers the ports of its service, and sends what comes to the task. */
+/** Every node answers the ports of its service, and sends what comes to the task. Those of hosts only theirs do. */
 function publishes(view: AudienceView, task: Task): boolean {
-  return (view.get('service', task.serviceId)?.endpoint.ports.length ?? 0) > 0;
+  return hasMeshPort(view.get('service', task.serviceId)?.endpoint.ports ?? []);
 }
 
 /** True when the task is reached in the same way before and after, so other nodes see no change. */
@@ -184,7 +184,7 @@ function addService(audience: Listed, { before, after }: ChangedObject<'service'
   if (sameValue(before?.endpoint, after?.endpoint) && sameValue(before?.spec, after?.spec)) return;
   for (const service of [before, after]) {
     if (service === undefined) continue;
-    audience.everyone ||= service.endpoint.ports.length > 0;
+    audience.everyone ||= hasMeshPort(service.endpoint.ports);
     for (const { networkId } of service.endpoint.virtualIps) audience.networks.add(networkId);
     for (const { target } of service.spec.task.networks) audience.networks.add(target);
   }

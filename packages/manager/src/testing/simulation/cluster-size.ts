@@ -15,6 +15,10 @@ export interface ClusterSize {
   readonly isLarge: boolean;
   /** Networks of its services, besides those that every cluster has. */
   readonly networks: readonly string[];
+  /** How long the log takes to commit an entry. */
+  readonly commitMs: readonly [number, number];
+  /** How long a turn of a manager's event loop takes: what comes meanwhile is told together. */
+  readonly turnMs: readonly [number, number];
 }
 
 export function sizeOf(nodes: number): ClusterSize {
@@ -25,5 +29,7 @@ export function sizeOf(nodes: number): ClusterSize {
     replicasMax: Math.min(REPLICAS_MAX, Math.max(6, Math.floor(nodes / 2))),
     isLarge,
     networks: Array.from({ length: count }, (_, at) => `net${at + 1}`),
+    commitMs: isLarge ? [4, 20] : [1, 6],
+    turnMs: isLarge ? [1, 20] : [0, 0],
   };
 }

@@ -12,7 +12,6 @@ import type { SimRaft } from './sim-raft.ts';
 const CHECK_MS = 100;
 /** Silence of the leader before another one is elected, and before it gives up by itself. */
 const ELECTION_MS = 1_000;
-const COMMIT_MS: readonly [number, number] = [1, 6];
 const LAG_MS: readonly [number, number] = [1, 30];
 /** Entries kept beyond the last snapshot. */
 const LOG_MAX = 400;
@@ -22,6 +21,7 @@ export interface GroupOptions {
   readonly clock: Clock;
   readonly dice: Dice;
   readonly members: readonly RaftMember[];
+  readonly commitMs: readonly [number, number];
   /** Do two managers hear each other now? */
   readonly reach: (a: number, b: number) => boolean;
   /** Sees every entry at the moment it is committed. */
@@ -135,9 +135,9 @@ export class SimGroup {
   }
 
   submit(proposal: Omit<Proposal, 'readyAt'>): void {
-    const { clock, dice } = this.options;
+    const { clock, dice, commitMs } = this.options;
     const earliest = this.#queue.at(-1)?.readyAt ?? 0;
-    const readyAt = Math.max(earliest, clock.monotonic() + dice.between(...COMMIT_MS));
+    const readyAt = Math.max(earliest, clock.monotonic() + dice.between(...commitMs));
     this.#queue.push({ ...proposal, readyAt });
     clock.after(readyAt - clock.monotonic(), () => this.#pump());
   }

@@ -35,6 +35,8 @@ export interface ManagerWorld {
   readonly ids: Ids;
   readonly logger: Logger;
   readonly group: SimGroup;
+  /** How long a turn of the event loop takes. */
+  readonly turnMs: readonly [number, number];
   /** The manager at an address, if it is up. */
   readonly managerAt: (address: string) => SimManager | undefined;
   readonly reach: (a: number, b: number) => boolean;
@@ -63,6 +65,7 @@ export class SimManager implements AsyncDisposable {
       startRaft: (machine: ConstructorParameters<typeof SimRaft>[2]) =>
         Promise.resolve(new SimRaft(world.group, seat.raftId, machine)),
       managerAt: (address: string) => clientsOf(world, seat, address),
+      ...(world.turnMs[1] === 0 ? {} : { nextTurn: nextTurnOf(world) }),
     };
     const core = await assembleCore(optionsOf(world, seat), outside, stack);
     return new SimManager(seat, core, stack);
@@ -74,6 +77,11 @@ export class SimManager implements AsyncDisposable {
     await this.core.raft[Symbol.asyncDispose]();
     await this.#stack.disposeAsync();
   }
+}
+
+/** A busy manager: what it puts off to another turn waits for what others ask of it. */
+function nextTurnOf({ clock, dice, turnMs }: ManagerWorld): (fn: () => void) => void {
+  return (fn) => void clock.after(dice.between(...turnMs), fn);
 }
 
 function optionsOf(world: ManagerWorld, seat: ManagerSeat): ManagerOptions {

@@ -7,6 +7,7 @@ import { ManualClock, SequentialIds } from '@swarmd/base/testing';
 import { asId, type NodeId, type Service, type TaskId } from '@swarmd/model';
 
 import { newNode } from '../../identity/new-node.ts';
+import { sizeOf, type ClusterSize } from './cluster-size.ts';
 import { Dice } from './dice.ts';
 import { genesis, MANAGERS } from './genesis.ts';
 import { Judge } from './judge.ts';
@@ -62,11 +63,13 @@ export class SimWorld implements AsyncDisposable {
   load: (taskId: TaskId) => number | undefined = () => undefined;
   readonly #stop = new AbortController();
   readonly #logger: Logger;
+  readonly #size: ClusterSize;
   #failure: Violation | undefined;
   steps = 0;
 
   private constructor(options: WorldOptions) {
     this.dice = new Dice(options.seed);
+    this.#size = sizeOf(options.nodes);
     const write = options.trace;
     this.trace =
       write === undefined ? noTrace : (line) => write(`${Math.floor(this.clock.now())} ${line}`);
@@ -79,6 +82,7 @@ export class SimWorld implements AsyncDisposable {
       clock,
       dice,
       trace,
+      commitMs: this.#size.commitMs,
       members: this.seats.map(({ raftId, nodeId, address }) => ({
         raftId,
         nodeId,
@@ -114,6 +118,7 @@ export class SimWorld implements AsyncDisposable {
       dice: this.dice,
       ids: this.ids,
       logger: this.#logger,
+      turnMs: this.#size.turnMs,
       group: this.group,
       managerAt: (address) => this.up().find((one) => one.seat.address === address),
       reach: (a, b) => this.#reach(a, b),
