@@ -3,6 +3,7 @@ import { SwarmError } from '@swarmd/base';
 import type { ServiceSpecInput } from '@swarmd/model';
 import { InvalidArgumentError, type Command } from 'commander';
 
+import { HEADINGS } from './flag-headings.ts';
 import { parseCount, parseDuration, parseRatio } from './flags.ts';
 
 type Policy = NonNullable<ServiceSpecInput['autoscale']>;
@@ -26,6 +27,7 @@ export interface AutoscaleFlags {
 
 export function addAutoscaleFlags(command: Command): Command {
   return command
+    .optionsGroup(HEADINGS.autoscaling)
     .option('--autoscale-min <n>', 'fewest tasks (1)', parseCount)
     .option('--autoscale-max <n>', 'most tasks: turns autoscaling on', parseCount)
     .option('--autoscale-cpu <percent>', 'wanted use of reserved CPU, e.g. 70%', parsePercent)

@@ -1,13 +1,37 @@
-/** Published ports as people write them: one, a range, bound to an address, in Docker's forms. */
+/**
+ * Flags of services that say how they are reached, and published ports as people write them: one, a
+ * range, bound to an address, in Docker's forms.
+ */
 import { hostText, type EndpointSpec, type PortConfig } from '@swarmd/model';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 
-import { longForm, oneOf, parseDuration, required } from './flags.ts';
+import { HEADINGS } from './flag-headings.ts';
+import { collect, longForm, oneOf, parseDuration, parseText, required } from './flags.ts';
 
 const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const;
 const SHORT =
   /^(?:(\d+\.\d+\.\d+\.\d+|\[[\da-f:.]+\]):)?(?:(\d*(?:-\d+)?):)?(\d+(?:-\d+)?)(?:\/([a-z]+))?$/i;
 const HINT = 'use [ADDRESS:][PUBLISHED:]TARGET[/tcp|udp|sctp], e.g. 8080:80 or 8000-8010:80-90.';
+
+export function addNetworkFlags(command: Command): Command {
+  return command
+    .optionsGroup(HEADINGS.network)
+    .option('--endpoint-mode <vip|dnsrr>', 'how the service name resolves', oneOf('vip', 'dnsrr'))
+    .option(
+      '--endpoint-affinity <none|client-ip[=time]>',
+      'keep a client with one task; remember it for so long while tasks come (none)',
+      parseAffinityFlag,
+    )
+    .option(
+      '--publish-source <preserve|snat>',
+      'what tasks see of clients at ingress ports: their address or a node\u2019s (preserve)',
+      oneOf('preserve', 'snat'),
+    )
+    .option('--publish-local-only', 'ingress ports: only nodes with a task answer')
+    .option('--dns <address>', 'resolver instead of the cluster\u2019s', collect(parseText))
+    .option('--dns-search <domain>', 'domain tried for bare names', collect(parseText))
+    .option('--dns-option <option>', 'as in resolv.conf(5)', collect(parseText));
+}
 
 /**
  * "8080:80", "80", "53:53/udp", "127.0.0.1:8080:80", "[::1]:8080:80", "8000-8010:80-90" or

@@ -3,6 +3,7 @@ import { SwarmError } from '@swarmd/base';
 import type { ServiceSpecInput } from '@swarmd/model';
 import type { Command } from 'commander';
 
+import { HEADINGS } from './flag-headings.ts';
 import { oneOf, parseCount, parseDuration } from './flags.ts';
 
 export interface ScheduleFlags {
@@ -16,19 +17,21 @@ export interface ScheduleFlags {
   keepFailed?: number;
 }
 
-export function addScheduleFlags(command: Command): Command {
+export function addJobFlags(command: Command): Command {
   return command
-    .option('--schedule <cron>', 'job: run then, e.g. "30 4 * * mon-fri" or @daily')
-    .option('--time-zone <name>', 'job: of the schedule, e.g. Europe/Berlin (UTC)')
+    .optionsGroup(HEADINGS.job)
+    .option('--max-concurrent <n>', 'tasks at the same time', parseCount)
+    .option('--schedule <cron>', 'run then, e.g. "30 4 * * mon-fri" or @daily')
+    .option('--time-zone <name>', 'of the schedule, e.g. Europe/Berlin (UTC)')
     .option(
       '--concurrency <allow|forbid|replace>',
-      'job: what to do when the last run has not ended (forbid)',
+      'what to do when the last run has not ended (forbid)',
       oneOf('allow', 'forbid', 'replace'),
     )
-    .option('--starting-deadline <duration>', 'job: start a missed run so late', parseDuration)
-    .option('--suspend', 'job: start nothing by itself')
-    .option('--keep-completed <n>', 'job: ended runs to keep (3)', parseCount)
-    .option('--keep-failed <n>', 'job: failed runs to keep (1)', parseCount);
+    .option('--starting-deadline <duration>', 'start a missed run so late', parseDuration)
+    .option('--suspend', 'start nothing by itself')
+    .option('--keep-completed <n>', 'ended runs to keep (3)', parseCount)
+    .option('--keep-failed <n>', 'failed runs to keep (1)', parseCount);
 }
 
 /**

@@ -11,8 +11,8 @@ import { findReferences } from '../references.ts';
 import { requestedAuth } from '../registry-auth.ts';
 import { resolveImage } from '../resolve-image.ts';
 import {
-  addCreateFlags,
-  addUpdateFlags,
+  addFlagsOfCreate,
+  addFlagsOfUpdate,
   type CreateFlags,
   type UpdateFlags,
 } from '../service-flags.ts';
@@ -51,7 +51,7 @@ function addRun(group: Command, context: Context): void {
 export function addServiceCommands(program: Command, context: Context): void {
   const group = program.command('service').description('what the cluster keeps running');
 
-  addWriteFlags(addCreateFlags(group.command('create')))
+  addWriteFlags(addFlagsOfCreate(group.command('create')))
     .description('create a service and wait until it runs')
     .argument('<image>', '[registry/]repository[:tag][@digest]')
     .argument('[arg...]', 'command for the image')
@@ -60,7 +60,7 @@ export function addServiceCommands(program: Command, context: Context): void {
       create(context, { image, args, flags }),
     );
 
-  addWriteFlags(addUpdateFlags(group.command('update')))
+  addWriteFlags(addFlagsOfUpdate(group.command('update')))
     .description('change a service and wait until it has happened')
     .argument('<service>', 'name, id or id prefix')
     .option('--rollback', 'go back to the previous spec', false)
