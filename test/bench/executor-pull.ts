@@ -10,37 +10,84 @@ import { run, systemClock } from '@swarmd/base/system';
 import { DebianRegistry } from '../../packages/executor/test/fixtures/debian-registry.ts';
 import { ImageMachine } from '../../packages/executor/test/fixtures/image-machine.ts';
 import { TestRegistry } from '../../packages/executor/test/fixtures/registry.ts';
-import { print } from './statistics.ts';
+import { CpuMeter } from './cpu-meter.ts';
+import type { Docker } from './docker.ts';
+import { besideDocker, print } from './statistics.ts';
 
 const LOOK_MS = 50;
 const { signal: NEVER } = new AbortController();
 const LAYERS = 4;
 const LAYER_BYTES = 50e6;
 
-export async function benchPull(runs: number): Promise<void> {
+/** Beside Docker, in turns, where there is one. */
+export async function benchPull(runs: number, docker: Docker | undefined): Promise<void> {
   await using registry = await DebianRegistry.start();
   await fill(registry);
   const name = `${registry.host}/debian:200m`;
-  const times: number[] = [];
-  const peaks: number[] = [];
+  const ours = { ms: [] as number[], cpu: [] as number[], peaks: [] as number[] };
+  const theirs = { ms: [] as number[], cpu: [] as number[] };
+  using meter = CpuMeter.open('pull');
   for (let round = 0; round < runs; round += 1) {
-    await using machine = await ImageMachine.open();
+    await settledDisk();
+    const cpuBefore = meter.ms();
+    const { ms, peak } = await ourPull(name);
+    ours.ms.push(ms);
+    ours.peaks.push(peak);
+    ours.cpu.push(meter.ms() - cpuBefore);
+    if (docker === undefined) continue;
+    await settledDisk();
+    const theirCpu = docker.cpuMs();
     const began = performance.now();
-    const pull = machine.puller.pull(name, AbortSignal.timeout(300_000));
-    const over = pull.then(() => true);
-    let peak = 0;
-    while (!(await Promise.race([over, pause()]))) peak = Math.max(peak, await unpackerPeakMiB());
-    times.push(performance.now() - began);
-    peaks.push(peak);
+    await docker.pull(name);
+    theirs.ms.push(performance.now() - began);
+    theirs.cpu.push(docker.cpuMs() - theirCpu);
+    await docker.remove(name);
   }
   const megabytes = (LAYERS * LAYER_BYTES) / 1e6;
-  print('executor', { metric: 'pull-and-unpack', unit: 'ms', values: times, megabytes });
-  print('executor', { metric: 'unpacker-peak-resident', unit: 'MiB', values: peaks, target: 150 });
+  const beside = (mine: readonly number[], other: readonly number[]): object =>
+    docker === undefined ? {} : besideDocker(mine, other);
+  print('executor', {
+    metric: 'pull-and-unpack',
+    unit: 'ms',
+    values: ours.ms,
+    megabytes,
+    ...beside(ours.ms, theirs.ms),
+  });
+  print('executor', {
+    metric: 'pull-and-unpack-cpu',
+    unit: 'ms',
+    values: ours.cpu,
+    ...beside(ours.cpu, theirs.cpu),
+  });
+  print('executor', {
+    metric: 'unpacker-peak-resident',
+    unit: 'MiB',
+    values: ours.peaks,
+    target: 150,
+    ...(docker === undefined ? {} : { docker: Math.round(docker.peakMiB()) }),
+  });
 }
 
-async function pause(): Promise<boolean> {
+async function ourPull(name: string): Promise<{ readonly ms: number; readonly peak: number }> {
+  await using machine = await ImageMachine.open();
+  const began = performance.now();
+  const pull = machine.puller.pull(name, AbortSignal.timeout(300_000));
+  const ended = pull.then(() => performance.now());
+  let peak = 0;
+  for (;;) {
+    const end = await Promise.race([ended, pause()]);
+    if (end !== undefined) return { ms: end - began, peak };
+    peak = Math.max(peak, unpackerPeakMiB());
+  }
+}
+
+/** One's dirty pages must not be written while the other is measured. */
+async function settledDisk(): Promise<void> {
+  await run('sync', [], { timeoutMs: 300_000 });
+}
+
+async function pause(): Promise<undefined> {
   await sleep(systemClock, LOOK_MS, NEVER);
-  return false;
 }
 
 /** Files of this machine's own Debian packages, 50 MB a layer. */
@@ -72,17 +119,16 @@ async function fill(registry: DebianRegistry): Promise<void> {
 }
 
 /** The most the unpacking process ever held, as the kernel counts it. */
-async function unpackerPeakMiB(): Promise<number> {
-  const { stdout } = await run('pgrep', ['-P', `${process.pid}`, '-f', 'unpack/main'], {
-    okCodes: [0, 1],
-  });
-  const [pid] = stdout.split('\n');
-  if (!pid) return 0;
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-    return Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1_024;
-  } catch {
-    // It ended meanwhile.
-    return 0;
+function unpackerPeakMiB(): number {
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1');
+  for (const pid of children.split(' ').filter(Boolean)) {
+    try {
+      if (!readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('unpack/main')) continue;
+      const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+      return Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1_024;
+    } catch {
+      // It ended meanwhile.
+    }
   }
+  return 0;
 }

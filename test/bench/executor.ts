@@ -4,18 +4,10 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
 
 import { sleep } from '@swarmd/base';
-import { systemClock } from '@swarmd/base/system';
+import { run, systemClock } from '@swarmd/base/system';
 import type { Executor } from '@swarmd/executor';
 
 import {
@@ -24,9 +16,13 @@ import {
   PrivateMachine,
 } from '../../packages/executor/test/fixtures/private-machine.ts';
 import { benchPull } from './executor-pull.ts';
-import { print } from './statistics.ts';
+import { CpuMeter } from './cpu-meter.ts';
+import { Docker } from './docker.ts';
+import { besideDocker, print } from './statistics.ts';
 
 export const EXECUTOR_PARTS = ['start', 'burst', 'memory', 'restart', 'idle', 'pull'];
+/** Beside Docker, where its daemon is in the PATH. */
+const COMPARED = ['start', 'burst', 'pull'];
 const BURST = 50;
 const IDLE = 20;
 /** At once while many are made that are not what is measured. */
@@ -34,6 +30,14 @@ const WIDTH = 10;
 const SECOND_MS = 1_000;
 /** Some rounds of everything that happens every few seconds. */
 const IDLE_LOOK_MS = 20_000;
+
+const IDLE_COMMAND = ['/bin/sleep', '100000'];
+
+interface DockersTurn {
+  readonly runMs: number;
+  readonly endMs: number;
+  readonly cpuMs: number;
+}
 
 export interface ExecutorBenchOptions {
   readonly runs: number;
@@ -45,16 +49,20 @@ export interface ExecutorBenchOptions {
 export async function benchExecutor(options: ExecutorBenchOptions): Promise<void> {
   if (!isInside) {
     const { argv, env } = entering([process.execPath, ...process.argv.slice(1)]);
-    const [program, ...args] = argv;
-    const child = spawn(program, args, { env, stdio: 'inherit' });
+    // Docker beside us must not come near the machine's network.
+    const child = spawn('unshare', ['--net', ...argv], { env, stdio: 'inherit' });
     const [code] = (await once(child, 'exit')) as [number | null];
     process.exitCode = code ?? 1;
     return;
   }
-  if (options.parts.includes('pull')) await benchPull(Math.min(5, options.runs));
-  using cpu = CpuMeter.open();
+  await run('ip', ['link', 'set', 'lo', 'up']);
+  const isCompared = options.parts.some((part) => COMPARED.includes(part));
+  await using docker = isCompared ? await Docker.start() : undefined;
+  if (options.parts.includes('pull')) await benchPull(Math.min(5, options.runs), docker);
+  if (options.parts.every((part) => part === 'pull')) return;
+  using cpu = CpuMeter.open('executor');
   await using machine = await PrivateMachine.make();
-  const bench = new ExecutorBench(machine, cpu);
+  const bench = new ExecutorBench(machine, { cpu, docker });
   await bench.open();
   if (options.parts.includes('start')) await bench.oneByOne(options.runs);
   if (options.parts.includes('burst')) await bench.burst(Math.ceil(options.runs / 5));
@@ -68,11 +76,13 @@ const signal = (): AbortSignal => AbortSignal.timeout(120 * SECOND_MS);
 class ExecutorBench {
   readonly #machine: PrivateMachine;
   readonly #cpu: CpuMeter;
+  readonly #docker: Docker | undefined;
   #executor: (Executor & AsyncDisposable) | undefined;
 
-  constructor(machine: PrivateMachine, cpu: CpuMeter) {
+  constructor(machine: PrivateMachine, beside: { cpu: CpuMeter; docker: Docker | undefined }) {
     this.#machine = machine;
-    this.#cpu = cpu;
+    this.#cpu = beside.cpu;
+    this.#docker = beside.docker;
   }
 
   async open(): Promise<void> {
@@ -83,6 +93,8 @@ class ExecutorBench {
     await this.#prepare('warm-up');
     await this.#life.start('warm-up', signal());
     await this.#end('warm-up');
+    await this.#docker?.pull(this.#machine.image);
+    await this.#dockers('warm-up');
   }
 
   get #life(): Executor & AsyncDisposable {
@@ -93,6 +105,7 @@ class ExecutorBench {
   /** Image present -> process running, prepared -> running, and stop with clean-up. */
   async oneByOne(runs: number): Promise<void> {
     const [whole, start, end, cpu]: [number[], number[], number[], number[]] = [[], [], [], []];
+    const dockers: DockersTurn[] = [];
     for (let run = 0; run < runs; run += 1) {
       const id = `one-${run}`;
       const cpuBefore = this.#cpu.ms();
@@ -106,17 +119,44 @@ class ExecutorBench {
       await this.#end(id);
       end.push(performance.now() - ending);
       cpu.push(this.#cpu.ms() - cpuBefore);
+      const turn = await this.#dockers(id);
+      if (turn !== undefined) dockers.push(turn);
     }
-    print('executor', { metric: 'present-to-running', unit: 'ms', values: whole, target: 32 });
-    print('executor', { metric: 'prepared-to-running', unit: 'ms', values: start, target: 2 });
-    print('executor', { metric: 'kill-and-clean-up', unit: 'ms', values: end, target: 30 });
+    const beside = (ours: readonly number[], of: keyof DockersTurn): object =>
+      dockers.length === 0
+        ? {}
+        : besideDocker(
+            ours,
+            dockers.map((turn) => turn[of]),
+          );
     const note = 'of everything but the container itself, start to clean-up';
-    print('executor', { metric: 'cpu-per-container', unit: 'ms', values: cpu, note });
+    const figures = [
+      { metric: 'present-to-running', values: whole, target: 32, ...beside(whole, 'runMs') },
+      { metric: 'prepared-to-running', values: start, target: 2 },
+      { metric: 'kill-and-clean-up', values: end, target: 30, ...beside(end, 'endMs') },
+      { metric: 'cpu-per-container', values: cpu, note, ...beside(cpu, 'cpuMs') },
+    ];
+    for (const figure of figures) print('executor', { unit: 'ms', ...figure });
+  }
+
+  /** The same by Docker. */
+  async #dockers(id: string): Promise<DockersTurn | undefined> {
+    const docker = this.#docker;
+    if (docker === undefined) return undefined;
+    const cpuBefore = docker.cpuMs();
+    const began = performance.now();
+    await docker.run(id, this.#machine.image, IDLE_COMMAND);
+    const running = performance.now();
+    await docker.end(id);
+    const ended = performance.now();
+    const cpuMs = docker.cpuMs() - cpuBefore;
+    return { runMs: running - began, endMs: ended - running, cpuMs };
   }
 
   async burst(runs: number): Promise<void> {
     const values: number[] = [];
     const cpu: number[] = [];
+    const dockers: number[] = [];
     for (let run = 0; run < runs; run += 1) {
       const ids = Array.from({ length: BURST }, (_, index) => `burst-${run}-${index}`);
       const cpuBefore = this.#cpu.ms();
@@ -130,8 +170,16 @@ class ExecutorBench {
       values.push(performance.now() - began);
       cpu.push((this.#cpu.ms() - cpuBefore) / BURST);
       await inTurns(ids, (id) => this.#end(id));
+      const docker = this.#docker;
+      if (docker === undefined) continue;
+      const theirs = performance.now();
+      const { image } = this.#machine;
+      await Promise.all(ids.map((id) => docker.run(id, image, IDLE_COMMAND)));
+      dockers.push(performance.now() - theirs);
+      await inTurns(ids, (id) => docker.end(id));
     }
-    print('executor', { metric: `${BURST}-at-once`, unit: 'ms', values, target: 800 });
+    const beside = dockers.length === 0 ? {} : besideDocker(values, dockers);
+    print('executor', { metric: `${BURST}-at-once`, unit: 'ms', values, target: 800, ...beside });
     print('executor', { metric: 'cpu-per-container-at-once', unit: 'ms', values: cpu });
   }
 
@@ -185,7 +233,7 @@ class ExecutorBench {
   }
 
   async #prepare(id: string): Promise<void> {
-    const request = this.#machine.request(id, { command: ['/bin/sleep', '100000'] });
+    const request = this.#machine.request(id, { command: [...IDLE_COMMAND] });
     await this.#life.prepare(request, signal());
   }
 
@@ -201,37 +249,6 @@ async function inTurns(ids: readonly string[], fn: (id: string) => Promise<void>
     for (let id = left.shift(); id !== undefined; id = left.shift()) await fn(id);
   };
   await Promise.all(Array.from({ length: WIDTH }, worker));
-}
-
-/** Processor time of this process and all that it starts, whose parents may be gone: by a cgroup of our own. */
-class CpuMeter implements Disposable {
-  readonly #folder: string;
-  readonly #isVersion1: boolean;
-
-  private constructor(folder: string, isVersion1: boolean) {
-    this.#folder = folder;
-    this.#isVersion1 = isVersion1;
-  }
-
-  static open(): CpuMeter {
-    const version1 = '/sys/fs/cgroup/cpuacct';
-    const isVersion1 = existsSync(version1);
-    const folder = `${isVersion1 ? version1 : '/sys/fs/cgroup'}/swarmd-bench-${process.pid}`;
-    mkdirSync(folder);
-    writeFileSync(`${folder}/cgroup.procs`, String(process.pid));
-    return new CpuMeter(folder, isVersion1);
-  }
-
-  ms(): number {
-    if (this.#isVersion1) return Number(readFileSync(`${this.#folder}/cpuacct.usage`)) / 1e6;
-    const text = readFileSync(`${this.#folder}/cpu.stat`, 'latin1');
-    return Number(/^usage_usec (\d+)/m.exec(text)?.[1] ?? 0) / 1e3;
-  }
-
-  [Symbol.dispose](): void {
-    writeFileSync(`${dirname(this.#folder)}/cgroup.procs`, String(process.pid));
-    rmdirSync(this.#folder);
-  }
 }
 
 /** Pids of the monitors whose bundles are below a folder. */

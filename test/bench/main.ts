@@ -22,7 +22,8 @@ const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--pa
   network   the data plane of two hosts: attach, endpoints, backends, DNS, overlay beside host to host:
             ${NETWORK_PARTS.join(', ')}
   executor [--runs 20] [--part NAME]... [--containers 500]
-            containers and images on this machine: ${EXECUTOR_PARTS.join(', ')}
+            containers and images on this machine: ${EXECUTOR_PARTS.join(', ')}; start, burst and pull
+            beside Docker, in turns, where dockerd is in the PATH (Debian's docker.io; it needs no service)
   logs [--runs 3] [--lines 3000000] [--seconds 10] [--keep]
             what a task that floods its log costs, and how fast it is read (a lab of 1 manager and 1 worker)
   --part    startup: only these of: ${STARTUP_PARTS.join(', ')}

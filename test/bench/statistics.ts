@@ -35,3 +35,12 @@ export function print(bench: string, figure: Figure): number {
   process.stdout.write(`${JSON.stringify(line)}\n`);
   return p50;
 }
+
+/** What Docker's median was in the same run, and ours divided by it. */
+export function besideDocker(
+  ours: readonly number[],
+  dockers: readonly number[],
+): { readonly docker: number; readonly ratio: number } {
+  const docker = quantile(dockers, 0.5);
+  return { docker: round(docker), ratio: round(quantile(ours, 0.5) / docker) };
+}

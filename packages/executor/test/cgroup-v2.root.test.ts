@@ -109,6 +109,6 @@ describe.runIf(isInside && isVersion2)('cgroup version 2', () => {
     expect(path).toContain(runner.machine.cgroupParent);
     expect(existsSync(join(ROOT, path))).toBe(false);
     expect((await runner.executor.restore(signal())).size).toBe(0);
-    expect(await runner.machine.leftovers()).toEqual([]);
+    expect(await runner.machine.leftInTheEnd()).toEqual([]);
   });
 });

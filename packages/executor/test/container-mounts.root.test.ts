@@ -157,11 +157,11 @@ describe.runIf(isInside)('mounts and logs of containers', () => {
         .catch(() => 'given up');
       giveUp.cancel();
       if (outcome === undefined) await runner.executor.remove('unwanted', signal());
-      expect(await runner.machine.leftovers()).toEqual([]);
+      expect(await runner.machine.leftInTheEnd()).toEqual([]);
     }
   });
 
   it('leave nothing behind', async () => {
-    expect(await runner.machine.leftovers()).toEqual([]);
+    expect(await runner.machine.leftInTheEnd()).toEqual([]);
   });
 });

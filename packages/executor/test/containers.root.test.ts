@@ -281,6 +281,6 @@ describe.runIf(isInside)('containers', () => {
   });
 
   it('leave nothing behind', async () => {
-    expect(await runner.machine.leftovers()).toEqual([]);
+    expect(await runner.machine.leftInTheEnd()).toEqual([]);
   });
 });

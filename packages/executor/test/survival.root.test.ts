@@ -114,13 +114,15 @@ describe.runIf(isInside)('survival', () => {
     const lines = await Array.fromAsync(linesOf(executor.logs('live', { follow: true }, signal())));
     expect(lines.map(text)).toEqual(['first', 'second']);
     for (const id of ['gone', 'live']) await executor.remove(id, signal());
-    expect(await machine.leftovers()).toEqual([]);
+    expect(await machine.leftInTheEnd()).toEqual([]);
   });
 
   it('kills a container whose monitor is lost, while watching and while not', async () => {
     const life = await begin([sh('unwatched', 'exec sleep 1000')]);
     await kill(life);
-    process.kill((await recordOf('unwatched')).monitor.pid, 'SIGKILL');
+    const { monitor } = await recordOf('unwatched');
+    process.kill(monitor.pid, 'SIGKILL');
+    await until(async () => !(await isFile(`/proc/${monitor.pid}/fd/0`)));
     const executor = await machine.executor();
     const lost = { code: 137, oomKilled: false, error: expect.stringContaining('monitor') };
     expect((await executor.restore(signal())).get('unwatched')).toBe('exited');
@@ -131,7 +133,7 @@ describe.runIf(isInside)('survival', () => {
     process.kill((await recordOf('watched')).monitor.pid, 'SIGKILL');
     expect(await executor.wait('watched', signal())).toEqual(lost);
     for (const id of ['unwatched', 'watched']) await executor.remove(id, signal());
-    expect(await machine.leftovers()).toEqual([]);
+    expect(await machine.leftInTheEnd()).toEqual([]);
   });
 
   it('begins clean after a power loss, with files that were half written', async () => {
@@ -161,14 +163,14 @@ describe.runIf(isInside)('survival', () => {
       { name: 'mounted', options: driverOptions, used: true },
     ]);
     await executor.remove('whole', signal());
-    expect(await machine.leftovers()).toEqual([]);
+    expect(await machine.leftInTheEnd()).toEqual([]);
     // What the disk may not have of its layers is fetched again.
     await executor.pull(machine.image, signal());
     await executor.prepare(sh('again', 'exit 5'), signal());
     await executor.start('again', signal());
     expect(await executor.wait('again', signal())).toMatchObject({ code: 5, error: '' });
     await executor.remove('again', signal());
-    expect(await machine.leftovers()).toEqual([]);
+    expect(await machine.leftInTheEnd()).toEqual([]);
     expect((await run('find', [machine.stateDir, '-name', '*.tmp*'])).stdout).toBe('');
     expect(await readdir(join(machine.stateDir, 'volumes'))).toEqual(['mounted']);
     expect(await readdir(join(machine.stateDir, 'l'))).toHaveLength(1);
@@ -179,7 +181,7 @@ describe.runIf(isInside)('survival', () => {
     await rm(join(machine.stateDir, 'containers', 'lost', 'record.json'));
     const executor = await machine.executor();
     expect((await executor.restore(signal())).size).toBe(0);
-    expect(await machine.leftovers()).toEqual([]);
+    expect(await machine.leftInTheEnd()).toEqual([]);
   });
 });
 

@@ -151,6 +151,6 @@ describe.runIf(isInside)('a remapped container', () => {
     await expect(vfs.prepare(runner.machine.request('plain', {}), signal())).rejects.toThrow(
       /needs the storage driver overlay/,
     );
-    expect(await runner.machine.leftovers()).toEqual([]);
+    expect(await runner.machine.leftInTheEnd()).toEqual([]);
   });
 });
