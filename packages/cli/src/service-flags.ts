@@ -45,6 +45,7 @@ import {
 } from './policy-flags.ts';
 import { addNetworkFlags, parsePorts, parseTargetPorts, type TargetPort } from './port-flags.ts';
 import { addJobFlags, type ScheduleFlags } from './schedule-flags.ts';
+import { parseVolumesFrom, type VolumesFrom } from './volumes-from.ts';
 import { splitWords } from './words.ts';
 
 /** What `create` and `update` have in common, as commander delivers it. */
@@ -140,6 +141,7 @@ export interface CreateFlags extends ServiceFlags {
   host?: string[];
   sysctl?: [string, string][];
   mount?: MountSpec[];
+  volumesFrom?: VolumesFrom[];
   constraint?: string[];
   placementPref?: { spread: string }[];
   affinity?: string[];
@@ -223,6 +225,11 @@ export function addFlagsOfCreate(command: Command): Command {
     .optionsGroup(HEADINGS.container)
     .option('-e, --env <NAME=value>', 'environment variable', collect(parseEnv))
     .option('--mount <mount>', MOUNT_HINT, collect(parseMount))
+    .option(
+      '--volumes-from <service[:ro]>',
+      'also the binds and named volumes that a service has now',
+      collect(parseVolumesFrom),
+    )
     .option(`--secret ${FILE_HINT}`, 'secret as a file below /run/secrets', collect(parseFile))
     .option(`--config ${FILE_HINT}`, 'config as a file', collect(parseFile))
     .option('--container-label <key=value>', 'label of its containers', collect(parseLabel))

@@ -1,6 +1,6 @@
 /** swarmctl service ... */
 import { SwarmError } from '@swarmd/base';
-import type { Service, ServiceSpecInput } from '@swarmd/model';
+import type { MountSpec, Service, ServiceSpecInput } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
@@ -18,6 +18,7 @@ import {
 } from '../service-flags.ts';
 import { createSpec, modeWith, updateSpec } from '../service-spec.ts';
 import { forEach } from '../several.ts';
+import { mountsWith } from '../volumes-from.ts';
 import { addWaitFlags, waitForService, type WaitFlags } from '../wait-for-service.ts';
 import { addServiceLogs } from './logs.ts';
 import { findService } from './kinds.ts';
@@ -122,8 +123,10 @@ async function create(
   context: Context,
   request: { image: string; args: string[]; flags: CreateFlags & WriteFlags },
 ): Promise<void> {
-  const { args, flags } = request;
+  const { args } = request;
   const { control } = await context.cluster();
+  const mount = await wantedMounts(context, request.flags);
+  const flags = { ...request.flags, ...(mount === undefined ? {} : { mount }) };
   const [references, image] = await Promise.all([
     findReferences(context, flags, { mayCreate: !flags.dryRun }),
     resolveImage(context, request.image, flags),
@@ -139,6 +142,21 @@ async function create(
   const service = await control.createService({ spec, ...auth }, context.call);
   context.terminal.out(`${service.id}\n`);
   await waitForService(context, service, flags);
+}
+
+/** Of the command line, and of the services that it takes volumes from. */
+async function wantedMounts(
+  context: Context,
+  { mount, volumesFrom }: CreateFlags,
+): Promise<MountSpec[] | undefined> {
+  if (volumesFrom === undefined) return mount;
+  const others = await Promise.all(
+    volumesFrom.map(async ({ service, readOnly }) => {
+      const { spec } = await findService(context, service);
+      return { name: spec.name, mounts: spec.task.container.mounts, readOnly };
+    }),
+  );
+  return [...mountsWith(mount ?? [], others)];
 }
 
 /** A name from the image's: "registry:5000/team/nginx:1" -> nginx, or nginx-2 when that is taken. */
