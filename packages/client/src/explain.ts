@@ -12,6 +12,7 @@ import {
   type Reason,
   type Service,
   type Task,
+  type TaskState,
 } from '@swarmd/model';
 
 import { explainAutoscale } from './explain-autoscale.ts';
@@ -78,9 +79,13 @@ export function explainService(
     ...explainRuns(service),
     ...explainAutoscale(service, now),
     ...chain(service.because, now),
-    ...unsettled.map((task) => {
+    ...unsettled.flatMap((task) => {
       const node = task.nodeId === undefined ? undefined : nodes.get(task.nodeId);
-      return `  ${taskName(task)}: ${task.status.state}: ${waitOf(task, { now, node, siblings: tasks })}`;
+      const wait = waitOf(task, { now, node, siblings: tasks });
+      return [
+        `  ${taskName(task)}: ${stateOf(task)}: ${wait}`,
+        ...failuresBefore(task, { now, siblings: tasks }),
+      ];
     }),
     ...nodesSay(around.placement),
   ];
@@ -108,6 +113,32 @@ function refusesTasks({ status, spec }: Node): string | undefined {
   if (spec.availability === 'drain')
     return 'takes no tasks: it is drained, and its tasks move away';
   return undefined;
+}
+
+/** With the error of one that has ended; the others' is in what they wait for. */
+function stateOf({ status: { state, error } }: Task): string {
+  return isTerminal(state) && error !== '' ? `${state} (${error})` : state;
+}
+
+/** Of a slot that does not get on: that this is not its first attempt, and what became of those before. */
+function failuresBefore(
+  task: Task,
+  { now, siblings }: { now: number; siblings: readonly Task[] },
+): string[] {
+  const failed = siblings
+    .filter((other) => other.id !== task.id && other.slot === task.slot)
+    .filter(({ status }) => isFailure(status.state))
+    .toSorted((a, b) => a.status.timestamp - b.status.timestamp);
+  const last = failed.at(-1);
+  if (last === undefined) return [];
+  const { timestamp } = last.status;
+  return [
+    `    ${many(failed.length, 'task', 'tasks')} before it failed, the last one ${ago(timestamp, now)}: ${stateOf(last)}`,
+  ];
+}
+
+function isFailure(state: TaskState): boolean {
+  return state === 'failed' || state === 'rejected' || state === 'orphaned';
 }
 
 /** What the task waits for now, in one line. */

@@ -129,6 +129,21 @@ describe('explain', () => {
     expect(lines[2]).toMatch(/^ {2}web\.2 \(t2\): preparing: its node is at work on it/);
   });
 
+  it('a service: what became of the attempts before', () => {
+    const end = { desiredState: 'shutdown' } as const;
+    const first = made('1 rejected !no such image', { ...end, id: asId('task', 'a') });
+    const second = made('1 failed !exit code 1', { ...end, id: asId('task', 'b') });
+    const later = { ...second, status: { ...second.status, timestamp: NOW - 1_000 } };
+    const other = made('2 failed !exit code 2', { ...end, because: [because('x', 'gave up')] });
+    const around = { now: NOW, nodes: [node('n1')] };
+    const lines = explainService(service(), [first, later, made('1 preparing'), other], around);
+    expect(lines.slice(1)).toEqual([
+      expect.stringMatching(/^ {2}web\.1 \(t1\): preparing: its node is at work on it/),
+      '    2 tasks before it failed, the last one 1 s ago: failed (exit code 1)',
+      '  web.2 (t2): failed (exit code 2): it has ended; gave up',
+    ]);
+  });
+
   it('a service: which nodes refuse the first task that waits', () => {
     const { nodeId: _none, ...waiting } = made('1 pending @ !no suitable node');
     const verdicts = Array.from({ length: 12 }, (_, n) => ({
