@@ -2,7 +2,7 @@
 import type { Image, PullEvent } from '@swarmd/api';
 import { SwarmError } from '@swarmd/base';
 
-import { bytes } from './commands/figures.ts';
+import { bytes } from './output.ts';
 import type { Terminal } from './context.ts';
 
 const DIGEST_SHOWN_CHARS = 12;

@@ -3,7 +3,7 @@ import type { ContainerStats, ProcessInfo, Task } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
-import { json, list, parseFormat, table, type Column, type Format } from '../output.ts';
+import { bytes, json, list, parseFormat, table, type Column, type Format } from '../output.ts';
 import { findTask, taskName } from './find-task.ts';
 
 const INTERVAL_MS = 1_000;
@@ -141,17 +141,4 @@ function cpuPercent({ before, now }: Row): number {
   const elapsedMs = before === undefined ? 0 : now.timestamp - before.timestamp;
   if (before === undefined || elapsedMs <= 0) return 0;
   return ((now.cpuNs - before.cpuNs) / (elapsedMs * 1e6)) * 100;
-}
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-
-/** 1536 -> "1.5 KiB". */
-export function bytes(count: number): string {
-  let value = count;
-  let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${UNITS[unit] ?? ''}`;
 }

@@ -10,10 +10,9 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { changedConfig } from '../image-changes.ts';
 import { collect } from '../flags.ts';
-import { json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { bytes, json, list, parseFormat, type Column, type Format } from '../output.ts';
 import { LayerPrinter } from '../pull-progress.ts';
 import { registryAuthFor } from '../registry-auth.ts';
-import { bytes } from './figures.ts';
 import { nodeOf, NODE_FLAG, NODE_HINT } from './on-node.ts';
 
 const TRANSFER_TIMEOUT_MS = 30 * 60_000;

@@ -4,11 +4,19 @@ import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { parseDuration } from '../flags.ts';
-import { ago, json, list, parseFormat, shortId, type Column, type Format } from '../output.ts';
+import {
+  ago,
+  bytes,
+  json,
+  list,
+  parseFormat,
+  shortId,
+  type Column,
+  type Format,
+} from '../output.ts';
 import { showPull } from '../pull-progress.ts';
 import { registryAuthFor } from '../registry-auth.ts';
 import { forEach } from '../several.ts';
-import { bytes } from './figures.ts';
 import { addImageTransferCommands } from './image-transfer.ts';
 import { nodeOf, NODE_FLAG, NODE_HINT } from './on-node.ts';
 

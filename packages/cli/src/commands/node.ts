@@ -6,7 +6,8 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { collect, oneOf, parseLabel, parseText } from '../flags.ts';
-import { capitalize, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { capitalize, list, parseFormat, type Column, type Format } from '../output.ts';
+import { inspected, PRETTY_HINT, type InspectFlags } from '../outline.ts';
 import { forEach } from '../several.ts';
 import { findNode } from './kinds.ts';
 import { printTasks } from './task.ts';
@@ -69,11 +70,12 @@ export function addNodeCommands(program: Command, context: Context): void {
 
   group
     .command('inspect')
-    .description('show everything about nodes, as JSON')
+    .description('show everything about nodes')
     .argument('<node...>', 'name, id, id prefix, or "self"')
-    .action(async (references: string[]) => {
+    .option('--pretty', PRETTY_HINT, false)
+    .action(async (references: string[], flags: InspectFlags) => {
       const nodes = await Promise.all(references.map((reference) => findNode(context, reference)));
-      context.terminal.out(json(nodes, 2));
+      context.terminal.out(inspected(nodes, flags, context.clock.now()));
     });
 
   group

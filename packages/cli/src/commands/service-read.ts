@@ -6,16 +6,8 @@ import type { PastSpec, Service } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
-import {
-  ago,
-  json,
-  list,
-  oneLine,
-  parseFormat,
-  shortId,
-  type Column,
-  type Format,
-} from '../output.ts';
+import { ago, list, oneLine, parseFormat, shortId, type Column, type Format } from '../output.ts';
+import { inspected, PRETTY_HINT, type InspectFlags } from '../outline.ts';
 import { portList } from '../port-flags.ts';
 import { withoutDigest } from '../resolve-image.ts';
 import { findService } from './kinds.ts';
@@ -30,13 +22,14 @@ export function addServiceReads(group: Command, context: Context): void {
 
   group
     .command('inspect')
-    .description('show everything about services, as JSON')
+    .description('show everything about services')
     .argument('<service...>', 'name, id or id prefix')
-    .action(async (references: string[]) => {
+    .option('--pretty', PRETTY_HINT, false)
+    .action(async (references: string[], flags: InspectFlags) => {
       const services = await Promise.all(
         references.map((reference) => findService(context, reference)),
       );
-      context.terminal.out(json(services, 2));
+      context.terminal.out(inspected(services, flags, context.clock.now()));
     });
 
   group

@@ -8,13 +8,13 @@ import type { Context } from '../context.ts';
 import {
   ago,
   capitalize,
-  json,
   list,
   parseFormat,
   shortId,
   type Column,
   type Format,
 } from '../output.ts';
+import { inspected, PRETTY_HINT, type InspectFlags } from '../outline.ts';
 import { portList } from '../port-flags.ts';
 import { withoutDigest } from '../resolve-image.ts';
 import { addCopyCommand } from './copy.ts';
@@ -103,12 +103,13 @@ export function addTaskCommands(program: Command, context: Context): void {
 
   group
     .command('inspect')
-    .description('show everything about tasks, as JSON')
+    .description('show everything about tasks')
     .argument('<task...>', 'id or id prefix')
-    .action(async (references: string[]) => {
+    .option('--pretty', PRETTY_HINT, false)
+    .action(async (references: string[], flags: InspectFlags) => {
       const tasks = await Promise.all(references.map((reference) => findTask(context, reference)));
       const described = await Promise.all(tasks.map((task) => withContainer(context, task)));
-      context.terminal.out(json(described, 2));
+      context.terminal.out(inspected(described, flags, context.clock.now()));
     });
 
   addTaskLogs(group, context);
