@@ -14,6 +14,16 @@ export class Heap<T> {
     return this.#items[0];
   }
 
+  push(item: T): void {
+    let at = this.#items.push(item) - 1;
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      if (!this.#before(at, above)) return;
+      this.#swap(at, above);
+      at = above;
+    }
+  }
+
   /** The least element has grown: puts it where it belongs now. */
   settleTop(): void {
     this.#sink(0);
@@ -34,11 +44,15 @@ export class Heap<T> {
         if (child < this.#items.length && this.#before(child, least)) least = child;
       }
       if (least === at) return;
-      const [a, b] = [this.#items[at] as T, this.#items[least] as T];
-      this.#items[at] = b;
-      this.#items[least] = a;
+      this.#swap(at, least);
       at = least;
     }
+  }
+
+  #swap(a: number, b: number): void {
+    const item = this.#items[a] as T;
+    this.#items[a] = this.#items[b] as T;
+    this.#items[b] = item;
   }
 
   #before(a: number, b: number): boolean {

@@ -16,6 +16,7 @@ import { clusterOf } from '../allocate/subnet.ts';
 import { isOver, isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { genericKeys } from './generic.ts';
+import { NodeOrder } from './node-order.ts';
 import { Tally } from './tally.ts';
 
 export interface NodeUsage {
@@ -129,8 +130,10 @@ export class HeldIndex {
   readonly nodes = new Map<NodeId, NodeUsage>();
   readonly networks = new Map<NetworkId, AddressBook>();
   readonly gateways = new Map<NodeId, AddressBook>();
+  readonly order = new NodeOrder();
   readonly #seen = new Map<TaskId, Task>();
-
+  /** Nodes whose usage changed since `order` was told. */
+  readonly #touched = new Set<NodeId>();
   #mark: number | undefined;
 
   sync(view: PlanView): void {
@@ -138,6 +141,10 @@ export class HeldIndex {
     this.#mark = written?.mark;
     if (written?.ids === undefined) this.#readAll(view);
     else for (const id of written.ids) this.#follow(id, view.get('task', id));
+    const tasksOn = (nodeId: NodeId): number => this.nodes.get(nodeId)?.tasks ?? 0;
+    for (const nodeId of this.#touched) this.order.set(nodeId, tasksOn(nodeId));
+    this.#touched.clear();
+    this.order.follow(view, tasksOn);
   }
 
   #follow(id: TaskId, task: Task | undefined): void {
@@ -179,6 +186,7 @@ export class HeldIndex {
       return;
     }
     const over = isOver(task);
+    this.#touched.add(nodeId);
     if (!over) countUsage(entry(this.nodes, nodeId, noUsage), task, sign);
     for (const { networkId, address } of task.networks) {
       if (address === '') continue;

@@ -73,7 +73,7 @@ function rankingFor(
   options: { usage: Usage; task: Task; tasks: readonly Task[] },
 ): Ranking {
   return new Ranking({
-    nodes: draft.view.list('node'),
+    view: draft.view,
     usage: options.usage,
     demand: demandOf(draft.view, options.task),
     tasks: options.tasks,

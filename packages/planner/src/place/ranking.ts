@@ -14,8 +14,10 @@ import {
 
 import { NODE_FAILURES_MAX, NODE_FAILURES_WINDOW_MS } from '../limits.ts';
 import { isWanted, sameSpec, statusTime } from '../task-view.ts';
+import type { PlanView } from '../types.ts';
 import { countRefusals, refusal, wishesMet, type Demand } from './filters.ts';
 import type { NodeUsage } from './held-index.ts';
+import { LazyChoice } from './lazy-choice.ts';
 import { SpreadTree } from './spread-tree.ts';
 import type { Usage } from './usage.ts';
 
@@ -30,7 +32,7 @@ interface Candidate {
 }
 
 export interface RankingOptions {
-  readonly nodes: Iterable<Node>;
+  readonly view: Pick<PlanView, 'get' | 'list'>;
   readonly usage: Usage;
   readonly demand: Demand;
   /** All tasks of the service. */
@@ -40,35 +42,29 @@ export interface RankingOptions {
 
 /** Places tasks of one service that ask for the same, one after the other. */
 export class Ranking {
+  readonly #view: RankingOptions['view'];
   readonly #usage: Usage;
   readonly #demand: Demand;
-  readonly #candidates: Candidate[];
+  /** Of the service, by node. */
+  readonly #wanted: ReadonlyMap<NodeId, number>;
+  readonly #failed: ReadonlyMap<NodeId, number>;
+  readonly #candidates = new Map<NodeId, Candidate>();
   #tree: SpreadTree<Candidate> | undefined;
+  #choice: SpreadTree<Candidate> | LazyChoice<Candidate> | undefined;
   #byIndex: Map<number, Candidate> | undefined;
   #best: Candidate | undefined;
 
-  constructor({ nodes, usage, demand, tasks, now }: RankingOptions) {
+  constructor({ view, usage, demand, tasks, now }: RankingOptions) {
+    this.#view = view;
     this.#usage = usage;
     this.#demand = demand;
-    const wanted = countByNode(tasks.filter((task) => isWanted(task)));
-    const failed = countByNode(tasks.filter((task) => isRecentFailure(task, demand.spec, now)));
-    this.#candidates = [...nodes].map((node) => {
-      const failures = failed.get(node.id) ?? 0;
-      const held = usage.of(node.id);
-      return {
-        node,
-        failures: failures >= NODE_FAILURES_MAX ? failures : 0,
-        wishes: demand.affinities.length === 0 ? 0 : wishesMet(held, demand),
-        ofService: wanted.get(node.id) ?? 0,
-        tasks: held.tasks,
-        fullness: fullnessOf(node, held),
-      };
-    });
+    this.#wanted = countByNode(tasks.filter((task) => isWanted(task)));
+    this.#failed = countByNode(tasks.filter((task) => isRecentFailure(task, demand.spec, now)));
   }
 
   /** The node with this number if it can take one more, else what it lacks. */
   pinned(index: number): Node | Refusal[] {
-    this.#byIndex ??= new Map(this.#candidates.map((one) => [one.node.index, one]));
+    this.#byIndex ??= new Map(this.#all().map((one) => [one.node.index, one]));
     const candidate = this.#byIndex.get(index);
     if (candidate === undefined) return [];
     const lacks = this.#refusal(candidate);
@@ -77,8 +73,8 @@ export class Ranking {
 
   /** The best node that can take one more, or undefined. */
   best(): Node | undefined {
-    this.#tree ??= this.#grow();
-    this.#best = this.#tree.best();
+    this.#choice ??= this.#isPlain() ? this.#lazily() : (this.#tree ??= this.#grow());
+    this.#best = this.#choice.best();
     return this.#best?.node;
   }
 
@@ -96,22 +92,46 @@ export class Ranking {
     this.#best.ofService += 1;
     this.#best.tasks = held.tasks;
     this.#best.fullness = fullnessOf(node, held);
-    this.#tree?.took();
+    this.#choice?.took();
   }
 
   /** What each of the nodes lacks, counted: why none can take one. */
   refusals(): Refusal[] {
     return countRefusals(
-      this.#candidates
+      this.#all()
         .map((candidate) => this.#refusal(candidate))
         .filter((lacks) => lacks !== undefined),
     );
   }
 
+  /** Then most nodes come in the order of how many tasks they have. */
+  #isPlain(): boolean {
+    const { preferences, strategy } = this.#demand.spec.placement;
+    const { affinities } = this.#demand;
+    return strategy !== 'binpack' && preferences.length === 0 && affinities.length === 0;
+  }
+
+  #lazily(): LazyChoice<Candidate> {
+    const ids = new Set([...this.#usage.changed, ...this.#wanted.keys(), ...this.#failed.keys()]);
+    return new LazyChoice({
+      few: [...ids].map((id) => this.#candidateOf(id)).filter((one) => one !== undefined),
+      others: this.#others(ids),
+      less: this.#less(emptiest),
+      fits: (candidate) => this.#refusal(candidate) === undefined,
+    });
+  }
+
+  *#others(few: ReadonlySet<NodeId>): Generator<Candidate> {
+    const ids = this.#usage.inOrder();
+    for (let next = ids.next(); next.done !== true; next = ids.next()) {
+      const candidate = few.has(next.value) ? undefined : this.#candidateOf(next.value);
+      if (candidate !== undefined) yield candidate;
+    }
+  }
+
   #grow(): SpreadTree<Candidate> {
     const { preferences, strategy } = this.#demand.spec.placement;
-    const compare = strategy === 'binpack' ? fullest : emptiest;
-    return new SpreadTree(this.#candidates, {
+    return new SpreadTree(this.#all(), {
       keysOf: preferences.map(
         ({ spread }) =>
           ({ node }) =>
@@ -119,12 +139,43 @@ export class Ranking {
       ),
       countOf: ({ ofService }) => ofService,
       fits: (candidate) => this.#refusal(candidate) === undefined,
-      less: (a, b) =>
-        (a.failures - b.failures ||
-          b.wishes - a.wishes ||
-          compare(a, b) ||
-          a.node.index - b.node.index) < 0,
+      less: this.#less(strategy === 'binpack' ? fullest : emptiest),
     });
+  }
+
+  #less(compare: (a: Candidate, b: Candidate) => number): (a: Candidate, b: Candidate) => boolean {
+    return (a, b) =>
+      (a.failures - b.failures ||
+        b.wishes - a.wishes ||
+        compare(a, b) ||
+        a.node.index - b.node.index) < 0;
+  }
+
+  #all(): Candidate[] {
+    return [...this.#view.list('node')].map((node) => this.#candidate(node));
+  }
+
+  #candidateOf(id: NodeId): Candidate | undefined {
+    const node = this.#view.get('node', id);
+    return node === undefined ? undefined : this.#candidate(node);
+  }
+
+  /** The same as before for a node that was looked at: it knows what was placed there. */
+  #candidate(node: Node): Candidate {
+    const known = this.#candidates.get(node.id);
+    if (known !== undefined) return known;
+    const failures = this.#failed.get(node.id) ?? 0;
+    const held = this.#usage.of(node.id);
+    const candidate: Candidate = {
+      node,
+      failures: failures >= NODE_FAILURES_MAX ? failures : 0,
+      wishes: this.#demand.affinities.length === 0 ? 0 : wishesMet(held, this.#demand),
+      ofService: this.#wanted.get(node.id) ?? 0,
+      tasks: held.tasks,
+      fullness: fullnessOf(node, held),
+    };
+    this.#candidates.set(node.id, candidate);
+    return candidate;
   }
 
   #refusal({ node, ofService }: Candidate): string | undefined {

@@ -64,6 +64,16 @@ export class Usage {
     return this.#nodes.get(node) ?? this.#index.nodes.get(node) ?? NOTHING;
   }
 
+  /** Nodes where the plan has changed something: `inOrder` knows nothing of it. */
+  get changed(): Iterable<NodeId> {
+    return this.#nodes.keys();
+  }
+
+  /** All nodes, those with the fewest tasks before the plan first. */
+  inOrder(): Iterator<NodeId> {
+    return this.#index.order.inOrder();
+  }
+
   /** Counts a task that has just been placed. */
   hold(task: Task): void {
     this.#count(task, 1);
