@@ -77,7 +77,7 @@ export const HELLO_WAIT_MS = 10_000;
  */
 export const HERALD_SLICE_MS = 4;
 export const HERALD_SLICE_SESSIONS = 50;
-/** What all assignments have in common follows the tasks after so many changes at the latest: some 4 ms. */
+/** What plans and assignments have in common follows the tasks after so many changes at the latest: some 4 ms. */
 export const FOLLOW_CHANGES = 2_000;
 /**
  * That a node came or went is told to those that have nothing to do with it after this time: in a large

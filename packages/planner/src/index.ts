@@ -37,7 +37,7 @@ export {
 } from './service-change.ts';
 export { acceptStatus, type StatusIntake } from './task-status.ts';
 export { assign } from './assign/assign.ts';
-export { followTasks } from './assign/picture.ts';
+export { followTasks } from './follow-tasks.ts';
 export { asTold, holdersOf, isLeaving } from './assign/release.ts';
 export { reason } from './reasons.ts';
 export { planAutoscale, type Measured, type TaskUsage } from './service/autoscale.ts';

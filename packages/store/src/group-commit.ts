@@ -104,14 +104,19 @@ export class GroupCommit {
 
   /**
    * Never rejects: every failure goes to the transactions it concerns. Answers take time, so those of a
-   * batch are given while the next one is on its way already.
+   * batch are given while the next one is on its way already; but not while others have their turn first.
    */
   async #drain(): Promise<void> {
-    let answer = (): void => undefined;
+    const nothing = (): void => undefined;
+    let answer = nothing;
     let size = 0;
     while (this.#lanes.prompt.length + this.#lanes.patient.length > 0) {
-      // It was applied in this turn, and whoever follows commits had much to do.
-      if (size >= BATCH_RESTS_CHANGES) await this.#rest();
+      if (size >= BATCH_RESTS_CHANGES) {
+        // It was applied in this turn, and whoever follows commits had much to do.
+        answer();
+        answer = nothing;
+        await this.#rest();
+      }
       const batch = this.#collect();
       const committing = batch.changes.length > 0 ? this.#commit(batch) : () => settleAll(batch);
       if (size + batch.changes.length >= BATCH_RESTS_CHANGES) await this.#rest();

@@ -6,8 +6,11 @@ export const JOURNAL_WRITES_MAX = 65_536;
 /** Transactions that may wait while a batch is being committed; beyond it callers must back off. */
 export const WAITING_TRANSACTIONS_MAX = 10_000;
 
-/** A batch takes no further transaction of a lane after so long: the process must answer others in between. */
-export const BATCH_RUN_MS = { prompt: 8, patient: 8 } as const;
+/**
+ * A batch takes no further transaction of a lane after so long: the process must answer others in between. Who
+ * is left out waits for a whole batch more, so those that somebody waits for have longer.
+ */
+export const BATCH_RUN_MS = { prompt: 16, patient: 8 } as const;
 
 /** A batch takes no further transaction once it has so many changes: keeps one commit short. */
 export const BATCH_CHANGES_MAX = 4_096;

@@ -1,7 +1,7 @@
 /**
- * What all assignments have in common follows the tasks when somebody's assignment is worked out. Most that
- * happens to tasks concerns no assignment, so that a hundred thousand of them would be due at once some time
- * later. This brings it up to date in between.
+ * What all assignments have in common, and what all plans do, follows the tasks when one is worked out. Most
+ * that happens to tasks concerns neither, so that a hundred thousand of them would be due at once some time
+ * later. This brings both up to date in between.
  */
 import { FOLLOW_CHANGES } from '../limits.ts';
 import type { NextTurn } from './herald.ts';

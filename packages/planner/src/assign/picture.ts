@@ -52,14 +52,6 @@ export function pictureOf(view: AssignView): Picture {
   return book.follow(view);
 }
 
-/**
- * Spares the next `assign` what has happened so far; costs as much as that. `view` must be outside of any
- * transaction.
- */
-export function followTasks(view: AssignView): void {
-  pictureOf(view);
-}
-
 /** What a task adds to the picture. */
 interface Part {
   readonly task: Task;

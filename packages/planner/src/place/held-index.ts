@@ -231,6 +231,12 @@ export function heldIndex(view: PlanView): HeldIndex {
   return index;
 }
 
+/** Brings the index of the cluster up to date, if anybody has asked for it so far: only a leader plans. */
+export function followHeld(view: PlanView): void {
+  const cluster = clusterOf(view);
+  if (cluster !== undefined) indexes.get(cluster)?.sync(view);
+}
+
 function emptyBook(): AddressBook {
   return { held: new Map(), resting: new Map() };
 }
