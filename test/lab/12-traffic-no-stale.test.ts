@@ -7,20 +7,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { isTerminal, type Node, type Task } from '@swarmd/model';
 
+import { makeProbed, removeProbed } from './load/probed.ts';
 import { startProber } from './load/start-prober.ts';
-import {
-  BUSYBOX,
-  ctl,
-  hostOf,
-  lab,
-  ok,
-  pidOf,
-  remove,
-  sh,
-  tasks,
-  until,
-  untilRunning,
-} from './support.ts';
+import { ctl, hostOf, lab, ok, pidOf, sh, tasks, until, untilRunning } from './support.ts';
 
 /** As documented; generous for a machine that does much else. Agents hear of a commit within 250 ms. */
 const BOUND_MS = 5_000;
@@ -28,28 +17,13 @@ const BOUND_MS = 5_000;
 let probes: Task[];
 
 beforeAll(async () => {
-  await ok('network', 'create', 'fresh');
-  const sleeper = [BUSYBOX, 'sleep', '100000'];
-  const onNetwork = ['--network', 'fresh', '--stop-grace-period', '0s'];
-  await ok(
-    ...'service create --name probe --replicas 3 --constraint node.role==manager'.split(' '),
-    ...onNetwork,
-    ...sleeper,
-  );
-  await ok(
-    ...'service create --name target --replicas 3 --restart-delay 0s'.split(' '),
-    ...onNetwork,
-    ...sleeper,
-  );
-  probes = await untilRunning('probe', 3);
-  await untilRunning('target', 3);
+  probes = await makeProbed('fresh');
 });
 
 afterAll(async () => {
   await lab.heal('w2');
   await ctl('m1', 'node', 'update', '--availability', 'active', 'w1');
-  await remove('probe', 'target');
-  await ctl('m1', 'network', 'rm', 'fresh');
+  await removeProbed('fresh');
 });
 
 /** When each address that stopped for good did so, as the cluster knows it. */

@@ -1,6 +1,7 @@
 /**
  * Read barriers on their way through the core. Every attempt gets an id of its own, so that a late
- * answer cannot confirm a newer question (etcd #20418); unanswered ones are asked again.
+ * answer cannot confirm a newer question (etcd #20418); unanswered ones are asked again, and all of them
+ * as soon as somebody leads.
  */
 import type { Clock } from '@swarmd/base';
 
@@ -60,6 +61,11 @@ export class Reads {
     for (const [id, waiting] of this.#waiting) {
       if (now - waiting.askedAt >= this.#ports.retryMs) this.#ask(id, waiting);
     }
+  }
+
+  /** A new leader: whoever was asked before does not answer any more. */
+  askAnew(): void {
+    for (const [id, waiting] of this.#waiting) this.#ask(id, waiting);
   }
 
   #ask(id: number, waiting: Waiting): void {

@@ -31,6 +31,8 @@ export class Requests {
   readonly #proposals: PendingProposals;
   readonly #transfers: PendingTransfers;
   readonly #reads: Reads;
+  /** 0 while none is known. */
+  #leader = 0;
 
   constructor(ports: RequestsPorts) {
     this.#ports = ports;
@@ -78,7 +80,7 @@ export class Requests {
   onReady(ready: Ready, leader: number): void {
     for (const proposal of ready.proposed) this.#proposals.entered(proposal);
     for (const { id, why } of ready.dropped) {
-      // Reads are asked again with the next ticks.
+      // Reads are asked again with the next leader, or after a while.
       if (!isReadId(id)) this.#proposals.dropped(id, why, leader);
     }
     for (const { id, index } of ready.reads) this.#reads.confirmed(attemptOf(id), index);
@@ -88,6 +90,8 @@ export class Requests {
   onRole(self: number, now: { role: Role; leader: number }): void {
     this.#transfers.leaderIs(now.leader, self);
     if (now.role !== 'leader') this.#proposals.leadershipLost();
+    if (now.leader !== this.#leader && now.leader !== 0) this.#reads.askAnew();
+    this.#leader = now.leader;
   }
 
   takeDone(entries: readonly Entry[]): ApplyBatch['done'] {

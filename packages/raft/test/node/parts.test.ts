@@ -277,6 +277,21 @@ describe('watchdog', () => {
   });
 });
 
+test('reads that nobody could answer are asked again as soon as somebody leads', () => {
+  const asked: number[] = [];
+  const reads = new Reads(100, {
+    clock: new ManualClock(),
+    retryMs: 500,
+    ask: (attempt) => asked.push(attempt),
+    answer: () => undefined,
+  });
+  reads.add(1);
+  reads.add(2);
+  reads.confirmed(101, 5);
+  reads.askAnew();
+  expect(asked).toEqual([101, 102, 103]);
+});
+
 test('52: an answer to an earlier attempt confirms nothing', () => {
   const clock = new ManualClock();
   const asked: number[] = [];
