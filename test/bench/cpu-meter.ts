@@ -21,6 +21,12 @@ export class CpuMeter implements Disposable {
     return new CpuMeter(folder, isVersion1);
   }
 
+  /** This process is not counted any more, nor what it starts from now on. */
+  leave(): void {
+    writeFileSync(`${dirname(this.#folder)}/cgroup.procs`, String(process.pid));
+  }
+
+  /** Without what the kernel does later on its own account: it takes namespaces apart, say. */
   ms(): number {
     if (this.#isVersion1) return Number(readFileSync(`${this.#folder}/cpuacct.usage`)) / 1e6;
     const text = readFileSync(`${this.#folder}/cpu.stat`, 'latin1');

@@ -19,8 +19,8 @@ const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--pa
             place all tasks at once, then one more, then rest; simulated nodes, real Raft
   --peer    folder of a harness (peer.sh) that runs a real Docker Swarm beside us, for ratios in one run
   raft      consensus beside etcd on the same hosts: writes, failover, big-state (a lab of 3 managers)
-  network   the data plane of two hosts: attach, endpoints, backends, DNS, overlay beside host to host:
-            ${NETWORK_PARTS.join(', ')}
+  network   the data plane of two hosts: attach, endpoints, backends, a large cluster, DNS, overlay beside host to
+            host; and of a lab of five: from a commit to the last kernel: ${NETWORK_PARTS.join(', ')}
   executor [--runs 20] [--part NAME]... [--containers 500]
             containers and images on this machine: ${EXECUTOR_PARTS.join(', ')}; start, burst and pull
             beside Docker, in turns, where dockerd is in the PATH (Debian's docker.io; it needs no service)

@@ -2,6 +2,7 @@
  * npm run bench -- network: the data plane of two hosts, in namespaces that go with this program. All
  * ways of a comparison are measured in turns, so that a busy machine disturbs all of them alike.
  */
+import { once } from 'node:events';
 import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
@@ -16,58 +17,81 @@ import {
   type Placed,
 } from '../../packages/network/test/lab/cluster.ts';
 import { Lab, type Host } from '../../packages/network/test/lab/lab.ts';
+import { CpuMeter } from './cpu-meter.ts';
+import { benchChanges } from './network/changes.ts';
+import { largeState } from './network/large.ts';
+import { compareWays } from './network/ways.ts';
 import { print, quantile } from './statistics.ts';
 
 const TRAFFIC = fileURLToPath(new URL('network-traffic.ts', import.meta.url));
+const ASK_NAMES = fileURLToPath(new URL('network/ask-names.pl', import.meta.url));
 const PORT = 9_000;
+const SNAT_PORT = 9_002;
 const ENDPOINTS = 1_000;
 const CONTAINERS = 50;
+const NAMES_MS = 1_500;
+const LARGE = { nodes: 300, endpoints: 10_000 };
 
 /** What of it can be run alone. */
-export const NETWORK_PARTS = ['attachments', 'endpoints', 'backends', 'names', 'ways'] as const;
-type Part = (typeof NETWORK_PARTS)[number];
+const HOST_PARTS = ['attachments', 'endpoints', 'backends', 'large', 'names', 'ways'] as const;
+export const NETWORK_PARTS: readonly string[] = [...HOST_PARTS, 'changes'];
 
 export async function benchNetwork(options: {
   runs: number;
   parts?: string[] | undefined;
 }): Promise<void> {
   const { parts = NETWORK_PARTS } = options;
-  const unknown = parts.find((part) => !NETWORK_PARTS.includes(part as Part));
+  const unknown = parts.find((part) => !NETWORK_PARTS.includes(part));
   if (unknown !== undefined)
     throw new Error(`no part "${unknown}"; there are ${NETWORK_PARTS.join(' ')}`);
+  if (HOST_PARTS.some((part) => parts.includes(part))) await benchHosts(options.runs, parts);
+  if (parts.includes('changes')) await benchChanges(options.runs);
+}
+
+async function benchHosts(runs: number, parts: readonly string[]): Promise<void> {
+  using meter = CpuMeter.open('network');
   const lab = await Lab.open(2);
+  meter.leave();
   try {
     const [first, second] = lab.hosts;
     if (first === undefined || second === undefined) throw new Error('the lab has two hosts');
     await Promise.all(lab.hosts.map((host) => host.open()));
-    const bench = new NetworkBench(lab, { first, second, runs: options.runs });
+    const bench = new NetworkBench(lab, { first, second, runs, meter });
     await bench.begin();
-    for (const part of NETWORK_PARTS) if (parts.includes(part)) await bench[part]();
+    for (const part of HOST_PARTS) if (parts.includes(part)) await bench[part]();
   } finally {
     await lab[Symbol.asyncDispose]();
   }
 }
+
+const traffic = (...args: (string | number)[]): string[] => [
+  process.execPath,
+  TRAFFIC,
+  ...args.map(String),
+];
 
 class NetworkBench {
   readonly #lab: Lab;
   readonly #first: Host;
   readonly #second: Host;
   readonly #runs: number;
+  readonly #meter: CpuMeter;
   readonly #server: Placed = { ...web[1], id: 'server', networks: [front] };
   readonly #cluster: Cluster;
 
-  constructor(lab: Lab, options: { first: Host; second: Host; runs: number }) {
+  constructor(lab: Lab, options: { first: Host; second: Host; runs: number; meter: CpuMeter }) {
     this.#lab = lab;
     this.#first = options.first;
     this.#second = options.second;
     this.#runs = options.runs;
-    const backends = [gatewayAddressOf(this.#server)];
+    this.#meter = options.meter;
+    const toServer = { backends: [gatewayAddressOf(this.#server)], targetPort: PORT };
     this.#cluster = {
       ...base,
       nodes: 2,
       tasks: [client, this.#server],
       vips: { web: 2 },
-      ports: [port('web', PORT, { backends, targetPort: PORT })],
+      ports: [port('web', PORT, toServer), port('web', SNAT_PORT, { ...toServer, source: 'snat' })],
     };
   }
 
@@ -77,16 +101,22 @@ class NetworkBench {
 
   async attachments(): Promise<void> {
     const [attach, detach]: [number[], number[]] = [[], []];
-    const before = await this.#first.cpuMs();
+    const [attachCpu, detachCpu]: [number[], number[]] = [[], []];
     for (let i = 0; i < this.#runs; i += 1) {
       const one: Placed = { ...client, id: `attach${i}`, host: 100 + i };
+      const before = this.#meter.ms();
       attach.push(await timed(() => this.#first.attach(task(one))));
+      const between = this.#meter.ms();
       detach.push(await timed(() => this.#first.detach(one.id)));
+      // Its links go behind the detach.
+      await this.#first.run('sleep', '0.1');
+      attachCpu.push(between - before);
+      detachCpu.push(this.#meter.ms() - between);
     }
-    const cpu = ((await this.#first.cpuMs()) - before) / this.#runs;
     this.#print({ metric: 'attach', unit: 'ms', values: attach, target: 15 });
+    this.#print({ metric: 'attach, CPU', unit: 'ms', values: attachCpu, target: 8 });
     this.#print({ metric: 'detach', unit: 'ms', values: detach, target: 5 });
-    this.#print({ metric: 'attach and detach, CPU', unit: 'ms', values: [cpu], target: 12 });
+    this.#print({ metric: 'detach, CPU', unit: 'ms', values: detachCpu });
   }
 
   /** One node hears of many endpoints at once, and of one more afterwards. */
@@ -101,7 +131,7 @@ class NetworkBench {
       address: `10.0.${64 + (i >> 8)}.${i & 255}`,
     }));
     const [all, one]: [number[], number[]] = [[], []];
-    const before = await this.#first.cpuMs();
+    const before = this.#meter.ms();
     for (let run = 0; run < Math.min(this.#runs, 5); run += 1) {
       const most = { ...state, endpoints: [...state.endpoints, ...many.slice(1)] };
       all.push(await timed(() => this.#first.apply(most)));
@@ -109,7 +139,7 @@ class NetworkBench {
       one.push(await timed(() => this.#first.apply(complete)));
       await this.#first.apply(state);
     }
-    const cpu = ((await this.#first.cpuMs()) - before) / all.length;
+    const cpu = (this.#meter.ms() - before) / all.length;
     this.#print({ metric: `${ENDPOINTS} endpoints come and go, CPU`, unit: 'ms', values: [cpu] });
     this.#print({
       metric: `${ENDPOINTS} endpoints programmed`,
@@ -128,13 +158,13 @@ class NetworkBench {
     await Promise.all(many.map((one) => this.#first.attach(task(one))));
     const rival: Placed = { ...web[0], id: 'rival', networks: [front], host: 90 };
     const times: number[] = [];
-    const before = await this.#first.cpuMs();
+    const before = this.#meter.ms();
     for (let run = 0; run < this.#runs; run += 1) {
       const tasks = [...this.#cluster.tasks, { ...rival, serving: run % 2 === 0 }];
       const state = stateOf({ ...this.#cluster, tasks }, 1);
       times.push(await timed(() => this.#first.apply(state)));
     }
-    const cpu = ((await this.#first.cpuMs()) - before) / this.#runs;
+    const cpu = (this.#meter.ms() - before) / this.#runs;
     this.#print({
       metric: `a backend, in ${CONTAINERS} containers, CPU`,
       unit: 'ms',
@@ -150,22 +180,62 @@ class NetworkBench {
     await this.#apply(this.#cluster);
   }
 
+  /** A network of the size of a large cluster, on one of its nodes. */
+  async large(): Promise<void> {
+    const none = largeState(this.#cluster, { ...LARGE, endpoints: 0 });
+    const all = largeState(this.#cluster, LARGE);
+    const last = all.endpoints.at(-1);
+    if (last === undefined) throw new Error('a large state has endpoints');
+    await this.#first.attach(task(client));
+    await this.#first.apply(none);
+    const atFirst = await this.#first.use();
+    const figures = { fill: [], fillCpu: [], change: [], changeCpu: [] } as Record<
+      string,
+      number[]
+    >;
+    const measure = async (what: string, work: () => Promise<void>): Promise<void> => {
+      const before = this.#meter.ms();
+      figures[what]?.push(await timed(work));
+      figures[`${what}Cpu`]?.push(this.#meter.ms() - before);
+    };
+    await measure('fill', () => this.#first.apply(all));
+    for (let run = 0; run < this.#runs; run += 1) {
+      await measure('change', () => this.#first.change([{ ...last, serving: run % 2 === 1 }]));
+    }
+    const atLast = await this.#first.use();
+    const size = `${LARGE.nodes} nodes and ${LARGE.endpoints} endpoints`;
+    for (const [what, name] of [
+      ['fill', `${size} programmed`],
+      ['change', `one endpoint beside ${size}`],
+    ] as const) {
+      this.#print({ metric: name, unit: 'ms', values: figures[what] ?? [] });
+      this.#print({ metric: `${name}, CPU`, unit: 'ms', values: figures[`${what}Cpu`] ?? [] });
+    }
+    const grown = (what: 'neededBytes' | 'residentBytes'): number[] => [
+      (atLast[what] - atFirst[what]) / 2 ** 20,
+    ];
+    const memory = `${size}, memory of the plane`;
+    this.#print({ metric: memory, unit: 'MiB', values: grown('neededBytes') });
+    this.#print({ metric: `${memory}, resident`, unit: 'MiB', values: grown('residentBytes') });
+    await this.#first.detach(client.id);
+    await this.#apply(this.#cluster);
+  }
+
+  /** One question after the other, and as many at a time as a busy host has: as fast as they are answered. */
   async names(): Promise<void> {
     await this.#first.attach(task(client));
-    for (const [inFlight, target] of [
-      [1, 15_000],
-      [32, 55_000],
-    ] as const) {
-      const rates: number[] = [];
-      const p99: number[] = [];
-      const answerUs: number[] = [];
-      for (let run = 0; run < 3; run += 1) {
-        const before = await this.#first.cpuMs('plane');
-        const { out, err } = await this.#in(client, 'dns', 'web', String(inFlight), '1500');
-        if (out === '') throw new Error(err);
-        const result = JSON.parse(out) as { perSecond: number; p99Us: number };
-        const cpu = (await this.#first.cpuMs('plane')) - before;
-        answerUs.push((cpu * 1_000) / (result.perSecond * 1.5));
+    const ms = String(NAMES_MS);
+    const ways: readonly { inFlight: number; target: number; argv: readonly string[] }[] = [
+      { inFlight: 1, target: 15_000, argv: ['perl', ASK_NAMES, 'web', ms] },
+      { inFlight: 32, target: 55_000, argv: traffic('dns', 'web', 32, ms) },
+    ];
+    for (const { inFlight, target, argv } of ways) {
+      const [rates, p99, answerUs]: [number[], number[], number[]] = [[], [], []];
+      for (let run = 0; run < 5; run += 1) {
+        const before = await this.#first.use();
+        const result = await this.#in<{ perSecond: number; p99Us: number }>(client, ...argv);
+        const { cpuMs } = await this.#first.use();
+        answerUs.push(((cpuMs - before.cpuMs) * 1e6) / (result.perSecond * NAMES_MS));
         rates.push(result.perSecond);
         p99.push(result.p99Us);
       }
@@ -183,61 +253,32 @@ class NetworkBench {
 
   /** Throughput and round trips of one stream over every way, against that between the hosts. */
   async ways(): Promise<void> {
-    await this.#second.attach(task(this.#server));
+    await Promise.all([this.#first.attach(task(client)), this.#second.attach(task(this.#server))]);
+    const lab = this.#lab;
     const stops = [
-      this.#lab.start('h2', process.execPath, TRAFFIC, 'serve', String(PORT + 1)),
-      await this.#lab.startIn(
-        this.#second,
-        'server',
-        process.execPath,
-        TRAFFIC,
-        'serve',
-        String(PORT),
-      ),
+      lab.start('h2', ...traffic('serve', PORT + 1)),
+      await lab.startIn(this.#second, 'server', ...traffic('serve', PORT)),
     ];
-    await Promise.all(
-      stops.map((server) => new Promise((resolve) => server.stdout.once('data', resolve))),
-    );
-    const run = async (mode: string, host: string, port: number): Promise<number> => {
-      const argv = [mode, host, String(port), '1000'];
-      const inside = port === PORT && !host.startsWith('10.99.');
-      const { out, err } = inside
-        ? await this.#in(client, ...argv)
-        : await this.#lab.run('h1', process.execPath, TRAFFIC, ...argv);
-      if (out === '') throw new Error(`${argv.join(' ')}: ${err}`);
-      return JSON.parse(out) as number;
+    await Promise.all(stops.map(({ stdout }) => once(stdout, 'data')));
+    const hosts = (mode: string, address: string, port: number): Promise<number> => {
+      const argv = traffic(mode, address, port, 1_000);
+      return lab.run('h1', ...argv).then((outcome) => resultOf<number>(argv, outcome));
     };
-    const ways = [
-      { way: 'host to host', host: this.#second.address, port: PORT + 1 },
-      { way: 'overlay', host: addressOn(front, this.#server.host), port: PORT },
-      { way: 'virtual address', host: addressOn(front, 2), port: PORT },
-      { way: 'published port, task elsewhere', host: this.#first.address, port: PORT },
-    ];
-    for (const [mode, unit, scale] of [
-      ['stream', 'Gbit/s', 1e-9],
-      ['round-trip', 'us', 1],
-    ] as const) {
-      const values = ways.map((): number[] => []);
-      for (let turn = 0; turn < 5; turn += 1) {
-        for (const [i, { host, port }] of ways.entries()) {
-          values[i]?.push((await run(mode, host, port)) * scale);
-        }
-      }
-      const reference = quantile(values[0] ?? [], 0.5);
-      for (const [i, { way }] of ways.entries()) {
-        const ratio = quantile(values[i] ?? [], 0.5) / reference;
-        const target = mode === 'stream' ? 0.75 : 1.35;
-        const aim = way === 'overlay' ? { ratioTarget: target } : {};
-        this.#print({
-          metric: `${way}, ${mode}`,
-          unit,
-          values: values[i] ?? [],
-          ratio: Math.round(ratio * 100) / 100,
-          ...aim,
-        });
-      }
-    }
+    const inside = (mode: string, address: string): Promise<number> =>
+      this.#in<number>(client, ...traffic(mode, address, PORT, 1_000));
+    const { address } = this.#first;
+    await compareWays(
+      {
+        hosts: (mode) => hosts(mode, this.#second.address, PORT + 1),
+        overlay: (mode) => inside(mode, addressOn(front, this.#server.host)),
+        virtual: (mode) => inside(mode, addressOn(front, 2)),
+        mesh: (mode) => hosts(mode, address, PORT),
+        snat: (mode) => hosts(mode, address, SNAT_PORT),
+      },
+      (figure) => this.#print(figure),
+    );
     for (const server of stops) server.kill('SIGKILL');
+    await Promise.all([this.#first.detach(client.id), this.#second.detach(this.#server.id)]);
   }
 
   #print(figure: Parameters<typeof print>[1]): void {
@@ -248,10 +289,16 @@ class NetworkBench {
     await Promise.all(this.#lab.hosts.map((host, i) => host.apply(stateOf(cluster, i + 1))));
   }
 
-  #in(one: Placed, ...argv: string[]): Promise<{ out: string; err: string }> {
+  async #in<T>(one: Placed, ...argv: string[]): Promise<T> {
     const host = one.node === 1 ? this.#first : this.#second;
-    return host.in(one.id, process.execPath, TRAFFIC, ...argv);
+    return resultOf<T>(argv, await host.in(one.id, ...argv));
   }
+}
+
+/** What a program printed. */
+function resultOf<T>(argv: readonly string[], { out, err }: { out: string; err: string }): T {
+  if (out === '') throw new Error(`${argv.join(' ')}: ${err}`);
+  return JSON.parse(out) as T;
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

@@ -122,7 +122,7 @@ class HostPlane implements NetworkPlane {
 
   async apply(state: NetworkState, signal: AbortSignal): Promise<void> {
     this.#assertOpen();
-    this.#wanted = indexState(state);
+    this.#wanted = indexState(state, this.#wanted);
     const what = 'programming the network of this node';
     const { clock } = this.#options;
     await withDeadline({ clock, timeoutMs: APPLY_TIMEOUT_MS, what, signal }, () =>

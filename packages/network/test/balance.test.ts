@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { balancing } from '../src/desired/balance.ts';
+import { balancing, firstFor } from '../src/desired/balance.ts';
 import { shareSlots } from '../src/desired/hash.ts';
 
 const SLOTS = 4_096;
@@ -43,7 +43,7 @@ test('askers begin their turns at different backends, and each has turns of the 
   for (let asker = 0; asker < 300; asker += 1) {
     const [, [rule = '']] = balancing({
       chain: 'c',
-      asker: `t${asker}`,
+      first: firstFor(`t${asker}`, 'c'),
       backends,
       affinity: 'none',
       affinityTimeoutMs: 0,
@@ -57,7 +57,7 @@ test('askers begin their turns at different backends, and each has turns of the 
 
 test('the rules of clients that are hashed, and of those that are remembered', () => {
   const backends = ['10.1.0.1', '10.1.0.2'];
-  const base = { chain: 'c', asker: 'a', backends, affinity: 'client-ip', port: 80 } as const;
+  const base = { chain: 'c', first: 0, backends, affinity: 'client-ip', port: 80 } as const;
   const hashed = balancing({ ...base, affinityTimeoutMs: 0 });
   expect(hashed.sets).toEqual([]);
   expect(hashed.chains[0]?.[1][0]).toMatch(

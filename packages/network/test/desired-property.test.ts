@@ -2,11 +2,20 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import type { PublishedPort } from '@swarmd/model';
+import { asId, type PublishedPort } from '@swarmd/model';
 
-import { network, port, gatewayAddressOf, type Cluster, type Placed } from './lab/cluster.ts';
+import { indexState, type StateIndex } from '../src/desired/state-index.ts';
+import { deadBackends, taskPrograms } from '../src/desired/task-program.ts';
+import {
+  gatewayAddressOf,
+  network,
+  port,
+  stateOf,
+  type Cluster,
+  type Placed,
+} from './lab/cluster.ts';
 import { FakeKernel } from './text/fake-kernel.ts';
-import { Planner } from './text/planner.ts';
+import { asAgentsKeep, Planner } from './text/planner.ts';
 
 const NETWORKS = [
   network('front', 4097),
@@ -115,5 +124,27 @@ test('the same state again changes nothing', () => {
       planner.apply(cluster);
       expect(planner.apply(structuredClone(cluster))).toEqual([]);
     }),
+  );
+});
+
+test('what is shared with the state before is what would be made without it', () => {
+  fc.assert(
+    fc.property(fc.array(someCluster, { minLength: 2, maxLength: 4 }), (clusters) => {
+      const networks = NETWORKS.map(({ id }) => id);
+      const programsOf = (index: StateIndex) =>
+        taskPrograms({ index, taskId: asId('task', 'asker'), networks, gateway: '100.64.1.1' });
+      let shared: StateIndex | undefined;
+      let alone: StateIndex | undefined;
+      for (const cluster of clusters) {
+        const state = asAgentsKeep(stateOf(cluster, 1), shared?.state);
+        const [next, anew] = [indexState(state, shared), indexState(structuredClone(state))];
+        expect(programsOf(next)).toEqual(programsOf(anew));
+        if (shared !== undefined && alone !== undefined) {
+          expect(deadBackends(shared, next, networks)).toEqual(deadBackends(alone, anew, networks));
+        }
+        [shared, alone] = [next, anew];
+      }
+    }),
+    { numRuns: 200 },
   );
 });

@@ -7,11 +7,8 @@ import type { NftFamily } from './nft-program.ts';
 export interface Balancing {
   /** Name of the chain the rules are for; others that they need begin with it. */
   readonly chain: string;
-  /**
-   * Who balances: a host or a container. Each begins its turns at another backend, or the first
-   * connections of all of them, and those after every change, would go to the same one.
-   */
-  readonly asker: string;
+  /** The position of the backend that turns begin with; taken modulo their number. See `firstFor`. */
+  readonly first: number;
   readonly backends: readonly string[];
   readonly family?: NftFamily;
   /** Port at the backends; undefined: whatever port is asked for. */
@@ -34,6 +31,14 @@ export const MEMORY_PREFIX = 'mem_';
 const REMEMBERED_MAX = 65_536;
 const SEED = '0x5a';
 
+/**
+ * Each host and container begins its turns at another backend, or the first connections of all of
+ * them, and those after every change, would go to the same one.
+ */
+export function firstFor(asker: string, chain: string): number {
+  return hashOf(`${asker} ${chain}`);
+}
+
 export function balancing(wanted: Balancing): BalancingParts {
   const { chain, backends, affinity, affinityTimeoutMs, before = '' } = wanted;
   if (backends.length === 0) return { chains: [[chain, []]], sets: [] };
@@ -48,7 +53,7 @@ function choice(wanted: Balancing): string {
     return port === undefined ? only : withPort(only, port);
   const targets = backends.map((one) => (port === undefined ? one : `${one} . ${port}`));
   if (affinity === 'none') {
-    const inTurn = rotated(targets, hashOf(`${wanted.asker} ${wanted.chain}`));
+    const inTurn = rotated(targets, wanted.first);
     return `numgen inc mod ${targets.length} ${mapOf('map', inTurn)}`;
   }
   return hashed('map', { backends, family }, targets);

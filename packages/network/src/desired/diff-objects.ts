@@ -17,8 +17,13 @@ export function diffObjects(current: KernelObjects, wanted: KernelObjects): Step
   const deletes: Statement[] = [];
   const puts: Statement[] = [];
   const lastDeletes: Statement[] = [];
-  const vanished = (object: KernelObject): boolean =>
-    object.on !== undefined && isRemade(object.on, current, wanted);
+  const remade = new Map<string, boolean>();
+  const vanished = ({ on }: KernelObject): boolean => {
+    if (on === undefined) return false;
+    const known = remade.get(on) ?? isRemade(on, current, wanted);
+    remade.set(on, known);
+    return known;
+  };
 
   for (const object of current.values()) {
     if (vanished(object)) continue;
@@ -49,6 +54,7 @@ function isRemade(key: string, current: KernelObjects, wanted: KernelObjects): b
 }
 
 function isChanged(before: KernelObject, next: KernelObject): boolean {
+  if (before === next) return false;
   return (
     before.put.length !== next.put.length ||
     before.put.some((statement, index) => statement.line !== next.put[index]?.line)

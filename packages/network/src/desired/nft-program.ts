@@ -53,9 +53,10 @@ export function diffProgram(before: NftProgram, next: NftProgram): string {
   const T = tableOf(next);
   const added = [...next.chains.keys()].filter((name) => !before.chains.has(name));
   const removed = [...before.chains.keys()].filter((name) => !next.chains.has(name));
-  const changed = [...next.chains].filter(
-    ([name, rules]) => rules.join('\n') !== (before.chains.get(name) ?? []).join('\n'),
-  );
+  const changed = [...next.chains].filter(([name, rules]) => {
+    const known = before.chains.get(name) ?? [];
+    return rules !== known && rules.join('\n') !== known.join('\n');
+  });
   const changedSets = [...next.sets].filter(([name, text]) => before.sets.get(name) !== text);
   // A set cannot be changed: with another declaration the table is made anew.
   if (changedSets.some(([name]) => before.sets.has(name))) return replaceProgram(next);

@@ -6,6 +6,7 @@ import {
   encryptedVxlanPort,
   isEncrypted,
   type Network,
+  type NetworkEndpoint,
   type NetworkPeer,
   type NetworkSpec,
   type NetworkState,
@@ -127,20 +128,45 @@ function endpointObjects(state: NetworkState, canSeal: boolean): KernelObject[] 
     ({ spec }) => spec.driver === 'overlay' && (canSeal || !isEncrypted(spec)),
   );
   const networks = new Map(overlays.map((network) => [network.id, network]));
-  return state.endpoints.flatMap((endpoint) => {
+  const objects: KernelObject[] = [];
+  for (const endpoint of state.endpoints) {
     const network = networks.get(endpoint.networkId);
     const vtep = peers.get(endpoint.nodeId)?.address ?? '';
-    if (network === undefined || vtep === '' || endpoint.nodeId === state.self.nodeId) return [];
-    const mac = macOf(endpoint.address);
-    const { vni, subnet6 } = network;
-    return [
-      overlayForwardingObject(vni, mac, vtep),
-      overlayNeighbourObject(vni, endpoint.address, mac),
-      ...(subnet6 === ''
-        ? []
-        : [overlayNeighbourObject(vni, ipv6Of(subnet6, endpoint.address), mac)]),
-    ];
-  });
+    if (network === undefined || vtep === '' || endpoint.nodeId === state.self.nodeId) continue;
+    objects.push(...entriesOf(endpoint, { vni: network.vni, subnet6: network.subnet6, vtep }));
+  }
+  return objects;
+}
+
+interface EndpointWay {
+  readonly vni: number;
+  readonly subnet6: string;
+  readonly vtep: string;
+}
+
+/**
+ * States are made from the ones before, so most endpoints of one are those of the last: their objects
+ * are, too, and need not be compared.
+ */
+const knownEntries = new WeakMap<
+  NetworkEndpoint,
+  EndpointWay & { readonly objects: readonly KernelObject[] }
+>();
+
+function entriesOf(endpoint: NetworkEndpoint, way: EndpointWay): readonly KernelObject[] {
+  const { vni, subnet6, vtep } = way;
+  const known = knownEntries.get(endpoint);
+  if (known?.vni === vni && known.subnet6 === subnet6 && known.vtep === vtep) return known.objects;
+  const mac = macOf(endpoint.address);
+  const objects = [
+    overlayForwardingObject(vni, mac, vtep),
+    overlayNeighbourObject(vni, endpoint.address, mac),
+    ...(subnet6 === ''
+      ? []
+      : [overlayNeighbourObject(vni, ipv6Of(subnet6, endpoint.address), mac)]),
+  ];
+  knownEntries.set(endpoint, { ...way, objects });
+  return objects;
 }
 
 /** What this host has of the mesh in one family. */

@@ -2,7 +2,7 @@
 import type { PublishedPort } from '@swarmd/model';
 
 import { isInSubnet } from './addresses.ts';
-import { balancing, type BalancingParts } from './balance.ts';
+import { balancing, firstFor, type BalancingParts } from './balance.ts';
 import { meshAddress } from './family.ts';
 import type { NftFamily } from './nft-program.ts';
 
@@ -68,7 +68,7 @@ function balancingOf(port: PublishedPort, gatewaySubnet: string, family: NftFami
   return {
     family,
     chain: portChain(port),
-    asker: gatewaySubnet,
+    first: firstFor(gatewaySubnet, portChain(port)),
     backends: backends.map((one) => meshAddress(family, one)),
     port: port.targetPort,
     before: `meta l4proto ${protocol} ${snat}`,

@@ -1,32 +1,80 @@
 /** Look-ups in a NetworkState that several of the pure functions need; built once per state. */
-import type { Network, NetworkEndpoint, NetworkId, NetworkState, ServiceVip } from '@swarmd/model';
+import type {
+  Network,
+  NetworkEndpoint,
+  NetworkId,
+  NetworkState,
+  ServiceId,
+  ServiceVip,
+} from '@swarmd/model';
 
 export interface StateIndex {
   readonly state: NetworkState;
   readonly networks: ReadonlyMap<NetworkId, Network>;
   readonly vips: ReadonlyMap<NetworkId, readonly ServiceVip[]>;
   readonly endpoints: ReadonlyMap<NetworkId, readonly NetworkEndpoint[]>;
-  /** Addresses that may receive traffic, by `servingKey`. */
-  readonly serving: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly services: ReadonlyMap<NetworkId, ReadonlyMap<ServiceId, ServiceTasks>>;
+  /** Addresses that a task of the network has, whether it serves or not. */
+  readonly taken: (network: NetworkId) => ReadonlySet<string>;
 }
 
-export function indexState(state: NetworkState): StateIndex {
-  const serving = new Map<string, Set<string>>();
-  const endpoints = reachable(state);
-  for (const endpoint of endpoints) {
-    if (!endpoint.serving) continue;
-    const key = servingKey(endpoint);
-    const addresses = serving.get(key);
-    if (addresses === undefined) serving.set(key, new Set([endpoint.address]));
-    else addresses.add(endpoint.address);
-  }
+/**
+ * The tasks of a service on a network. The same object as in the index before as long as they are the
+ * same: with thousands of tasks, what is worked out for one service must not be worked out for all.
+ */
+export interface ServiceTasks {
+  readonly endpoints: readonly NetworkEndpoint[];
+  /** Addresses that may receive traffic, sorted, each once. */
+  readonly serving: readonly string[];
+}
+
+/** @param before an earlier index, to be shared where nothing has changed. */
+export function indexState(state: NetworkState, before?: StateIndex): StateIndex {
+  const endpoints = Map.groupBy(reachable(state), (endpoint) => endpoint.networkId);
+  const taken = new Map<NetworkId, ReadonlySet<string>>();
   return {
     state,
     networks: new Map(state.networks.map((network) => [network.id, network])),
     vips: Map.groupBy(state.vips, (vip) => vip.networkId),
-    endpoints: Map.groupBy(endpoints, (endpoint) => endpoint.networkId),
-    serving,
+    endpoints,
+    services: new Map(
+      [...endpoints].map(([id, list]) => [id, servicesOf(list, before?.services.get(id))]),
+    ),
+    taken: (network) => {
+      const known = taken.get(network) ?? addressesOf(endpoints.get(network));
+      taken.set(network, known);
+      return known;
+    },
   };
+}
+
+function addressesOf(endpoints: readonly NetworkEndpoint[] = []): ReadonlySet<string> {
+  return new Set(endpoints.map(({ address }) => address));
+}
+
+function servicesOf(
+  all: readonly NetworkEndpoint[],
+  before: ReadonlyMap<ServiceId, ServiceTasks> | undefined,
+): ReadonlyMap<ServiceId, ServiceTasks> {
+  const groups = Map.groupBy(all, (endpoint) => endpoint.serviceId);
+  return new Map(
+    [...groups].map(([id, endpoints]) => {
+      const known = before?.get(id);
+      return [
+        id,
+        known !== undefined && isSame(known.endpoints, endpoints) ? known : tasksOf(endpoints),
+      ];
+    }),
+  );
+}
+
+function tasksOf(endpoints: readonly NetworkEndpoint[]): ServiceTasks {
+  const serving = endpoints.filter((one) => one.serving).map(({ address }) => address);
+  return { endpoints, serving: [...new Set(serving)].sort() };
+}
+
+function isSame(some: readonly NetworkEndpoint[], others: readonly NetworkEndpoint[]): boolean {
+  return some.length === others.length && some.every((one, at) => one === others[at]);
 }
 
 /** Whether anything here needs the mesh by IPv6: a container's way out, or a port's. */
@@ -48,11 +96,12 @@ function reachable({ networks, endpoints, self }: NetworkState): readonly Networ
   );
 }
 
-function servingKey({ networkId, serviceId }: Pick<ServiceVip, 'networkId' | 'serviceId'>): string {
-  return `${networkId} ${serviceId}`;
-}
+const NO_TASKS: ServiceTasks = { endpoints: [], serving: [] };
 
-/** Addresses behind a service on a network that may receive traffic, sorted, each once. */
-export function servingAddresses(index: StateIndex, vip: ServiceVip): string[] {
-  return [...(index.serving.get(servingKey(vip)) ?? [])].sort();
+/** The tasks behind a virtual address. */
+export function tasksBehind(
+  index: StateIndex,
+  { networkId, serviceId }: Pick<ServiceVip, 'networkId' | 'serviceId'>,
+): ServiceTasks {
+  return index.services.get(networkId)?.get(serviceId) ?? NO_TASKS;
 }

@@ -2,13 +2,13 @@
  * A container's nft table: virtual addresses become a serving task's address (any protocol, the
  * client's own address is kept), and DNS at 127.0.0.11 becomes DNS at the host's gateway address.
  */
-import type { NetworkId, NodeId, TaskId } from '@swarmd/model';
+import type { NetworkId, NodeId, ServiceVip, TaskId } from '@swarmd/model';
 
 import { CONTAINER_GATEWAY_LINK, CONTAINER_NAMESERVER } from './names.ts';
-import { balancing } from './balance.ts';
+import { balancing, firstFor, type BalancingParts } from './balance.ts';
 import { ipv6Of } from './ipv6.ts';
 import type { NftFamily, NftProgram } from './nft-program.ts';
-import { servingAddresses, type StateIndex } from './state-index.ts';
+import { tasksBehind, type ServiceTasks, type StateIndex } from './state-index.ts';
 
 export interface TaskProgramInput {
   readonly index: StateIndex;
@@ -28,26 +28,26 @@ export function taskPrograms(input: TaskProgramInput): NftProgram[] {
 function programOf(family: NftFamily, input: TaskProgramInput): NftProgram {
   const { index, taskId, networks, gateway } = input;
   const services = networks.flatMap((id) => {
+    const subnet6 = index.networks.get(id)?.subnet6 ?? '';
     const translate = addressesIn(family, index, id);
     if (translate === undefined) return [];
     return (index.vips.get(id) ?? [])
       .filter((vip) => vip.address !== '')
-      .map((vip) => ({
-        family,
-        address: translate(vip.address),
-        asker: taskId,
-        chain: `vip_${vip.address.replaceAll('.', '_')}`,
-        backends: servingAddresses(index, vip).map(translate),
-        affinity: vip.affinity,
-        affinityTimeoutMs: vip.affinityTimeoutMs,
-      }));
+      .map((vip) => {
+        const chain = `vip_${vip.address.replaceAll('.', '_')}`;
+        const asked = { family, chain, vip, subnet6, first: firstFor(taskId, chain) };
+        return {
+          address: translate(vip.address),
+          chain,
+          parts: partsFor(tasksBehind(index, vip), asked, translate),
+        };
+      });
   });
-  const parts = services.map((service) => balancing(service));
   return {
     family,
     fixed: fixedPart(family, gateway),
-    chains: new Map(parts.flatMap(({ chains }) => chains)),
-    sets: new Map(parts.flatMap(({ sets }) => sets)),
+    chains: new Map(services.flatMap(({ parts }) => parts.chains)),
+    sets: new Map(services.flatMap(({ parts }) => parts.sets)),
     elements: new Map([
       [
         family === 'ip' ? 'vip4' : 'vip6',
@@ -56,6 +56,36 @@ function programOf(family: NftFamily, input: TaskProgramInput): NftProgram {
       ['vips', new Map(services.map(({ address }) => [address, '']))],
     ]),
   };
+}
+
+/** Of what all tasks of this node ask for: most of it is the same from state to state and from task to task. */
+const knownParts = new WeakMap<ServiceTasks, Map<string, BalancingParts>>();
+
+function partsFor(
+  tasks: ServiceTasks,
+  asked: { family: NftFamily; chain: string; vip: ServiceVip; subnet6: string; first: number },
+  translate: (address: string) => string,
+): BalancingParts {
+  const { family, chain, subnet6 } = asked;
+  const { affinity, affinityTimeoutMs } = asked.vip;
+  const { serving } = tasks;
+  if (serving.length === 0) return { chains: [[chain, []]], sets: [] };
+  const first = asked.first % serving.length;
+  const key = [family, chain, subnet6, first, affinity, affinityTimeoutMs].join(' ');
+  const known = knownParts.get(tasks) ?? new Map<string, BalancingParts>();
+  knownParts.set(tasks, known);
+  const parts =
+    known.get(key) ??
+    balancing({
+      family,
+      chain,
+      first,
+      backends: serving.map(translate),
+      affinity,
+      affinityTimeoutMs,
+    });
+  known.set(key, parts);
+  return parts;
 }
 
 /** From the IPv4 addresses of a network to those of the family; undefined: it has none. */
@@ -124,26 +154,18 @@ export function deadBackends(
   networks: readonly NetworkId[],
 ): DeadBackend[] {
   return networks.flatMap((networkId) => {
-    const alive = new Set((next.endpoints.get(networkId) ?? []).map(({ address }) => address));
     const vips = (before.vips.get(networkId) ?? []).filter((vip) => vip.address !== '');
     return vips.flatMap((vip) => {
-      const serving = new Set(servingAddresses(next, vip));
-      return previousBackends(before, vip)
+      const [tasks, now] = [tasksBehind(before, vip), tasksBehind(next, vip)];
+      if (tasks === now) return [];
+      const serving = new Set(now.serving);
+      return tasks.endpoints
         .filter(({ address }) => !serving.has(address))
-        .map(({ address, wasServing }) => ({ address, wasServing, gone: !alive.has(address) }))
-        .filter(({ wasServing, gone }) => wasServing || gone)
+        .map((one) => ({ ...one, gone: !next.taken(networkId).has(one.address) }))
+        .filter((one) => one.serving || one.gone)
         .map(({ address, gone }) => ({ networkId, virtualAddress: vip.address, address, gone }));
     });
   });
-}
-
-function previousBackends(
-  before: StateIndex,
-  vip: { networkId: NetworkId; serviceId: string },
-): { address: string; wasServing: boolean }[] {
-  return (before.endpoints.get(vip.networkId) ?? [])
-    .filter((endpoint) => endpoint.serviceId === vip.serviceId)
-    .map((endpoint) => ({ address: endpoint.address, wasServing: endpoint.serving }));
 }
 
 /** The arguments of `conntrack` that make a container forget its connections to tasks of a node. */
@@ -154,11 +176,10 @@ export function connectionsTo(
 ): string[] {
   const dead = networks.flatMap((networkId) => {
     const vips = (index.vips.get(networkId) ?? []).filter((vip) => vip.address !== '');
-    const there = (index.endpoints.get(networkId) ?? []).filter((one) => one.nodeId === nodeId);
-    return vips.flatMap(({ serviceId, address: virtualAddress }) =>
-      there
-        .filter((one) => one.serviceId === serviceId)
-        .map(({ address }) => ({ networkId, virtualAddress, address, gone: true })),
+    return vips.flatMap((vip) =>
+      tasksBehind(index, vip)
+        .endpoints.filter((one) => one.nodeId === nodeId)
+        .map(({ address }) => ({ networkId, virtualAddress: vip.address, address, gone: true })),
     );
   });
   return forgetLines(dead, index);

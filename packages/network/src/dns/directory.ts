@@ -5,7 +5,7 @@
 import type { NetworkId } from '@swarmd/model';
 
 import { ipv4OfReverse, ipv6Of } from '../desired/ipv6.ts';
-import { servingAddresses, type StateIndex } from '../desired/state-index.ts';
+import { tasksBehind, type StateIndex } from '../desired/state-index.ts';
 import { DNS_CODE, DNS_TYPE, type Answer, type DnsRecord, type Question } from './message.ts';
 
 /** A container as DNS sees it: told by the source address of its questions. */
@@ -121,7 +121,7 @@ function namesOfNetwork(index: StateIndex, id: NetworkId): NetworkNames {
   };
   const balanced = new Set<string>();
   for (const vip of index.vips.get(id) ?? []) {
-    const behind = vip.address === '' ? servingAddresses(index, vip) : [vip.address];
+    const behind = vip.address === '' ? tasksBehind(index, vip).serving : [vip.address];
     for (const name of [vip.serviceName, ...vip.aliases]) add(name, behind);
     balanced.add(vip.serviceId);
     if (vip.address !== '') names.set(vip.address, vip.serviceName);

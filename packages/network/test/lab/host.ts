@@ -2,7 +2,6 @@
  * One host of the test lab: a network plane behind lines of JSON. Runs in a network and mount
  * namespace of its own with a private /run.
  */
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 import { errorMessage, silentLogger, type Clock } from '@swarmd/base';
@@ -29,6 +28,7 @@ const log = (fields: object, message: string): void =>
 const logger = { ...silentLogger, warn: log, error: log, child: () => logger };
 const signal = new AbortController().signal;
 let plane: NetworkPlane | undefined;
+let applied: NetworkState | undefined;
 
 /** The real clock, but what may wait for ever (unref) comes when the test asks for it. */
 let guard: (() => void) | undefined;
@@ -54,7 +54,14 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
     await plane?.[Symbol.asyncDispose]();
     plane = undefined;
   },
-  apply: (state: NetworkState) => the().apply(revived(state), signal),
+  apply: (state: NetworkState) => the().apply((applied = revived(state)), signal),
+  change: ({ endpoints }: { endpoints: NetworkState['endpoints'] }) => {
+    if (applied === undefined) throw new Error('no state to change yet');
+    const gone = new Set(endpoints.map(({ taskId }) => taskId));
+    const others = applied.endpoints.filter(({ taskId }) => !gone.has(taskId));
+    applied = { ...applied, endpoints: [...others, ...endpoints] };
+    return the().apply(applied, signal);
+  },
   encryption: () => Promise.resolve(the().encryption),
   attach: (task: Task) => the().attach(task, signal),
   detach: (taskId: TaskId) => the().detach(taskId, signal),
@@ -64,7 +71,10 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
   destroy: () => the().destroy(),
   guard: () => Promise.resolve(guard?.()),
   pid: () => Promise.resolve(process.pid),
-  cpuMs: (whose: 'all' | 'plane') => Promise.resolve(cpuMs(whose)),
+  use: () => {
+    const { user, system } = process.cpuUsage();
+    return Promise.resolve({ cpuMs: (user + system) / 1e3, ...memory() });
+  },
   run: async ({ argv, input, ok }: { argv: string[]; input?: string; ok?: number[] }) => {
     const [program = '', ...args] = argv;
     const codes = ok ?? Array.from({ length: 256 }, (_, code) => code);
@@ -77,22 +87,11 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
   },
 };
 
-/** Of this process, and unless told otherwise of its children, in hundredths of a second. */
-function cpuMs(whose: 'all' | 'plane'): number {
-  const of = (pid: string, fields: number): number => {
-    const [, text = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
-    const ticks = text
-      .split(' ')
-      .slice(11, 11 + fields)
-      .map(Number);
-    return ticks.reduce((sum, count) => sum + count * 10, 0);
-  };
-  if (whose === 'plane') return of('self', 2);
-  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim();
-  return ['self', ...children.split(' ')].reduce(
-    (sum, pid) => sum + (pid === '' ? 0 : of(pid, 4)),
-    0,
-  );
+/** What it needs, and what it has: after a collection. */
+function memory(): { neededBytes: number; residentBytes: number } {
+  globalThis.gc?.();
+  const { heapUsed, external, rss } = process.memoryUsage();
+  return { neededBytes: heapUsed + external, residentBytes: rss };
 }
 
 /** Bytes go through JSON as an object with a number each. */

@@ -77,6 +77,10 @@ export class Host {
   apply(state: NetworkState): Promise<void> {
     return this.#remote.call('apply', state);
   }
+  /** Applies the last state again with these endpoints added, or instead of those of the same tasks. */
+  change(endpoints: NetworkState['endpoints']): Promise<void> {
+    return this.#remote.call('change', { endpoints });
+  }
   encryption(): Promise<NodeEncryption> {
     return this.#remote.call('encryption', undefined);
   }
@@ -106,9 +110,9 @@ export class Host {
   guard(): Promise<void> {
     return this.#remote.call('guard', undefined);
   }
-  /** Milliseconds of CPU that its plane has used, and unless told otherwise the programs it ran. */
-  cpuMs(whose: 'all' | 'plane' = 'all'): Promise<number> {
-    return this.#remote.call('cpuMs', whose);
+  /** What its plane has used of the processors, without the programs it ran, and holds of the memory. */
+  use(): Promise<{ cpuMs: number; neededBytes: number; residentBytes: number }> {
+    return this.#remote.call('use', undefined);
   }
   /** Its process id within the lab. */
   pid(): Promise<string> {
@@ -210,7 +214,7 @@ export class Lab implements AsyncDisposable {
   }
 
   #startHost(i: number): Remote {
-    const script = `mount -t tmpfs none /run && exec ${process.execPath} ${import.meta.dirname}/host.ts`;
+    const script = `mount -t tmpfs none /run && exec ${process.execPath} --expose-gc ${import.meta.dirname}/host.ts`;
     const inner = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script];
     return new Remote(['nsenter', ...this.#enter(`h${i}`, inner)]);
   }

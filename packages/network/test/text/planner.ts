@@ -1,5 +1,5 @@
 /** What the plane does with states and tasks, without a kernel: every change as the script it runs. */
-import { asId } from '@swarmd/model';
+import { asId, type NetworkState } from '@swarmd/model';
 
 import {
   attachmentOf,
@@ -39,7 +39,7 @@ export class Planner {
 
   apply(cluster: Cluster): Step[] {
     const before = this.#index;
-    const index = indexState(stateOf(cluster, 1));
+    const index = indexState(asAgentsKeep(stateOf(cluster, 1), before?.state), before);
     this.#cluster = cluster;
     this.#index = index;
     this.#ipv6 ||= usesIpv6(index);
@@ -116,6 +116,13 @@ export class Planner {
     this.#host = programs;
     return nft(texts.join(''));
   }
+}
+
+/** Endpoints that have not changed are the objects that they were. */
+export function asAgentsKeep(state: NetworkState, before: NetworkState | undefined): NetworkState {
+  const known = new Map(before?.endpoints.map((one) => [JSON.stringify(one), one]));
+  const endpoints = state.endpoints.map((one) => known.get(JSON.stringify(one)) ?? one);
+  return { ...state, endpoints };
 }
 
 function nft(text: string, netns?: string): Step[] {
