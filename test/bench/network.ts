@@ -262,7 +262,7 @@ class NetworkBench {
     await Promise.all(stops.map(({ stdout }) => once(stdout, 'data')));
     const hosts = (mode: string, address: string, port: number): Promise<number> => {
       const argv = traffic(mode, address, port, 1_000);
-      return lab.run('h1', ...argv).then((outcome) => resultOf<number>(argv, outcome));
+      return lab.run('h1', ...argv).then((outcome) => resultOf(argv, outcome) as number);
     };
     const inside = (mode: string, address: string): Promise<number> =>
       this.#in<number>(client, ...traffic(mode, address, PORT, 1_000));
@@ -291,14 +291,14 @@ class NetworkBench {
 
   async #in<T>(one: Placed, ...argv: string[]): Promise<T> {
     const host = one.node === 1 ? this.#first : this.#second;
-    return resultOf<T>(argv, await host.in(one.id, ...argv));
+    return resultOf(argv, await host.in(one.id, ...argv)) as T;
   }
 }
 
 /** What a program printed. */
-function resultOf<T>(argv: readonly string[], { out, err }: { out: string; err: string }): T {
+function resultOf(argv: readonly string[], { out, err }: { out: string; err: string }): unknown {
   if (out === '') throw new Error(`${argv.join(' ')}: ${err}`);
-  return JSON.parse(out) as T;
+  return JSON.parse(out);
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

@@ -133,15 +133,13 @@ test('what is shared with the state before is what would be made without it', ()
       const networks = NETWORKS.map(({ id }) => id);
       const programsOf = (index: StateIndex) =>
         taskPrograms({ index, taskId: asId('task', 'asker'), networks, gateway: '100.64.1.1' });
-      let shared: StateIndex | undefined;
-      let alone: StateIndex | undefined;
+      const nothing = indexState(stateOf({ ...clusters[0]!, tasks: [] }, 1));
+      let [shared, alone] = [nothing, nothing];
       for (const cluster of clusters) {
-        const state = asAgentsKeep(stateOf(cluster, 1), shared?.state);
+        const state = asAgentsKeep(stateOf(cluster, 1), shared.state);
         const [next, anew] = [indexState(state, shared), indexState(structuredClone(state))];
         expect(programsOf(next)).toEqual(programsOf(anew));
-        if (shared !== undefined && alone !== undefined) {
-          expect(deadBackends(shared, next, networks)).toEqual(deadBackends(alone, anew, networks));
-        }
+        expect(deadBackends(shared, next, networks)).toEqual(deadBackends(alone, anew, networks));
         [shared, alone] = [next, anew];
       }
     }),
