@@ -28,6 +28,8 @@ export class Draft {
   #service: Service | undefined;
   readonly #serviceBefore: Service | undefined;
   #dueAt: number | undefined;
+  /** Asked for again and again while nothing changes. */
+  #slots: ReadonlyMap<number, readonly Task[]> | undefined;
   #run: number | undefined;
 
   constructor(
@@ -60,12 +62,19 @@ export class Draft {
   /** Does something for one run of a job: slots are those of this run meanwhile. */
   ofRun(run: number | undefined, work: () => void): void {
     this.#run = run;
+    this.#slots = undefined;
     work();
     this.#run = undefined;
+    this.#slots = undefined;
   }
 
   /** Tasks by slot, without standbys and without those that are to be forgotten and have stopped. */
-  slots(): Map<number, Task[]> {
+  slots(): ReadonlyMap<number, readonly Task[]> {
+    this.#slots ??= this.#drawSlots();
+    return this.#slots;
+  }
+
+  #drawSlots(): Map<number, Task[]> {
     const slots = new Map<number, Task[]>();
     for (const task of this.#tasks.values()) {
       if (task.slot === STANDBY_SLOT) continue;
@@ -98,7 +107,7 @@ export class Draft {
   }
 
   add(task: Task): void {
-    this.#tasks.set(task.id, task);
+    this.#set(task);
     this.#because.push(...task.because);
   }
 
@@ -106,7 +115,7 @@ export class Draft {
   change(task: Task, fields: Partial<Task>, why?: Reason): Task {
     const because = why === undefined ? task.because : remember(task.because, why);
     const after: Task = { ...task, ...fields, because };
-    this.#tasks.set(task.id, after);
+    this.#set(after);
     if (why !== undefined) this.#because.push(why);
     return after;
   }
@@ -128,12 +137,22 @@ export class Draft {
 
   /** A task made by this very plan goes as if it had never been thought of. */
   dropIfNew(task: Task): boolean {
-    return !this.#before.has(task.id) && this.#tasks.delete(task.id);
+    return !this.#before.has(task.id) && this.#remove(task);
   }
 
   delete(task: Task, why: Reason): void {
-    this.#tasks.delete(task.id);
+    this.#remove(task);
     this.#because.push(why);
+  }
+
+  #set(task: Task): void {
+    this.#tasks.set(task.id, task);
+    this.#slots = undefined;
+  }
+
+  #remove(task: Task): boolean {
+    this.#slots = undefined;
+    return this.#tasks.delete(task.id);
   }
 
   setService(service: Service, why?: Reason): void {

@@ -27,6 +27,7 @@ function reapSlots(draft: Draft, service: Service | undefined, limit: number): v
     const ended = slot
       .filter((task) => isOver(task) && !isWanted(task))
       .toSorted((a, b) => byAge(b, a));
+    if (ended.length === 0) continue;
     const keep = historyOf(slot, service, limit);
     // That a slot has run something is what makes its update count as in flight.
     const witness = isUpdating(service)

@@ -150,7 +150,7 @@ function rollBack(draft: Draft, service: Service, cause: string): Service | unde
  * tasks that are both outdated. The one that serves stays until its turn comes, the others go.
  */
 export function dropOvertaken(draft: Draft, service: Service): void {
-  for (const slot of progressOf(draft, service)) {
+  for (const slot of progressOf(draft, service, (tasks) => tasks.length > 1)) {
     const alive = slot.outdated.filter((task) => isWanted(task) && !isOver(task));
     if (alive.length < 2) continue;
     const [keep] = alive.toSorted(

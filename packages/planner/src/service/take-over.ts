@@ -14,6 +14,7 @@ import { updateConfigOf } from './update-state.ts';
 
 export function takeOver(draft: Draft, service: Service): void {
   for (const tasks of draft.slots().values()) {
+    if (tasks.length < 2) continue;
     const wanted = tasks.filter(isWanted).toSorted(byAge);
     const successor = wanted.findLast(
       (task) => !isOver(task) && isCurrent(task, service, draft.nodes),
