@@ -261,12 +261,21 @@ function withoutSelf(
 }
 
 function diffTasks(before: readonly Task[], after: readonly Task[]): ListDelta<Task, TaskId> {
-  const known = new Map(before.map((task) => [task.id, task]));
-  const news = after.map((task) => {
-    const old = known.get(task.id);
-    return old !== undefined && sameForNode(old, task) ? old : task;
-  });
-  return diffList(before, news, (task) => task.id);
+  const put: Task[] = [];
+  // Most stay where they are in the list.
+  let at = 0;
+  for (; at < before.length && before[at]?.id === after[at]?.id; at += 1) {
+    const [old, task] = [before[at], after[at]];
+    if (old !== undefined && task !== undefined && !sameForNode(old, task)) put.push(task);
+  }
+  const left = new Map(before.slice(at).map((task) => [task.id, task]));
+  for (const task of at === 0 ? after : after.slice(at)) {
+    const old = left.get(task.id);
+    left.delete(task.id);
+    if (old === undefined || !sameForNode(old, task)) put.push(task);
+  }
+  const remove = [...left.keys()];
+  return put.length === 0 && remove.length === 0 ? UNCHANGED : { put, remove };
 }
 
 function diffList<T, K extends string>(
@@ -274,7 +283,7 @@ function diffList<T, K extends string>(
   after: readonly T[],
   key: (item: T) => K,
 ): ListDelta<T, K> {
-  if (before === after) return UNCHANGED;
+  if (before === after || (before.length === 0 && after.length === 0)) return UNCHANGED;
   const left = new Map(before.map((item) => [key(item), item]));
   const put = after.filter((item) => {
     const name = key(item);

@@ -37,14 +37,24 @@ export type AudienceView = Pick<ReadView, 'get' | 'tasksByNode'>;
 export function interestsOf(nodeId: NodeId, { tasks, network }: AssignmentSet): Interests {
   return {
     nodeId,
-    networks: new Set(tasks.flatMap((task) => task.networks.map((one) => one.networkId))),
-    secrets: new Set(tasks.flatMap((task) => secretIds(task.spec.container))),
-    configs: new Set(tasks.flatMap((task) => task.spec.container.configs.map((one) => one.id))),
+    ...named(tasks),
     mesh: tasks.some(({ ports }) => hasMeshPort(ports)),
     encrypted:
       network?.encryptsMesh === true ||
       (network?.networks.some(({ spec }) => isEncrypted(spec)) ?? false),
   };
+}
+
+function named(tasks: readonly Task[]): Pick<Interests, 'networks' | 'secrets' | 'configs'> {
+  const networks = new Set<string>();
+  const secrets = new Set<string>();
+  const configs = new Set<string>();
+  for (const task of tasks) {
+    for (const { networkId } of task.networks) networks.add(networkId);
+    for (const id of secretIds(task.spec.container)) secrets.add(id);
+    for (const { id } of task.spec.container.configs) configs.add(id);
+  }
+  return { networks, secrets, configs };
 }
 
 /** Whom a commit concerns. Found once, however many sessions there are. */

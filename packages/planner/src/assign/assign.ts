@@ -29,10 +29,13 @@ import { asTold } from './release.ts';
  * identity.
  */
 export function assign(view: AssignView, nodeId: NodeId): AssignmentSet {
-  const tasks = [...view.tasksByNode(nodeId)].filter(
-    (task) => rank(task.status.state) >= rank('assigned'),
-  );
-  const alive = tasks.filter((task) => !isOver(task));
+  const tasks: Task[] = [];
+  const alive: Task[] = [];
+  for (const task of view.tasksByNode(nodeId)) {
+    if (rank(task.status.state) < rank('assigned')) continue;
+    tasks.push(task);
+    if (!isOver(task)) alive.push(task);
+  }
   const network = networkStateOf(view, nodeId, alive);
   return {
     tasks: tasks.map(asTold),
@@ -43,7 +46,8 @@ export function assign(view: AssignView, nodeId: NodeId): AssignmentSet {
 }
 
 function secretsOf(view: AssignView, tasks: readonly Task[]): FileContent<SecretId>[] {
-  const ids = new Set(tasks.flatMap((task) => secretIds(task.spec.container)));
+  const ids = new Set<string>();
+  for (const { spec } of tasks) for (const id of secretIds(spec.container)) ids.add(id);
   return [...ids].flatMap((id) => {
     const secret = view.get('secret', asId('secret', id));
     if (secret === undefined) return [];
@@ -59,7 +63,8 @@ function secretsOf(view: AssignView, tasks: readonly Task[]): FileContent<Secret
 }
 
 function configsOf(view: AssignView, tasks: readonly Task[]): FileContent<ConfigId>[] {
-  const ids = new Set(tasks.flatMap((task) => task.spec.container.configs.map((one) => one.id)));
+  const ids = new Set<string>();
+  for (const { spec } of tasks) for (const { id } of spec.container.configs) ids.add(id);
   return [...ids].flatMap((id) => {
     const config = view.get('config', asId('config', id));
     if (config === undefined) return [];
@@ -84,9 +89,7 @@ function networkStateOf(
   const cluster = clusterOf(view);
   if (self === undefined || cluster === undefined) return undefined;
   const picture = pictureOf(view);
-  const used = [
-    ...new Set(alive.flatMap((task) => task.networks.map((one) => one.networkId))),
-  ].toSorted();
+  const used = networksUsedBy(alive);
   const networks = used.map((id) => view.get('network', id)).filter((one) => one !== undefined);
   return {
     self,
@@ -101,6 +104,16 @@ function networkStateOf(
     ...encryptionOf(view, networks, picture),
   };
 }
+
+/** Sorted. */
+function networksUsedBy(tasks: readonly Task[]): readonly NetworkId[] {
+  const used = new Set<NetworkId>();
+  for (const { networks } of tasks) for (const { networkId } of networks) used.add(networkId);
+  return used.size === 0 ? NONE : [...used].toSorted();
+}
+
+/** One list for all, of no parts: what is computed for it can be found again. */
+const NONE: readonly never[] = joinList<never>(new Map());
 
 /** Only nodes that have something to encrypt get the keys. */
 function encryptionOf(
@@ -122,7 +135,8 @@ function ofNetworks<T>(
   networks: readonly NetworkId[],
 ): readonly T[] {
   const [only] = networks;
-  if (networks.length === 1 && only !== undefined) return lists.get(only) ?? [];
+  if (only === undefined) return NONE;
+  if (networks.length === 1) return lists.get(only) ?? NONE;
   return joinList(new Map(networks.map((id) => [id, lists.get(id) ?? []])));
 }
 

@@ -29,7 +29,11 @@ export class FrameWriter {
   }
 }
 
-/** Calls `onFrame` for every frame of the socket, in order. */
+/**
+ * Calls `onFrame` for every frame of the socket, in order. A turn of the event loop reads one chunk, of
+ * 64 KiB: libuv would read up to 32, while of the thousands of sockets that this one stands for each has
+ * little to read.
+ */
 export function readFrames(
   socket: Socket,
   onFrame: (agent: number, message: Uint8Array) => void,
@@ -44,5 +48,7 @@ export function readFrames(
       data = data.subarray(end);
     }
     rest = data;
+    socket.pause();
+    setImmediate(() => socket.resume());
   });
 }
