@@ -10,7 +10,7 @@ export const WAITING_TRANSACTIONS_MAX = 10_000;
  * A batch takes no further transaction of a lane after so long: the process must answer others in between. Who
  * is left out waits for a whole batch more, so those that somebody waits for have longer.
  */
-export const BATCH_RUN_MS = { prompt: 16, patient: 8 } as const;
+export const BATCH_RUN_MS = { prompt: 12, patient: 8 } as const;
 
 /** A batch takes no further transaction once it has so many changes: keeps one commit short. */
 export const BATCH_CHANGES_MAX = 4_096;
