@@ -18,9 +18,10 @@ import {
 import { benchPull } from './executor-pull.ts';
 import { CpuMeter } from './cpu-meter.ts';
 import { Docker } from './docker.ts';
+import { benchAgent } from './executor-agent.ts';
 import { besideDocker, print } from './statistics.ts';
 
-export const EXECUTOR_PARTS = ['start', 'burst', 'memory', 'restart', 'idle', 'pull'];
+export const EXECUTOR_PARTS = ['agent', 'start', 'burst', 'memory', 'restart', 'idle', 'pull'];
 /** Beside Docker, where its daemon is in the PATH. */
 const COMPARED = ['start', 'burst', 'pull'];
 const BURST = 50;
@@ -47,6 +48,8 @@ export interface ExecutorBenchOptions {
 }
 
 export async function benchExecutor(options: ExecutorBenchOptions): Promise<void> {
+  if (!isInside && options.parts.includes('agent')) await benchAgent(options.containers);
+  if (options.parts.every((part) => part === 'agent')) return;
   if (!isInside) {
     const { argv, env } = entering([process.execPath, ...process.argv.slice(1)]);
     // Docker beside us must not come near the machine's network.
@@ -59,9 +62,10 @@ export async function benchExecutor(options: ExecutorBenchOptions): Promise<void
   const isCompared = options.parts.some((part) => COMPARED.includes(part));
   await using docker = isCompared ? await Docker.start() : undefined;
   if (options.parts.includes('pull')) await benchPull(Math.min(5, options.runs), docker);
-  if (options.parts.every((part) => part === 'pull')) return;
+  if (options.parts.every((part) => ['agent', 'pull'].includes(part))) return;
   using cpu = CpuMeter.open('executor');
   await using machine = await PrivateMachine.make();
+  await machine.runOnMemory();
   const bench = new ExecutorBench(machine, { cpu, docker });
   await bench.open();
   if (options.parts.includes('start')) await bench.oneByOne(options.runs);
@@ -219,7 +223,7 @@ class ExecutorBench {
     await sleep(systemClock, IDLE_LOOK_MS, signal());
     const { user, system } = process.cpuUsage(before);
     const values = [((user + system) / 1_000 / IDLE_LOOK_MS) * 100];
-    const extra = { containers, rssMiB: Math.round(process.memoryUsage.rss() / 1024 ** 2) };
+    const extra = { containers };
     print('executor', { metric: 'idle-cpu', unit: '% of a core', values, target: 2, ...extra });
   }
 

@@ -2,16 +2,14 @@
  * npm run bench -- logs: what a flood of output costs. A lab of one manager and one worker; lines are read
  * with swarmctl on the manager, so through agent, manager and client, each a process of its own.
  */
-import { readFileSync } from 'node:fs';
-
 import { Lab, waitUntil, type Host } from '@swarmd/lab';
 
+import { commandOf, cpuMs, isAgent, isConmon, isManager, readOf } from './host-processes.ts';
 import { memoryOf, pidsOf } from './memory.ts';
 import { print } from './statistics.ts';
 
 const LAB_NAME = 'benchlogs';
 const TEXT = 'x'.repeat(90);
-const TICKS_A_SECOND = 100;
 const SECOND_MS = 1_000;
 const MIB = 1024 ** 2;
 
@@ -138,31 +136,16 @@ class LogBench {
 
 const DISK = ['du', '-sm', '/var/lib/swarmd/logs'];
 
-const isAgent = (command: string): boolean => /swarmd\.mjs|daemon\/src\/main\.ts/.test(command);
-const isManager = (command: string): boolean =>
-  /manager/.test(command) && !command.includes('swarmctl');
-const isConmon = (command: string): boolean => command.includes('conmon');
-
 const agentCpu = (host: Host): number => cpuMs(host, isAgent);
 const managerCpu = (host: Host): number => cpuMs(host, isManager);
 const conmonCpu = (host: Host): number => cpuMs(host, isConmon);
-
-function cpuMs(host: Host, fits: (command: string) => boolean): number {
-  let ticks = 0;
-  for (const pid of pidsOf(host)) {
-    if (!fits(commandOf(pid))) continue;
-    const fields = read(`/proc/${pid}/stat`).split(') ')[1]?.split(' ') ?? [];
-    ticks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
-  }
-  return (ticks * SECOND_MS) / TICKS_A_SECOND;
-}
 
 /** What monitors have read from containers. */
 function printedBytes(host: Host): number {
   let bytes = 0;
   for (const pid of pidsOf(host)) {
     if (!isConmon(commandOf(pid))) continue;
-    bytes += Number(/^rchar: (\d+)/m.exec(read(`/proc/${pid}/io`))?.[1] ?? 0);
+    bytes += Number(/^rchar: (\d+)/m.exec(readOf(pid, 'io'))?.[1] ?? 0);
   }
   return bytes;
 }
@@ -171,16 +154,4 @@ function printedBytes(host: Host): number {
 function secondsOf(times: string): number {
   const words = times.trim().split(/\s+/).slice(-2);
   return words.reduce((sum, word) => sum + Number(word), 0);
-}
-
-function commandOf(pid: string): string {
-  return read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ');
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return ''; // the process has just ended
-  }
 }

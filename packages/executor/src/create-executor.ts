@@ -8,6 +8,7 @@ import { systemRandom } from '@swarmd/base/system';
 
 import { ExitWatch } from './container/exit-watch.ts';
 import type { LiveContainer } from './container/live.ts';
+import { UserFiles } from './container/user-files.ts';
 import { Mounter } from './files/mounter.ts';
 import { hasOverlay } from './container/plain-root.ts';
 import type { UsernsOptions } from './container/prepare.ts';
@@ -95,6 +96,8 @@ export async function createExecutor(
       'background work of the executor failed',
     );
   });
+  const mounter = scope.own(new Mounter(clock));
+  await pinRuntimes(runtimes, { folder: join(folders.runDir, 'bin'), mounter, scope, logger });
   const boot = bootId();
   const containers = new Map<string, LiveContainer>();
   const { store, puller, images } = await openImages(options, {
@@ -116,7 +119,7 @@ export async function createExecutor(
     logDefaults: options.logDefaults ?? { driver: 'local', options: {} },
     runtimes,
     cgroups,
-    mounter: scope.own(new Mounter(clock)),
+    mounter,
     seccomp: new SeccompCache(folders.runDir),
     pluginsDir,
     volumes: new VolumeStore({
@@ -130,11 +133,29 @@ export async function createExecutor(
     storage: await storageDriver(options, folders.stateDir),
     opaqueIn: (layer) => store.opaqueIn(layer),
     conmonPath,
+    userFiles: new UserFiles(),
     userns: options.userns ?? { user: 'swarmd', byDefault: false },
     initPath: options.initPath ?? '/usr/bin/tini-static',
     clock,
     logger,
   });
+}
+
+/** It only saves time. */
+async function pinRuntimes(
+  runtimes: Runtimes,
+  machine: { folder: string; mounter: Mounter; scope: Scope; logger: Logger },
+): Promise<void> {
+  const { folder, mounter, scope, logger } = machine;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const runtime of runtimes.all.filter(({ isCrun }) => isCrun)) {
+    try {
+      scope.defer(await runtime.pin(folder, mounter));
+    } catch (error) {
+      const { path } = runtime;
+      logger.warn({ path, error: errorMessage(error) }, 'the runtime is not mounted read-only');
+    }
+  }
 }
 
 async function storageDriver(options: ExecutorOptions, stateDir: string): Promise<StorageDriver> {

@@ -106,6 +106,8 @@ export const LOG_TAIL_MAX_BYTES = 8 * 1024 * 1024;
 export const LOG_POLL_MS = 1_000;
 /** passwd, group and similar files of an image that we read into memory. */
 export const IMAGE_FILE_MAX_BYTES = 4 * 1024 * 1024;
+/** Of an image's users and groups, kept in memory; Debian's are 2,000. */
+export const USER_FILES_KEPT_CHARS = 16 * 1024;
 
 /** Disks fill in minutes, not seconds. */
 export const CLEAN_UP_INTERVAL_MS = 60_000;

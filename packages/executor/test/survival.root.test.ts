@@ -4,9 +4,12 @@ import { once } from 'node:events';
 import {
   access,
   appendFile,
+  copyFile,
   mkdir,
-  readdir,
+  open,
   readFile,
+  readdir,
+  rename,
   rm,
   truncate,
   writeFile,
@@ -174,6 +177,26 @@ describe.runIf(isInside)('survival', () => {
     expect((await run('find', [machine.stateDir, '-name', '*.tmp*'])).stdout).toBe('');
     expect(await readdir(join(machine.stateDir, 'volumes'))).toEqual(['mounted']);
     expect(await readdir(join(machine.stateDir, 'l'))).toHaveLength(1);
+  });
+
+  it('runs its runtime from a mount that cannot be written, after an upgrade from its own place', async () => {
+    const runtimePath = join(machine.folder, 'crun');
+    await copyFile('/usr/bin/crun', runtimePath);
+    const executor = await machine.executor({ runtimePath });
+    const runtimeOf = async (id: string): Promise<string> => {
+      await executor.prepare(sh(id, 'exec sleep 1000'), signal());
+      const words = await readFile(`/proc/${(await recordOf(id)).monitor.pid}/cmdline`, 'utf8');
+      return words.split('\0')[words.split('\0').indexOf('--runtime') + 1] ?? '';
+    };
+    const pinned = await runtimeOf('before');
+    expect(pinned).not.toBe(runtimePath);
+    await expect(open(pinned, 'r+')).rejects.toThrow(/EROFS|ETXTBSY/);
+    await copyFile('/usr/bin/crun', `${runtimePath}.new`);
+    await rename(`${runtimePath}.new`, runtimePath);
+    expect(await runtimeOf('after')).toBe(runtimePath);
+    for (const id of ['before', 'after']) await executor.remove(id, signal());
+    await executor[Symbol.asyncDispose]();
+    expect((await readFile('/proc/self/mountinfo', 'utf8')).includes(machine.folder)).toBe(false);
   });
 
   it('removes what has no record', async () => {

@@ -17,6 +17,8 @@ export class LiveContainer {
   readonly #resolve: (exit: ContainerExit) => void;
   #record: ContainerRecord;
   #saving: Promise<void> = Promise.resolve();
+  /** The write that has not begun yet. */
+  #next: Promise<void> | undefined;
   readonly #logger: Logger;
   #execs = 0;
 
@@ -101,10 +103,18 @@ export class LiveContainer {
   /** Changes the record, on disk too. */
   update(change: Partial<ContainerRecord>): Promise<void> {
     this.#record = { ...this.#record, ...change };
-    // One write after the other: they would rename the same file from under each other.
-    const write = (): Promise<void> => writeRecord(this.paths.record, this.#record);
-    this.#saving = this.#saving.then(write, write);
+    // One write after the other: they would rename the same file from under each other. What waits writes all of it.
+    this.#next ??= this.#saving.then(
+      () => this.#write(),
+      () => this.#write(),
+    );
+    this.#saving = this.#next;
     return this.#saving;
+  }
+
+  #write(): Promise<void> {
+    this.#next = undefined;
+    return writeRecord(this.paths.record, this.#record);
   }
 
   /**

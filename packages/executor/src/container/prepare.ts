@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { SwarmError, type Clock } from '@swarmd/base';
 import type { ContainerSpec } from '@swarmd/model';
 
-import { makeInRoot, readInRoot } from '../files/in-root.ts';
+import { makeInRoot } from '../files/in-root.ts';
 import { textNow, writeNow } from '../files/memory-file.ts';
 import type { Mounter } from '../files/mounter.ts';
 import type { LocalImage } from '../image/store.ts';
@@ -23,6 +23,7 @@ import { fileMounts, networkFileMounts, rootPropagation, specMounts } from './mo
 import type { ContainerPaths } from './paths.ts';
 import { environment, INIT_PATH, processArguments, rlimits } from './process.ts';
 import { makeRoot, type LayerStore } from './rootfs.ts';
+import type { UserFiles } from './user-files.ts';
 import { resolveUser } from './user.ts';
 import { idMapping, type IdMapping } from '../userns/id-mapping.ts';
 import type { VolumeStore } from '../volume/volume-store.ts';
@@ -37,6 +38,7 @@ export interface PrepareContext extends LayerStore {
   readonly initPath: string;
   readonly clock: Clock;
   readonly userns: UsernsOptions;
+  readonly userFiles: UserFiles;
 }
 
 export interface UsernsOptions {
@@ -74,7 +76,7 @@ export async function createFromRequest(
   await makeRoot(paths, context, { layers: image.layers, mapping });
   const config = ociSpec({
     ...fromSpec(spec),
-    ...(await processOf(wanted, { env: edits.env, mapping })),
+    ...(await processOf(wanted, { env: edits.env, mapping, userFiles: context.userFiles })),
     argv,
     hostname: request.hostname,
     rootfs: paths.merged,
@@ -126,16 +128,18 @@ function fromSpec(spec: ContainerSpec) {
 /** Who runs it, where and with which environment, by the files of the mounted image. */
 async function processOf(
   { request, image, paths }: Wanted,
-  { env: more, mapping }: { env: readonly string[]; mapping: IdMapping | undefined },
+  context: {
+    readonly env: readonly string[];
+    readonly mapping: IdMapping | undefined;
+    readonly userFiles: UserFiles;
+  },
 ): Promise<Pick<SpecInput, 'env' | 'cwd' | 'user'>> {
   const { spec, hostname } = request;
+  const { env: more, mapping, userFiles } = context;
   const cwd = spec.dir || image.config.workingDir || '/';
-  const [passwd, group, folder] = await Promise.all([
-    readInRoot(paths.merged, '/etc/passwd'),
-    readInRoot(paths.merged, '/etc/group'),
-    makeInRoot(paths.merged, cwd),
-  ]);
-  const user = resolveUser(spec.user || image.config.user, { passwd, group }, spec.groups);
+  const texts = await userFiles.of(image.config, paths.merged);
+  const folder = await makeInRoot(paths.merged, cwd);
+  const user = resolveUser(spec.user || image.config.user, texts, spec.groups);
   if (mapping !== undefined && (await stat(folder)).uid === 0)
     await chown(folder, mapping.uid.first, mapping.gid.first);
   const { uid, gid, additionalGids, home } = user;

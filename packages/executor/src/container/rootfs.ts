@@ -58,8 +58,8 @@ async function mountRoot(paths: ContainerPaths, image: RootLayers): Promise<void
   const { layersDir, mapping, mounter } = image;
   const empty = `${paths.state}/empty`;
   await Promise.all(
-    [paths.upper, paths.work, paths.merged, empty].map((folder) =>
-      mkdir(folder, { recursive: true, mode: 0o755 }),
+    [paths.upper, paths.work, paths.merged, ...(image.layers.length === 0 ? [empty] : [])].map(
+      (folder) => mkdir(folder, { recursive: true, mode: 0o755 }),
     ),
   );
   await copyRootAttributes(image, paths.upper);

@@ -1,6 +1,4 @@
 /** Removing everything of a container, whatever state it is in; safe to repeat. */
-import { rm } from 'node:fs/promises';
-
 import { errorMessage, sleep, SwarmError, type Clock, type Logger } from '@swarmd/base';
 
 import { KILL_LOOK_MS, KILL_TIMEOUT_MS } from '../limits.ts';
@@ -9,8 +7,9 @@ import { identify, processesWithArgument, signalProcess } from '../oci/proc.ts';
 import type { Runtimes } from '../oci/runtime.ts';
 import type { ContainerPaths } from './paths.ts';
 import type { ContainerRecord } from './record.ts';
-import { removeNow } from '../files/memory-file.ts';
+import { isThereNow, removeNow } from '../files/memory-file.ts';
 import type { Mounter } from '../files/mounter.ts';
+import { removeTree } from '../files/remove-tree.ts';
 import type { VolumeStore } from '../volume/volume-store.ts';
 
 export interface TeardownContext {
@@ -36,14 +35,14 @@ export async function tearDown(
   if (isHalfMade) await endCreation(paths, context.clock);
   await endProcesses(container, context);
   if (record?.monitor !== undefined) signalProcess(record.monitor, 'SIGKILL');
-  await context.mounter.unmount(paths.files);
+  if (isThereNow(paths.files)) await context.mounter.unmount(paths.files);
   await context.mounter.unmount(paths.merged);
   if (isHalfMade) await context.mounter.unmountBelow(paths.mapped);
   await context.cgroups.remove(id, context.clock);
   await releaseVolumes(id, record?.volumes ?? [], context);
   for (const path of [paths.bundle, paths.exit]) removeNow(path);
-  await rm(paths.logDir, { recursive: true, force: true });
-  await rm(paths.state, { recursive: true, force: true });
+  await removeTree(paths.logDir);
+  await removeTree(paths.state);
 }
 
 /** A plugin that does not answer must not keep the container: there may be none any more. */

@@ -4,7 +4,7 @@
  * machine milliseconds, and starting and removing a container takes a hundred of them. Nothing on a disk is read like this: a
  * disk that stalls would stall the whole agent.
  */
-import { readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 
 import { isNotFound } from './atomic-file.ts';
 
@@ -36,6 +36,10 @@ export function unlinkNow(path: string): boolean {
     if (isNotFound(error)) return false;
     throw error;
   }
+}
+
+export function isThereNow(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** With everything below it. */

@@ -25,8 +25,11 @@ export interface MountRequest {
   readonly cwd?: string;
 }
 
+export const MS_RDONLY = 1;
 export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
+export const MS_REMOUNT = 32;
+export const MS_BIND = 4096;
 
 /** Numbers of mount(2) and umount2(2). */
 const CALLS: Readonly<Record<string, readonly [number, number]>> = {

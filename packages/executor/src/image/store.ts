@@ -57,6 +57,8 @@ export class ImageStore {
   readonly #indexPath: string;
   readonly #images = new Map<string, StoredImage>();
   readonly #layers = new Map<string, StoredLayer>();
+  /** By digest; of images that are here. */
+  readonly #configs = new Map<string, ImageConfig>();
   /** What pulls and containers being made hold. */
   readonly #pinned = new Pins();
   #nextLayer = 1;
@@ -104,7 +106,19 @@ export class ImageStore {
   async image(reference: string): Promise<LocalImage | undefined> {
     const stored = this.#images.get(reference);
     if (stored === undefined) return undefined;
-    const bytes = await this.blobs.intact(stored.config);
+    const config = await this.#config(reference, stored.config);
+    const layers = config.diffIds.map((diffId) => this.#layers.get(diffId)?.name ?? '');
+    if (layers.includes('')) {
+      throw new SwarmError('data-loss', `a layer of image ${reference} is missing; pull it again`);
+    }
+    return { target: stored.target, id: stored.config, config, layers };
+  }
+
+  /** Parsed once: every container that is made needs it. */
+  async #config(reference: string, digest: string): Promise<ImageConfig> {
+    const known = this.#configs.get(digest);
+    if (known !== undefined) return known;
+    const bytes = await this.blobs.intact(digest);
     if (bytes === undefined) {
       throw new SwarmError(
         'data-loss',
@@ -112,11 +126,8 @@ export class ImageStore {
       );
     }
     const config = parseImageConfig(bytes, `image ${reference}`);
-    const layers = config.diffIds.map((diffId) => this.#layers.get(diffId)?.name ?? '');
-    if (layers.includes('')) {
-      throw new SwarmError('data-loss', `a layer of image ${reference} is missing; pull it again`);
-    }
-    return { target: stored.target, id: stored.config, config, layers };
+    this.#configs.set(digest, config);
+    return config;
   }
 
   /** Directories of a layer (by its name in `layersDir`) that show nothing of those below it. */
@@ -185,6 +196,9 @@ export class ImageStore {
    */
   async drop(references: readonly string[], keeps: ReadonlySet<string>): Promise<number> {
     for (const reference of references) this.#images.delete(reference);
+    const configs = new Set([...this.#images.values()].map((image) => image.config));
+    for (const digest of this.#configs.keys())
+      if (!configs.has(digest)) this.#configs.delete(digest);
     // What an entry of an earlier version needs is not known.
     if ([...this.#images.values()].some((image) => image.layers.length === 0)) {
       await this.#save({ sync: true });

@@ -2,14 +2,14 @@
  * The cgroup layout of this machine and what a container's cgroup tells. The runtime makes and fills
  * containers' cgroups; here they are only read, and removed when a runtime left them behind.
  */
-import { readdirSync, rmdirSync, statfsSync, statSync } from 'node:fs';
+import { readdirSync, rmdirSync, statfsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { errorMessage, sleep, SwarmError, type Clock } from '@swarmd/base';
 
 import { errnoOf } from '../files/atomic-file.ts';
-import { removeNow, textNow, writeNow } from '../files/memory-file.ts';
+import { isThereNow, removeNow, textNow, writeNow } from '../files/memory-file.ts';
 import type { LimitsContext } from './limit-files.ts';
 import { CGROUP_REMOVE_ROUNDS, FREEZE_TIMEOUT_MS, KILL_LOOK_MS } from '../limits.ts';
 
@@ -109,9 +109,9 @@ export class Cgroups {
     // Version 2's root has no such file, so the parent is looked at.
     const swapFile =
       layout.version === 2 ? join(parent, 'memory.swap.max') : 'memory/memory.memsw.limit_in_bytes';
-    const canLimitSwap = exists(join(ROOT, swapFile));
+    const canLimitSwap = isThereNow(join(ROOT, swapFile));
     const weightFile = layout.version === 2 ? join(parent, 'io.weight') : 'blkio/blkio.weight';
-    const can = { limitSwap: canLimitSwap, weighIo: exists(join(ROOT, weightFile)) };
+    const can = { limitSwap: canLimitSwap, weighIo: isThereNow(join(ROOT, weightFile)) };
     return new Cgroups(layout, parent, can);
   }
 
@@ -207,7 +207,7 @@ export class Cgroups {
   /** Removes empty cgroups of the container that a runtime left behind. */
   async remove(id: string, clock: Clock): Promise<void> {
     const roots = this.layout.version === 2 ? [ROOT] : this.layout.hierarchies;
-    for (const root of roots) await removeTree(join(root, this.pathOf(id)), clock);
+    for (const root of roots) await removeCgroup(join(root, this.pathOf(id)), clock);
     if (this.layout.version === 1) this.#removeStub(id);
   }
 
@@ -217,7 +217,7 @@ export class Cgroups {
    */
   #removeStub(id: string): void {
     const unified = join(ROOT, 'unified');
-    if (!exists(unified) || statfsSync(unified).type === CGROUP2_MAGIC) return;
+    if (!isThereNow(unified) || statfsSync(unified).type === CGROUP2_MAGIC) return;
     removeNow(join(unified, this.pathOf(id)));
     try {
       rmdirSync(join(unified, this.#parent));
@@ -285,24 +285,32 @@ async function delegateControllers(path: string): Promise<void> {
   }
 }
 
-/** Processes that were just killed may hold a cgroup for some milliseconds more. */
-async function removeTree(path: string, clock: Clock): Promise<void> {
+/**
+ * Most have nothing below them, so that is tried first. EBUSY says that there is something, or that processes that
+ * were just killed hold it for some milliseconds more.
+ */
+async function removeCgroup(path: string, clock: Clock): Promise<void> {
   const { signal } = new AbortController();
   for (let round = 1; ; round += 1) {
     try {
-      for (const entry of readdirSync(path, { withFileTypes: true })) {
-        if (entry.isDirectory()) await removeTree(join(path, entry.name), clock);
-      }
       rmdirSync(path);
       return;
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return;
       if (errnoOf(error) !== 'EBUSY' || round === CGROUP_REMOVE_ROUNDS) throw error;
     }
-    await sleep(clock, KILL_LOOK_MS, signal);
+    const below = foldersIn(path);
+    for (const name of below) await removeCgroup(join(path, name), clock);
+    if (below.length === 0 || round > 1) await sleep(clock, KILL_LOOK_MS, signal);
   }
 }
 
-function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+function foldersIn(path: string): readonly string[] {
+  try {
+    const entries = readdirSync(path, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
 }

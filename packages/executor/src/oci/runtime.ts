@@ -2,7 +2,15 @@
  * The OCI runtime as a command. Containers are created through the monitor (`monitor.ts`); what is
  * here is starting and deleting them.
  */
-import { closeSync, constants, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { access } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
@@ -10,20 +18,23 @@ import { SwarmError } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 
 import { errnoOf, isNotFound } from '../files/atomic-file.ts';
-import { removeNow, unlinkNow } from '../files/memory-file.ts';
+import { removeNow, unlinkNow, writeNow } from '../files/memory-file.ts';
+import { MS_BIND, MS_RDONLY, MS_REMOUNT, type Mounter } from '../files/mounter.ts';
 import { hasOpen } from './proc.ts';
 
 const FIFO = 'exec.fifo';
 
 export class Runtime {
-  readonly path: string;
+  readonly #installed: string;
+  /** Where it is mounted read-only, and which file that is. */
+  #pinned: { readonly path: string; readonly file: string } | undefined;
   /** Global arguments of every call. */
   readonly arguments: readonly string[];
   readonly version: string;
   readonly #root: string;
 
   private constructor(path: string, root: string, version: string) {
-    this.path = path;
+    this.#installed = path;
     this.#root = root;
     this.arguments = [`--root=${root}`];
     this.version = version;
@@ -36,8 +47,36 @@ export class Runtime {
     return new Runtime(path, root, stdout.split('\n').slice(0, 2).join(' ').trim());
   }
 
+  /** Of what is to be run. */
+  get path(): string {
+    const pinned = this.#pinned;
+    // An upgrade of its package counts at once.
+    return pinned?.file === fileAt(this.#installed) ? pinned.path : this.#installed;
+  }
+
+  /**
+   * crun copies itself into memory and begins anew at each start, lest a container write to it (CVE-2019-5736), unless
+   * it lies where nobody can: from a read-only mount it starts in half the time (2.5 instead of 5 ms).
+   * @param folder on memory, for the mount.
+   * @returns what takes the mount away.
+   */
+  async pin(folder: string, mounter: Mounter): Promise<() => Promise<void>> {
+    const path = join(folder, basename(this.#root));
+    // Of an earlier life.
+    await mounter.unmount(path);
+    writeNow(path, '');
+    const mount = { type: 'none', source: this.#installed, target: path, options: '' };
+    await mounter.mount({ ...mount, flags: MS_BIND });
+    await mounter.mount({ ...mount, flags: MS_BIND | MS_REMOUNT | MS_RDONLY });
+    this.#pinned = { path, file: fileAt(this.#installed) };
+    return async () => {
+      this.#pinned = undefined;
+      await mounter.unmount(path);
+    };
+  }
+
   get isCrun(): boolean {
-    return basename(this.path).startsWith('crun');
+    return basename(this.#installed).startsWith('crun');
   }
 
   /**
@@ -108,6 +147,12 @@ export class Runtime {
   }
 }
 
+/** Says which file it is: another one has another number, or was written at another time. */
+function fileAt(path: string): string {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats === undefined ? '' : `${stats.dev}:${stats.ino}:${stats.mtimeMs}`;
+}
+
 /** The runtimes of this machine: a default one, and others by the name that specs may ask for. */
 export class Runtimes {
   readonly default: Runtime;
@@ -150,6 +195,10 @@ export class Runtimes {
   holding(id: string): Runtime {
     const named = [...this.#named.values()];
     return named.find((runtime) => runtime.list().includes(id)) ?? this.default;
+  }
+
+  get all(): readonly Runtime[] {
+    return [this.default, ...this.#named.values()];
   }
 
   list(): readonly string[] {
