@@ -5,8 +5,9 @@
 import type { NetworkId } from '@swarmd/model';
 
 import { ipv4OfReverse, ipv6Of } from '../desired/ipv6.ts';
-import { tasksBehind, type StateIndex } from '../desired/state-index.ts';
+import type { StateIndex } from '../desired/state-index.ts';
 import { DNS_CODE, DNS_TYPE, type Answer, type DnsRecord, type Question } from './message.ts';
+import { NetworkNames } from './network-names.ts';
 
 /** A container as DNS sees it: told by the source address of its questions. */
 export interface DnsView {
@@ -19,13 +20,6 @@ export interface DnsView {
 
 export type Decision =
   { readonly kind: 'answer'; readonly answer: Answer } | { readonly kind: 'forward' };
-
-interface NetworkNames {
-  /** Lower case name -> addresses; an empty list is a name without serving tasks. */
-  readonly addresses: ReadonlyMap<string, readonly string[]>;
-  /** Address -> name. */
-  readonly names: ReadonlyMap<string, string>;
-}
 
 const REVERSE_SUFFIX = '.in-addr.arpa';
 const REVERSE_SUFFIX_6 = '.ip6.arpa';
@@ -57,10 +51,10 @@ export class Directory {
       const reverse =
         question.type === DNS_TYPE.ptr ? addressIn(question.name, subnet6) : undefined;
       if (reverse !== undefined) {
-        const name = known.names.get(reverse);
+        const name = known.nameOf(reverse);
         if (name !== undefined) return [{ type: 'ptr', name }];
       }
-      const addresses = known.addresses.get(question.name);
+      const addresses = known.addresses(question.name);
       if (addresses !== undefined) {
         return this.#addressRecords(question.type, addresses, subnet6);
       }
@@ -88,7 +82,7 @@ export class Directory {
   }
 
   #namesOf(id: NetworkId): NetworkNames {
-    const known = this.#networks.get(id) ?? namesOfNetwork(this.#index, id);
+    const known = this.#networks.get(id) ?? new NetworkNames(this.#index, id);
     this.#networks.set(id, known);
     return known;
   }
@@ -109,32 +103,4 @@ function addressIn(name: string, subnet6: string): string | undefined {
   return name.endsWith(REVERSE_SUFFIX)
     ? name.slice(0, -REVERSE_SUFFIX.length).split('.').reverse().join('.')
     : undefined;
-}
-
-function namesOfNetwork(index: StateIndex, id: NetworkId): NetworkNames {
-  const addresses = new Map<string, string[]>();
-  const names = new Map<string, string>();
-  const add = (name: string, values: readonly string[]): void => {
-    const list = addresses.get(name.toLowerCase()) ?? [];
-    list.push(...values.filter((value) => !list.includes(value)));
-    addresses.set(name.toLowerCase(), list);
-  };
-  const balanced = new Set<string>();
-  for (const vip of index.vips.get(id) ?? []) {
-    const behind = vip.address === '' ? tasksBehind(index, vip).serving : [vip.address];
-    for (const name of [vip.serviceName, ...vip.aliases]) add(name, behind);
-    balanced.add(vip.serviceId);
-    if (vip.address !== '') names.set(vip.address, vip.serviceName);
-  }
-  for (const endpoint of index.endpoints.get(id) ?? []) {
-    const { serviceName, slot, taskId, address } = endpoint;
-    const serving = endpoint.serving ? [address] : [];
-    add(`tasks.${serviceName}`, serving);
-    add(`${slot}.${serviceName}`, serving);
-    add(`${serviceName}.${slot}.${taskId}`, serving);
-    names.set(address, `${serviceName}.${slot}.${taskId}`);
-    if (balanced.has(endpoint.serviceId)) continue;
-    for (const name of [serviceName, ...endpoint.aliases]) add(name, serving);
-  }
-  return { addresses, names };
 }
