@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
+import type { NetworkState } from '@swarmd/model';
+
 import { base, client, front, web } from '../../packages/network/test/lab/scenario.ts';
 import {
   addressOn,
@@ -29,13 +31,23 @@ const PORT = 9_000;
 const SNAT_PORT = 9_002;
 const ENDPOINTS = 1_000;
 const CONTAINERS = 50;
+/** Ports of one service. */
+const RANGE = 1_000;
 const NAMES_MS = 1_500;
 /** Until what goes behind a detach is gone. */
 const LINKS_GONE_MS = 150;
 const LARGE = { nodes: 300, endpoints: 10_000 };
 
 /** What of it can be run alone. */
-const HOST_PARTS = ['attachments', 'endpoints', 'backends', 'large', 'names', 'ways'] as const;
+const HOST_PARTS = [
+  'attachments',
+  'endpoints',
+  'backends',
+  'ports',
+  'large',
+  'names',
+  'ways',
+] as const;
 export const NETWORK_PARTS: readonly string[] = [...HOST_PARTS, 'changes'];
 
 export async function benchNetwork(options: {
@@ -180,6 +192,40 @@ class NetworkBench {
     });
     await Promise.all(many.map((one) => this.#first.detach(one.id)));
     await this.#apply(this.#cluster);
+  }
+
+  /** A service that publishes a range: until the node answers all of it, and until it does by one task more. */
+  async ports(): Promise<void> {
+    const tasks = [this.#server, { ...this.#server, id: 'rival', host: 90 }];
+    const state = stateOf(this.#cluster, 1);
+    const publishedBy = (some: readonly Placed[]): NetworkState => {
+      const backends = some.map(gatewayAddressOf);
+      const ports = Array.from({ length: RANGE }, (_, i) =>
+        port('web', 20_000 + i, { backends, targetPort: 20_000 + i }),
+      );
+      return { ...state, ports };
+    };
+    const [publish, change]: [number[], number[]] = [[], []];
+    const cpu: Record<'publish' | 'change', number[]> = { publish: [], change: [] };
+    for (let run = 0; run < Math.min(this.#runs, 5); run += 1) {
+      for (const [what, times, some] of [
+        ['publish', publish, tasks.slice(1)],
+        ['change', change, tasks],
+      ] as const) {
+        const before = this.#meter.ms();
+        times.push(await timed(() => this.#first.apply(publishedBy(some))));
+        cpu[what].push(this.#meter.ms() - before);
+      }
+      await this.#first.apply(state);
+    }
+    const { out } = await this.#first.sh('nft list table ip swarmd | wc -l');
+    for (const [name, values, cpuMs] of [
+      [`${RANGE} ports published`, publish, cpu.publish],
+      [`one backend more of ${RANGE} ports`, change, cpu.change],
+    ] as const) {
+      this.#print({ metric: name, unit: 'ms', values, linesWithoutThem: Number(out) });
+      this.#print({ metric: `${name}, CPU`, unit: 'ms', values: cpuMs });
+    }
   }
 
   /** A network of the size of a large cluster, on one of its nodes. */
