@@ -67,8 +67,8 @@ export const STATUS_BATCH_MAX = 400;
 export const STATUS_REPORTS_MAX = 8;
 /** Unacknowledged statuses of one session; above this its stream is not read. */
 export const STATUS_PENDING_MAX = 20_000;
-/** How long confirming takes that this replica is up to date; agents then try another manager. */
-export const NODE_KNOWN_WAIT_MS = 3_000;
+/** How long confirming may take that this replica is up to date; agents then try another manager, or again. */
+export const UP_TO_DATE_WAIT_MS = 3_000;
 /** How long a new session may take to say hello. */
 export const HELLO_WAIT_MS = 10_000;
 /**

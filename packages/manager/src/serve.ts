@@ -64,7 +64,7 @@ export async function serve(
   const cluster = stack.use(await createClusterServer({ ...options.listen, tls, logger }));
   addShared(cluster);
   serveDispatcher(cluster, dispatcher);
-  const reports = createLeaderService({ leadership, store, clock });
+  const reports = createLeaderService({ leadership, store, raft, clock });
   serveLeader(cluster, forKnownManagers(reports, store.view));
   serveCa(cluster, createCa({ ...options, store, raft, route }));
   followHealth(core, serveHealth(cluster), stack);

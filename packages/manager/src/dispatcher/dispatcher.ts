@@ -29,7 +29,7 @@ import type { Commit, ReadView, Store } from '@swarmd/store';
 import { theCluster } from '../replication/the-cluster.ts';
 import type { LeaderRoute } from '../leadership/leader-route.ts';
 import { beyondElections } from '../leadership/patience.ts';
-import { writeStatuses } from '../leadership/task-statuses.ts';
+import { takeStatuses } from '../leadership/task-statuses.ts';
 import { InterestIndex } from './interest-index.ts';
 import { audienceOf, interestsOf } from './interests.ts';
 import { measuresOf } from './measures.ts';
@@ -37,7 +37,7 @@ import { SharedBarrier } from '../replication/shared-barrier.ts';
 import {
   ADDRESSES_GATHER_MS,
   LEADERLESS_SESSION_MS,
-  NODE_KNOWN_WAIT_MS,
+  UP_TO_DATE_WAIT_MS,
   OVERDUE_HEARTBEATS,
 } from '../limits.ts';
 import { Herald, type NextTurn } from './herald.ts';
@@ -104,7 +104,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
       nextTurn,
       deliver: (reports) => this.#reportStatuses(reports),
     });
-    this.#barrier = new SharedBarrier({ ...options, timeoutMs: NODE_KNOWN_WAIT_MS });
+    this.#barrier = new SharedBarrier({ ...options, timeoutMs: UP_TO_DATE_WAIT_MS });
     this.#subscription = options.store.subscribe((commit) => this.#onCommit(commit));
   }
 
@@ -251,7 +251,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     const { route, store, clock } = this.#options;
     return route.report(signal, {
       here: (_duties, until) =>
-        store.update((tx) => writeStatuses(tx, reports, clock.now()), until, { isPatient: true }),
+        takeStatuses({ store, clock, barrier: this.#barrier }, reports, until),
       there: (manager, call) => manager.leader.reportStatuses({ reports }, call),
     });
   }

@@ -1,18 +1,23 @@
 /** swarm.v1.Leader: what managers report. Only the leader answers; nothing is passed on. */
 import type { Call, Leader } from '@swarmd/api';
 import { SwarmError, type Clock } from '@swarmd/base';
+import type { Raft } from '@swarmd/raft';
 import type { Store } from '@swarmd/store';
 
+import { UP_TO_DATE_WAIT_MS } from '../limits.ts';
+import { SharedBarrier } from '../replication/shared-barrier.ts';
 import type { Duties } from './duties.ts';
 import type { Leadership } from './leadership.ts';
-import { writeStatuses } from './task-statuses.ts';
+import { takeStatuses } from './task-statuses.ts';
 
 export function createLeaderService(options: {
   leadership: Leadership<Duties>;
   store: Store;
+  raft: Raft;
   clock: Clock;
 }): Leader {
-  const { leadership, store, clock } = options;
+  const { leadership } = options;
+  const barrier = new SharedBarrier({ ...options, timeoutMs: UP_TO_DATE_WAIT_MS });
   const lead = (call: Call): { duties: Duties; signal: AbortSignal } => {
     const { reign } = leadership;
     if (reign === undefined) throw new SwarmError('unavailable', 'this manager does not lead');
@@ -20,9 +25,7 @@ export function createLeaderService(options: {
   };
   return {
     reportStatuses: ({ reports }, call) =>
-      store.update((tx) => writeStatuses(tx, reports, clock.now()), lead(call).signal, {
-        isPatient: true,
-      }),
+      takeStatuses({ ...options, barrier }, reports, lead(call).signal),
     reportSessions: async ({ live, away }, call) => {
       const { duties, signal } = lead(call);
       if (call.peer === undefined) throw new SwarmError('unauthenticated', 'only managers report');

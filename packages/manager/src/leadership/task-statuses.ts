@@ -1,23 +1,40 @@
 /** Task statuses on their way into the store: from any manager to the leader, who decides on each. */
 import type { StatusReport } from '@swarmd/api';
+import type { Clock } from '@swarmd/base';
 import { acceptStatus } from '@swarmd/planner';
-import type { Transaction } from '@swarmd/store';
+import type { Store, Transaction } from '@swarmd/store';
+
+import type { SharedBarrier } from '../replication/shared-barrier.ts';
 
 /**
- * Writes what the leader accepts. The rest is dropped: of unknown tasks, of tasks of other nodes, and
- * what would take a task back. Repeating them cannot help.
+ * Writes what the leader accepts; resolves once all of it is settled and may be acknowledged. The rest
+ * is dropped: of unknown tasks, of tasks of other nodes, and what would take a task back. Repeating them
+ * cannot help. But that a task is not known here, or not to be on that node, may be this replica's
+ * fault: another manager may have applied what makes it so, and told the agent. So nothing is dropped
+ * for that before this manager has confirmed that it still leads and has everything.
  */
-export function writeStatuses(
-  tx: Transaction,
+export async function takeStatuses(
+  { store, barrier, clock }: { store: Store; barrier: SharedBarrier; clock: Clock },
   reports: readonly StatusReport[],
-  now: number,
-): void {
+  signal: AbortSignal,
+): Promise<void> {
+  const write = (tx: Transaction): boolean => writeStatuses(tx, reports, clock.now());
+  if (await store.update(write, signal, { isPatient: true })) return;
+  await barrier.wait();
+  await store.update(write, signal, { isPatient: true });
+}
+
+/** @returns whether every report is of a task that is known to be on the node that reports. */
+function writeStatuses(tx: Transaction, reports: readonly StatusReport[], now: number): boolean {
+  let isKnown = true;
   for (const { nodeId, updates } of reports) {
     for (const { taskId, status } of updates) {
       const task = tx.get('task', taskId);
+      isKnown &&= task?.nodeId === nodeId;
       if (task === undefined) continue;
       const intake = acceptStatus(task, { status, nodeId, now });
       if (intake.kind === 'accepted') tx.put('task', intake.task);
     }
   }
+  return isKnown;
 }

@@ -56,7 +56,7 @@ export class SimManager implements AsyncDisposable {
     this.core = core;
     this.#stack = stack;
     this.control = createControl({ ...options, store, raft, route });
-    this.leader = createLeaderService({ leadership, store, clock: options.clock });
+    this.leader = createLeaderService({ leadership, store, raft, clock: options.clock });
   }
 
   static async start(world: ManagerWorld, seat: ManagerSeat): Promise<SimManager> {
