@@ -143,13 +143,16 @@ function runsOn(node: Node, spec: TaskSpec): boolean {
 function repulsion(
   here: {
     readonly services: Pick<Tally, 'has'>;
+    readonly expected: Pick<Tally, 'has'>;
     readonly repelled: Pick<Tally, 'has'>;
   },
   demand: Demand,
 ): string | undefined {
   for (const { service, together, required } of demand.affinities) {
-    if (!required || here.services.has(service) === together) continue;
-    return together ? `no task of ${service}` : `a task of ${service}`;
+    if (!required) continue;
+    const isThere = here.services.has(service);
+    if (together && !isThere) return `no task of ${service}`;
+    if (!together && (isThere || here.expected.has(service))) return `a task of ${service}`;
   }
   return here.repelled.has(demand.serviceName) ? 'a task that keeps the service away' : undefined;
 }

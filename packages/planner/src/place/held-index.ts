@@ -32,7 +32,9 @@ export interface NodeUsage {
   readonly generic: Tally;
   /** Wanted tasks by the name of their service. */
   readonly services: Tally;
-  /** Names of services that a task here keeps away. */
+  /** Tasks that the node makes room for, by the name of their service: who must not meet them stays away. */
+  readonly expected: Tally;
+  /** Names of services that a task here, or one that is expected, keeps away. */
   readonly repelled: Tally;
 }
 
@@ -73,6 +75,7 @@ export function noUsage(): NodeUsage {
     hostPorts: new Tally(),
     generic: new Tally(),
     services: new Tally(),
+    expected: new Tally(),
     repelled: new Tally(),
   };
 }
@@ -84,6 +87,7 @@ export function overUsage(usage: NodeUsage): NodeUsage {
     hostPorts: new Tally(usage.hostPorts),
     generic: new Tally(usage.generic),
     services: new Tally(usage.services),
+    expected: new Tally(usage.expected),
     repelled: new Tally(usage.repelled),
   };
 }
@@ -97,8 +101,8 @@ export function countUsage(usage: NodeUsage, task: Task, sign: 1 | -1): void {
   else if (isWanted(task)) {
     usage.tasks += sign;
     usage.services.add(task.serviceName, sign);
-    for (const name of repelledBy(task)) usage.repelled.add(name, sign);
   }
+  if (isWanted(task)) for (const name of repelledBy(task)) usage.repelled.add(name, sign);
   for (const resource of task.claimed?.generic ?? []) {
     for (const [key, n] of genericKeys(resource)) usage.generic.add(key, sign * n);
   }
@@ -109,7 +113,9 @@ export function countUsage(usage: NodeUsage, task: Task, sign: 1 | -1): void {
 }
 
 /** Of a task that is only nominated, which has no names of generic resources yet. */
-function countReserved(usage: NodeUsage, { spec }: Task, sign: 1 | -1): void {
+function countReserved(usage: NodeUsage, task: Task, sign: 1 | -1): void {
+  const { spec } = task;
+  if (isWanted(task)) usage.expected.add(task.serviceName, sign);
   for (const resource of spec.reservations.generic) {
     usage.generic.add(resource.kind, sign * resource.count);
   }

@@ -75,8 +75,12 @@ function startWhenDue(
     draft.waitUntil(dueAt, { code: 'restart-delay', message, taskId: task.id });
     return;
   }
+  // On a node that is down nothing happens; on its own, the task will meet it again when that is back.
   const inTheWay = slot.filter(
-    (other) => other.id !== task.id && !isOver(other) && !draft.nodes.isUnreachable(other),
+    (other) =>
+      other.id !== task.id &&
+      !isOver(other) &&
+      (other.nodeId === task.nodeId || !draft.nodes.isUnreachable(other)),
   );
   const stillWanted = inTheWay.some((other) => isWanted(other) && other.desiredState !== 'ready');
   const startsFirst =
