@@ -195,8 +195,8 @@ function byWorth(a: Task, b: Task): number {
 }
 
 function chain(because: readonly Reason[], now: number): string[] {
-  return because.flatMap(({ code, message, at, until, placement }) => [
-    `  ${ago(at, now)}: ${message} [${code}]${forMore(until, now)}`,
+  return because.flatMap(({ code, message, at, until, placement, times = 1, since = at }) => [
+    `  ${ago(at, now)}: ${message} [${code}]${forMore(until, now)}${times === 1 ? '' : `, ${times} times in other words since ${ago(since, now)}`}`,
     ...(placement?.refusals ?? []).map(
       ({ filter, nodes }) => `    ${filter}: ${many(nodes, 'node', 'nodes')}`,
     ),

@@ -68,6 +68,17 @@ describe('explain', () => {
     ]);
   });
 
+  it('what came again and again is one line, with how often and since when', () => {
+    const { nodeId: _none, ...waiting } = made('1 pending @ !no suitable node', {
+      because: [
+        because('no-suitable-node', 'no suitable node', { times: 12, since: NOW - 60_000 }),
+      ],
+    });
+    expect(explainTask(waiting, { now: NOW }).at(-1)).toBe(
+      '  5 s ago: no suitable node [no-suitable-node], 12 times in other words since 60 s ago',
+    );
+  });
+
   it.each<[string, { one: Task; on: Node | undefined }, string]>([
     ['runs', { one: made('1 running'), on: node('n1') }, 'it runs as it should'],
     [

@@ -36,6 +36,10 @@ export interface Reason {
   readonly until?: number;
   /** Why a task has no node: how many nodes each filter turned away. */
   readonly placement?: { readonly refusals: readonly Refusal[] };
+  /** How often it was so, one time after the other, only in other words; absent: once. */
+  readonly times?: number;
+  /** When it was so first; absent: at `at`. */
+  readonly since?: number;
 }
 
 /** Nodes that do not take a task, by what they lack. */

@@ -68,9 +68,30 @@ export function reason(
   return { code, message, ...more };
 }
 
-/** The newest reasons of an object with one more; what is so already is not said twice. */
+/** Why a task has no node: while it has none they come again and again, as nodes come and go. */
+const WAITING: ReadonlySet<string> = new Set<ReasonCode>([
+  'no-suitable-node',
+  'no-address',
+  'no-network',
+  'nominated',
+]);
+
+/**
+ * The newest reasons of an object with one more; what is so already is not said twice. Of why it waits
+ * for a node, each kind is kept once, in its newest words, with how often it was so and since when:
+ * a node that comes and goes would else let all tasks that wait grow, and the log with them.
+ */
 export function remember(because: readonly Reason[], why: Reason): readonly Reason[] {
   const last = because.at(-1);
   if (last?.code === why.code && last.message === why.message) return because;
-  return [...because, why].slice(-BECAUSE_MAX);
+  const again = WAITING.has(why.code) ? because.slice(waitsFrom(because)) : [];
+  const before = again.find(({ code }) => code === why.code);
+  if (before === undefined) return [...because, why].slice(-BECAUSE_MAX);
+  const { times = 1, since = before.at } = before;
+  return [...because.filter((one) => one !== before), { ...why, times: times + 1, since }];
+}
+
+/** Where the reasons for which it waits now begin. */
+function waitsFrom(because: readonly Reason[]): number {
+  return because.findLastIndex(({ code }) => !WAITING.has(code)) + 1;
 }

@@ -61,8 +61,10 @@ const because = fc.array(
       placement: fc.record({
         refusals: fc.array(fc.record({ filter: text, nodes: uint32 }), { maxLength: 2 }),
       }),
+      times: uint32,
+      since: uint,
     },
-    ['until', 'placement'],
+    ['until', 'placement', 'times', 'since'],
   ),
   { maxLength: 2 },
 );
