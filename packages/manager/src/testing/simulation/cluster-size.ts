@@ -29,7 +29,7 @@ export function sizeOf(nodes: number): ClusterSize {
     replicasMax: Math.min(REPLICAS_MAX, Math.max(6, Math.floor(nodes / 2))),
     isLarge,
     networks: Array.from({ length: count }, (_, at) => `net${at + 1}`),
-    commitMs: isLarge ? [4, 20] : [1, 6],
-    turnMs: isLarge ? [1, 20] : [0, 0],
+    commitMs: isLarge ? [10, 40] : [1, 6],
+    turnMs: isLarge ? [5, 40] : [0, 0],
   };
 }

@@ -20,6 +20,7 @@ import { createStore, type ChangedObject, type Commit, type ReadView } from '@sw
 
 import { Replication } from '../../replication/replication.ts';
 import { AddressRegister } from './address-register.ts';
+import { PolicyJudge, type Wish } from './policy-judge.ts';
 import {
   isOver,
   isToldToRun,
@@ -27,6 +28,7 @@ import {
   mayStartFirst,
   nodeOverload,
   presentSlots,
+  seatOf,
   STOP_PATIENCE_MS,
 } from './rules.ts';
 
@@ -44,6 +46,7 @@ export class Judge {
   readonly view: ReadView;
   readonly #options: JudgeOptions;
   readonly #addresses = new AddressRegister();
+  readonly #policies: PolicyJudge;
   /** Services that had all their slots, by the version of their spec then. */
   readonly #complete = new Map<ServiceId, string>();
   readonly #removed = new Set<string>();
@@ -59,8 +62,14 @@ export class Judge {
       proposer: { propose: () => Promise.reject(new Error('the judge writes nothing')) },
     });
     this.view = store.view;
+    this.#policies = new PolicyJudge({ ...options, view: store.view });
     this.machine = new Replication(store).machine;
     store.subscribe((commit) => this.#onCommit(commit));
+  }
+
+  /** A user is about to ask for it. */
+  userWill(wish: Wish, id: ServiceId): void {
+    this.#policies.userWill(wish, id);
   }
 
   /** A status that a manager acknowledged must be known, or of no more interest. */
@@ -109,6 +118,7 @@ export class Judge {
     for (const change of commit.changes) {
       if (change.table === 'task') this.#started(change, unsteady);
     }
+    this.#policies.onCommit(commit, unsteady);
     for (const id of services) this.#service(id);
     for (const id of nodes) {
       const overload = nodeOverload(this.view, id);
@@ -117,7 +127,10 @@ export class Judge {
   }
 
   #noteRisk({ before, after }: ChangedObject<'task'>): void {
-    if (after === undefined) this.#risky.delete(before?.id as TaskId);
+    // Also one that was only given other limits, of a slot that an earlier update had begun with.
+    if (after === undefined || before?.specVersion !== after.specVersion) {
+      this.#risky.delete((after ?? before)?.id as TaskId);
+    }
     if (before !== undefined || after?.because[0]?.code !== 'update') return;
     for (const task of this.view.tasksByService(after.serviceId)) {
       const served = task.status.state === 'running' && task.desiredState !== 'remove';
@@ -171,7 +184,7 @@ export class Judge {
     const patience = STOP_PATIENCE_MS + task.spec.container.stopGracePeriodMs - SKEW_MS;
     if (this.#options.clock.now() >= (task.startNotBefore ?? Infinity) + patience) return;
     for (const other of this.view.tasksByService(task.serviceId)) {
-      if (other.slot !== task.slot || other.id === task.id || isOver(other)) continue;
+      if (seatOf(other) !== seatOf(task) || other.id === task.id || isOver(other)) continue;
       if (!this.#isReachable(other) || unsteady.has(other.nodeId ?? '')) continue;
       this.#options.broken(
         'one-per-slot',
@@ -222,12 +235,12 @@ export class Judge {
   }
 
   #doubles(service: Service, tasks: readonly Task[]): void {
-    const held = new Map<number, Task>();
+    const held = new Map<string, Task>();
     for (const task of tasks) {
       if (!isToldToRun(task) || isOver(task)) continue;
       if (!this.#isReachable(task)) continue;
-      const other = held.get(task.slot);
-      held.set(task.slot, task);
+      const other = held.get(seatOf(task));
+      held.set(seatOf(task), task);
       if (other === undefined) continue;
       this.#options.broken(
         'one-per-slot',

@@ -1,13 +1,11 @@
 /** Everything that may happen to a cluster: users, broken machines and links, lost managers. */
-import type { Node, NodeAvailability, Service, ServiceSpecInput } from '@swarmd/model';
-
 import type { ClusterSize } from './cluster-size.ts';
-import { randomSpec } from './random-specs.ts';
+import { Demand } from './demand.ts';
 import type { SimAgent } from './sim-agent.ts';
 import type { SimWorld } from './sim-world.ts';
+import { Users } from './users.ts';
 
 const PAUSE_MS: readonly [number, number] = [100, 3_000];
-const AVAILABILITY = ['active', 'active', 'active', 'pause', 'drain'] as const;
 
 export interface NemesisOptions extends ClusterSize {
   /** Made before the trouble begins. */
@@ -16,14 +14,17 @@ export interface NemesisOptions extends ClusterSize {
 
 export class Nemesis {
   readonly #world: SimWorld;
-  readonly #options: NemesisOptions;
+  readonly #users: Users;
+  readonly #demand: Demand;
   #isOver = false;
-  #made = 0;
 
   constructor(world: SimWorld, options: NemesisOptions) {
     this.#world = world;
-    this.#options = options;
-    for (let made = 0; made < options.services; made += 1) this.#create();
+    this.#users = new Users(world, options);
+    this.#demand = new Demand(world.judge.view, world.dice);
+    world.load = (taskId) => this.#demand.of(taskId);
+    this.#users.createFiles();
+    for (let made = 0; made < options.services; made += 1) this.#users.create();
     // Nobody confirms anything: managers wait for nothing else than time.
     if (world.dice.happens(0.1)) for (const agent of world.agents.values()) agent.mute();
     this.#next();
@@ -57,13 +58,20 @@ export class Nemesis {
 
   #act(): void {
     const { dice } = this.#world;
+    const users = this.#users;
     const acts: readonly [number, () => void][] = [
-      [10, () => this.#update()],
-      [4, () => this.#scale()],
-      [2, () => this.#create()],
-      [2, () => this.#rollBack()],
-      [1, () => this.#remove()],
-      [4, () => this.#availability()],
+      [10, () => users.update()],
+      [4, () => users.scale()],
+      [2, () => users.limit()],
+      [2, () => users.create()],
+      [3, () => users.rollBack()],
+      [3, () => users.approve()],
+      [2, () => users.runJob()],
+      [1, () => users.remove()],
+      [3, () => users.updateFile()],
+      [4, () => users.changeAvailability()],
+      [2, () => users.label()],
+      [3, () => this.#demand.change()],
       [1, () => this.#removeNode()],
       [1, () => void this.#world.addNode()],
       [5, () => this.#cutAgent()],
@@ -88,83 +96,8 @@ export class Nemesis {
     }
   }
 
-  #spec(name: string, mode?: ServiceSpecInput['mode']): ServiceSpecInput {
-    const { dice, judge } = this.#world;
-    const others = [...judge.view.list('service')].map(({ spec }) => spec.name);
-    const kept = mode === undefined ? {} : { mode };
-    return randomSpec(dice, { name, others, ...this.#options, ...kept });
-  }
-
-  #create(): void {
-    this.#made += 1;
-    const spec = this.#spec(`s${this.#made}`);
-    this.#world.user(`create ${summary(spec)}`, ({ control }, call) =>
-      control.createService({ spec }, call),
-    );
-  }
-
-  #service(): Service | undefined {
-    return this.#world.dice.maybe([...this.#world.judge.view.list('service')]);
-  }
-
-  #update(): void {
-    const service = this.#service();
-    if (service === undefined) return;
-    this.#write(service, this.#spec(service.spec.name, service.spec.mode));
-  }
-
-  #write(service: Service, spec: ServiceSpecInput): void {
-    const { id, meta } = service;
-    this.#world.user(`update ${summary(spec)}`, ({ control }, call) =>
-      control.updateService({ id, version: meta.version, spec, rollback: false }, call),
-    );
-  }
-
-  #scale(): void {
-    const service = this.#service();
-    if (service?.spec.mode.kind !== 'replicated') return;
-    const replicas = this.#world.dice.between(0, this.#options.replicasMax);
-    this.#write(service, { ...service.spec, mode: { kind: 'replicated', replicas } });
-  }
-
-  #rollBack(): void {
-    const service = this.#service();
-    if (service?.previousSpec === undefined) return;
-    const { id, meta, spec } = service;
-    this.#world.user(`roll back ${spec.name}`, ({ control }, call) =>
-      control.updateService({ id, version: meta.version, rollback: true }, call),
-    );
-  }
-
-  #remove(): void {
-    const service = this.#service();
-    if (service === undefined) return;
-    const { id, spec } = service;
-    this.#world.user(`remove ${spec.name}`, ({ control }, call) =>
-      control.removeService({ id }, call),
-    );
-  }
-
-  #worker(): Node | undefined {
-    const nodes = [...this.#world.judge.view.list('node')];
-    return this.#world.dice.maybe(nodes.filter((node) => node.manager === undefined));
-  }
-
-  #availability(): void {
-    const node = this.#worker();
-    if (node === undefined) return;
-    const availability = this.#world.dice.pick<NodeAvailability>(AVAILABILITY);
-    const { id, meta } = node;
-    this.#world.user(`${availability} ${id}`, async ({ control }, call) => {
-      await control.updateNode(
-        { id, version: meta.version, spec: { ...node.spec, availability } },
-        call,
-      );
-    });
-  }
-
   #removeNode(): void {
-    const node = this.#worker();
+    const node = this.#users.worker();
     const agent = node === undefined ? undefined : this.#world.agents.get(node.id);
     if (node === undefined || agent === undefined || this.#world.agents.size < 6) return;
     agent.leave();
@@ -258,9 +191,4 @@ export class Nemesis {
       this.#world.trace('nobody to hand leadership to');
     });
   }
-}
-
-function summary({ name, mode, task, update }: ServiceSpecInput): string {
-  const size = mode?.kind === 'replicated' ? `x${mode.replicas}` : mode?.kind;
-  return `${name} ${size} ${task.container.image} ${update?.order} p${update?.parallelism} ${update?.failureAction}`;
 }

@@ -33,6 +33,11 @@ export function isToldToRun(task: Task): boolean {
   return task.desiredState === 'running' || task.desiredState === 'complete';
 }
 
+/** Its slot; of a job, in its run: runs of a schedule may overlap. */
+export function seatOf({ slot, jobIteration }: Task): string {
+  return jobIteration === undefined ? `${slot}` : `${slot} of run ${jobIteration}`;
+}
+
 /** Slots of which something is not to be forgotten. */
 export function presentSlots(tasks: readonly Task[]): Set<number> {
   return new Set(

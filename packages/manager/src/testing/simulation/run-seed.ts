@@ -1,11 +1,12 @@
 /** Plays one seed: trouble first, then peace, in which the cluster must become what its specs say. */
 import { errorMessage } from '@swarmd/base';
-import type { Service } from '@swarmd/model';
+import { isJob, type Service } from '@swarmd/model';
 
 import { sizeOf } from './cluster-size.ts';
 import { Nemesis } from './nemesis.ts';
 import { isSettled, unsettled } from './settled.ts';
 import { SimWorld, Violation, type Trace } from './sim-world.ts';
+import { approve, waitsForApproval } from './users.ts';
 
 export interface SeedResult {
   readonly seed: number;
@@ -28,6 +29,8 @@ export interface SeedOptions {
 /** Restart delays, slow images, stubborn stops, several times over. */
 const SETTLE_MS = 15 * 60_000;
 const LOOK_MS = 500;
+/** Where tasks that are broken wait for their turn, nothing may stop it; nor steps, see `mend`. */
+const PATIENT = { progressDeadlineMs: 600_000 };
 
 export async function runSeed(seed: number, options: SeedOptions = {}): Promise<SeedResult> {
   const nodes = options.nodes ?? 4 + (seed % 9);
@@ -64,7 +67,7 @@ async function play(world: SimWorld, nodes: number): Promise<number> {
   const size = sizeOf(nodes);
   const services = dice.between(1, 3) + size.services;
   const nemesis = new Nemesis(world, { ...size, services });
-  await world.run(clock.now() + dice.between(15_000, 60_000));
+  await world.run(clock.now() + dice.between(15_000, size.isLarge ? 30_000 : 60_000));
   await nemesis.stop();
   world.trace('peace');
   await world.run(clock.now() + 20_000, () => world.leader() !== undefined);
@@ -105,8 +108,15 @@ async function mend(
   for (;;) {
     const { spec, meta } = await control.getService({ id }, call);
     const container = { ...spec.task.container, image: 'good-mended' };
-    const update = hurry ? { ...spec.update, parallelism: 0 } : spec.update;
-    const mended = { ...spec, update, task: { ...spec.task, container } };
+    const isWell = spec.task.container.image.startsWith('good');
+    const canary = isWell ? spec.update.canary : [];
+    const update = { ...spec.update, ...PATIENT, canary, ...(hurry ? { parallelism: 0 } : {}) };
+    // Jobs are not updated but run again.
+    const mended = {
+      ...spec,
+      ...(isJob(spec.mode) ? {} : { update }),
+      task: { ...spec.task, container },
+    };
     try {
       return await control.updateService(
         { id, version: meta.version, spec: mended, rollback: false },
@@ -128,6 +138,9 @@ async function settle(world: SimWorld): Promise<void> {
       throw new Violation('convergence', `after ${SETTLE_MS} ms:\n${problems}`);
     }
     await world.run(clock.now() + LOOK_MS);
+    for (const service of world.judge.view.list('service')) {
+      if (waitsForApproval(service)) approve(world, service);
+    }
     calm = isSettled(world) ? calm + 1 : 0;
   }
 }

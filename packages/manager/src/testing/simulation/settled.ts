@@ -1,8 +1,13 @@
 /** Is the cluster what its specs say? What is not, in words; empty once everything has settled. */
+import { isDeepStrictEqual } from 'node:util';
+
 import { diffAssignments } from '@swarmd/api';
 import {
   isGlobal,
+  isJob,
   isTerminal,
+  meetsConstraint,
+  parseConstraint,
   STANDBY_SLOT,
   TABLE_NAMES,
   wantedReplicas,
@@ -14,7 +19,7 @@ import {
 import { assign } from '@swarmd/planner';
 import type { ReadView } from '@swarmd/store';
 
-import { isOver, isWanted, presentSlots } from './rules.ts';
+import { isOver, isWanted, presentSlots, seatOf } from './rules.ts';
 import type { SimAgent } from './sim-agent.ts';
 import type { SimWorld } from './sim-world.ts';
 
@@ -86,29 +91,75 @@ function* serviceProblems(
   const waits = tasks.some((task) => isWaiting(task));
   const isUnderWay = phase === 'updating' || phase === 'rollback-started';
   if (isUnderWay && !waits) yield `${name} is ${phase} and waits for nothing`;
+  const isHalted = phase === 'paused' || phase === 'rollback-paused';
   const slots = presentSlots(tasks);
   const replicas = wantedReplicas(service);
   if (mode.kind === 'replicated' && slots.size !== replicas) {
     yield `${name} has ${slots.size} of ${replicas} slots`;
   }
-  if (mode.kind === 'replicated-job' && slots.size !== mode.totalCompletions && !waits) {
+  const { schedule } = service.spec;
+  const isScheduled = schedule !== undefined;
+  if (
+    !isScheduled &&
+    mode.kind === 'replicated-job' &&
+    slots.size !== mode.totalCompletions &&
+    !waits
+  ) {
     yield `${name} has ${slots.size} of ${mode.totalCompletions} slots`;
   }
-  const open = isGlobal(mode) ? openNodes(view) : undefined;
-  for (const slot of open ?? []) if (!slots.has(slot)) yield `${name} is not on node ${slot}`;
-  for (const slot of slots) {
-    const here = tasks.filter((task) => task.slot === slot);
+  const open = isGlobal(mode) ? openNodes(view, service) : undefined;
+  if (!isScheduled) {
+    for (const slot of open ?? []) if (!slots.has(slot)) yield `${name} is not on node ${slot}`;
+  }
+  const seated = tasks.filter((task) => slots.has(task.slot));
+  for (const [seat, here] of Map.groupBy(seated, seatOf)) {
+    const slot = here[0]?.slot ?? 0;
     // Of a node that takes no tasks only the history is left.
     const mayRest = (open !== undefined && !open.has(slot)) || here.some(hasCompleted);
-    yield* slotProblems(`${name}.${slot}`, here, { isUnderWay, mayRest });
+    const mayRun = { isUnderWay: isUnderWay || isHalted, mayRest: mayRest || isScheduled };
+    yield* slotProblems(`${name}.${seat}`, here, mayRun);
   }
   yield* standbyProblems(service, tasks);
+  // A node that takes no tasks keeps what a global service has there as it is.
+  const movable = tasks.filter(({ slot }) => open === undefined || open.has(slot));
+  yield* policyProblems(service, { tasks: movable, waits });
 }
 
-/** Numbers of the nodes that take tasks. */
-function openNodes(view: ReadView): Set<number> {
-  const nodes = [...view.list('node')];
-  return new Set(nodes.filter(takesTasks).map(({ index }) => index));
+/** What has to come to rest besides the tasks. */
+function* policyProblems(
+  { spec, specVersion, updateStatus, autoscale, jobStatus }: Service,
+  { tasks, waits }: { tasks: readonly Task[]; waits: boolean },
+): Iterable<string> {
+  const { name } = spec;
+  if (autoscale?.pressure !== undefined) {
+    yield `${name} wants ${autoscale.pressure.replicas} replicas and has ${autoscale.replicas}`;
+  }
+  const run = jobStatus?.runs.find(({ state }) => state === 'active');
+  if (run !== undefined && !waits) yield `${name}: run ${run.iteration} is under way`;
+  const phase = updateStatus?.state;
+  const isDone = phase === undefined || phase === 'completed' || phase === 'rollback-completed';
+  if (!isDone || isJob(spec.mode)) return;
+  for (const task of tasks) {
+    if (!isWanted(task) || isOver(task)) continue;
+    const { image, secrets, configs } = task.spec.container;
+    const { container } = spec.task;
+    const isNew =
+      image === container.image &&
+      isDeepStrictEqual([secrets, configs], [container.secrets, container.configs]) &&
+      isDeepStrictEqual(task.spec.limits, spec.task.limits);
+    if (!isNew) yield `${name}: ${task.id} is of spec ${task.specVersion}, not ${specVersion}`;
+  }
+}
+
+/** Numbers of the nodes that take tasks of the service. */
+function openNodes(view: ReadView, { spec }: Service): Set<number> {
+  const constraints = spec.task.placement.constraints
+    .map((text) => parseConstraint(text))
+    .filter((one) => typeof one !== 'string');
+  const nodes = [...view.list('node')]
+    .filter(takesTasks)
+    .filter((node) => constraints.every((one) => meetsConstraint(node, one)));
+  return new Set(nodes.map(({ index }) => index));
 }
 
 function takesTasks({ status, spec }: Node): boolean {
