@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 
 const HEAD_BYTES = 8;
+const TURN_CHUNKS = 4;
 
 export class FrameWriter {
   readonly #socket: Socket;
@@ -30,15 +31,21 @@ export class FrameWriter {
 }
 
 /**
- * Calls `onFrame` for every frame of the socket, in order. A turn of the event loop reads one chunk, of
- * 64 KiB: libuv would read up to 32, while of the thousands of sockets that this one stands for each has
- * little to read.
+ * Calls `onFrame` for every frame of the socket, in order. A turn of the event loop reads some chunks of
+ * 64 KiB: libuv would read up to 32 of one socket, while of the thousands that this one stands for each
+ * has little to read.
  */
 export function readFrames(
   socket: Socket,
   onFrame: (agent: number, message: Uint8Array) => void,
 ): void {
   let rest: Buffer = Buffer.alloc(0);
+  /** Chunks in this turn. */
+  let read = 0;
+  const nextTurn = (): void => {
+    read = 0;
+    socket.resume();
+  };
   socket.on('data', (chunk: Buffer) => {
     let data = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     while (data.length >= HEAD_BYTES) {
@@ -48,7 +55,8 @@ export function readFrames(
       data = data.subarray(end);
     }
     rest = data;
-    socket.pause();
-    setImmediate(() => socket.resume());
+    read += 1;
+    if (read === 1) setImmediate(nextTurn);
+    if (read === TURN_CHUNKS) socket.pause();
   });
 }
