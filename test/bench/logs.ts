@@ -19,14 +19,18 @@ export interface LogBenchOptions {
   /** Of the flood. */
   readonly seconds: number;
   readonly keep: boolean;
+  readonly parts: readonly string[];
 }
+
+export const LOG_PARTS = ['read', 'flood'];
 
 export async function benchLogs(options: LogBenchOptions): Promise<void> {
   const lab = new Lab({ name: LAB_NAME, managers: 1, workers: 1 });
   await lab.up();
   try {
     const bench = new LogBench(lab);
-    await bench.read(options.runs, options.lines);
+    if (options.parts.includes('read')) await bench.read(options.runs, options.lines);
+    if (!options.parts.includes('flood')) return;
     for (const driver of ['local', 'json-file']) await bench.flood(driver, options.seconds);
   } finally {
     if (!options.keep) await lab.down();

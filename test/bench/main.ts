@@ -2,7 +2,7 @@
 import { inspect, parseArgs } from 'node:util';
 
 import { benchExecutor, EXECUTOR_PARTS } from './executor.ts';
-import { benchLogs } from './logs.ts';
+import { benchLogs, LOG_PARTS } from './logs.ts';
 import { benchNetwork, NETWORK_PARTS } from './network.ts';
 import { benchOrchestrate } from './orchestrate.ts';
 import { comparePeer } from './peer.ts';
@@ -24,7 +24,7 @@ const USAGE = `Usage: npm run bench -- startup [--runs 15] [--slow-runs 3] [--pa
   executor [--runs 20] [--part NAME]... [--containers 500]
             containers and images on this machine: ${EXECUTOR_PARTS.join(', ')}; start, burst and pull
             beside Docker, in turns, where dockerd is in the PATH (Debian's docker.io; it needs no service)
-  logs [--runs 3] [--lines 3000000] [--seconds 10] [--keep]
+  logs [--runs 3] [--part read|flood]... [--lines 3000000] [--seconds 10] [--keep]
             what a task that floods its log costs, and how fast it is read (a lab of 1 manager and 1 worker)
   --part    startup: only these of: ${STARTUP_PARTS.join(', ')}
             raft: only these of: ${RAFT_PARTS.join(', ')}, and ${RAFT_LONG_PART}, which is not done unless asked for
@@ -86,6 +86,7 @@ if (positionals[0] === 'startup') {
     lines: Number(values.lines),
     seconds: Number(values.seconds),
     keep: values.keep,
+    parts: values.part ?? LOG_PARTS,
   });
 } else if (positionals[0] === 'executor') {
   await benchExecutor({

@@ -27,6 +27,11 @@ export const JOINER_CONNECTION_MS = 30_000;
 /** TLS handshakes that take longer are not meant seriously. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
+/**
+ * What a server may send ahead of its client, for one connection and each of its streams. HTTP/2's own 64 KiB is a
+ * quarter of a chunk of logs: four times for each chunk its sender would wait for word that there is room.
+ */
+export const FLOW_CONTROL_WINDOW_BYTES = 1024 * 1024;
 /** A dead peer is noticed after at most the sum of the two, also without traffic. */
 export const KEEPALIVE_TIME_MS = 5_000;
 export const KEEPALIVE_TIMEOUT_MS = 3_000;

@@ -11,6 +11,7 @@ import { identityFromSubject } from '@swarmd/pki';
 import { unlessAborted } from '../abort.ts';
 import {
   CONNECT_TIMEOUT_MS,
+  FLOW_CONTROL_WINDOW_BYTES,
   KEEPALIVE_TIME_MS,
   KEEPALIVE_TIMEOUT_MS,
   MESSAGE_MAX_BYTES,
@@ -51,6 +52,7 @@ export interface Channel extends Disposable {
 const OPTIONS: ClientOptions = {
   'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,
   'grpc.max_send_message_length': MESSAGE_MAX_BYTES,
+  'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
   'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
   'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
   'grpc.keepalive_permit_without_calls': 1,
