@@ -19,6 +19,8 @@ import { BUSYBOX, ctl, lab, ok, pidOf, remove, service, until, untilRunning } fr
 const SERVER = fileURLToPath(new URL('matrix/server.ts', import.meta.url));
 const ASKER = fileURLToPath(new URL('matrix/asker.ts', import.meta.url));
 const TARGET_PORT = 7_000;
+/** Published at one IPv6 address of one node. */
+const BOUND = 9_003;
 /** The nodes that take part: tasks on the workers, none on the manager. */
 const NODES = ['m1', 'w1', 'w2'];
 
@@ -97,7 +99,9 @@ beforeAll(async () => {
     ['tcp', 'udp'].flatMap((protocol) => ['--publish', `${port}:${TARGET_PORT}/${protocol}`]);
   const create = (name: string, ...flags: string[]): Promise<string> =>
     ok('service', 'create', '--name', name, ...common, ...flags, ...run);
-  await create('matrix1', ...publish(9_001), '--constraint', 'node.hostname==w1');
+  const bound = `[${lab.host('m1').place.address6}]:${BOUND}:${TARGET_PORT}`;
+  const to1 = ['--constraint', 'node.hostname==w1', '--publish', bound];
+  await create('matrix1', ...publish(9_001), ...to1);
   await create('matrix2', ...publish(9_002), '--constraint', 'node.hostname==w2');
   await create('asker', '--mode', 'global');
   nodes = new Map(
@@ -282,4 +286,16 @@ it('who reaches whom, and is seen as what', async () => {
     wrong.map(({ cell }) => line(cell, cell.expected)),
   );
   expect(all.length).toBeGreaterThan(350);
+});
+
+it('what is published at an IPv6 address is answered there, and nowhere else', async () => {
+  const outside = { name: 'c1', from: 'outside', host: lab.client } as const;
+  const at = (host: string, family: 4 | 6): Cell => {
+    return { what: '', expected: '', protocol: 'tcp', port: BOUND, host, family };
+  };
+  const [m1, w1] = [lab.host('m1').place, lab.host('w1').place];
+  const asked = [at(m1.address6, 6), at(w1.address6, 6), at(m1.address, 4), at(w1.address, 4)];
+  const answers = (await answersAt(outside, asked)).map(outcome);
+  const expected = `matrix1 ${lab.client.place.address6}`;
+  expect(answers).toEqual([expected, 'nothing', 'nothing', 'nothing']);
 });
