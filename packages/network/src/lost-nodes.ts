@@ -9,8 +9,9 @@ import type { NetworkPeer, NodeId } from '@swarmd/model';
 
 import { AGENT_PORT, knock } from './apply/knock.ts';
 import { runSteps } from './apply/kernel.ts';
+import { translatedTo } from './apply/translated-to.ts';
 import { isInSubnet } from './desired/addresses.ts';
-import { meshAddress } from './desired/family.ts';
+import { meshAddress, meshAddressIn4 } from './desired/family.ts';
 import type { StateIndex } from './desired/state-index.ts';
 import { connectionsTo } from './desired/task-program.ts';
 import { FORGETS_AT_ONCE, KNOCKS_AT_ONCE } from './limits.ts';
@@ -22,18 +23,12 @@ export interface LostNodesOptions {
   readonly logger: Logger;
 }
 
-interface LostNode {
-  readonly peer: NetworkPeer;
-  /** Of published ports, on that node, when it was last heard of. conntrack takes no subnets. */
-  readonly backends: readonly string[];
-}
-
 export class LostNodes {
   readonly #options: LostNodesOptions;
   readonly #stop = new AbortController();
   /** Whose connections were forgotten since they were lost. */
   readonly #dead = new Set<NodeId>();
-  #lost: ReadonlyMap<NodeId, LostNode> = new Map();
+  #lost: ReadonlyMap<NodeId, NetworkPeer> = new Map();
   #index: StateIndex | undefined;
   #looking: Promise<void> | undefined;
 
@@ -44,14 +39,8 @@ export class LostNodes {
   /** Notes who is lost by the newest state; looks after those who were not before. */
   follow(index: StateIndex): void {
     const [before, lost] = [this.#lost, index.state.peers.filter(isLost)];
-    const known = this.#index;
     this.#index = index;
-    this.#lost = new Map(
-      lost.map((peer) => [
-        peer.nodeId,
-        before.get(peer.nodeId) ?? { peer, backends: backendsOn(peer, known) },
-      ]),
-    );
+    this.#lost = new Map(lost.map((peer) => [peer.nodeId, peer]));
     for (const nodeId of this.#dead) if (!this.#lost.has(nodeId)) this.#dead.delete(nodeId);
     if (lost.some(({ nodeId }) => !before.has(nodeId))) this.look();
   }
@@ -78,27 +67,29 @@ export class LostNodes {
   async #look(): Promise<void> {
     const queue = [...this.#lost.values()].values();
     const worker = async (): Promise<void> => {
-      for (const lost of queue) {
-        if (this.#dead.has(lost.peer.nodeId)) continue;
-        const target = { address: lost.peer.address, port: AGENT_PORT };
-        if ((await knock([], target, this.#stop.signal)) !== undefined) await this.#forget(lost);
+      for (const peer of queue) {
+        if (this.#dead.has(peer.nodeId)) continue;
+        const target = { address: peer.address, port: AGENT_PORT };
+        if ((await knock([], target, this.#stop.signal)) !== undefined) await this.#forget(peer);
       }
     };
     await Promise.all(Array.from({ length: KNOCKS_AT_ONCE }, worker));
   }
 
-  async #forget({ peer, backends }: LostNode): Promise<void> {
+  async #forget({ nodeId, gatewaySubnet }: NetworkPeer): Promise<void> {
     const index = this.#index;
     if (index === undefined || this.#stop.signal.aborted) return;
-    this.#dead.add(peer.nodeId);
-    this.#options.logger.info({ node: peer.nodeId }, 'forgetting the connections to a dead node');
-    const lines = backends.flatMap((backend) => [
+    this.#dead.add(nodeId);
+    this.#options.logger.info({ node: nodeId }, 'forgetting the connections to a dead node');
+    const answering = (await translatedTo()).map((address) => meshAddressIn4(address) ?? '');
+    const backends = new Set(answering.filter((one) => isOf(one, gatewaySubnet)));
+    const lines = [...backends].flatMap((backend) => [
       `-D --reply-src ${backend}`,
       `-D -f ipv6 --reply-src ${meshAddress('ip6', backend)}`,
     ]);
     if (lines.length > 0) await runSteps([{ kind: 'forget-connections', lines }]);
     await forEachTask(this.#options.tasks(), FORGETS_AT_ONCE, (task) =>
-      task.forget(connectionsTo(peer.nodeId, index, task.networks)),
+      task.forget(connectionsTo(nodeId, index, task.networks)),
     );
   }
 }
@@ -107,7 +98,6 @@ function isLost({ down, address }: NetworkPeer): boolean {
   return down && address !== '';
 }
 
-function backendsOn({ gatewaySubnet }: NetworkPeer, index: StateIndex | undefined): string[] {
-  const all = new Set(index?.state.ports.flatMap(({ backends }) => backends));
-  return [...all].filter((address) => isInSubnet(address, gatewaySubnet));
+function isOf(address: string, subnet: string): boolean {
+  return address !== '' && isInSubnet(address, subnet);
 }

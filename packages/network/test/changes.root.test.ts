@@ -72,6 +72,10 @@ describe('changes', () => {
       down: [3],
     };
     await s.hosts[0].apply(stateOf(lost, 1));
+    // Another life of the daemon does not know who served when the node was last heard of.
+    await s.hosts[0].close();
+    await s.hosts[0].open();
+    await s.hosts[0].apply(stateOf(lost, 1));
     const tracked = async (): Promise<string> => {
       const vips = 'conntrack -L -p tcp --orig-dst 10.0.1.2 --reply-src 10.0.1.13';
       const ports = 'conntrack -L -p tcp --orig-port-dst 8082 --reply-src 100.65.44.13';

@@ -2,7 +2,7 @@
  * The mesh in both families: what hosts and ways out have as IPv4 addresses, they have in IPv6 as the
  * last 32 bits of one /96 (ADR 0022).
  */
-import { ipv6Of } from './ipv6.ts';
+import { ipv4In, ipv6Of } from './ipv6.ts';
 import type { NftFamily } from './nft-program.ts';
 
 /** Local to the hosts' own VXLAN, whose VNI it has (4096), as overlays' prefixes have theirs. */
@@ -18,6 +18,11 @@ export const MESH_LOCALHOST: Readonly<Record<NftFamily, string>> = {
 /** @param address IPv4 address of a host on the ingress network, or of a way out. */
 export function meshAddress(family: NftFamily, address: string): string {
   return family === 'ip' ? address : ipv6Of(MESH_PREFIX6, address);
+}
+
+/** The IPv4 address that `address` of the mesh is, or stands for; undefined for others of IPv6. */
+export function meshAddressIn4(address: string): string | undefined {
+  return address.includes(':') ? ipv4In(MESH_PREFIX6, address) : address;
 }
 
 /** @param subnet e.g. "100.64.2.0/23". */

@@ -17,7 +17,12 @@ export function ipv4OfReverse(prefix: string, name: string): string | undefined 
   const nibbles = /^((?:[0-9a-f]\.){32})ip6\.arpa$/.exec(name)?.[1];
   if (nibbles === undefined) return undefined;
   const digits = nibbles.split('.').toReversed().join('');
-  const groups = (digits.match(/.{4}/g) ?? []).map((group) => Number.parseInt(group, 16));
+  return ipv4In(prefix, (digits.match(/.{4}/g) ?? []).join(':'));
+}
+
+/** The IPv4 address in an IPv6 address of the network; undefined for those of others. */
+export function ipv4In(prefix: string, address: string): string | undefined {
+  const groups = groupsOf(address);
   const isInside = groupsOf(prefix)
     .slice(0, 6)
     .every((group, at) => groups[at] === group);
