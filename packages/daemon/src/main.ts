@@ -1,13 +1,13 @@
 /** `swarmd`: the command. With a hidden argument the same program is the manager process. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
 
 import { errorMessage, SwarmError } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 
 import { parseFlags, USAGE } from './config/flags.ts';
 import { settle, type GivenSettings, type Settings } from './config/settings.ts';
+import { tuneHeap } from './heap.ts';
 import { SHUTDOWN_MAX_MS } from './limits.ts';
 import { MANAGER_ARGUMENT } from './manager/protocol.ts';
 import { VERSION } from './version.ts';
@@ -33,9 +33,8 @@ async function main(args: readonly string[]): Promise<number> {
     return error instanceof SwarmError ? EXIT_USAGE : 1;
   }
   // The agent is a small process on every machine: its young generation stays at its first size.
-  setFlagsFromString('--semi-space-growth-factor=1');
-  setFlagsFromString('--optimize-for-size');
-  return settings === undefined ? 0 : runDaemon(settings);
+  using _heap = tuneHeap(systemClock, { youngGrows: false, busyLooks: 3 });
+  return settings === undefined ? 0 : await runDaemon(settings);
 }
 
 /** Undefined when the question was answered. */

@@ -1,13 +1,17 @@
-/** When the manager's heap may grow. */
+/** When a process's heap may grow. */
 import { expect, it } from 'vitest';
 
-import { nextMode, type Mode } from '../src/manager/heap.ts';
+import { nextMode, type HeapState, type Mode } from '../src/heap.ts';
 
 const MIB = 1024 ** 2;
 
-function after(utilizations: readonly number[], heapBytes = 30 * MIB): Mode {
-  let state: { mode: Mode; quiet: number } = { mode: 'idle', quiet: 0 };
-  for (const utilization of utilizations) state = nextMode(state, { utilization, heapBytes });
+function after(
+  utilizations: readonly number[],
+  { heapBytes = 30 * MIB, busyLooks = 1 }: { heapBytes?: number; busyLooks?: number } = {},
+): Mode {
+  let state: HeapState = { mode: 'idle', quiet: 0, busy: 0 };
+  for (const utilization of utilizations)
+    state = nextMode(state, { utilization, heapBytes }, busyLooks);
   return state.mode;
 }
 
@@ -15,6 +19,11 @@ const quiet = (looks: number): number[] => Array.from({ length: looks }, () => 0
 
 it('is busy with the first busy look', () => {
   expect(after([0.5])).toBe('busy');
+});
+
+it('is not made busy by less than the looks that it takes, in a row', () => {
+  expect(after([0.5, 0.5, 0.1, 0.5, 0.5], { busyLooks: 3 })).toBe('idle');
+  expect(after([0.5, 0.5, 0.5], { busyLooks: 3 })).toBe('busy');
 });
 
 it('stays busy over a pause, and while it does a little', () => {
@@ -27,5 +36,5 @@ it('is idle again after a long quiet time', () => {
 });
 
 it('is never idle with a large heap', () => {
-  expect(after(quiet(20), 200 * MIB)).toBe('busy');
+  expect(after(quiet(20), { heapBytes: 200 * MIB })).toBe('busy');
 });

@@ -9,7 +9,7 @@ import { RAFT_TIMINGS } from '@swarmd/raft';
 
 import { SHUTDOWN_MAX_MS } from '../limits.ts';
 import { createLogger } from '../logger.ts';
-import { tuneHeap } from './heap.ts';
+import { tuneHeap } from '../heap.ts';
 import type { FromManager, ManagerStart, ToManager } from './protocol.ts';
 import { reportWork } from './work-report.ts';
 
@@ -22,7 +22,7 @@ export async function runManagerChild(): Promise<number> {
   process.on('SIGINT', () => undefined);
   const start = await firstMessage(stop.signal);
   const logger = createLogger(start.logLevel).child({ process: 'manager' });
-  using _heap = tuneHeap(systemClock);
+  using _heap = tuneHeap(systemClock, { youngGrows: true, busyLooks: 1 });
   using working = reportWork(
     systemClock,
     () => process.resourceUsage(),
