@@ -8,7 +8,7 @@ import { isInternal, type AttachmentNote } from './desired/attachment.ts';
 import { meshAddress } from './desired/family.ts';
 import { hostFamilies, hostPrograms } from './desired/host-program.ts';
 import { diffProgram, replaceProgram, tableOf, type NftProgram } from './desired/nft-program.ts';
-import { portChain } from './desired/published-ports.ts';
+import { keyOf } from './desired/published-ports.ts';
 import type { StateIndex } from './desired/state-index.ts';
 
 /** Cluster API, Raft, agents: see ARCHITECTURE.md. */
@@ -96,12 +96,12 @@ function departedUdpBackends(
   before: readonly PublishedPort[],
   next: readonly PublishedPort[],
 ): string[] {
-  const current = new Map(next.map((port) => [portChain(port), port]));
+  const current = new Map(next.map((port) => [keyOf(port), port]));
   return before
     .filter(({ protocol }) => protocol === 'udp')
     .flatMap((port) => {
       const { publishedPort, backends } = port;
-      const staying = new Set(current.get(portChain(port))?.backends);
+      const staying = new Set(current.get(keyOf(port))?.backends);
       return backends
         .filter((backend) => !staying.has(backend))
         .flatMap((backend) => [

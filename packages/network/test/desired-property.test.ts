@@ -81,9 +81,10 @@ const someCluster: fc.Arbitrary<Cluster> = fc
       affinity,
       ports: published.map((number) =>
         port('web', number, {
-          ...PORTS[number % PORTS.length],
-          backends: backends.slice(number % 3),
-          backends6: backends.slice(number % 2),
+          ...PORTS[Math.floor(number / 2) % PORTS.length],
+          ...(number < 8084 ? { targetPort: number } : {}),
+          backends: backends.slice(number === 8083 ? 1 : 0),
+          backends6: backends.slice(number % 4 === 0 ? 1 : 0),
         }),
       ),
     };

@@ -21,6 +21,8 @@ const cluster: Cluster = {
     port('web', 8103, { backends: [gatewayAddressOf(first)], localOnly: true }),
     port('web', 8104, { backends: all, protocol: 'sctp' }),
     port('web', 8105, { backends: all, affinity: 'client-ip' }),
+    port('web', 80, { backends: all }),
+    port('web', 81, { backends: all, targetPort: 81 }),
   ],
 };
 
@@ -63,6 +65,27 @@ describe('published ports', () => {
     expect(await answers(8103)).toEqual([`web1 ${CLIENT}`, '', '']);
     const { err } = await s.outside(`socat - TCP:10.99.0.2:8103,connect-timeout=2`);
     expect(err).toContain('Connection refused');
+  });
+
+  test('a range: each leads to the same port of a task, by one chain for all', async () => {
+    const echo = (node: string): string => `printf hello | socat -t1 - TCP:${node}:81`;
+    const chains = async (): Promise<string> =>
+      (await s.hosts[0].sh('nft list chains ip | grep -c "chain ports_tcp"')).out.trim();
+    expect(await chains()).toBe('1');
+    expect((await answers(80)).map((text) => text.split(' ')[1])).toEqual(nodes.map(() => CLIENT));
+    const said = await Promise.all(nodes.map(async (node) => (await s.outside(echo(node))).out));
+    expect(said).toEqual(['hello', 'hello', 'hello']);
+    const ports = cluster.ports.map((one) =>
+      one.targetPort === one.publishedPort ? { ...one, backends: [gatewayAddressOf(first)] } : one,
+    );
+    await s.apply({ ...cluster, ports });
+    expect(await answers(80)).toEqual(nodes.map(() => `web1 ${CLIENT}`));
+    // Tasks of their own: chains of their own.
+    const apart = ports.map((one) => (one.publishedPort === 81 ? { ...one, backends: all } : one));
+    await s.apply({ ...cluster, ports: apart });
+    expect(await chains()).toBe('0');
+    expect(await answers(80)).toEqual(nodes.map(() => `web1 ${CLIENT}`));
+    await s.apply(cluster);
   });
 
   test('SCTP: every node answers, tasks see the client', async () => {

@@ -2,8 +2,9 @@
 import type { PublishedPort } from '@swarmd/model';
 
 import { isInSubnet } from './addresses.ts';
-import { balancing, firstFor, type BalancingParts } from './balance.ts';
+import { balancing, firstFor, type Balancing, type BalancingParts } from './balance.ts';
 import { meshAddress } from './family.ts';
+import { hashOf } from './hash.ts';
 import type { NftFamily } from './nft-program.ts';
 
 export interface PortParts extends BalancingParts {
@@ -20,15 +21,22 @@ export function portParts(
   gatewaySubnet: string,
   family: NftFamily,
 ): PortParts {
+  const chains = portChains(all);
   const ports = all.filter((port) => answersBy(family, port));
-  const wanted = ports.map((port) => balancingOf(port, gatewaySubnet, family));
-  const parts = wanted.map(balancing);
-  const keyed = ports.map((port, i) => ({
-    key: keyOf(port),
-    isBound: port.address !== '',
-    isServed: wanted[i]?.backends.length !== 0,
-    verdict: `jump ${portChain(port)}`,
-  }));
+  const wanted = new Map<string, Balancing>();
+  const keyed = ports.map((port) => {
+    const { chain, isShared } = chains.get(port) ?? { chain: ownChain(port), isShared: false };
+    const known =
+      wanted.get(chain) ?? balancingOf(port, { chain, isShared, gatewaySubnet, family });
+    wanted.set(chain, known);
+    return {
+      key: keyOf(port),
+      isBound: port.address !== '',
+      isServed: known.backends.length !== 0,
+      verdict: `jump ${chain}`,
+    };
+  });
+  const parts = [...wanted.values()].map(balancing);
   const bound = keyed.filter(({ isBound }) => isBound);
   const everywhere = keyed.filter(({ isBound }) => !isBound);
   const verdicts = (list: typeof keyed) => new Map(list.map(({ key, verdict }) => [key, verdict]));
@@ -52,7 +60,8 @@ function answersBy(family: NftFamily, { address, backends6 }: PublishedPort): bo
   return family === 'ip' || backends6.length > 0;
 }
 
-function keyOf({ address, protocol, publishedPort }: PublishedPort): string {
+/** What tells a published port from all others. */
+export function keyOf({ address, protocol, publishedPort }: PublishedPort): string {
   return `${address === '' ? '' : `${address} . `}${protocol} . ${publishedPort}`;
 }
 
@@ -60,25 +69,62 @@ function keyOf({ address, protocol, publishedPort }: PublishedPort): string {
  * Without backends the chain is empty and the port is in the set of what is refused at once. So it is
  * on a host without a task, if only those with one answer.
  */
-function balancingOf(port: PublishedPort, gatewaySubnet: string, family: NftFamily) {
+function balancingOf(
+  port: PublishedPort,
+  options: { chain: string; isShared: boolean; gatewaySubnet: string; family: NftFamily },
+): Balancing {
   const { protocol, source, localOnly, affinity, affinityTimeoutMs } = port;
+  const { chain, isShared, gatewaySubnet, family } = options;
   const snat = source === 'snat' ? `ct mark set ${SNAT_MARK} ` : '';
   const all = family === 'ip' ? port.backends : port.backends6;
   const backends = all.filter((one) => !localOnly || isInSubnet(one, gatewaySubnet));
   return {
     family,
-    chain: portChain(port),
-    first: firstFor(gatewaySubnet, portChain(port)),
+    chain,
+    first: firstFor(gatewaySubnet, chain),
     backends: backends.map((one) => meshAddress(family, one)),
-    port: port.targetPort,
+    // All keep the port that was asked for.
+    ...(isShared ? {} : { port: port.targetPort }),
     before: `meta l4proto ${protocol} ${snat}`,
     affinity,
     affinityTimeoutMs,
   };
 }
 
-/** The chain of a port, which is also its name among all ports. */
-export function portChain({ protocol, publishedPort, address }: PublishedPort): string {
+interface PortChain {
+  readonly chain: string;
+  readonly isShared: boolean;
+}
+
+/**
+ * The chain of each port: one of its own, or one for all ports of a service that lead to the same tasks
+ * and are the same there, as those of a range mostly are. A task that comes or goes is one rule then.
+ */
+export function portChains(ports: readonly PublishedPort[]): ReadonlyMap<PublishedPort, PortChain> {
+  const groups = Map.groupBy(ports, (port) =>
+    port.targetPort === port.publishedPort ? sharedBy(port) : keyOf(port),
+  );
+  return new Map(
+    [...groups].flatMap(([key, group]) => {
+      const [first] = group;
+      const tasks = new Set(
+        group.map(({ backends, backends6 }) => [...backends, '', ...backends6].join(' ')),
+      );
+      const isShared = group.length > 1 && tasks.size === 1;
+      const shared = `ports_${first?.protocol}_${hashOf(key).toString(36)}`;
+      return group.map((port) => [port, { chain: isShared ? shared : ownChain(port), isShared }]);
+    }),
+  );
+}
+
+function sharedBy(port: PublishedPort): string {
+  const { serviceId, protocol, publishMode, address, source, localOnly } = port;
+  const { affinity, affinityTimeoutMs } = port;
+  const kind = [serviceId, protocol, publishMode, address, source, localOnly];
+  return [...kind, affinity, affinityTimeoutMs].join(' ');
+}
+
+function ownChain({ protocol, publishedPort, address }: PublishedPort): string {
   const bound = address === '' ? '' : `_${address.replaceAll(/[.:]/g, '_')}`;
   return `port_${protocol}_${publishedPort}${bound}`;
 }

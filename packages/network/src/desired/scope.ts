@@ -3,7 +3,7 @@ import type { NetworkEndpoint, NetworkId, ServiceId } from '@swarmd/model';
 
 import { macOf } from './addresses.ts';
 import type { KernelObjects } from './kernel-object.ts';
-import { portChain } from './published-ports.ts';
+import { keyOf, portChains } from './published-ports.ts';
 import type { StateIndex } from './state-index.ts';
 
 /** One of them. */
@@ -74,10 +74,14 @@ export class Scope {
   }
 
   #portWords(): string[] {
-    const ports = this.#index.state.ports;
+    const { ports } = this.#index.state;
+    const chains = portChains(ports);
     return ports
       .filter(({ serviceId }) => serviceId === this.#scope.serviceId)
-      .flatMap((port) => [portChain(port), `${port.protocol} \\. ${port.publishedPort}`]);
+      .flatMap((port) => [
+        chains.get(port)?.chain ?? keyOf(port),
+        `${port.protocol} \\. ${port.publishedPort}`,
+      ]);
   }
 }
 
