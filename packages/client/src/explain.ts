@@ -156,13 +156,16 @@ function waitOf(task: Task, { now, node, siblings = [] }: TaskSurroundings): str
 
 /** A task that is prepared ahead: what it waits for before it may start. */
 function turnOf(task: Task, { now, siblings }: { now: number; siblings: readonly Task[] }): string {
-  const dueAt = task.startNotBefore ?? 0;
-  if (dueAt > now) return `it may start in ${seconds(dueAt - now)}: ${lastMessage(task)}`;
+  const dueInMs = (task.startNotBefore ?? 0) - now;
   const before = siblings.find(
     (other) => other.id !== task.id && other.slot === task.slot && !isTerminal(other.status.state),
   );
-  if (before !== undefined) {
-    return `it starts when ${before.id}, which is ${before.status.state}, has stopped`;
+  const first = before && `${before.id}, which is ${before.status.state}, has stopped`;
+  // Clocks differ: what is over in a moment is not what is waited for.
+  if (first !== undefined && dueInMs < SECOND_MS) return `it starts when ${first}`;
+  if (dueInMs > 0) {
+    const also = first === undefined ? '' : `, when ${first}`;
+    return `it may start in ${seconds(dueInMs)}${also}: ${lastMessage(task)}`;
   }
   return rank(task.status.state) < rank('ready')
     ? 'it is being prepared ahead'

@@ -127,6 +127,11 @@ describe('explain', () => {
     expect(explainTask(next, { now: NOW, node: node('n1'), siblings: [before, next] })).toContain(
       '  now: it starts when old, which is running, has stopped',
     );
+    const [soon, later] = [500, 9_000].map((ms) => ({ ...next, startNotBefore: NOW + ms }));
+    const said = (one: Task): string | undefined =>
+      explainTask(one, { now: NOW, node: node('n1'), siblings: [before, one] })[1];
+    expect(said(soon!)).toBe('  now: it starts when old, which is running, has stopped');
+    expect(said(later!)).toMatch(/may start in 9 s, when old, which is running, has stopped/);
   });
 
   it('a service: its update, and the slots that are not as they should be', () => {

@@ -19,6 +19,7 @@ import {
 import { assign } from '@swarmd/planner';
 import type { ReadView } from '@swarmd/store';
 
+import { staleReasons } from './explained.ts';
 import { isOver, isWanted, presentSlots, seatOf } from './rules.ts';
 import type { SimAgent } from './sim-agent.ts';
 import type { SimWorld } from './sim-world.ts';
@@ -54,6 +55,7 @@ function* allProblems(world: SimWorld): Iterable<string> {
     }
   }
   for (const agent of world.agents.values()) yield* agentProblems(world, agent);
+  for (const task of view.list('task')) if (isWaiting(task)) yield* staleReasons(view, task);
 }
 
 /** Every manager has what was committed. */
