@@ -200,6 +200,48 @@ describe('limits that change while a task runs', () => {
     ]);
   });
 
+  test('are confirmed by the number of the change, once the container has them', () => {
+    const change = (options: TaskOptions, limitsChanged: number): Observation => ({
+      kind: 'wanted',
+      task: { ...aTask(options), limitsChanged },
+    });
+    const said = (observations: readonly Observation[]): (number | undefined)[][] => {
+      let life = newLife(aTask(small));
+      return observations.map((observation, at) => {
+        ({ life } = step(life, observation, 1000 + at));
+        return [life.status.limitsApplied, life.status.limitsRefused];
+      });
+    };
+    const up = [PREPARED, STARTED];
+    const [none, first] = [undefined, [1, undefined]];
+    expect(
+      said([
+        wanted(small),
+        ...up,
+        change(large, 1),
+        { kind: 'limited', limits: limitsOf(large) },
+        change(small, 2),
+        { kind: 'limit-failed', limits: limitsOf(small), error: 'in use' },
+        RETRY,
+        { kind: 'limited', limits: limitsOf(small) },
+        // There and back before anything was done: what it has is what is wanted.
+        change(small, 4),
+      ]),
+    ).toEqual([
+      ...Array.from({ length: 4 }, () => [none, none]),
+      first,
+      first,
+      [1, 2],
+      [1, 2],
+      [2, 2],
+      [4, 2],
+    ]);
+    // Changed while it was prepared with the older ones.
+    const early = said([wanted(small), change(large, 1), ...up]);
+    expect(early.at(-1)).toEqual([none, none]);
+    expect(said([change(large, 3), ...up]).at(-1)).toEqual([3, none]);
+  });
+
   test('while it is prepared are applied once it runs', () => {
     expect(story([wanted(small), wanted(large), PREPARED, STARTED])).toEqual([
       'preparing/preparing: prepare',

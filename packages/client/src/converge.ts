@@ -11,6 +11,7 @@ import {
   isJob,
   isTerminal,
   isWantedState,
+  awaitsLimits,
   wantedReplicas,
   type NodeId,
   type Service,
@@ -36,8 +37,9 @@ export interface Progress {
   readonly running: number;
   readonly wanted: number;
   readonly slots: readonly SlotProgress[];
-  /** held: a canary step waits for somebody's word. */
-  readonly verdict: 'waiting' | 'converged' | 'held' | 'paused' | 'rolled-back' | 'failed';
+  /** held: a canary step waits for somebody's word. refused: a node cannot give a container its new limits. */
+  readonly verdict:
+    'waiting' | 'converged' | 'held' | 'paused' | 'rolled-back' | 'failed' | 'refused';
   readonly message: string;
 }
 
@@ -112,6 +114,8 @@ export function judge(
       const isStale = leftOvers(service, tasks).some(
         ({ nodeId }) => nodeId !== undefined && options.down?.has(nodeId) !== true,
       );
+      const message = refusedLimits(slots);
+      if (message !== undefined) return { ...base, message, verdict: 'refused' };
       return { ...base, verdict: running === wanted && !isStale ? 'converged' : 'waiting' };
     }
     default:
@@ -155,6 +159,15 @@ function judgeJob(
   return { verdict: 'failed', message: `task ${name} was given up: ${why}` };
 }
 
+/** It runs, and its node has not said yet that its container has the new limits. */
+const CHANGING_LIMITS = 'changing limits';
+
+/** The node's word why a container keeps the limits that it had. */
+function refusedLimits(slots: readonly SlotProgress[]): string | undefined {
+  const refused = slots.find(({ state, error }) => state === CHANGING_LIMITS && error !== '');
+  return refused && `slot ${refused.slot}: ${refused.error}`;
+}
+
 /** @param tasks Those of the slot that fit the present spec. */
 function judgeSlot(slot: number, tasks: readonly Task[]): SlotProgress {
   const active = newest(tasks.filter(({ desiredState }) => isWantedState(desiredState)));
@@ -162,7 +175,9 @@ function judgeSlot(slot: number, tasks: readonly Task[]): SlotProgress {
   const state = shown?.status.state ?? 'new';
   const isWell = state === 'running' || state === 'complete';
   if (isWell && active !== undefined && active.desiredState !== 'ready') {
-    return { slot, state, error: '' };
+    if (!awaitsLimits(active)) return { slot, state, error: '' };
+    const isRefused = active.status.limitsRefused === active.limitsChanged;
+    return { slot, state: CHANGING_LIMITS, error: isRefused ? active.status.error : '' };
   }
   // A successor that has just begun has no error yet: the last one tells why it is needed.
   const failed = newest(tasks.filter((task) => task.status.error !== ''));
@@ -185,7 +200,7 @@ const POLL_MS = 100;
  * Waits until the service is what it should be, or its update waits for somebody's word; tells every
  * change on the way.
  * @returns how it stands then: `converged` or `held`, where a rollback was wanted also `rolled-back`.
- * @throws SwarmError `failed-precondition` when an update paused or was rolled back, `not-found` when the
+ * @throws SwarmError `failed-precondition` when an update paused or was rolled back, or limits were refused, `not-found` when the
  * service is removed meanwhile, the reason of `call.signal`, or what a call of the API throws.
  */
 export async function waitForConvergence(
@@ -210,6 +225,12 @@ export async function waitForConvergence(
       throw new SwarmError(
         'failed-precondition',
         `the job cannot complete: ${progress.message} (see swarmctl service ps ${service.spec.name}; run it again with service update --force)`,
+      );
+    }
+    if (progress.verdict === 'refused') {
+      throw new SwarmError(
+        'failed-precondition',
+        `the new limits are not in force everywhere: ${progress.message} (it is tried again every 30 s: see swarmctl service ps ${service.spec.name}; or set others with service update, or restart the tasks with --force)`,
       );
     }
     if (progress.verdict === 'rolled-back') {

@@ -4,6 +4,7 @@
  */
 import type { NodeVerdict } from '@swarmd/api';
 import {
+  awaitsLimits,
   isTerminal,
   isWantedState,
   waitsForNode,
@@ -150,6 +151,11 @@ function waitOf(task: Task, { now, node, siblings = [] }: TaskSurroundings): str
   if (node.status.state !== 'ready')
     return `its node is ${node.status.state}: ${node.status.message}`;
   if (task.desiredState === 'ready') return turnOf(task, { now, siblings });
+  if (awaitsLimits(task)) {
+    const { error, limitsRefused } = task.status;
+    const why = limitsRefused === task.limitsChanged ? `: ${error}` : '';
+    return `it runs, and its node has still to give it its new limits${why}`;
+  }
   if (task.status.state === 'running') return 'it runs as it should';
   return `its node is at work on it: ${task.status.message}`;
 }
@@ -172,9 +178,10 @@ function turnOf(task: Task, { now, siblings }: { now: number; siblings: readonly
     : 'it is prepared and may start at once';
 }
 
-function isSettled({ status, desiredState }: Task): boolean {
+function isSettled(task: Task): boolean {
+  const { status, desiredState } = task;
   return (
-    (status.state === 'running' && desiredState === 'running') ||
+    (!awaitsLimits(task) && status.state === 'running' && desiredState === 'running') ||
     (status.state === 'complete' && desiredState === 'complete')
   );
 }

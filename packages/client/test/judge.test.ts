@@ -1,4 +1,4 @@
-import { asId } from '@swarmd/model';
+import { asId, type Task } from '@swarmd/model';
 import { describe, expect, it } from 'vitest';
 
 import { judge } from '../src/index.ts';
@@ -260,5 +260,29 @@ describe.each([
     expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
     const givenUp = progress.verdict === 'failed' ? 'task web.2 was given up: exit code 1' : '';
     expect(progress.message).toBe(words?.update === undefined ? givenUp : `update ${words.update}`);
+  });
+});
+
+describe('limits that changed on running containers', () => {
+  const limited = (slot: number, change: Partial<Task>, status: Partial<Task['status']> = {}) => {
+    const one = task(`${slot} running`);
+    return { ...one, ...change, status: { ...one.status, ...status } };
+  };
+  const look = (...tasks: Task[]) => judge(service({ replicas: tasks.length }), tasks);
+
+  it('are waited for until every node has confirmed the newest of them', () => {
+    const confirmed = limited(1, { limitsChanged: 2 }, { limitsApplied: 2 });
+    const before = limited(2, { limitsChanged: 2 }, { limitsApplied: 1 });
+    const after = limited(2, { limitsChanged: 2 }, { limitsApplied: 2 });
+    expect(look(confirmed, before)).toMatchObject({ verdict: 'waiting', running: 1 });
+    expect(look(confirmed, before).slots[1]?.state).toBe('changing limits');
+    expect(look(confirmed, after)).toMatchObject({ verdict: 'converged', running: 2 });
+  });
+
+  it('that a node refuses are told; what it refused of an earlier change says nothing', () => {
+    const said = { error: 'it uses 90 MiB', limitsRefused: 1 };
+    const refused = look(limited(1, { limitsChanged: 1 }, said));
+    expect(refused).toMatchObject({ verdict: 'refused', message: 'slot 1: it uses 90 MiB' });
+    expect(look(limited(1, { limitsChanged: 2 }, said)).verdict).toBe('waiting');
   });
 });

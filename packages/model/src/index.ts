@@ -176,6 +176,7 @@ export {
   rank,
   STANDBY_SLOT,
   TASK_STATES,
+  awaitsLimits,
   waitsForNode,
   type DesiredState,
   type TaskState,

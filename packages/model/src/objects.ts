@@ -246,6 +246,10 @@ export interface TaskStatus {
   readonly exitCode?: number;
   /** When a manager took note of it. */
   readonly appliedAt?: number;
+  /** The container has the limits that the task had once it was given others so often; absent: never. */
+  readonly limitsApplied?: number;
+  /** As `limitsApplied`: these the container could not get, `error` says why; it is tried again. */
+  readonly limitsRefused?: number;
 }
 
 export interface TaskNetwork {
@@ -271,6 +275,8 @@ export interface Task {
   readonly spec: TaskSpec;
   /** The service's `specVersion` this task was made from. */
   readonly specVersion: number;
+  /** How often it was given other limits than it was made with; absent: never. */
+  readonly limitsChanged?: number;
   /** Of jobs: the run it belongs to. */
   readonly jobIteration?: number;
   readonly nodeId?: NodeId;

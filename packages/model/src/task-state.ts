@@ -53,3 +53,12 @@ export function waitsForNode(task: {
     task.nodeId === undefined && !isTerminal(task.status.state) && isWantedState(task.desiredState)
   );
 }
+
+/** It was given other limits, and its node has not said yet that the container has them. */
+export function awaitsLimits(task: {
+  readonly limitsChanged?: number;
+  readonly status: { readonly state: TaskState; readonly limitsApplied?: number };
+}): boolean {
+  const { limitsChanged = 0, status } = task;
+  return !isTerminal(status.state) && limitsChanged > (status.limitsApplied ?? 0);
+}

@@ -1,5 +1,5 @@
 /** How the limits of a running container follow those of its task (ADR 0023). Part of `step.ts`. */
-import { sameLimits, type ResourceLimits } from '@swarmd/model';
+import { sameLimits, type ResourceLimits, type TaskStatus } from '@swarmd/model';
 
 import { LIMITS_RETRY_MS } from '../limits.ts';
 import type { KnownLimits, Step, TaskLife } from './life.ts';
@@ -15,12 +15,19 @@ export function limitsAtBirth({ task, limits }: TaskLife): KnownLimits {
 export function limiting(life: TaskLife): Step {
   const { limits: wanted } = life.task.spec;
   const { applied, refused, busy } = life.limits;
-  if (busy || sameLimits(wanted, applied) || sameLimits(wanted, refused))
-    return { life, effects: [] };
+  if (sameLimits(wanted, applied)) return { life: acknowledged(life), effects: [] };
+  if (busy || sameLimits(wanted, refused)) return { life, effects: [] };
   return {
     life: { ...life, limits: { ...life.limits, busy: true } },
     effects: [{ kind: 'limit', limits: wanted }],
   };
+}
+
+/** Says that the container has what the task says now: managers wait for that. */
+function acknowledged(life: TaskLife): TaskLife {
+  const { limitsChanged } = life.task;
+  if (limitsChanged === undefined || life.status.limitsApplied === limitsChanged) return life;
+  return { ...life, status: { ...life.status, limitsApplied: limitsChanged } };
 }
 
 export function limited(life: TaskLife, applied: ResourceLimits): TaskLife {
@@ -38,9 +45,18 @@ export function limitFailed(
   const next = { ...life, limits: { ...life.limits, busy: false, refused } };
   if (life.phase !== 'running') return { life: next, effects: [] };
   return {
-    life: { ...next, status: { ...life.status, error } },
+    life: { ...next, status: { ...life.status, error, ...refusedOf(life, refused) } },
     effects: [{ kind: 'retry', afterMs: LIMITS_RETRY_MS }],
   };
+}
+
+/** Which change of the limits it was; nothing when the task says something else by now. */
+function refusedOf(
+  { task: { spec, limitsChanged } }: TaskLife,
+  refused: ResourceLimits,
+): Pick<TaskStatus, 'limitsRefused'> {
+  const isPresent = limitsChanged !== undefined && sameLimits(spec.limits, refused);
+  return isPresent ? { limitsRefused: limitsChanged } : {};
 }
 
 export function triedAgain(life: TaskLife): TaskLife {

@@ -205,8 +205,10 @@ export const taskStatuses = partly<TaskStatus>(
     pid: uint32,
     exitCode: fc.integer(),
     appliedAt: uint,
+    limitsApplied: uint32,
+    limitsRefused: uint32,
   },
-  ['containerId', 'pid', 'exitCode', 'appliedAt'],
+  ['containerId', 'pid', 'exitCode', 'appliedAt', 'limitsApplied', 'limitsRefused'],
 );
 
 export const tasks = partly<Task>(
@@ -218,6 +220,7 @@ export const tasks = partly<Task>(
     slot: uint32,
     spec: taskSpecs,
     specVersion: uint,
+    limitsChanged: uint32,
     jobIteration: uint,
     templating: fc.record({ serviceLabels: labels }),
     claimed: fc.record({ generic: generics }),
@@ -238,6 +241,7 @@ export const tasks = partly<Task>(
     because,
   },
   [
+    'limitsChanged',
     'nodeId',
     'jobIteration',
     'templating',

@@ -18,7 +18,8 @@ export function refreshLimits(draft: Draft, service: Service): void {
     if (!sameWhereItStays(spec, wanted)) continue;
     const why = draft.reason('limits-changed', 'the limits of the service changed');
     const specVersion = spec === wanted ? service.specVersion : task.specVersion;
-    draft.change(task, { spec, specVersion }, why);
+    const limitsChanged = (task.limitsChanged ?? 0) + 1;
+    draft.change(task, { spec, specVersion, limitsChanged }, why);
   }
 }
 

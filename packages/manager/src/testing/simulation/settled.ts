@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { diffAssignments } from '@swarmd/api';
 import {
+  awaitsLimits,
   isGlobal,
   isJob,
   isTerminal,
@@ -149,6 +150,7 @@ function* policyProblems(
       image === container.image &&
       isDeepStrictEqual([secrets, configs], [container.secrets, container.configs]) &&
       isDeepStrictEqual(task.spec.limits, spec.task.limits);
+    if (awaitsLimits(task)) yield `${name}: ${task.id} has not got its limits`;
     if (!isNew) yield `${name}: ${task.id} is of spec ${task.specVersion}, not ${specVersion}`;
   }
 }

@@ -100,6 +100,17 @@ export class SimContainers {
     if (life === undefined || isTerminal(life.status.state)) return;
     if (!isWanted(life.task)) this.#stop(life);
     else if (life.timer === undefined) this.#proceed(life);
+    this.#confirmLimits(life);
+  }
+
+  /** The kernel takes them at once. */
+  #confirmLimits(life: Life): void {
+    const { limitsChanged } = life.task;
+    const { state, limitsApplied } = life.status;
+    if (limitsChanged === undefined || state !== 'running' || limitsApplied === limitsChanged)
+      return;
+    life.status = { ...life.status, limitsApplied: limitsChanged };
+    this.#options.report(life.task.id, life.status);
   }
 
   #proceed(life: Life): void {
@@ -157,7 +168,14 @@ export class SimContainers {
 
   #move(life: Life, state: TaskState, error = ''): void {
     if (life.status.state === state) return;
-    life.status = { state, timestamp: this.#now(), message: state, error };
+    const { limitsApplied } = life.status;
+    life.status = {
+      state,
+      timestamp: this.#now(),
+      message: state,
+      error,
+      ...(limitsApplied === undefined ? {} : { limitsApplied }),
+    };
     this.#options.report(life.task.id, life.status);
   }
 
