@@ -36,13 +36,17 @@ class Cluster {
     const sim = await SimWorld.create({ seed: 1, nodes: NODES });
     await sim.start();
     const cluster = new Cluster(sim);
-    expect(await cluster.until(60_000, () => unsettled(sim).length === 0)).toBe(true);
+    await cluster.must(60_000, () => unsettled(sim).length === 0);
     return cluster;
   }
 
   until(ms: number, isSo: () => boolean): Promise<boolean> {
     const { sim } = this;
     return sim.run(sim.clock.now() + ms, () => sim.leader() !== undefined && isSo());
+  }
+
+  async must(ms: number, isSo: () => boolean): Promise<void> {
+    if (!(await this.until(ms, isSo))) throw new Error(`it did not come within ${ms} ms`);
   }
 
   /** Replicated once unless the spec says otherwise. */
@@ -52,7 +56,8 @@ class Cluster {
       control.createService({ spec: { ...spec, name, task } }, call),
     );
     const { view } = this.sim.judge;
-    expect(await this.until(5_000, () => view.serviceByName(name) !== undefined)).toBe(true);
+    await this.must(5_000, () => view.serviceByName(name) !== undefined);
+    // What shall wait does not settle: then it is there all the same.
     await this.until(15_000, () => unsettled(this.sim).length === 0);
   }
 
