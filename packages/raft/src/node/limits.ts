@@ -51,6 +51,8 @@ export const CHANGE_DEADLINE_MS = 10_000;
  * thread 2 to 4 ms.
  */
 export const FRAME_BYTES = 64 * 1024;
+/** A turn of the main thread goes on with frames for so long. */
+export const FRAMES_TURN_MS = 4;
 /** One chunk of a state machine; it must fit into a frame, and a frame into a message. */
 export const CHUNK_MAX_BYTES = 16 * MIB;
 /** Frames under way between the threads, in either direction. */

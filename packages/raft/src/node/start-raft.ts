@@ -92,6 +92,7 @@ class WorkerRaft implements Raft {
     this.#parts = parts;
     this.#status = initialStatus(options.raftId);
     this.#feed = new StateMachineFeed(parts.stateMachine, {
+      clock: parts.clock,
       post: (message) => this.#post(message),
       nextTurn: (step) => void setImmediate(() => this.#turnOfMachine(step)),
     });

@@ -2,14 +2,17 @@
  * The main thread's half of the state machine: applies batches as they come, reads pictures for
  * snapshots frame by frame as the worker has room, and restores.
  *
- * Batches are applied at once: somebody waits for them. A frame, to or from a snapshot, has a turn of the
- * event loop of its own: what arrives on a port while it is being emptied is delivered in the same turn,
- * so frames that are answered at once would follow each other until the whole snapshot is through.
+ * Batches are applied at once: somebody waits for them. Frames, to or from a snapshot, have turns of the
+ * event loop of their own, each with as many as take some milliseconds: what arrives on a port while it is
+ * being emptied is delivered in the same turn, so frames that are answered at once would follow each other
+ * until the whole snapshot is through.
  */
+import type { Clock } from '@swarmd/base';
+
 import type { Restoring, StateMachine } from './types.ts';
 import { unpackBatch } from './apply-batch.ts';
 import { packChunks, unpackChunks } from './chunk-frames.ts';
-import { FRAME_BYTES } from './limits.ts';
+import { FRAME_BYTES, FRAMES_TURN_MS } from './limits.ts';
 import type { FromWorker, ToWorker } from './worker-protocol.ts';
 
 export type FeedMessage = Extract<
@@ -30,6 +33,7 @@ export interface FeedPorts {
   readonly post: (message: ToWorker) => void;
   /** Runs a step in a turn of its own, after what is waiting now. What it throws is as from `handle`. */
   readonly nextTurn: (step: () => void) => void;
+  readonly clock: Pick<Clock, 'monotonic'>;
   readonly frameBytes?: number;
 }
 
@@ -38,7 +42,7 @@ type Picture = Iterator<ArrayBuffer>;
 export class StateMachineFeed {
   readonly #machine: StateMachine;
   readonly #ports: FeedPorts;
-  /** One for each turn, oldest first. Bounded by the worker's window of frames. */
+  /** Oldest first. Bounded by the worker's window of frames. */
   readonly #steps: (() => void)[] = [];
   #applied = 0;
   #picture: Picture | undefined;
@@ -95,10 +99,13 @@ export class StateMachineFeed {
   }
 
   #turn(): void {
-    const [step] = this.#steps;
-    step?.();
-    this.#steps.shift();
-    if (this.#steps.length > 0) this.#ports.nextTurn(() => this.#turn());
+    const { clock, nextTurn } = this.#ports;
+    const until = clock.monotonic() + FRAMES_TURN_MS;
+    do {
+      this.#steps[0]?.();
+      this.#steps.shift();
+    } while (this.#steps.length > 0 && clock.monotonic() < until);
+    if (this.#steps.length > 0) nextTurn(() => this.#turn());
   }
 
   /** Nothing, when the picture was read to its end or dropped meanwhile. */

@@ -42,7 +42,11 @@ describe("the state machine's feed", () => {
   const seen: string[] = [];
   const chunks = ['a', 'b', 'c'].map((text) => Buffer.from(text));
   let feed: StateMachineFeed;
+  /** Milliseconds that a frame takes. */
+  let frameMs = 0;
   beforeEach(() => {
+    frameMs = 5;
+    let now = 0;
     for (const list of [turns, posted, seen]) list.length = 0;
     feed = new StateMachineFeed(
       {
@@ -54,7 +58,11 @@ describe("the state machine's feed", () => {
         }),
       },
       {
-        post: ({ kind }) => posted.push(kind),
+        clock: { monotonic: () => now },
+        post: ({ kind }) => {
+          posted.push(kind);
+          now += frameMs;
+        },
         nextTurn: (step) => turns.push(step),
         frameBytes: 5,
       },
@@ -68,7 +76,7 @@ describe("the state machine's feed", () => {
     return posted.slice(from);
   };
 
-  test('a snapshot is taken in a frame each turn, and counts when it is whole', () => {
+  test('a snapshot is taken in with a turn for each frame that takes long, and counts when it is whole', () => {
     feed.handle({ kind: 'restoreBegin', index: 7 });
     for (const frame of packChunks(chunks, 10)) feed.handle({ kind: 'restoreFrame', frame });
     feed.handle({ kind: 'restoreEnd' });
@@ -80,7 +88,7 @@ describe("the state machine's feed", () => {
     expect([seen.at(-1), feed.applied, turns.length]).toEqual(['stands at 7', 7, 0]);
   });
 
-  test('a picture is read a frame each turn, however much room there is for more', () => {
+  test('a picture is read with a turn for each frame that takes long, however much room there is for more', () => {
     feed.handle({ kind: 'takeSnapshot' });
     for (let credit = 0; credit < 5; credit += 1) feed.handle({ kind: 'snapshotCredit' });
     expect(posted).toEqual(['snapshotBegin']);
@@ -89,14 +97,21 @@ describe("the state machine's feed", () => {
     expect([turn(), turns.length]).toEqual([[], 0]);
   });
 
+  test('frames that take little share a turn', () => {
+    frameMs = 1.5;
+    feed.handle({ kind: 'takeSnapshot' });
+    for (let credit = 0; credit < 4; credit += 1) feed.handle({ kind: 'snapshotCredit' });
+    expect(turn()).toEqual(['snapshotFrame', 'snapshotFrame', 'snapshotFrame']);
+    expect(turn()).toEqual(['snapshotEnd']);
+  });
+
   test('what was asked of a picture that was dropped is not taken from the next one', () => {
     feed.handle({ kind: 'takeSnapshot' });
     feed.handle({ kind: 'snapshotCredit' });
     feed.handle({ kind: 'dropSnapshot' });
     feed.handle({ kind: 'takeSnapshot' });
     feed.handle({ kind: 'snapshotCredit' });
-    expect(turn()).toEqual([]);
-    expect(turn()).toEqual(['snapshotFrame']);
+    expect([turn(), turns.length]).toEqual([['snapshotFrame'], 0]);
   });
 });
 

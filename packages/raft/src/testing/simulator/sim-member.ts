@@ -222,6 +222,7 @@ export class SimMember {
     });
     life.machine = machine;
     const feed: StateMachineFeed = new StateMachineFeed(machine, {
+      clock: life.clock,
       post: (message) => this.#toReplica(life, message),
       nextTurn: (step) =>
         this.#toMain(life, () => {
