@@ -1,5 +1,5 @@
 /** Deterministic time, chance and ids for tests and simulations. */
-import type { Clock, Ids, Random, Timer } from './ports.ts';
+import type { Clock, Ids, Timer } from './ports.ts';
 
 export {
   checkLinearizable,
@@ -11,6 +11,9 @@ export {
 } from './linearizability.ts';
 
 export { OTHER_KERNEL_TIMEOUT_MS, outputOnOtherKernel } from './system/other-kernel.ts';
+export { Dice } from './dice.ts';
+export { positive, playSeeds, SEED_OPTIONS, SEED_USAGE } from './system/play-seeds.ts';
+export { SeededRandom } from './seeded-random.ts';
 export { until } from './until.ts';
 
 interface Pending {
@@ -117,28 +120,6 @@ export class ManualClock implements Clock {
       this.#pending[b] = one;
     }
     return true;
-  }
-}
-
-/** mulberry32: small, fast, good enough for simulations; the same seed gives the same sequence. */
-export class SeededRandom implements Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  }
-
-  /** Uniform integer in [0, bound). */
-  below(bound: number): number {
-    return Math.floor(this.next() * bound);
   }
 }
 

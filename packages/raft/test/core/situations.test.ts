@@ -6,7 +6,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 
 import { RAFT_TIMINGS } from '../../src/node/timing.ts';
-import { Chance } from '../../src/testing/simulator/chance.ts';
+import { Dice } from '@swarmd/base/testing';
 import { planFor, type Plan } from '../../src/testing/simulator/plan.ts';
 import { runSeed } from '../../src/testing/simulator/run-seed.ts';
 import type { SimMember } from '../../src/testing/simulator/sim-member.ts';
@@ -42,7 +42,7 @@ class Situation {
 
   /** With a leader, and a client that writes to whoever leads, every 20 ms. */
   static async begin(plan: Partial<Plan> = {}): Promise<Situation> {
-    const chance = new Chance(1);
+    const chance = new Dice(1);
     const world = new SimWorld({ chance, plan: { ...planFor(chance), ...QUIET, ...plan } });
     const situation = new Situation(world);
     await world.begin();

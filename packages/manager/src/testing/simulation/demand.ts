@@ -2,7 +2,7 @@
 import type { ServiceId, TaskId } from '@swarmd/model';
 import type { ReadView } from '@swarmd/store';
 
-import type { Dice } from './dice.ts';
+import type { Dice } from '@swarmd/base/testing';
 
 /** Billionths of a CPU of a whole service: of nothing up to more than its tasks may have. */
 const DEMAND: readonly [number, number] = [0, 1.2e9];

@@ -1,7 +1,7 @@
 /** What services may say besides their tasks: how they are updated, when jobs run, how many there are. */
 import type { AutoscalePolicy, JobSchedule, ServiceSpecInput } from '@swarmd/model';
 
-import type { Dice } from './dice.ts';
+import type { Dice } from '@swarmd/base/testing';
 
 type Update = NonNullable<ServiceSpecInput['update']>;
 

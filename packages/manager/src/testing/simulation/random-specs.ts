@@ -1,7 +1,7 @@
 /** Services as users may think of them: every mode and policy, in combinations that the API accepts. */
 import type { Config, Secret, ServiceSpecInput } from '@swarmd/model';
 
-import type { Dice } from './dice.ts';
+import type { Dice } from '@swarmd/base/testing';
 import {
   randomAutoscale,
   randomConstraints,

@@ -9,7 +9,7 @@ import {
 import { unreachable, type Clock } from '@swarmd/base';
 import type { AssignmentSet, NodeDescription, NodeId, TaskId, TaskStatus } from '@swarmd/model';
 
-import type { Dice } from './dice.ts';
+import type { Dice } from '@swarmd/base/testing';
 import { SimContainers } from './sim-containers.ts';
 import { CLUSTER_ID, type SimManager } from './sim-manager.ts';
 import { Inbox, SimPipe } from './sim-pipe.ts';

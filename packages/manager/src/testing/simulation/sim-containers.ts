@@ -12,7 +12,7 @@ import {
   type TaskStatus,
 } from '@swarmd/model';
 
-import type { Dice } from './dice.ts';
+import type { Dice } from '@swarmd/base/testing';
 
 interface Life {
   task: Task;

@@ -6,7 +6,7 @@
 import { SwarmError, type Clock } from '@swarmd/base';
 import type { AppliedEntry, PeerProgress, RaftMember, StateMachine } from '@swarmd/raft';
 
-import type { Dice } from './dice.ts';
+import type { Dice } from '@swarmd/base/testing';
 import type { SimRaft } from './sim-raft.ts';
 
 const CHECK_MS = 100;

@@ -11,7 +11,7 @@ import type { ManagerOptions } from '../../options.ts';
 import { SkewedClock } from './sim-clock.ts';
 import type { SimGroup } from './sim-group.ts';
 import { SimRaft } from './sim-raft.ts';
-import type { Dice } from './dice.ts';
+import type { Dice } from '@swarmd/base/testing';
 
 export const CLUSTER_ID = asId('cluster', 'cluster');
 /** Nobody joins, and no certificate is renewed. */

@@ -8,7 +8,7 @@ import { asId, type NodeId, type Service, type TaskId } from '@swarmd/model';
 
 import { newNode } from '../../identity/new-node.ts';
 import { sizeOf, type ClusterSize } from './cluster-size.ts';
-import { Dice } from './dice.ts';
+import { Dice } from '@swarmd/base/testing';
 import { genesis, MANAGERS } from './genesis.ts';
 import { Judge } from './judge.ts';
 import { SimAgent, type AgentWorld } from './sim-agent.ts';

@@ -4,7 +4,7 @@ import { errorMessage, SwarmError } from '@swarmd/base';
 import type { Entry } from '../../core/types.ts';
 import { LogStore } from '../../wal/log-store.ts';
 import type { Storage } from '../../wal/storage.ts';
-import { Chance } from './chance.ts';
+import { Dice } from '@swarmd/base/testing';
 import { SimDisk } from './sim-disk.ts';
 
 const IDENTITY = { clusterId: 'cluster', nodeId: 'node', raftId: 7 };
@@ -12,20 +12,20 @@ const ALL = { gte: Buffer.alloc(0), lte: Buffer.alloc(16, 0xff) };
 
 /** What was not noticed: none of these, if all is well. */
 export async function unnoticedFlips(): Promise<string[]> {
-  const disk = new SimDisk(new Chance(1));
+  const disk = new SimDisk(new Dice(1));
   const early = await writeLog(disk);
   const content = disk.scan(ALL);
   const before = await opened(disk);
   const unnoticed: string[] = [];
   // LevelDB drops a damaged end of its journal without a word; the mark is in another file.
-  const shortened = new SimDisk(new Chance(1));
+  const shortened = new SimDisk(new Dice(1));
   shortened.load(early, disk.mark?.bytes);
   if ((await opened(shortened)) !== undefined) unnoticed.push('the loss of the newest batch');
   for (const [key, value] of content) {
     for (let at = 0; at < value.length; at++) {
       const flipped = Buffer.from(value);
       flipped.writeUInt8(flipped.readUInt8(at) ^ (1 << (at % 8)), at);
-      const copy = new SimDisk(new Chance(1));
+      const copy = new SimDisk(new Dice(1));
       const changed = content.map(
         ([other, kept]) => [other, other === key ? flipped : kept] as const,
       );

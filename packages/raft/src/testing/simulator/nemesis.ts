@@ -69,11 +69,11 @@ export class Nemesis {
       () => this.#someone()?.step({ kind: 'forgetLeader' }),
       () => this.#someone()?.step({ kind: 'campaign' }),
     ];
-    this.#world.chance.pick(faults)?.();
+    this.#world.chance.maybe(faults)?.();
   }
 
   #someone(): SimMember | undefined {
-    return this.#world.chance.pick(this.#world.members.filter((member) => member.running));
+    return this.#world.chance.maybe(this.#world.members.filter((member) => member.running));
   }
 
   #leaderOrSomeone(p: number): SimMember | undefined {
@@ -87,7 +87,7 @@ export class Nemesis {
 
   #crashAtMoment(): void {
     const member = this.#leaderOrSomeone(0.4);
-    const moment = this.#world.chance.pick(this.#world.plan.moments);
+    const moment = this.#world.chance.maybe(this.#world.plan.moments);
     if (member && moment) this.#world.trap(member, moment);
   }
 
@@ -161,7 +161,7 @@ export class Nemesis {
     const { chance, plan } = this.#world;
     const member = this.#leaderOrSomeone(0.4);
     if (!plan.badDisks || member === undefined) return;
-    chance.pick([
+    chance.maybe([
       () => this.#world.hangDisk(member.id, chance.between(500, 4_000)),
       () => (member.disk.failing = true),
       () => this.#fillUp(member),
@@ -220,7 +220,7 @@ export class Nemesis {
   }
 
   #transfer(): void {
-    const target = this.#world.chance.pick(this.#world.members);
+    const target = this.#world.chance.maybe(this.#world.members);
     const asked = this.#leaderOrSomeone(0.8);
     if (target) asked?.step({ kind: 'transfer', to: target.id });
   }
@@ -250,20 +250,20 @@ export class Nemesis {
     const removed = steps.filter((step) => step.kind !== 'addVoter').map((step) => step.id);
     const left = conf.voters.filter((id) => !removed.includes(id));
     if (steps.length === 0 || left.length === 0) return undefined;
-    const transition = chance.pick(['auto', 'auto', 'implicit', 'explicit'] as const) ?? 'auto';
+    const transition = chance.maybe(['auto', 'auto', 'implicit', 'explicit'] as const) ?? 'auto';
     return { transition, steps, context };
   }
 
   #randomStep(voters: readonly RaftId[], members: readonly RaftId[]): ConfChangeStep | undefined {
     const { chance } = this.#world;
-    const kind = chance.pick(['addVoter', 'addVoter', 'addLearner', 'remove', 'new'] as const);
+    const kind = chance.maybe(['addVoter', 'addVoter', 'addLearner', 'remove', 'new'] as const);
     if (kind === 'new') {
       if (members.length >= MAX_MEMBERS || this.#nextId > MAX_IDS) return undefined;
       const id = this.#nextId++;
       this.#world.addMember(id);
       return { kind: chance.happens(0.7) ? 'addLearner' : 'addVoter', id };
     }
-    const id = chance.pick(kind === 'addVoter' ? members : voters);
+    const id = chance.maybe(kind === 'addVoter' ? members : voters);
     return id === undefined || !kind ? undefined : { kind, id };
   }
 }

@@ -1,7 +1,7 @@
 /** What one seed plays: the size of the group, the rates of faults, the sizes of everything. */
 import type { RaftConfig, RaftId } from '../../core/types.ts';
 import type { RaftTiming } from '../../node/types.ts';
-import type { Chance } from './chance.ts';
+import type { Dice } from '@swarmd/base/testing';
 import { MOMENTS, type Moment } from './sim-member.ts';
 import type { NetworkRates } from './sim-network.ts';
 
@@ -36,10 +36,10 @@ export interface Plan {
 }
 
 /** Each kind of trouble is absent from some seeds, so that rare combinations meet quiet ones. */
-export function planFor(chance: Chance): Plan {
+export function planFor(chance: Dice): Plan {
   const maybe = (p: number, value: () => number, otherwise: number): number =>
     chance.happens(p) ? value() : otherwise;
-  const size = chance.pick([1, 2, 3, 3, 3, 5, 5]) ?? 3;
+  const size = chance.maybe([1, 2, 3, 3, 3, 5, 5]) ?? 3;
   const limits = {
     maxMessageBytes: chance.between(16, 400),
     maxCommittedBytes: chance.between(32, 800),

@@ -2,7 +2,7 @@
 import { errorMessage } from '@swarmd/base';
 
 import { jointVote } from '../../core/quorum.ts';
-import { Chance } from './chance.ts';
+import { Dice } from '@swarmd/base/testing';
 import { Nemesis } from './nemesis.ts';
 import { ELECTION_MS, planFor, type Plan } from './plan.ts';
 import { SimWorld, type Trace } from './sim-world.ts';
@@ -33,7 +33,7 @@ export async function runSeed(
   options: { trace?: Trace | undefined; plan?: Partial<Plan> } = {},
 ): Promise<SeedResult> {
   const { trace } = options;
-  const chance = new Chance(seed);
+  const chance = new Dice(seed);
   const plan = { ...planFor(chance), ...options.plan };
   const world = new SimWorld({ chance, plan, ...(trace && { trace }) });
   let endedWell = true;
@@ -72,11 +72,11 @@ async function attempt(run: () => Promise<void>): Promise<SeedResult['failure']>
 function startClients(world: SimWorld): void {
   const { chance, plan } = world;
   const target = (): void => {
-    const member = chance.happens(0.8) ? world.leader() : chance.pick(world.members);
+    const member = chance.happens(0.8) ? world.leader() : chance.maybe(world.members);
     if (member) world.write(member);
   };
   const reader = (): void => {
-    const member = chance.pick(world.members);
+    const member = chance.maybe(world.members);
     if (member) world.read(member);
   };
   const repeat = (everyMs: number, act: () => void): void => {

@@ -8,7 +8,7 @@ import { assert } from '@swarmd/base';
 
 import { decodeHeader, decodeSnapshotRecord, HEADER_KEY, snapshotKey } from '../../wal/header.ts';
 import type { KeyRange, Operation, Storage } from '../../wal/storage.ts';
-import type { Chance } from './chance.ts';
+import type { Dice } from '@swarmd/base/testing';
 import { MountedDisk } from './mounted-disk.ts';
 
 type Batch = readonly Operation[];
@@ -41,7 +41,7 @@ export type DiskPart = 'database' | 'file';
 export type DiskMoment = 'compaction' | 'truncation' | 'snapshot write' | 'snapshot rename';
 
 export class SimDisk {
-  readonly chance: Chance;
+  readonly chance: Dice;
   /** Content by key (latin1), without what is in the journal. */
   readonly #tables = new Map<string, Buffer>();
   #journal: Batch[] = [];
@@ -61,7 +61,7 @@ export class SimDisk {
   /** It has failed in the present life of the member, although it may be well again. */
   hasFailed = false;
 
-  constructor(chance: Chance) {
+  constructor(chance: Dice) {
     this.chance = chance;
   }
 
@@ -103,7 +103,7 @@ export class SimDisk {
 
   /** What it did, in words; undefined when there was nothing to damage. */
   rot(): string | undefined {
-    const damage = this.chance.pick([
+    const damage = this.chance.maybe([
       () => this.#loseJournal(),
       () => this.#loseJournal(),
       () => this.#flipValue(),
@@ -250,7 +250,7 @@ export class SimDisk {
   }
 
   #flipValue(): string | undefined {
-    const key = this.chance.pick([...this.#tables.keys()].sort());
+    const key = this.chance.maybe([...this.#tables.keys()].sort());
     const value = key === undefined ? undefined : this.#tables.get(key);
     if (key === undefined || value === undefined || value.length === 0) return undefined;
     this.#tables.set(key, this.#flipped(value));
@@ -258,7 +258,7 @@ export class SimDisk {
   }
 
   #flipFile(): string | undefined {
-    const name = this.chance.pick([...this.#files.keys()].sort());
+    const name = this.chance.maybe([...this.#files.keys()].sort());
     const file = name === undefined ? undefined : this.#files.get(name);
     if (name === undefined || file === undefined || file.bytes.length === 0) return undefined;
     file.bytes = this.#flipped(file.bytes);

@@ -1,6 +1,6 @@
 /** A network that drops, delays, duplicates and reorders, and whose links can be cut one way. */
 import type { Message, RaftId } from '../../core/types.ts';
-import type { Chance } from './chance.ts';
+import type { Dice } from '@swarmd/base/testing';
 import type { EventQueue } from './event-queue.ts';
 
 export interface NetworkRates {
@@ -20,11 +20,11 @@ export class SimNetwork {
   rates: NetworkRates;
   readonly #cut = new Set<string>();
   readonly #events: EventQueue;
-  readonly #chance: Chance;
+  readonly #chance: Dice;
   readonly #handler: NetworkEvents;
 
   constructor(
-    world: { events: EventQueue; chance: Chance },
+    world: { events: EventQueue; chance: Dice },
     rates: NetworkRates,
     handler: NetworkEvents,
   ) {

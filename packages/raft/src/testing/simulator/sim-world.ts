@@ -6,7 +6,7 @@ import type { Booted } from '../../node/boot.ts';
 import type { AppliedEntry, MembershipChange } from '../../node/types.ts';
 import { decodeHeader, HEADER_KEY, type LogHeader } from '../../wal/header.ts';
 import { entryKey } from '../../wal/record.ts';
-import type { Chance } from './chance.ts';
+import type { Dice } from '@swarmd/base/testing';
 import { EventQueue } from './event-queue.ts';
 import { found } from './founders.ts';
 import { History, commandOf } from './history.ts';
@@ -24,7 +24,7 @@ export const NOT_A_WRITE = 0;
 export type Trace = (line: string) => void;
 
 export class SimWorld implements MemberWorld {
-  readonly chance: Chance;
+  readonly chance: Dice;
   readonly plan: Plan;
   readonly events = new EventQueue();
   readonly history = new History();
@@ -43,7 +43,7 @@ export class SimWorld implements MemberWorld {
   maxDiskMs: number;
   garble: number;
 
-  constructor(options: { chance: Chance; plan: Plan; trace?: Trace }) {
+  constructor(options: { chance: Dice; plan: Plan; trace?: Trace }) {
     this.chance = options.chance;
     this.plan = options.plan;
     this.#trace = options.trace;

@@ -1,5 +1,5 @@
 /** Chance of one seed: every choice of a simulation comes from here. */
-import { SeededRandom } from '@swarmd/base/testing';
+import { SeededRandom } from './seeded-random.ts';
 
 export class Dice {
   readonly #random: SeededRandom;
