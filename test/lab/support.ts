@@ -8,6 +8,9 @@ import { labName } from './labs.ts';
 /** All cases of what CI has some of: `SWARMD_LAB_LONG=1`. */
 export const LONG = process.env['SWARMD_LAB_LONG'] === '1';
 
+/** The lab has a kernel to itself (`npm run lab:kernel`), which can do all that swarmd asks of one. */
+export const OWN_KERNEL = process.env['SWARMD_LAB_OWN_KERNEL'] === '1';
+
 /** The cases themselves in the long form, else those that are marked. */
 export function casesOf<T extends { readonly short?: boolean }>(cases: readonly T[]): readonly T[] {
   return cases.filter(({ short }) => LONG || short === true);

@@ -1,6 +1,6 @@
 /**
- * Another kernel for root tests: User-mode Linux (Debian's package), a kernel that is an ordinary process.
- * Its root is this machine's, read-only.
+ * Another kernel for tests: User-mode Linux, a kernel that is an ordinary process. Its root is this
+ * machine's, read-only; what its first process does is in other-kernel.sh, as far as all have it in common.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import { join } from 'node:path';
 
 import { SwarmError } from '../errors.ts';
 
+/** Debian's: with IPsec and cgroup version 2, almost without nftables. */
 const KERNEL = '/usr/bin/linux.uml';
 /** One slow CPU, on a machine that may be busy with other tests. */
 const DEADLINE_MS = 360_000;
@@ -19,10 +20,12 @@ export interface OtherKernelRun {
   readonly init: string;
   /** vitest's filters, relative to the repository's root. */
   readonly tests: readonly string[];
+  /** Path of the kernel; unless given, Debian's. */
+  readonly kernel?: string;
   /** Of its first process, besides; without blanks. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly memoryMiB?: number;
-  /** Size of an empty disk (/dev/ubda) that ends with the kernel; unless given there is none. */
+  /** Size of a disk for /var (/dev/ubda) that ends with the kernel; unless given there is none. */
   readonly diskMiB?: number;
   readonly deadlineMs?: number;
   /** Is given what is printed as it comes. */
@@ -38,7 +41,7 @@ export async function outputOnOtherKernel(options: OtherKernelRun): Promise<stri
   const folder = await mkdtemp(join(tmpdir(), 'swarmd-kernel-'));
   try {
     const kernel = join(folder, 'linux');
-    const image = await kernelImage();
+    const image = await kernelImage(options.kernel ?? KERNEL);
     await writeFile(kernel, fitToMachine(image, await cpuFlags()), { mode: 0o755 });
     const disk = join(folder, 'disk');
     if (diskMiB !== undefined) {
@@ -106,13 +109,13 @@ function outputOf(child: ChildProcess, onOutput?: (text: string) => void): Promi
   });
 }
 
-async function kernelImage(): Promise<Buffer> {
+async function kernelImage(path: string): Promise<Buffer> {
   try {
-    return await readFile(KERNEL);
+    return await readFile(path);
   } catch (cause) {
     throw new SwarmError(
       'failed-precondition',
-      `${KERNEL} is missing: install the Debian package user-mode-linux (scripts/test does)`,
+      `${path} is missing: scripts/kernel builds one, ${KERNEL} is of the Debian package user-mode-linux`,
       { cause },
     );
   }
