@@ -1,7 +1,9 @@
 import { resourceLimits, type ResourceLimits } from '@swarmd/model';
 import { describe, expect, it } from 'vitest';
 
+import { ioWeightFiles, type IoWeightFile } from '../src/oci/io-weight.ts';
 import { limitFiles, type LimitsContext } from '../src/oci/limit-files.ts';
+import { resources } from '../src/oci/spec.ts';
 
 const MIB = 1024 * 1024;
 const none = resourceLimits.parse({});
@@ -14,14 +16,15 @@ const all = resourceLimits.parse({
   cpuSet: '1',
   ioWeight: 10,
 });
-const context = { canLimitSwap: true, canWeighIo: true, allCpus: '0-3', memoryAndSwap: 2 ** 62 };
+const context = { canLimitSwap: true, allCpus: '0-3', memoryAndSwap: 2 ** 62 };
 
 function written(
   after: ResourceLimits,
   before: ResourceLimits | undefined,
   more: Pick<LimitsContext, 'version'> & Partial<LimitsContext>,
 ): string[] {
-  const files = limitFiles(after, before, { ...context, ...more });
+  const ioWeights = ioWeightFiles(more.version);
+  const files = limitFiles(after, before, { ...context, ioWeights, ...more });
   return files.map(({ file, value }) => `${file}=${value}`);
 }
 
@@ -45,6 +48,7 @@ describe('files of changed limits', () => {
       'cpuset.cpus=1',
       'pids.max=7',
       'io.weight=default 1',
+      'io.bfq.weight=default 10',
     ]);
   });
 
@@ -67,12 +71,13 @@ describe('files of changed limits', () => {
       'cpuset.cpus=0-3',
       'pids.max=max',
       'io.weight=default 100',
+      'io.bfq.weight=default 100',
     ]);
   });
 
   it('are those that change, and all when nobody knows what was', () => {
     expect(written({ ...all, pids: 8 }, all, { version: 2 })).toEqual(['pids.max=8']);
-    expect(written(all, undefined, { version: 2 })).toHaveLength(7);
+    expect(written(all, undefined, { version: 2 })).toHaveLength(8);
   });
 
   it('let memory and swap together never be below the memory', () => {
@@ -85,9 +90,27 @@ describe('files of changed limits', () => {
   });
 
   it('leave out what the kernel does not have', () => {
-    const can = { canLimitSwap: false, canWeighIo: false };
+    const can = { canLimitSwap: false, ioWeights: [] };
     expect(written(all, none, { version: 1, ...can })).not.toContainEqual(
       expect.stringMatching(/memsw|blkio/),
     );
   });
+});
+
+describe('what the runtime is told of weights of disks', () => {
+  const told = (ioWeights: readonly IoWeightFile[]): object =>
+    resources({ limits: resourceLimits.parse({ ioWeight: 200 }), canLimitSwap: true, ioWeights });
+
+  it('is, of version 2, every file that the kernel has: it would write one of them', () => {
+    expect(told(ioWeightFiles(2))).toEqual({
+      unified: { 'io.weight': 'default 1920', 'io.bfq.weight': 'default 200' },
+    });
+    expect(told(['io.bfq.weight'])).toEqual({ unified: { 'io.bfq.weight': 'default 200' } });
+  });
+
+  it('is the weight itself, of version 1', () => {
+    expect(told(ioWeightFiles(1))).toEqual({ blockIO: { weight: 200 } });
+  });
+
+  it('is nothing where the kernel has none', () => expect(told([])).toEqual({}));
 });

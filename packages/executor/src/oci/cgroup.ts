@@ -10,6 +10,7 @@ import { errorMessage, sleep, SwarmError, type Clock } from '@swarmd/base';
 
 import { errnoOf } from '../files/atomic-file.ts';
 import { isThereNow, removeNow, textNow, writeNow } from '../files/memory-file.ts';
+import { ioWeightFiles, type IoWeightFile } from './io-weight.ts';
 import type { LimitsContext } from './limit-files.ts';
 import { CGROUP_REMOVE_ROUNDS, FREEZE_TIMEOUT_MS, KILL_LOOK_MS } from '../limits.ts';
 
@@ -80,22 +81,25 @@ export class Cgroups {
   readonly #parent: string;
   /** False where the kernel does not count swap. */
   readonly #canLimitSwap: boolean;
-  /** False where the kernel has no weights of block devices. */
-  readonly #canWeighIo: boolean;
+  /** None where the kernel has no weights of block devices. */
+  readonly #ioWeights: readonly IoWeightFile[];
 
   private constructor(
     layout: CgroupLayout,
     parent: string,
-    can: { readonly limitSwap: boolean; readonly weighIo: boolean },
+    can: { readonly limitSwap: boolean; readonly ioWeights: readonly IoWeightFile[] },
   ) {
     this.layout = layout;
     this.#parent = parent;
     this.#canLimitSwap = can.limitSwap;
-    this.#canWeighIo = can.weighIo;
+    this.#ioWeights = can.ioWeights;
   }
 
-  get abilities(): { readonly canLimitSwap: boolean; readonly canWeighIo: boolean } {
-    return { canLimitSwap: this.#canLimitSwap, canWeighIo: this.#canWeighIo };
+  get abilities(): {
+    readonly canLimitSwap: boolean;
+    readonly ioWeights: readonly IoWeightFile[];
+  } {
+    return { canLimitSwap: this.#canLimitSwap, ioWeights: this.#ioWeights };
   }
 
   /**
@@ -110,9 +114,11 @@ export class Cgroups {
     const swapFile =
       layout.version === 2 ? join(parent, 'memory.swap.max') : 'memory/memory.memsw.limit_in_bytes';
     const canLimitSwap = isThereNow(join(ROOT, swapFile));
-    const weightFile = layout.version === 2 ? join(parent, 'io.weight') : 'blkio/blkio.weight';
-    const can = { limitSwap: canLimitSwap, weighIo: isThereNow(join(ROOT, weightFile)) };
-    return new Cgroups(layout, parent, can);
+    const io = layout.version === 2 ? parent : 'blkio';
+    const ioWeights = ioWeightFiles(layout.version).filter((file) =>
+      isThereNow(join(ROOT, io, file)),
+    );
+    return new Cgroups(layout, parent, { limitSwap: canLimitSwap, ioWeights });
   }
 
   /** As `linux.cgroupsPath` wants it. */

@@ -4,6 +4,7 @@
  */
 import type { ResourceLimits } from '@swarmd/model';
 
+import { ioWeightValue, type IoWeightFile } from './io-weight.ts';
 import { cpuQuota } from './spec.ts';
 
 export interface LimitFile {
@@ -16,7 +17,8 @@ export interface LimitFile {
 export interface LimitsContext {
   readonly version: 1 | 2;
   readonly canLimitSwap: boolean;
-  readonly canWeighIo: boolean;
+  /** Those that this kernel has. */
+  readonly ioWeights: readonly IoWeightFile[];
   /** The CPUs of those that may use all, e.g. "0-7". */
   readonly allCpus: string;
   /** Of memory and swap together, as it is now (version 1): it must never be below the memory's. */
@@ -44,7 +46,7 @@ export function limitFiles(
     ...(changed('pids')
       ? [{ controller: 'pids', file: 'pids.max', value: after.pids > 0 ? `${after.pids}` : 'max' }]
       : []),
-    ...(changed('ioWeight') && context.canWeighIo ? weight(after, context) : []),
+    ...(changed('ioWeight') ? weights(after, context) : []),
   ];
 }
 
@@ -91,15 +93,11 @@ function shares({ cpuShares }: ResourceLimits, { version }: LimitsContext): Limi
   return [{ controller, file: 'cpu.weight', value: `${value}` }];
 }
 
-function weight({ ioWeight }: ResourceLimits, { version }: LimitsContext): LimitFile[] {
-  const controller = 'blkio';
-  if (version === 1)
-    return [{ controller, file: 'blkio.weight', value: `${ioWeight ?? DEFAULT_IO_WEIGHT}` }];
-  const value =
-    ioWeight === undefined ? DEFAULT_WEIGHT : 1 + Math.floor(((ioWeight - 10) * 9_999) / 990);
-  return [{ controller, file: 'io.weight', value: `default ${value}` }];
+function weights({ ioWeight }: ResourceLimits, { ioWeights }: LimitsContext): LimitFile[] {
+  return ioWeights.map((file) => {
+    return { controller: 'blkio', file, value: ioWeightValue(file, ioWeight) };
+  });
 }
 
 const DEFAULT_SHARES = 1_024;
-const DEFAULT_IO_WEIGHT = 500;
 const DEFAULT_WEIGHT = 100;

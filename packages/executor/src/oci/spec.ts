@@ -5,6 +5,7 @@
 import type { ResourceLimits } from '@swarmd/model';
 
 import type { IdMapping } from '../userns/id-mapping.ts';
+import { ioWeightValue, type IoWeightFile } from './io-weight.ts';
 import type { SeccompProfile } from './seccomp.ts';
 
 export interface OciMount {
@@ -56,8 +57,8 @@ export interface SpecInput {
   readonly mapping: IdMapping | undefined;
   /** Of the whole root, when a mount of it is shared or a slave. */
   readonly rootPropagation: 'shared' | 'slave' | undefined;
-  /** False where the kernel has no weights of block devices. */
-  readonly canWeighIo: boolean;
+  /** None where the kernel has no weights of block devices. */
+  readonly ioWeights: readonly IoWeightFile[];
 }
 
 export interface Rlimit {
@@ -198,10 +199,10 @@ export function cpuQuota(nanoCpus: number): { readonly quota: number; readonly p
 }
 
 /** Docker's names for weights of block devices go from 10 to 1000 in both versions of cgroups. */
-export type LimitsInput = Pick<SpecInput, 'limits' | 'canLimitSwap' | 'canWeighIo'>;
+export type LimitsInput = Pick<SpecInput, 'limits' | 'canLimitSwap' | 'ioWeights'>;
 
 /** `linux.resources` without devices; a limit of 0 is none. Swap is not given on top of memory. */
-export function resources({ limits, canLimitSwap, canWeighIo }: LimitsInput): object {
+export function resources({ limits, canLimitSwap, ioWeights }: LimitsInput): object {
   const { memoryBytes, nanoCpus, pids, swapBytes = 0, cpuShares, cpuSet, ioWeight } = limits;
   const swap = canLimitSwap ? { swap: memoryBytes + swapBytes } : {};
   const cpu = {
@@ -213,8 +214,15 @@ export function resources({ limits, canLimitSwap, canWeighIo }: LimitsInput): ob
     ...(memoryBytes > 0 ? { memory: { limit: memoryBytes, ...swap } } : {}),
     ...(Object.keys(cpu).length > 0 ? { cpu } : {}),
     ...(pids > 0 ? { pids: { limit: pids } } : {}),
-    ...(ioWeight !== undefined && canWeighIo ? { blockIO: { weight: ioWeight } } : {}),
+    ...(ioWeight === undefined ? {} : weightOfIo(ioWeight, ioWeights)),
   };
+}
+
+/** Runtimes write only one of version 2's files, whichever the device goes by: so we say which, and what. */
+function weightOfIo(weight: number, files: readonly IoWeightFile[]): object {
+  if (files.length === 0) return {};
+  if (files.includes('blkio.weight')) return { blockIO: { weight } };
+  return { unified: Object.fromEntries(files.map((file) => [file, ioWeightValue(file, weight)])) };
 }
 
 function mount(destination: string, type: string, options: string): OciMount {
