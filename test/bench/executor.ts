@@ -17,11 +17,21 @@ import {
 } from '../../packages/executor/test/fixtures/private-machine.ts';
 import { benchPull } from './executor-pull.ts';
 import { CpuMeter } from './cpu-meter.ts';
+import { Crun } from './crun.ts';
 import { Docker } from './docker.ts';
 import { benchAgent } from './executor-agent.ts';
-import { besideDocker, print } from './statistics.ts';
+import { besideDocker, print, quantile } from './statistics.ts';
 
-export const EXECUTOR_PARTS = ['agent', 'start', 'burst', 'memory', 'restart', 'idle', 'pull'];
+export const EXECUTOR_PARTS = [
+  'agent',
+  'start',
+  'crun',
+  'burst',
+  'memory',
+  'restart',
+  'idle',
+  'pull',
+];
 /** Beside Docker, where its daemon is in the PATH. */
 const COMPARED = ['start', 'burst', 'pull'];
 const BURST = 50;
@@ -32,7 +42,7 @@ const SECOND_MS = 1_000;
 /** Some rounds of everything that happens every few seconds. */
 const IDLE_LOOK_MS = 20_000;
 
-const IDLE_COMMAND = ['/bin/sleep', '100000'];
+const IDLE_COMMAND = ['/bin/sleep', '100000'] as const;
 
 interface DockersTurn {
   readonly runMs: number;
@@ -69,6 +79,7 @@ export async function benchExecutor(options: ExecutorBenchOptions): Promise<void
   const bench = new ExecutorBench(machine, { cpu, docker });
   await bench.open();
   if (options.parts.includes('start')) await bench.oneByOne(options.runs);
+  if (options.parts.includes('crun')) await bench.besideCrun(options.runs);
   if (options.parts.includes('burst')) await bench.burst(Math.ceil(options.runs / 5));
   if (options.parts.includes('memory')) await bench.memory();
   const many = options.parts.filter((part) => part === 'restart' || part === 'idle');
@@ -141,6 +152,38 @@ class ExecutorBench {
       { metric: 'cpu-per-container', values: cpu, note, ...beside(cpu, 'cpuMs') },
     ];
     for (const figure of figures) print('executor', { unit: 'ms', ...figure });
+  }
+
+  /** A container from image to clean-up by us and by the runtime alone, in turns. */
+  async besideCrun(runs: number): Promise<void> {
+    const { folder, name } = this.#machine;
+    await using crun = await Crun.make({ folder, name, command: IDLE_COMMAND });
+    const turns = { start: [] as number[], cpu: [] as number[] };
+    const [ours, alone] = [turns, structuredClone(turns)];
+    const turn = async (by: typeof turns, steps: [() => Promise<void>, () => Promise<void>]) => {
+      const [cpuBefore, began] = [this.#cpu.ms(), performance.now()];
+      await steps[0]();
+      by.start.push(performance.now() - began);
+      await steps[1]();
+      by.cpu.push(this.#cpu.ms() - cpuBefore);
+    };
+    for (let run = 0; run < runs; run += 1) {
+      const id = `beside-${run}`;
+      const start = async (): Promise<void> => {
+        await this.#prepare(id);
+        await this.#life.start(id, signal());
+      };
+      await turn(ours, [start, () => this.#end(id)]);
+      await turn(alone, [() => crun.start(id), () => crun.end(id)]);
+    }
+    for (const [metric, of] of [
+      ['present-to-running', 'start'],
+      ['cpu-per-container', 'cpu'],
+    ] as const) {
+      const crunAlone = quantile(alone[of], 0.5);
+      const ratio = quantile(ours[of], 0.5) / crunAlone;
+      print('executor', { metric, unit: 'ms', values: ours[of], crunAlone, ratio });
+    }
   }
 
   /** The same by Docker. */

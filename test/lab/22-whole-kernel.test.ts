@@ -112,9 +112,13 @@ describe.runIf(isV2)('cgroup version 2', { timeout: 600_000 }, () => {
     expect(await read('cpuset.cpus')).toBe('0');
     // 10 to 1000 here, 1 to 10000 there.
     expect(await read('io.weight')).toBe('default 1920');
+    expect(await read('io.bfq.weight')).toBe('default 200');
     await ok('service', 'update', '--io-weight', '10', 'weighed');
     await until('another weight', async () =>
       (await read('io.weight')) === 'default 1' ? true : undefined,
+    );
+    await until('in both files', async () =>
+      (await read('io.bfq.weight')) === 'default 10' ? true : undefined,
     );
     expect((await only('weighed')).id).toBe(task.id);
   });

@@ -125,9 +125,8 @@ async function cpuFlags(): Promise<string> {
   return /^flags.*$/m.exec(await readFile('/proc/cpuinfo', 'utf8'))?.[0] ?? '';
 }
 
-/** "movq $2696, size(%rbp)" and "mov $PTRACE_SETREGSET, %edi", with which 6.1 sets vector registers. */
-const SET_REGISTERS = Buffer.from('48c745f8880a0000bf05420000', 'hex');
-const SIZE_OFFSET = 4;
+/** The 2696 of "movq $2696, size" and "mov $PTRACE_SETREGSET, %edi", with which 6.1 sets vector registers. */
+const SET_REGISTERS = Buffer.from('880a0000bf05420000', 'hex');
 /** All of the register area where the CPU has AMX: Intel's manual, volume 1, 13.4 and 13.5.14. */
 const AMX_AREA_BYTES = 11_008;
 
@@ -138,9 +137,11 @@ const AMX_AREA_BYTES = 11_008;
  * says that the AMX part is not in use. Other versions of UML are left as they are.
  */
 function fitToMachine(kernel: Buffer, flags: string): Buffer {
-  const place = kernel.indexOf(SET_REGISTERS);
-  if (!flags.includes(' amx_tile') || place === -1) return kernel;
+  if (!flags.includes(' amx_tile')) return kernel;
   const fitted = Buffer.from(kernel);
-  fitted.writeUInt32LE(AMX_AREA_BYTES, place + SIZE_OFFSET);
+  // Compilers repeat it where it is used.
+  for (let at = 0; (at = kernel.indexOf(SET_REGISTERS, at)) !== -1; at += 1) {
+    fitted.writeUInt32LE(AMX_AREA_BYTES, at);
+  }
   return fitted;
 }
