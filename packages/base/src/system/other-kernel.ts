@@ -101,6 +101,8 @@ function outputOf(child: ChildProcess, onOutput?: (text: string) => void): Promi
       const text = data.toString();
       output += text;
       onOutput?.(text);
+      // It would go on doing nothing, busily.
+      if (output.includes('Kernel panic - not syncing')) child.kill('SIGKILL');
     };
     child.stdout?.on('data', collect);
     child.stderr?.on('data', collect);
