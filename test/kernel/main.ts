@@ -36,7 +36,7 @@ function environmentFor(files: readonly string[]): Record<string, string> {
     SWARMD_LAB_LONG: long,
     SWARMD_LAB_NAME: 'kernel',
     // One slow processor for all of it.
-    SWARMD_LAB_PATIENCE: '10',
+    SWARMD_LAB_PATIENCE: process.env['SWARMD_LAB_PATIENCE'] ?? '10',
     SWARMD_LAB_SIZE: process.env['SWARMD_LAB_SIZE'] ?? '1+2',
   };
 }

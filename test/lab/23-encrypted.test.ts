@@ -161,8 +161,14 @@ async function ping(
 
 /** Its doctor finds nothing, so that all is as it should be and every other node is reached. */
 async function untilWell(host: Host): Promise<void> {
-  await until(`the doctor to find nothing wrong on ${host.name}`, async () => {
-    const { code } = await ctl(host.name, 'doctor', 'network');
-    return code === 0 || undefined;
-  });
+  let said = '';
+  try {
+    await until(`the doctor to find nothing wrong on ${host.name}`, async () => {
+      const { code, stdout } = await ctl(host.name, 'doctor', 'network');
+      said = stdout;
+      return code === 0 || undefined;
+    });
+  } catch (cause) {
+    throw new Error(`the doctor says:\n${said}`, { cause });
+  }
 }

@@ -17,6 +17,8 @@ const UDP_BYTES = 8;
 const VXLAN_PORT = 4_789;
 /** Of encrypted networks: within ESP nobody can see it. */
 const SEALED_PORT = 4_790;
+/** More than a frame of the wire; of several that are handed over as one, the beginning. */
+const SNAP_BYTES = 4_096;
 /** What the kernel keeps for the one who captures. */
 const BUFFER_KIB = 65_536;
 
@@ -69,7 +71,9 @@ export class Capture implements AsyncDisposable {
 
   private constructor() {
     const inSwitch = `--net=/run/netns/${lab.layout.switchNetns}`;
-    const how = ['-i', 'br0', '-Z', 'root', '-B', String(BUFFER_KIB), '-U', '-w', this.#file];
+    // Every packet at once: by itself it hands over blocks of them, and on a quiet wire late or never.
+    const atOnce = ['--immediate-mode', '-U', '-s', String(SNAP_BYTES), '-B', String(BUFFER_KIB)];
+    const how = ['-i', 'br0', '-Z', 'root', ...atOnce, '-w', this.#file];
     this.#tcpdump = spawn('nsenter', [inSwitch, 'tcpdump', ...how, 'ip'], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
