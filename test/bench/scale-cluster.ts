@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { connect, createCaClient, createMembershipClient } from '@swarmd/api';
+import { errorCode } from '@swarmd/base';
 import { openCluster, type ClusterClient } from '@swarmd/client';
 import { asId, type ClusterId } from '@swarmd/model';
 import { createKeyAndCsr, createRootCa, signNodeCertificate } from '@swarmd/pki';
@@ -31,6 +32,7 @@ const AGENTS = pathOf('../../packages/manager/src/testing/scale/agents-main.ts')
 const TUNE_HEAP = pathOf('./tune-heap.ts');
 const HOUR_MS = 3_600_000;
 const CALL_MS = 60_000;
+const JOIN_PAUSE_MS = 200;
 
 export const call = (): { signal: AbortSignal; timeoutMs: number } => ({
   signal: AbortSignal.timeout(CALL_MS),
@@ -188,10 +190,11 @@ export class ScaleCluster implements AsyncDisposable {
     const identity = { certificatePem: issued.certificatePem, keyPem, caPem: issued.caPem };
     const ports = { api: await freePort(), raft: await freePort() };
     using channel = connect({ address, tls: () => identity, serverRole: 'manager' });
-    const { raftId } = await createMembershipClient(channel).join(
-      { apiAddress: `127.0.0.1:${ports.api}`, raftAddress: `127.0.0.1:${ports.raft}` },
-      call(),
-    );
+    const addresses = {
+      apiAddress: `127.0.0.1:${ports.api}`,
+      raftAddress: `127.0.0.1:${ports.raft}`,
+    };
+    const raftId = await joinRaft(createMembershipClient(channel), addresses);
     await this.#launch({ nodeId: issued.nodeId, raftId, start: 'join', identity }, ports);
   }
 
@@ -229,6 +232,22 @@ export class ScaleCluster implements AsyncDisposable {
     } catch (error) {
       child.kill();
       throw error;
+    }
+  }
+}
+
+/** As a daemon does: again, while the one before is still being made a voter. */
+async function joinRaft(
+  membership: ReturnType<typeof createMembershipClient>,
+  addresses: { apiAddress: string; raftAddress: string },
+): Promise<number> {
+  const { signal } = call();
+  for (;;) {
+    try {
+      return (await membership.join(addresses, call())).raftId;
+    } catch (error) {
+      if (errorCode(error) !== 'failed-precondition' || signal.aborted) throw error;
+      await new Promise((resolve) => setTimeout(resolve, JOIN_PAUSE_MS));
     }
   }
 }
