@@ -232,3 +232,7 @@ export function parseGeneric(text: string): { kind: string; count: number } {
   if (kind === undefined) throw new InvalidArgumentError('use KIND=NUMBER, e.g. gpu=1.');
   return { kind, count: Number(count) };
 }
+
+/** Of prune: scripts written for Docker say it. Only volumes hold what nothing else has. */
+export const FORCE_FLAG = '-f, --force';
+export const FORCE_HINT = 'as Docker has it; nothing is asked without it either';

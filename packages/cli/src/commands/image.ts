@@ -3,7 +3,7 @@ import type { Image } from '@swarmd/api';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
-import { parseDuration } from '../flags.ts';
+import { FORCE_FLAG, FORCE_HINT, parseDuration } from '../flags.ts';
 import {
   ago,
   bytes,
@@ -88,6 +88,7 @@ function addChanges(group: Command, context: Context): void {
     .command('prune')
     .description('remove the images of a node that no container is made of')
     .option(NODE_FLAG, NODE_HINT)
+    .option(FORCE_FLAG, FORCE_HINT)
     .option('--unused-for <duration>', 'only those unused for so long', parseDuration, 0)
     .option('--format <table|json>', 'output format', parseFormat, 'table')
     .action(async (flags: { node?: string; unusedFor: number; format: Format }) => {

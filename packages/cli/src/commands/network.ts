@@ -11,7 +11,15 @@ import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
-import { collect, oneOf, parseCount, parseLabel, parseText } from '../flags.ts';
+import {
+  collect,
+  FORCE_FLAG,
+  FORCE_HINT,
+  oneOf,
+  parseCount,
+  parseLabel,
+  parseText,
+} from '../flags.ts';
 import { json, list, parseFormat, shortId, type Column, type Format } from '../output.ts';
 import { forEach } from '../several.ts';
 import { findService, networkKind } from './kinds.ts';
@@ -236,6 +244,7 @@ function addConnections(group: Command, context: Context): void {
 function addRemovals(group: Command, context: Context): void {
   addDryRunFlags(group.command('prune'))
     .description('remove all networks that nothing uses')
+    .option(FORCE_FLAG, FORCE_HINT)
     .action(async (flags: DryRunFlags) => {
       const { control } = await context.cluster();
       for (const network of await control.listNetworks({ filter: {} }, context.call)) {

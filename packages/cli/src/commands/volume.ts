@@ -87,7 +87,7 @@ function addRemoval(group: Command, context: Context): void {
     .command('prune')
     .description('remove all volumes of a node that no container uses, and what is in them')
     .option(NODE_FLAG, NODE_HINT)
-    .requiredOption('--force', 'yes, really')
+    .requiredOption('-f, --force', 'yes, really')
     .action(async (flags: { node?: string }) => {
       const { engine } = await context.cluster();
       const nodeId = await nodeOf(context, flags.node);
