@@ -33,8 +33,11 @@ export async function genesis(nodes: number, now: number): Promise<Change[][]> {
   const write = (fn: (tx: Transaction) => void): Promise<void> =>
     store.update<void>((tx) => fn(tx), new AbortController().signal);
   await write((tx) => putCluster(tx, { nodes, now }));
+  const isLabelled = sizeOf(nodes).isLarge;
   for (let from = 0; from < nodes; from += ENTRY_CHANGES) {
-    await write((tx) => putNodes(tx, { from, to: Math.min(nodes, from + ENTRY_CHANGES), now }));
+    await write((tx) =>
+      putNodes(tx, { from, to: Math.min(nodes, from + ENTRY_CHANGES), now, isLabelled }),
+    );
   }
   return entries;
 }
@@ -58,7 +61,15 @@ function putCluster(tx: Transaction, { nodes, now }: { nodes: number; now: numbe
   }
 }
 
-function putNodes(tx: Transaction, range: { from: number; to: number; now: number }): void {
+/** In a large cluster users label few nodes in the time there is, and what asks for labels is to run. */
+function labelsOf(at: number): Record<string, string> {
+  return { disk: at % 3 === 0 ? 'hdd' : 'ssd', rank: `${1 + (at % 4)}` };
+}
+
+function putNodes(
+  tx: Transaction,
+  range: { from: number; to: number; now: number; isLabelled: boolean },
+): void {
   for (let at = range.from; at < range.to; at += 1) {
     const seat = MANAGERS[at];
     const node = newNode(tx, {
@@ -66,8 +77,10 @@ function putNodes(tx: Transaction, range: { from: number; to: number; now: numbe
       role: seat === undefined ? 'worker' : 'manager',
       now: range.now,
     });
-    if (seat === undefined) tx.put('node', node);
-    else {
+    if (seat === undefined) {
+      const labels = range.isLabelled ? labelsOf(at) : {};
+      tx.put('node', { ...node, spec: { ...node.spec, labels } });
+    } else {
       const { raftId, address } = seat;
       tx.put('node', { ...node, manager: { raftId, apiAddress: address, raftAddress: address } });
     }

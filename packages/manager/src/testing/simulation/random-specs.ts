@@ -128,7 +128,9 @@ function randomFiles(
 
 function randomNetwork(dice: Dice, { isLarge, networks }: SpecOptions): string | undefined {
   const network = dice.pick(['wide', 'wide', 'narrow', undefined]);
-  return isLarge && network === 'wide' ? dice.maybe(networks) : network;
+  if (!isLarge || network === undefined) return network;
+  // A network of four addresses is full with one service: the others would do nothing but wait.
+  return network === 'narrow' && dice.happens(0.1) ? network : dice.maybe(networks);
 }
 
 function randomMode(dice: Dice, { replicasMax, isLarge }: SpecOptions): Mode {
