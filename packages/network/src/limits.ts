@@ -9,6 +9,9 @@ export const APPLY_TIMEOUT_MS = 60_000;
 /** One batch of commands; more means that the kernel is stuck. */
 export const COMMAND_TIMEOUT_MS = 30_000;
 
+/** Commands that run beside each other: past 16 the processes only wait for each other. */
+export const COMMANDS_AT_ONCE = 16;
+
 /** Of what a failing command says: enough to know why, and little enough for one write to a pipe. */
 export const ERROR_TEXT_BYTES = 2_000;
 

@@ -1,5 +1,5 @@
 /** The shell that runs what the plane has to run, for real. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -34,8 +34,33 @@ test('commands run beside each other, and each has its own end', async () => {
   await expect(first).rejects.toMatchObject({ code: 'internal' });
 });
 
+test('so many run at once, and the others in the order in which they came', async () => {
+  const shell = new Shell({ atOnce: 2 });
+  const log = join(folder, 'log');
+  const blocked = `until [ -e '${folder}/go' ]; do sleep 0.01; done`;
+  const all = [0, 1, 2, 3, 4].map((n) =>
+    shell.run(`echo begin >> '${log}'\n${n < 2 ? blocked : ':'}\necho ${n} >> '${log}'`),
+  );
+  const lines = (): string[] => (existsSync(log) ? readFileSync(log, 'utf8').split('\n') : []);
+  await until('two to have begun', () => lines().length > 2 || undefined);
+  writeFileSync(join(folder, 'go'), '');
+  await Promise.all(all);
+  expect(lines().slice(0, 2)).toEqual(['begin', 'begin']);
+  expect(['0', '1']).toContain(lines()[2]);
+  expect(lines().filter((line) => line === 'begin')).toHaveLength(5);
+});
+
+test('one that fails passes its turn on', async () => {
+  const shell = new Shell({ atOnce: 1 });
+  const failed = shell.run('false');
+  const next = shell.run(`touch '${folder}/next'`);
+  await expect(failed).rejects.toMatchObject({ code: 'internal' });
+  await next;
+  expect(existsSync(join(folder, 'next'))).toBe(true);
+});
+
 test('what hangs is given up with all that it began', async () => {
-  const shell = new Shell(500);
+  const shell = new Shell({ timeoutMs: 500 });
   const hanging = shell.run(`sh -c 'echo $$; echo $$ > "$0"; exec sleep 60' '${folder}/pid'`);
   await expect(hanging).rejects.toMatchObject({ code: 'deadline-exceeded' });
   const pid = readFileSync(join(folder, 'pid'), 'utf8').trim();

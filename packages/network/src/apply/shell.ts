@@ -1,7 +1,8 @@
 /**
  * A shell that lives while it is used, and runs what it is given: to start a program costs the daemon
  * 3 ms of its only thread, as the tables of all its memory are copied for each; for a process as small as
- * a shell it costs next to nothing. Commands run beside each other, each with an end of its own.
+ * a shell it costs next to nothing. Some commands run beside each other, each with an end of its own;
+ * the others wait for their turn.
  */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { Socket } from 'node:net';
@@ -10,7 +11,12 @@ import { createInterface } from 'node:readline';
 import { SwarmError, type Timer } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 
-import { COMMAND_TIMEOUT_MS, ERROR_TEXT_BYTES, SHELL_IDLE_MS } from '../limits.ts';
+import {
+  COMMAND_TIMEOUT_MS,
+  COMMANDS_AT_ONCE,
+  ERROR_TEXT_BYTES,
+  SHELL_IDLE_MS,
+} from '../limits.ts';
 
 interface Waiting {
   readonly resolve: () => void;
@@ -28,17 +34,37 @@ export class Shell {
   #idle: Timer | undefined;
   #count = 0;
   readonly #timeoutMs: number;
+  readonly #atOnce: number;
+  #running = 0;
+  /** Those whose turn has not come, first come, first served. Callers wait: as many as there are of them. */
+  readonly #queue: (() => void)[] = [];
 
-  constructor(timeoutMs = COMMAND_TIMEOUT_MS) {
+  constructor({ timeoutMs = COMMAND_TIMEOUT_MS, atOnce = COMMANDS_AT_ONCE } = {}) {
     this.#timeoutMs = timeoutMs;
+    this.#atOnce = atOnce;
   }
 
   /**
    * @param script in the language of sh(1); runs in a shell of its own that stops at the first failure.
+   * Its time counts from when its turn has come: of five hundred that come at once most have not begun
+   * when the first are done.
    * @throws SwarmError `internal` with what it said, `deadline-exceeded` when it takes too long, and
    * `unavailable` when nobody knows how far it came.
    */
-  run(script: string): Promise<void> {
+  async run(script: string): Promise<void> {
+    if (this.#running < this.#atOnce) this.#running += 1;
+    else await new Promise<void>((resolve) => this.#queue.push(resolve));
+    try {
+      await this.#runNow(script);
+    } finally {
+      // The turn is passed on, so that nobody who comes just now takes it.
+      const next = this.#queue.shift();
+      if (next === undefined) this.#running -= 1;
+      else next();
+    }
+  }
+
+  #runNow(script: string): Promise<void> {
     this.#idle?.cancel();
     const helper = (this.#process ??= this.#start());
     this.#count += 1;
