@@ -71,7 +71,7 @@ export class Capture implements AsyncDisposable {
 
   private constructor() {
     const inSwitch = `--net=/run/netns/${lab.layout.switchNetns}`;
-    // Every packet at once: by itself it hands over blocks of them, and on a quiet wire late or never.
+    // Every packet at once, not blocks of them.
     const atOnce = ['--immediate-mode', '-U', '-s', String(SNAP_BYTES), '-B', String(BUFFER_KIB)];
     const how = ['-i', 'br0', '-Z', 'root', ...atOnce, '-w', this.#file];
     this.#tcpdump = spawn('nsenter', [inSwitch, 'tcpdump', ...how, 'ip'], {
