@@ -21,7 +21,7 @@ import { isOver, isWanted, sameSpec, taskName } from '../task-view.ts';
 import { demandOf, explain, refusal } from './filters.ts';
 import { nominate } from './preempt.ts';
 import { Ranking } from './ranking.ts';
-import { networksOf, putOn } from './settle.ts';
+import { haveAddresses, networksOf, putOn } from './settle.ts';
 import { Usage } from './usage.ts';
 
 export function placeTasks(draft: Draft): void {
@@ -107,7 +107,7 @@ function placeGroup(draft: Draft, group: readonly Task[], context: PlacingContex
     if (budget.left === 0) return;
     const choice: Choice = full ?? chooseNode(draft, ranking, task);
     if (choice.kind === 'none') {
-      if (full === undefined && makeRoom(draft, task, usage)) budget.left -= 1;
+      if (full === undefined && makeRoom(draft, task, { networks, usage })) budget.left -= 1;
       else {
         if (!isPinned(draft)) full = choice;
         const { refusals } = choice;
@@ -164,12 +164,19 @@ function isThere(draft: Draft, id: TaskId): boolean {
   return task !== undefined && !isOver(task);
 }
 
-/** Nominates a node where less important tasks can make room. @returns false when there is none. */
-function makeRoom(draft: Draft, task: Task, usage: Usage): boolean {
+/**
+ * Nominates a node where less important tasks can make room. @returns false when there is none, or when
+ * it would be for nothing: without an address it does not take the place, and they come back, for ever.
+ */
+function makeRoom(
+  draft: Draft,
+  task: Task,
+  { networks, usage }: { networks: readonly Network[]; usage: Usage },
+): boolean {
   const pinned = isPinned(draft) ? draft.nodes.numbered(task.slot) : undefined;
   const nodes = pinned === undefined ? draft.view.list('node') : [pinned];
   const nomination = nominate(draft, task, { demand: demandOf(draft.view, task), nodes });
-  if (nomination === undefined) return false;
+  if (nomination === undefined || !haveAddresses(networks, usage)) return false;
   const { node, victims } = nomination;
   for (const victim of victims) draft.changeOther(victim, { preemptedBy: task.id });
   const names = victims.map(taskName).join(', ');

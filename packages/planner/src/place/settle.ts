@@ -54,6 +54,11 @@ function takeAddresses(task: Task, networks: readonly Network[], usage: Usage): 
   };
 }
 
+/** Whether there is an address for one more task on each of the networks. */
+export function haveAddresses(networks: readonly Network[], usage: Usage): boolean {
+  return networks.every((one) => !givesAddresses(one) || usage.network(one).hasFree());
+}
+
 /** What came of it: placed and counted in the usage, or why not. */
 export type Outcome =
   { readonly kind: 'placed' } | { readonly kind: 'none'; readonly error: string };

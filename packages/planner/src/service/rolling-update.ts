@@ -147,11 +147,15 @@ function rollBack(draft: Draft, service: Service, cause: string): Service | unde
 
 /**
  * Successors of successors: when a new spec arrives in the middle of an update, a slot may have two
- * tasks that are both outdated. The one that serves stays until its turn comes, the others go.
+ * tasks that are both outdated. The one that serves stays until its turn comes, the others go; also
+ * where nothing may start, on a node that is paused.
  */
 export function dropOvertaken(draft: Draft, service: Service): void {
-  for (const slot of progressOf(draft, service, (tasks) => tasks.length > 1)) {
-    const alive = slot.outdated.filter((task) => isWanted(task) && !isOver(task));
+  for (const tasks of draft.slots().values()) {
+    if (tasks.length < 2) continue;
+    const alive = tasks.filter(
+      (task) => isWanted(task) && !isOver(task) && !isCurrent(task, service, draft.nodes),
+    );
     if (alive.length < 2) continue;
     const [keep] = alive.toSorted(
       (a, b) => rank(b.status.state) - rank(a.status.state) || byAge(b, a),

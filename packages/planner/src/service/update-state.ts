@@ -32,20 +32,14 @@ export interface SlotProgress {
 }
 
 /**
- * How far each slot has come, by slot number; of global services, only those that can be updated now. "Since" goes by `specVersion`, never by time: the
- * clocks of two leaders may differ.
- *
- * `concerns`: only of slots whose tasks it accepts.
+ * How far each slot has come, by slot number; of global services, only those that can be updated now.
+ * "Since" goes by `specVersion`, never by time: the clocks of two leaders may differ.
  */
-export function progressOf(
-  draft: Draft,
-  service: Service,
-  concerns: (tasks: readonly Task[]) => boolean = () => true,
-): SlotProgress[] {
+export function progressOf(draft: Draft, service: Service): SlotProgress[] {
   const progress: SlotProgress[] = [];
   const policy = slotPolicy(draft, service);
   for (const [number, all] of draft.slots()) {
-    if (!concerns(all) || !policy.mayStart(number)) continue;
+    if (!policy.mayStart(number)) continue;
     const tasks = all.filter((task) => task.desiredState !== 'remove').toSorted(byAge);
     if (tasks.length === 0) continue;
     const current = tasks.filter((task) => isCurrent(task, service, draft.nodes));
