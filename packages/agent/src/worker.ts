@@ -2,14 +2,13 @@
  * The tasks of this node: one runner each, kept in step with the assignment. Remembers assignment
  * and statuses on disk before acting on them, so that a restarted agent goes on where it was.
  */
-import { errorMessage, Scope } from '@swarmd/base';
+import { errorMessage, Scope, Slots } from '@swarmd/base';
 import type { AssignmentSet, Task, TaskId, TaskStatus } from '@swarmd/model';
 
 import type { AgentState } from './disk/agent-state.ts';
 import { LEFTOVER_GRACE_MS, PREPARE_CONCURRENCY } from './limits.ts';
 import { Notice } from './notice.ts';
 import type { ContainerPhase } from './ports.ts';
-import { Slots } from './slots.ts';
 import { isBehind, type StatusReporter } from './status-reporter.ts';
 import { TaskRunner, type RunnerDeps } from './task/runner.ts';
 

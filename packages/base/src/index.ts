@@ -19,5 +19,6 @@ export {
 } from './ports.ts';
 export { BoundedQueue } from './queue.ts';
 export { Scope } from './scope.ts';
+export { Slots } from './slots.ts';
 export { microTimeText, timeText } from './time-text.ts';
 export { abortReason, eitherSignal, sleep, withDeadline } from './wait.ts';

@@ -8,7 +8,7 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
-import { SwarmError, type Timer } from '@swarmd/base';
+import { Slots, SwarmError, type Timer } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 
 import {
@@ -34,14 +34,12 @@ export class Shell {
   #idle: Timer | undefined;
   #count = 0;
   readonly #timeoutMs: number;
-  readonly #atOnce: number;
-  #running = 0;
-  /** Those whose turn has not come, first come, first served. Callers wait: as many as there are of them. */
-  readonly #queue: (() => void)[] = [];
+  /** Callers wait for them: as many as there are of them. */
+  readonly #turns: Slots;
 
   constructor({ timeoutMs = COMMAND_TIMEOUT_MS, atOnce = COMMANDS_AT_ONCE } = {}) {
     this.#timeoutMs = timeoutMs;
-    this.#atOnce = atOnce;
+    this.#turns = new Slots(atOnce);
   }
 
   /**
@@ -51,17 +49,8 @@ export class Shell {
    * @throws SwarmError `internal` with what it said, `deadline-exceeded` when it takes too long, and
    * `unavailable` when nobody knows how far it came.
    */
-  async run(script: string): Promise<void> {
-    if (this.#running < this.#atOnce) this.#running += 1;
-    else await new Promise<void>((resolve) => this.#queue.push(resolve));
-    try {
-      await this.#runNow(script);
-    } finally {
-      // The turn is passed on, so that nobody who comes just now takes it.
-      const next = this.#queue.shift();
-      if (next === undefined) this.#running -= 1;
-      else next();
-    }
+  run(script: string): Promise<void> {
+    return this.#turns.run(undefined, () => this.#runNow(script));
   }
 
   #runNow(script: string): Promise<void> {
