@@ -12,6 +12,7 @@ import {
   isTerminal,
   isWantedState,
   awaitsLimits,
+  refusesLimits,
   wantedReplicas,
   type NodeId,
   type Service,
@@ -176,8 +177,8 @@ function judgeSlot(slot: number, tasks: readonly Task[]): SlotProgress {
   const isWell = state === 'running' || state === 'complete';
   if (isWell && active !== undefined && active.desiredState !== 'ready') {
     if (!awaitsLimits(active)) return { slot, state, error: '' };
-    const isRefused = active.status.limitsRefused === active.limitsChanged;
-    return { slot, state: CHANGING_LIMITS, error: isRefused ? active.status.error : '' };
+    const error = refusesLimits(active) ? active.status.error : '';
+    return { slot, state: CHANGING_LIMITS, error };
   }
   // A successor that has just begun has no error yet: the last one tells why it is needed.
   const failed = newest(tasks.filter((task) => task.status.error !== ''));

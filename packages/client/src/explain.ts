@@ -9,6 +9,7 @@ import {
   isWantedState,
   waitsForNode,
   rank,
+  refusesLimits,
   type Node,
   type Reason,
   type Service,
@@ -152,8 +153,7 @@ function waitOf(task: Task, { now, node, siblings = [] }: TaskSurroundings): str
     return `its node is ${node.status.state}: ${node.status.message}`;
   if (task.desiredState === 'ready') return turnOf(task, { now, siblings });
   if (awaitsLimits(task)) {
-    const { error, limitsRefused } = task.status;
-    const why = limitsRefused === task.limitsChanged ? `: ${error}` : '';
+    const why = refusesLimits(task) ? `: ${task.status.error}` : '';
     return `it runs, and its node has still to give it its new limits${why}`;
   }
   if (task.status.state === 'running') return 'it runs as it should';

@@ -177,6 +177,7 @@ export {
   STANDBY_SLOT,
   TASK_STATES,
   awaitsLimits,
+  refusesLimits,
   waitsForNode,
   type DesiredState,
   type TaskState,

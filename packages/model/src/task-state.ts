@@ -62,3 +62,11 @@ export function awaitsLimits(task: {
   const { limitsChanged = 0, status } = task;
   return !isTerminal(status.state) && limitsChanged > (status.limitsApplied ?? 0);
 }
+
+/** Its node has said of the present limits that the container cannot have them; the status's error says why. */
+export function refusesLimits(task: {
+  readonly limitsChanged?: number;
+  readonly status: { readonly limitsRefused?: number };
+}): boolean {
+  return task.limitsChanged !== undefined && task.status.limitsRefused === task.limitsChanged;
+}
