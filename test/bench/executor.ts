@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 
-import { sleep } from '@swarmd/base';
+import { sleep, workThrough } from '@swarmd/base';
 import { run, systemClock } from '@swarmd/base/system';
 import type { Executor } from '@swarmd/executor';
 
@@ -216,14 +216,14 @@ class ExecutorBench {
       );
       values.push(performance.now() - began);
       cpu.push((this.#cpu.ms() - cpuBefore) / BURST);
-      await inTurns(ids, (id) => this.#end(id));
+      await workThrough(ids, WIDTH, (id) => this.#end(id));
       const docker = this.#docker;
       if (docker === undefined) continue;
       const theirs = performance.now();
       const { image } = this.#machine;
       await Promise.all(ids.map((id) => docker.run(id, image, IDLE_COMMAND)));
       dockers.push(performance.now() - theirs);
-      await inTurns(ids, (id) => docker.end(id));
+      await workThrough(ids, WIDTH, (id) => docker.end(id));
     }
     const beside = dockers.length === 0 ? {} : besideDocker(values, dockers);
     print('executor', { metric: `${BURST}-at-once`, unit: 'ms', values, target: 800, ...beside });
@@ -234,7 +234,7 @@ class ExecutorBench {
   async memory(): Promise<void> {
     const ids = await this.#idle('idle', IDLE);
     const values = monitorsOf(this.#machine.folder).map((pid) => pssKiB(pid) / 1_024);
-    await inTurns(ids, (id) => this.#end(id));
+    await workThrough(ids, WIDTH, (id) => this.#end(id));
     print('executor', { metric: 'memory-per-container', unit: 'MiB', values, target: 0.45 });
   }
 
@@ -243,7 +243,7 @@ class ExecutorBench {
     const ids = await this.#idle('kept', containers);
     if (parts.includes('restart')) await this.#restart(containers);
     if (parts.includes('idle')) await this.#rest(containers);
-    await inTurns(ids, (id) => this.#end(id));
+    await workThrough(ids, WIDTH, (id) => this.#end(id));
   }
 
   /** A new life of the executor beside containers that run on. */
@@ -272,7 +272,7 @@ class ExecutorBench {
 
   async #idle(name: string, count: number): Promise<readonly string[]> {
     const ids = Array.from({ length: count }, (_, index) => `${name}-${index}`);
-    await inTurns(ids, async (id) => {
+    await workThrough(ids, WIDTH, async (id) => {
       await this.#prepare(id);
       await this.#life.start(id, signal());
     });
@@ -288,14 +288,6 @@ class ExecutorBench {
     await this.#life.stop(id, { graceMs: 0, signal: signal() });
     await this.#life.remove(id, signal());
   }
-}
-
-async function inTurns(ids: readonly string[], fn: (id: string) => Promise<void>): Promise<void> {
-  const left = [...ids];
-  const worker = async (): Promise<void> => {
-    for (let id = left.shift(); id !== undefined; id = left.shift()) await fn(id);
-  };
-  await Promise.all(Array.from({ length: WIDTH }, worker));
 }
 
 /** Pids of the monitors whose bundles are below a folder. */

@@ -22,3 +22,4 @@ export { Scope } from './scope.ts';
 export { Slots } from './slots.ts';
 export { microTimeText, timeText } from './time-text.ts';
 export { abortReason, eitherSignal, sleep, withDeadline } from './wait.ts';
+export { workThrough } from './work-through.ts';

@@ -2,7 +2,7 @@
  * Looks whether the kernel has what it should have, and whether containers here reach those of other
  * nodes. Changes nothing.
  */
-import { errorMessage } from '@swarmd/base';
+import { errorMessage, workThrough } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 import {
   isEncrypted,
@@ -83,7 +83,7 @@ export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
     }),
   ];
   const sealed = await encryptionFindings({ index, declared: input.encryption, scope });
-  return [...sealed, ...(await inTurns(checks))];
+  return [...sealed, ...(await workThrough(checks, CHECKS_AT_ONCE, (check) => check()))];
 }
 
 function checkObjects(objects: KernelObjects, scope: Scope | undefined): Promise<NetworkFinding> {
@@ -96,16 +96,6 @@ function checkObjects(objects: KernelObjects, scope: Scope | undefined): Promise
     const details = objectDifferences(scope.objects(await observe()), wanted);
     return { details, wanted: objectStatements(wanted) };
   });
-}
-
-async function inTurns(checks: (() => Promise<NetworkFinding>)[]): Promise<NetworkFinding[]> {
-  const findings: NetworkFinding[] = [];
-  for (let at = 0; at < checks.length; at += CHECKS_AT_ONCE) {
-    findings.push(
-      ...(await Promise.all(checks.slice(at, at + CHECKS_AT_ONCE).map((one) => one()))),
-    );
-  }
-  return findings;
 }
 
 /** A check that cannot be made is a finding, too. */

@@ -4,7 +4,7 @@
  * its connections are forgotten here, and the next packet of each is answered with a reset. A node
  * that only the managers have lost keeps them.
  */
-import { errorMessage, type Logger } from '@swarmd/base';
+import { errorMessage, workThrough, type Logger } from '@swarmd/base';
 import type { NetworkPeer, NodeId } from '@swarmd/model';
 
 import { AGENT_PORT, knock } from './apply/knock.ts';
@@ -65,15 +65,11 @@ export class LostNodes {
   }
 
   async #look(): Promise<void> {
-    const queue = [...this.#lost.values()].values();
-    const worker = async (): Promise<void> => {
-      for (const peer of queue) {
-        if (this.#dead.has(peer.nodeId)) continue;
-        const target = { address: peer.address, port: AGENT_PORT };
-        if ((await knock([], target, this.#stop.signal)) !== undefined) await this.#forget(peer);
-      }
-    };
-    await Promise.all(Array.from({ length: KNOCKS_AT_ONCE }, worker));
+    await workThrough(this.#lost.values(), KNOCKS_AT_ONCE, async (peer) => {
+      if (this.#dead.has(peer.nodeId)) return;
+      const target = { address: peer.address, port: AGENT_PORT };
+      if ((await knock([], target, this.#stop.signal)) !== undefined) await this.#forget(peer);
+    });
   }
 
   async #forget({ nodeId, gatewaySubnet }: NetworkPeer): Promise<void> {

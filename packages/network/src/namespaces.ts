@@ -1,4 +1,5 @@
 /** Work over many containers' namespaces, and the removal of one. */
+import { workThrough } from '@swarmd/base';
 import type { TaskId } from '@swarmd/model';
 
 import { listNetns, runSteps } from './apply/kernel.ts';
@@ -14,19 +15,13 @@ export async function forEachTask(
   atOnce: number,
   work: (task: LocalTask) => Promise<void>,
 ): Promise<void> {
-  const queue = [...tasks].values();
-  const failures: unknown[] = [];
-  const worker = async (): Promise<void> => {
-    for (const task of queue) {
-      const isMade = await task.made.then(
-        () => true,
-        () => false,
-      );
-      if (isMade) await work(task).catch((error: unknown) => void failures.push(error));
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-  if (failures.length > 0) throw failures[0];
+  await workThrough(tasks, atOnce, async (task) => {
+    const isMade = await task.made.then(
+      () => true,
+      () => false,
+    );
+    if (isMade) await work(task);
+  });
 }
 
 /** Deletes a task's namespace if there is one. Its links follow when the kernel gets to it. */

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { errorMessage, unreachable, type Clock, type Logger } from '@swarmd/base';
+import { errorMessage, unreachable, workThrough, type Clock, type Logger } from '@swarmd/base';
 
 import { isNotFound } from '../files/atomic-file.ts';
 import type { Mounter } from '../files/mounter.ts';
@@ -37,17 +37,11 @@ export async function restoreContainers(context: RestoreContext): Promise<void> 
   const places = ['containers', 'logs'].map((name) => join(folders.stateDir, name));
   const found = await Promise.all([...places, join(folders.runDir, 'b')].map(entries));
   const ids = new Set([...found.flat(), ...runtimes.list()]);
-  const left = ids.values();
-  const remains: Remainder[] = [];
-  const worker = async (): Promise<void> => {
-    for (const id of left) {
-      const remainder = await restoreOne(id, context);
-      if (remainder !== undefined) remains.push(remainder);
-    }
-  };
-  await Promise.all(Array.from({ length: RESTORE_AT_ONCE }, worker));
+  const restored = await workThrough(ids, RESTORE_AT_ONCE, (id) => restoreOne(id, context));
   // Only now it is known which volumes are in use by others.
-  for (const remainder of remains) await removeRemains(remainder, context);
+  for (const remainder of restored) {
+    if (remainder !== undefined) await removeRemains(remainder, context);
+  }
   await context.volumes.recover();
   if (ids.size > 0) {
     logger.info(

@@ -5,6 +5,8 @@
 import { readdir, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { workThrough } from '@swarmd/base';
+
 import { errnoOf } from './atomic-file.ts';
 
 /** Entries that are removed together: the pool has four threads, and others use them as well. */
@@ -15,15 +17,11 @@ export async function removeTree(folder: string): Promise<void> {
   // Most folders that a container leaves are empty.
   if (await removed(rmdir(folder))) return;
   const entries = await readdir(folder, { withFileTypes: true });
-  const left = entries.values();
-  const worker = async (): Promise<void> => {
-    for (const entry of left) {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) await removeTree(path);
-      else await removed(unlink(path));
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, entries.length) }, worker));
+  await workThrough(entries, AT_ONCE, async (entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await removeTree(path);
+    else await removed(unlink(path));
+  });
   await rmdir(folder);
 }
 
