@@ -17,6 +17,8 @@ export const STATUS_MESSAGE_MAX_CHARS = 1_500;
 
 /** Streams are told to end at shutdown, and are cut when they have not after this time. */
 export const SHUTDOWN_GRACE_MS = 1_000;
+/** So long may calls that are no streams still answer; they are told to end before they are cut. */
+export const UNARY_GRACE_MS = 700;
 
 /** Connections without a certificate, for joiners: enough for a rollout, useless for an attack. */
 export const JOINER_CONNECTIONS_MAX = 64;

@@ -374,26 +374,6 @@ describe('a stream in both directions', () => {
     void until(() => live === 1, 'the call arrives').then(() => controller.abort(new Error('bye')));
     await expect(outcome).rejects.toThrow('bye');
   });
-
-  it('is told when the server stops', async () => {
-    const server = await createLocalServer({ path });
-    serveDispatcher(server, {
-      async *session(_, { signal }) {
-        yield { kind: 'heartbeat' };
-        await new Promise((_resolve, reject) =>
-          signal.addEventListener('abort', () => reject(signal.reason as Error)),
-        );
-      },
-    });
-    const channel = stack.use(connect({ socketPath: path }));
-    let stopped: PromiseLike<void> | undefined;
-    await expect(async () => {
-      for await (const _ of createDispatcherClient(channel).session(count(0, 1), call)) {
-        stopped = server[Symbol.asyncDispose]();
-      }
-    }).rejects.toMatchObject({ code: 'unavailable' });
-    await stopped;
-  });
 });
 
 describe('the socket', () => {

@@ -11,6 +11,7 @@ import {
   KEEPALIVE_TIMEOUT_MS,
   MESSAGE_MAX_BYTES,
   SHUTDOWN_GRACE_MS,
+  UNARY_GRACE_MS,
 } from '../limits.ts';
 import { fullName } from '../proto-root.ts';
 import { bind, rawDefinition, type Service } from '../service/definition.ts';
@@ -28,6 +29,7 @@ export class GrpcHost implements ApiServer, HandlerHost {
   readonly services: string[] = [];
   readonly connectionOf: (call: GrpcCall) => Connection;
   readonly #stop = new AbortController();
+  readonly #cut = new AbortController();
   readonly #members = new GrpcSide(MESSAGE_MAX_BYTES);
   readonly #guests = new GrpcSide(GUEST_MESSAGE_MAX_BYTES);
   readonly #sockets = new Set<Socket>();
@@ -45,6 +47,10 @@ export class GrpcHost implements ApiServer, HandlerHost {
 
   get stopping(): AbortSignal {
     return this.#stop.signal;
+  }
+
+  get cutting(): AbortSignal {
+    return this.#cut.signal;
   }
 
   /** Starts to listen; what the listener accepts is to be given to `accept`. */
@@ -89,14 +95,33 @@ export class GrpcHost implements ApiServer, HandlerHost {
     return this.#disposed;
   }
 
-  /** No new connections; calls are told to end, and are cut when they do not. */
+  /**
+   * No new connections; streams are told to end, and are cut when they do not. Other calls may finish:
+   * whoever makes a manager a worker by that very manager wants to hear that it is done.
+   */
   async #dispose(): Promise<void> {
     this.#listener?.close();
-    this.#stop.abort(new SwarmError('unavailable', 'the server is stopping'));
+    const reason = new SwarmError('unavailable', 'the server is stopping');
+    this.#stop.abort(reason);
+    const tell = systemClock.after(UNARY_GRACE_MS, () => this.#cut.abort(reason));
+    const cut = systemClock.after(SHUTDOWN_GRACE_MS, () => {
+      for (const side of this.#sides) side.server.forceShutdown();
+      // gRPC leaves the sockets of calls that it has cut half open, and the clients waiting.
+      for (const socket of this.#sockets) socket.destroy();
+    });
+    // gRPC holds its connections for closed while their last answers are still on their way.
     await Promise.all(this.#sides.map((side) => side.stop()));
-    // gRPC leaves the sockets of calls that it has cut half open, and the clients waiting.
-    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all([...this.#sockets].map((socket) => closed(socket)));
+    tell.cancel();
+    cut.cancel();
   }
+}
+
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.closed) resolve();
+    else socket.once('close', () => resolve());
+  });
 }
 
 /** A gRPC server that is given its connections. */
@@ -116,17 +141,8 @@ class GrpcSide {
     this.injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
   }
 
-  /** Resolves when all calls have ended, or have been cut. */
+  /** Its connections close when their calls have ended. Resolves before that. */
   stop(): Promise<void> {
-    return new Promise((resolve) => {
-      const cut = systemClock.after(SHUTDOWN_GRACE_MS, () => {
-        this.server.forceShutdown();
-        resolve();
-      });
-      this.server.tryShutdown(() => {
-        cut.cancel();
-        resolve();
-      });
-    });
+    return new Promise((resolve) => this.server.tryShutdown(() => resolve()));
   }
 }

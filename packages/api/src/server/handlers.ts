@@ -22,8 +22,10 @@ import { admit, type Connection } from './admit.ts';
 /** The server a handler belongs to. */
 export interface HandlerHost {
   readonly logger: Logger;
-  /** Aborts when the server stops. */
+  /** Aborts when the server stops: streams end. */
   readonly stopping: AbortSignal;
+  /** Aborts a moment later: calls that would have answered by then could do so. */
+  readonly cutting: AbortSignal;
   connectionOf(call: GrpcCall): Connection;
 }
 
@@ -91,7 +93,7 @@ async function answer(
   trailer: Metadata,
 ): Promise<Uint8Array> {
   const caller = admit(host.connectionOf(call), method, call.metadata);
-  using signal = callSignal(call, host);
+  using signal = callSignal(call, host.cutting);
   const request = method.request.decode(call.request);
   const requestId = method.writes ? getRequestId(call.metadata) : undefined;
   const response = await invoke(request, {
@@ -107,7 +109,7 @@ async function answer(
 
 async function stream(call: StreamCall, { method, host, invoke }: Context): Promise<void> {
   const caller = admit(host.connectionOf(call), method, call.metadata);
-  using signal = callSignal(call, host);
+  using signal = callSignal(call, host.stopping);
   const request =
     'request' in call
       ? method.request.decode(call.request)
@@ -119,8 +121,8 @@ async function stream(call: StreamCall, { method, host, invoke }: Context): Prom
   });
 }
 
-/** Aborts when the caller is gone, its deadline has passed, or the server stops. */
-function callSignal(call: GrpcCall, host: HandlerHost): Disposable & { value: AbortSignal } {
+/** Aborts when the caller is gone, its deadline has passed, or `stop` aborts. */
+function callSignal(call: GrpcCall, stop: AbortSignal): Disposable & { value: AbortSignal } {
   const controller = new AbortController();
   const cancelled = (): void =>
     controller.abort(new SwarmError('cancelled', 'the caller has ended the call'));
@@ -128,14 +130,14 @@ function callSignal(call: GrpcCall, host: HandlerHost): Disposable & { value: Ab
     controller.abort(new SwarmError('unavailable', 'the server is stopping; ask another one'));
   const events: EventEmitter = call;
   events.on('cancelled', cancelled);
-  host.stopping.addEventListener('abort', stopped, { once: true });
+  stop.addEventListener('abort', stopped, { once: true });
   if (call.cancelled) cancelled();
-  else if (host.stopping.aborted) stopped();
+  else if (stop.aborted) stopped();
   return {
     value: controller.signal,
     [Symbol.dispose]() {
       events.off('cancelled', cancelled);
-      host.stopping.removeEventListener('abort', stopped);
+      stop.removeEventListener('abort', stopped);
     },
   };
 }
