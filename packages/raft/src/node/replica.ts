@@ -288,8 +288,8 @@ export class Replica implements AsyncDisposable {
     this.#fail(
       new SwarmError(
         'failed-precondition',
-        `Raft member ${raftId} was removed from cluster ${clusterId}; to take part again the node ` +
-          'must join anew, with an empty folder and a new Raft id',
+        `Raft member ${raftId} was removed from cluster ${clusterId}: this machine is no manager any ` +
+          'more, ask another one; as a manager it joins anew, with an empty folder and a new Raft id',
       ),
     );
   }

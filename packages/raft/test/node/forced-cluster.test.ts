@@ -35,7 +35,7 @@ test(
     // The others come back with what they have, and hear that they are out.
     const former = await cluster.restart('m3');
     const why = await former.raft.failed.catch((error: unknown) => errorMessage(error));
-    expect(why).toMatch(/member 3 was removed from cluster test-cluster.*join anew/u);
+    expect(why).toMatch(/member 3 was removed from cluster test-cluster.*joins anew/u);
     await cluster.stop('m3');
 
     // A flag that stays set changes nothing, and new members come in as ever.
