@@ -15,8 +15,15 @@ export const COMMANDS_AT_ONCE = 16;
 /** Of what a failing command says: enough to know why, and little enough for one write to a pipe. */
 export const ERROR_TEXT_BYTES = 2_000;
 
-/** A shell that had nothing to run for so long is not kept. */
-export const SHELL_IDLE_MS = 10_000;
+/** A shell or worker that had nothing to do for so long is not kept. */
+export const HELPER_IDLE_MS = 10_000;
+
+/**
+ * Sockets of nft that the worker closes only when nothing was to be done for so long, as by then the
+ * kernel's readers are gone, and how many it keeps open at most.
+ */
+export const NFT_SOCKETS_KEPT_MS = 100;
+export const NFT_SOCKETS_KEPT_MAX = 64;
 
 /** Namespaces programmed at the same time: past 16 the processes only wait for each other. */
 export const NAMESPACES_AT_ONCE = 16;

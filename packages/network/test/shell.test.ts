@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import { until } from '@swarmd/base/testing';
 
-import { Shell } from '../src/apply/shell.ts';
+import { openShell } from '../src/apply/shell.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -16,7 +16,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 test('a command that fails stops there, and tells what it said, line by line', async () => {
-  const shell = new Shell();
+  const shell = openShell();
   const script = `echo fine >&2\necho "two words" >&2\ncat '${folder}/nothing'\ntouch '${folder}/after'`;
   await expect(shell.run(script)).rejects.toMatchObject({
     code: 'internal',
@@ -28,14 +28,14 @@ test('a command that fails stops there, and tells what it said, line by line', a
 });
 
 test('commands run beside each other, and each has its own end', async () => {
-  const shell = new Shell();
+  const shell = openShell();
   const first = shell.run(`until [ -e '${folder}/go' ]; do sleep 0.01; done; false`);
   await shell.run(`touch '${folder}/go'`);
   await expect(first).rejects.toMatchObject({ code: 'internal' });
 });
 
 test('so many run at once, and the others in the order in which they came', async () => {
-  const shell = new Shell({ atOnce: 2 });
+  const shell = openShell({ atOnce: 2 });
   const log = join(folder, 'log');
   const blocked = `until [ -e '${folder}/go' ]; do sleep 0.01; done`;
   const all = [0, 1, 2, 3, 4].map((n) =>
@@ -51,7 +51,7 @@ test('so many run at once, and the others in the order in which they came', asyn
 });
 
 test('one that fails passes its turn on', async () => {
-  const shell = new Shell({ atOnce: 1 });
+  const shell = openShell({ atOnce: 1 });
   const failed = shell.run('false');
   const next = shell.run(`touch '${folder}/next'`);
   await expect(failed).rejects.toMatchObject({ code: 'internal' });
@@ -60,7 +60,7 @@ test('one that fails passes its turn on', async () => {
 });
 
 test('what hangs is given up with all that it began', async () => {
-  const shell = new Shell({ timeoutMs: 500 });
+  const shell = openShell({ timeoutMs: 500 });
   const hanging = shell.run(`sh -c 'echo $$; echo $$ > "$0"; exec sleep 60' '${folder}/pid'`);
   await expect(hanging).rejects.toMatchObject({ code: 'deadline-exceeded' });
   const pid = readFileSync(join(folder, 'pid'), 'utf8').trim();

@@ -1,20 +1,41 @@
-/** The kernel through the programs of iproute2, nftables and conntrack. */
+/** The kernel through the worker, and through the programs of iproute2, nftables and conntrack. */
 import { errorMessage, SwarmError } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 
 import { withoutKeys } from '../desired/differences.ts';
 import type { Step } from '../desired/step.ts';
 import { scriptOf } from './script.ts';
-import { Shell } from './shell.ts';
+import { openShell } from './shell.ts';
+import { jobOf, openWorker, type Job } from './worker.ts';
 
 /** Enough to see which objects it was about. */
 const INPUT_IN_ERRORS_CHARS = 1_000;
 
-/** One for this process: it has no state but what it runs. */
-const shell = new Shell();
+/** One of each for this process: they have no state but what they do. */
+const shell = openShell();
+const worker = openWorker();
 
-/** Runs the steps in order. @throws SwarmError with what the failing program said. */
+/** Does the steps in order. @throws SwarmError with what failed and why. */
 export async function runSteps(steps: readonly Step[]): Promise<void> {
+  const job = jobOf(steps);
+  await (job === undefined ? runScript(steps) : work(job));
+}
+
+async function work({ bytes, what }: Job): Promise<void> {
+  if (bytes.length === 0) return;
+  try {
+    await worker.run(bytes);
+  } catch (cause) {
+    const message = errorMessage(cause);
+    // "exit code 1: 7 File exists": the seventh of its operations.
+    const [, number, why = message] = /^exit code 1: (\d+) ([^]*)$/.exec(message) ?? [];
+    const about = withoutKeys(what[Number(number) - 1] ?? what.join('\n'));
+    const input = about.slice(0, INPUT_IN_ERRORS_CHARS);
+    throw new SwarmError('internal', `${why} in:\n${input}`, { cause });
+  }
+}
+
+async function runScript(steps: readonly Step[]): Promise<void> {
   const script = scriptOf(steps);
   if (script === '') return;
   try {
