@@ -3,7 +3,7 @@
 # Everything here does nothing when nothing is missing.
 
 # What swarmd needs at run time, beyond what no Debian is without.
-RUNTIME_PACKAGES=(crun conmon perl-base iproute2 nftables conntrack tini zstd ca-certificates mount)
+RUNTIME_PACKAGES=(crun conmon perl-base iproute2 nftables conntrack luajit tini zstd ca-certificates mount)
 
 NODE=node_modules/node/bin/node
 

@@ -82,7 +82,7 @@ describe('installing', { timeout: STEP_TIMEOUT_MS }, () => {
     expect(said).toContain('there is no systemd here: start swarmd yourself');
     expect(await root.sh('ls /usr/lib/swarmd/bin')).toBe('node');
     expect(await root.sh('cat /etc/swarmd/swarmd.json')).toBe('{}');
-    await root.sh('command -v crun conmon nft conntrack tini zstd ip mount');
+    await root.sh('command -v crun conmon nft conntrack luajit tini zstd ip mount');
     await root.sh('test ! -e /usr/sbin/policy-rc.d');
   });
 

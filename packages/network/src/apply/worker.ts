@@ -7,17 +7,18 @@ import { unreachable } from '@swarmd/base';
 
 import type { Step } from '../desired/step.ts';
 import { ERROR_TEXT_BYTES, NFT_SOCKETS_KEPT_MAX, NFT_SOCKETS_KEPT_MS } from '../limits.ts';
-import { Helper } from './helper.ts';
+import { Helper, type HelperOptions } from './helper.ts';
 import { linkMessage } from './rtnetlink.ts';
 import { WORKER_PROGRAM } from './worker-program.ts';
 
 const HOST = '-';
 
-export function openWorker(): Helper<Buffer> {
+export function openWorker(options: Pick<HelperOptions, 'timeoutMs'> = {}): Helper<Buffer> {
   const bounds = [process.pid, NFT_SOCKETS_KEPT_MS, NFT_SOCKETS_KEPT_MAX, ERROR_TEXT_BYTES];
   return new Helper({
     argv: () => ['luajit', '-e', `arg = { ${bounds.join(', ')} }\n${WORKER_PROGRAM}`],
     frame: (id, job) => Buffer.concat([Buffer.from(`${id} ${job.length}\n`), Buffer.from(job)]),
+    ...options,
   });
 }
 

@@ -1,0 +1,164 @@
+/** The worker beside the programs that it stands for: the kernel must not be able to tell who told it. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+import { until } from '@swarmd/base/testing';
+
+import { runSteps } from '../src/apply/kernel.ts';
+import { scriptOf } from '../src/apply/script.ts';
+import { jobOf, openWorker } from '../src/apply/worker.ts';
+import type { Step } from '../src/desired/step.ts';
+import { HELPER_IDLE_MS } from '../src/limits.ts';
+
+const names = ['a', 'b', 'c'].map((name) => `sww-${process.pid}-${name}`);
+const [one = '', other = '', third = ''] = names;
+const sh = (script: string): string =>
+  execFileSync('sh', ['-e', '-s'], { input: script, encoding: 'utf8' });
+
+const remove = (): void => {
+  for (const name of names) {
+    if (existsSync(`/run/netns/${name}`)) sh(`ip netns del ${name}`);
+  }
+};
+beforeEach(remove);
+afterEach(remove);
+
+/** All that an attach says, of each kind of network. */
+const linesIn = (netns: string): Step[] => [
+  { kind: 'add-netns', name: netns },
+  {
+    kind: 'ip',
+    netns,
+    lines: [
+      'link set lo up',
+      'link add outer address 02:42:00:00:00:01 type veth peer name gw0 address 02:42:64:40:01:05',
+      'link set outer addrgenmode none up',
+      'link add link outer name eth1 address 02:42:00:00:00:07 type macvlan mode vepa',
+      `link add port mtu 1450 address 02:42:0a:00:01:06 up type veth peer name eth0 mtu 1450 address 02:42:0a:00:01:05 netns ${netns}`,
+      'link set gw0 addrgenmode none',
+      'link set eth0 up',
+      'addr add 10.0.1.5/24 dev eth0',
+      'addr add fd53:7764:0:1001::a00:105/96 dev eth0 nodad',
+      'addr add 100.64.1.5/32 dev gw0',
+      'addr add fd53:7764:0:1000::6440:105/128 dev gw0 nodad',
+      'link set gw0 up',
+      'neigh replace 100.64.1.1 lladdr 02:42:00:00:00:01 dev gw0 nud permanent',
+      'neigh replace fd53:7764:0:1000::6440:101 lladdr 02:42:00:00:00:01 dev gw0 nud permanent',
+      'route add 100.64.1.1/32 dev gw0 src 100.64.1.5',
+      'route add default via 100.64.1.1 dev gw0 src 100.64.1.5',
+      'route add fd53:7764:0:1000::6440:101/128 dev gw0 src fd53:7764:0:1000::6440:105',
+      'route add default via fd53:7764:0:1000::6440:101 dev gw0 src fd53:7764:0:1000::6440:105',
+      'route replace 10.0.2.0/24 dev eth0 src 10.0.1.5',
+      'route replace 10.0.2.0/24 dev eth0 src 10.0.1.5',
+      'route replace local ::1/128 dev gw0 table local metric 2053',
+    ],
+  },
+  { kind: 'sysctl', netns, lines: ['net/ipv4/conf/gw0/route_localnet=1', 'net/no/such?=1'] },
+  {
+    kind: 'nft',
+    netns,
+    text: 'table ip t {\n  map m { type ipv4_addr : verdict; }\n}\nadd chain ip t c\nadd element ip t m { 10.0.0.1 : jump c }\n',
+  },
+];
+
+function seenIn(netns: string): string {
+  const listings = ['link', 'addr', 'route show table all', '-6 route show table all', 'neigh'];
+  return sh(
+    [
+      ...listings.map((what) => `ip -n ${netns} -d ${what}`),
+      `ip netns exec ${netns} nft list ruleset`,
+      `ip netns exec ${netns} cat /proc/sys/net/ipv4/conf/gw0/route_localnet`,
+    ].join('\n'),
+  );
+}
+
+test('what the worker makes is what ip and nft make of the same lines', async () => {
+  const steps = linesIn(one);
+  expect(jobOf(steps)).toBeDefined();
+  await runSteps(steps);
+  sh(scriptOf(linesIn(other)));
+  // What the kernel makes up by itself, when it gets to it.
+  const plain = (text: string): string[] =>
+    text
+      .replaceAll(/link-netns\S* \S+/g, '')
+      .split('\n')
+      .filter((line) => !/fe80::|ff00::|valid_lft/.test(line));
+  expect(plain(seenIn(one))).toEqual(plain(seenIn(other)));
+});
+
+test('a link may begin in one namespace and end in another, below a bridge by its index', async () => {
+  const port = `link add port up master if77 netns ${one} type veth peer name eth0 netns ${other}`;
+  await runSteps([
+    { kind: 'add-netns', name: one },
+    { kind: 'add-netns', name: other },
+  ]);
+  sh(`ip -n ${one} link add br0 index 77 type bridge`);
+  await runSteps([{ kind: 'ip', lines: [port] }]);
+  expect(sh(`ip -n ${one} -o link show port`)).toContain('master br0');
+  expect(sh(`ip -n ${other} -o link show eth0`)).toContain('eth0');
+});
+
+test('it stops at what fails, and says which and why', async () => {
+  await runSteps([{ kind: 'add-netns', name: one }]);
+  const address = 'addr add 10.0.1.5/24 dev lo';
+  const lines = [address, address, 'link set lo up'];
+  await expect(runSteps([{ kind: 'ip', netns: one, lines }])).rejects.toThrow(
+    /^File exists.* in:\naddr add 10.0.1.5\/24 dev lo$/,
+  );
+  expect(sh(`ip -n ${one} -o link show lo`)).not.toContain('LOWER_UP');
+  const nft = (text: string): Promise<void> => runSteps([{ kind: 'nft', netns: one, text }]);
+  await expect(nft('add table ip t\nadd chain ip no c\n')).rejects.toThrow(
+    /No such file or directory[^]* in:\nnft - add table ip t/,
+  );
+  expect(sh(`ip netns exec ${one} nft list ruleset`)).toBe('');
+  await expect(runSteps([{ kind: 'delete-netns', name: third }])).rejects.toThrow(
+    /No such file or directory/,
+  );
+});
+
+test('once at rest, it holds no namespace that was removed', async () => {
+  await runSteps([{ kind: 'add-netns', name: one }]);
+  const inode = sh(`stat -L -c %i /run/netns/${one}`).trim();
+  const text = 'add table ip t\ndelete table ip t\n';
+  await runSteps([{ kind: 'nft', netns: one, text }]);
+  await runSteps([{ kind: 'delete-netns', name: one }]);
+  await runSteps([{ kind: 'add-netns', name: other }]);
+  // Long before it ends because nothing is to be done.
+  await until('the namespace to be gone', () => !isHeld(inode), HELPER_IDLE_MS / 2);
+});
+
+/** Whether a child of ours is in the namespace, or has a socket beside its three pipes to us. */
+function isHeld(inode: string): boolean {
+  return children().some((pid) => {
+    const files = readdirSync(`/proc/${pid}/fd`).map((fd) => linkOf(`/proc/${pid}/fd/${fd}`));
+    const sockets = files.filter((file) => file.startsWith('socket:'));
+    return linkOf(`/proc/${pid}/ns/net`) === `net:[${inode}]` || sockets.length > 3;
+  });
+}
+
+function linkOf(path: string): string {
+  return readlinkSync(path, { encoding: 'utf8' });
+}
+
+function children(): string[] {
+  return readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')
+    .split(' ')
+    .filter(Boolean);
+}
+
+test('a job that was cut off is not begun; one that hangs is given up, and the next is done', async () => {
+  const worker = openWorker({ timeoutMs: 300 });
+  const job = jobOf([{ kind: 'add-netns', name: one }]);
+  const bytes = job?.bytes ?? Buffer.alloc(0);
+  // Says that more is to come.
+  const head = bytes.toString().replace(/^add/, 'in').replace(one, '-');
+  await worker.run(Buffer.from(head));
+  const stopped = Number(children().at(-1));
+  process.kill(stopped, 'SIGSTOP');
+  await expect(worker.run(bytes)).rejects.toMatchObject({ code: 'deadline-exceeded' });
+  expect(existsSync(`/run/netns/${one}`)).toBe(false);
+  await worker.run(bytes);
+  expect(existsSync(`/run/netns/${one}`)).toBe(true);
+});
