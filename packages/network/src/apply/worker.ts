@@ -89,7 +89,7 @@ function ipOperations({
     const message = name === undefined ? linkMessage(line) : undefined;
     if (name !== undefined) operations.push(operation('add', name), enter(netns));
     else if (message === undefined) return undefined;
-    else operations.push(operation('rt', message.fills, message.bytes, line));
+    else operations.push({ ...operation('rt', message.fills, message.bytes), what: line });
   }
   return operations;
 }
@@ -108,9 +108,9 @@ function operation(
   name: 'in' | 'add' | 'del' | 'set' | 'nft' | 'rt',
   argument: string,
   content: string | Buffer = '',
-  what = `${name} ${argument}${typeof content === 'string' ? ` ${content}` : ''}`,
 ): Operation {
   const data = Buffer.from(content);
   const head = Buffer.from(`${name} ${argument} ${data.length}\n`);
-  return { bytes: Buffer.concat([head, data]), what };
+  const text = typeof content === 'string' && content !== '' ? ` ${content}` : '';
+  return { bytes: Buffer.concat([head, data]), what: `${name} ${argument}${text}` };
 }
