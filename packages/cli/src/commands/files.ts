@@ -105,7 +105,7 @@ function addCreate<T extends Secret | Config>(
 ): void {
   addDryRunFlags(group.command('create'))
     .description(`create a ${verbs.noun} from a file`)
-    .argument('<name>')
+    .argument('<name>', 'unique among its kind')
     .argument('<file>', '"-" for standard input')
     .option('--label <key=value>', 'label', collect(parseLabel))
     .option('--template-driver <driver>', TEMPLATE_DRIVER, oneOf('none', 'golang'), 'none')

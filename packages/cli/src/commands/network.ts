@@ -68,7 +68,7 @@ export function addNetworkCommands(program: Command, context: Context): void {
 function addCreate(group: Command, context: Context): void {
   addDryRunFlags(group.command('create'))
     .description('create a network')
-    .argument('<name>')
+    .argument('<name>', 'unique among its kind')
     .option(
       '-d, --driver <driver>',
       'overlay, bridge (on each node alone), macvlan, host or none',
