@@ -21,6 +21,22 @@ export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promi
   });
 }
 
+/** Calls `fn` again and again, `periodMs` after it last returned, until disposed. Keeps no process alive. */
+export function every(clock: Clock, periodMs: number, fn: () => void): Disposable {
+  const tick = (): void => {
+    fn();
+    if (!isOver) timer = clock.after(periodMs, tick, { unref: true });
+  };
+  let isOver = false;
+  let timer = clock.after(periodMs, tick, { unref: true });
+  return {
+    [Symbol.dispose]: () => {
+      isOver = true;
+      timer.cancel();
+    },
+  };
+}
+
 /** What an aborted signal should be thrown as: its own reason, always an Error. */
 export function abortReason(signal: AbortSignal): Error {
   const reason: unknown = signal.reason;

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 
 import {
-  eitherSignal,
   abortReason,
   AssertionError,
   Backoff,
   BoundedQueue,
+  eitherSignal,
+  every,
   Scope,
   sleep,
   SwarmError,
@@ -35,6 +36,24 @@ describe('sleep', () => {
     controller.abort(new Error('enough'));
     await expect(slept).rejects.toThrow('enough');
     await expect(sleep(clock, 100, controller.signal)).rejects.toThrow('enough');
+    expect(clock.nextTimerInMs()).toBeUndefined();
+  });
+});
+
+describe('every', () => {
+  it('comes again until it is disposed, also from within', () => {
+    const clock = new ManualClock();
+    let times = 0;
+    const ticks = every(clock, 100, () => {
+      times += 1;
+      if (times === 3) ticks[Symbol.dispose]();
+    });
+    clock.advance(99);
+    expect(times).toBe(0);
+    clock.advance(101);
+    expect(times).toBe(2);
+    clock.advance(1_000);
+    expect(times).toBe(3);
     expect(clock.nextTimerInMs()).toBeUndefined();
   });
 });

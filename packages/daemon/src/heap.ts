@@ -6,7 +6,7 @@
  */
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 
-import type { Clock } from '@swarmd/base';
+import { every, type Clock } from '@swarmd/base';
 
 const LOOK_EVERY_MS = 1_000;
 /** Shares of time in which the main thread had something to do. */
@@ -54,7 +54,7 @@ export function tuneHeap(clock: Clock, options: HeapOptions): Disposable {
   let state: HeapState = { mode: 'idle', quiet: 0, busy: 0 };
   let before = performance.eventLoopUtilization();
   apply(state.mode, options);
-  const look = (): void => {
+  return every(clock, LOOK_EVERY_MS, () => {
     const after = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(after, before);
     before = after;
@@ -62,10 +62,7 @@ export function tuneHeap(clock: Clock, options: HeapOptions): Disposable {
     const next = nextMode(state, { utilization, heapBytes }, options.busyLooks);
     if (next.mode !== state.mode) apply(next.mode, options);
     state = next;
-    timer = clock.after(LOOK_EVERY_MS, look, { unref: true });
-  };
-  let timer = clock.after(LOOK_EVERY_MS, look, { unref: true });
-  return { [Symbol.dispose]: () => timer.cancel() };
+  });
 }
 
 /** Flags that V8 reads whenever it decides, not only at its start. */

@@ -5,6 +5,7 @@
 import {
   errorCode,
   errorMessage,
+  every,
   sleep,
   SwarmError,
   unreachable,
@@ -143,20 +144,13 @@ export class TaskEffects {
   async #pull(image: string, signal: AbortSignal): Promise<void> {
     const { executor, clock } = this.#deps;
     const auth = registryAuthOf(this.#task, this.#deps.assignment());
-    let timer = clock.after(PULL_PROGRESS_MS, () => tell());
-    const tell = (): void => {
+    using _progress = every(clock, PULL_PROGRESS_MS, () => {
       const message = pullMessage(executor.images.pullProgress(image));
       if (message !== undefined) this.#observe({ kind: 'pulling', message });
-      timer = clock.after(PULL_PROGRESS_MS, tell);
-    };
-    try {
-      await this.#within(
-        { what: `pulling ${image}`, timeoutMs: PULL_TIMEOUT_MS, signal },
-        (signal) => executor.pull(image, signal, { auth }),
-      );
-    } finally {
-      timer.cancel();
-    }
+    });
+    await this.#within({ what: `pulling ${image}`, timeoutMs: PULL_TIMEOUT_MS, signal }, (signal) =>
+      executor.pull(image, signal, { auth }),
+    );
   }
 
   async #attach(signal: AbortSignal): Promise<NetworkAttachment> {

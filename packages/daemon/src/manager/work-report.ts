@@ -2,7 +2,7 @@
  * Tells that a start gets on: reading a large state takes minutes on a slow or busy machine, and whoever
  * gave up on it would make it begin anew, for ever.
  */
-import type { Clock } from '@swarmd/base';
+import { every, type Clock } from '@swarmd/base';
 
 import { WORK_LEAST_US, WORK_LOOK_MS } from '../limits.ts';
 
@@ -12,14 +12,11 @@ export type Usage = Pick<NodeJS.ResourceUsage, 'userCPUTime' | 'systemCPUTime' |
 /** Calls `tell` from time to time for as long as the process computes or reads, until it is disposed. */
 export function reportWork(clock: Clock, usage: () => Usage, tell: () => void): Disposable {
   let before = usage();
-  const look = (): void => {
+  return every(clock, WORK_LOOK_MS, () => {
     const now = usage();
     const computedUs =
       now.userCPUTime + now.systemCPUTime - before.userCPUTime - before.systemCPUTime;
     if (computedUs >= WORK_LEAST_US || now.fsRead > before.fsRead) tell();
     before = now;
-    timer = clock.after(WORK_LOOK_MS, look, { unref: true });
-  };
-  let timer = clock.after(WORK_LOOK_MS, look, { unref: true });
-  return { [Symbol.dispose]: () => timer.cancel() };
+  });
 }
