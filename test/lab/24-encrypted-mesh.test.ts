@@ -47,7 +47,7 @@ describe.runIf(canEncrypt)('the mesh', { timeout: ENCRYPTED_TIMEOUT_MS }, () => 
       const { stdout } = await lab.client.exec(['curl', '-sS', '--max-time', '60', url]);
       expect(stdout).toContain(`you are ${lab.client.place.address}`);
     }
-    return capture.stop();
+    return await capture.stop();
   }
 
   async function encryptMesh(wanted: boolean): Promise<void> {

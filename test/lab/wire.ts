@@ -92,6 +92,7 @@ export class Capture implements AsyncDisposable {
   async stop(): Promise<Seen> {
     const mark = randomBytes(16);
     await until('the capture to have seen what was sent', async () => {
+      if (this.#hasEnded()) throw new Error(`the capture ended by itself: ${this.#said}`);
       await sh(
         lab.host('m1'),
         `ping -q -c1 -W1 -p ${mark.toString('hex')} ${lab.registry.place.address}`,
@@ -106,9 +107,12 @@ export class Capture implements AsyncDisposable {
     return seen;
   }
 
+  #hasEnded(): boolean {
+    return this.#tcpdump.exitCode !== null || this.#tcpdump.signalCode !== null;
+  }
+
   async #end(): Promise<void> {
-    const { exitCode, signalCode } = this.#tcpdump;
-    if (exitCode !== null || signalCode !== null) return;
+    if (this.#hasEnded()) return;
     const ended = once(this.#tcpdump, 'close');
     this.#tcpdump.kill('SIGINT');
     await ended;
