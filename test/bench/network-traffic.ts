@@ -1,6 +1,7 @@
 /**
  * The ends of the traffic that the network benchmark measures: network-traffic.ts MODE ARGS.
- *   serve PORT               takes streams ("s") and answers single bytes (anything else)
+ *   serve PORT               takes streams ("s"), answers "c" with microseconds of CPU used so far, and
+ *                            single bytes (anything else)
  *   stream HOST PORT MS      prints bits per second of one stream
  *   round-trip HOST PORT MS  prints the median of microseconds for a byte and back
  *   dns NAME IN-FLIGHT MS    prints {perSecond, p50Us, p99Us} of questions to 127.0.0.11
@@ -19,7 +20,14 @@ async function serve(port: number): Promise<void> {
     socket.on('error', () => socket.destroy());
     socket.once('data', (first) => {
       if (first[0] === CHUNK[0]) socket.resume();
-      else {
+      else if (first.toString() === 'c') {
+        const tell = (): void => {
+          const { user, system } = process.cpuUsage();
+          socket.write(`${user + system}\n`);
+        };
+        tell();
+        socket.on('data', tell);
+      } else {
         socket.write('a');
         socket.on('data', () => socket.write('a'));
       }

@@ -22,11 +22,16 @@ import { Lab, type Host } from '../../packages/network/test/lab/lab.ts';
 import { CpuMeter } from './cpu-meter.ts';
 import { benchChanges } from './network/changes.ts';
 import { largeState } from './network/large.ts';
-import { compareWays } from './network/ways.ts';
+import { whileAwake } from './network/awake.ts';
+import { compareWays, inTurns, type Comparison, type Measured, type Mode } from './network/ways.ts';
 import { print, quantile } from './statistics.ts';
 
 const TRAFFIC = fileURLToPath(new URL('network-traffic.ts', import.meta.url));
 const ASK_NAMES = fileURLToPath(new URL('network/ask-names.pl', import.meta.url));
+const BESIDE = fileURLToPath(new URL('network/beside.pl', import.meta.url));
+/** Of one turn of ways that are measured by turns, and of the whole of those that one program measures. */
+const TURN_MS = 500;
+const BESIDE_MS = 4_000;
 const PORT = 9_000;
 const SNAT_PORT = 9_002;
 const ENDPOINTS = 1_000;
@@ -299,7 +304,7 @@ class NetworkBench {
     }
   }
 
-  /** Throughput and round trips of one stream over every way, against that between the hosts. */
+  /** Throughput and round trips of one stream over every way, beside another one. */
   async ways(): Promise<void> {
     await Promise.all([this.#first.attach(task(client)), this.#second.attach(task(this.#server))]);
     const lab = this.#lab;
@@ -308,23 +313,42 @@ class NetworkBench {
       await lab.startIn(this.#second, 'server', ...traffic('serve', PORT)),
     ];
     await Promise.all(stops.map(({ stdout }) => once(stdout, 'data')));
-    const hosts = (mode: string, address: string, port: number): Promise<number> => {
-      const argv = traffic(mode, address, port, 1_000);
-      return lab.run('h1', ...argv).then((outcome) => resultOf(argv, outcome) as number);
+    const hosts = async (mode: Mode): Promise<number> => {
+      const argv = traffic(mode, this.#second.address, PORT + 1, TURN_MS);
+      return resultOf(argv, await lab.run('h1', ...argv)) as number;
     };
-    const inside = (mode: string, address: string): Promise<number> =>
-      this.#in<number>(client, ...traffic(mode, address, PORT, 1_000));
     const { address } = this.#first;
-    await compareWays(
+    const server = addressOn(front, this.#server.host);
+    const inside = (mode: Mode): Promise<number> =>
+      this.#in<number>(client, ...traffic(mode, server, PORT, TURN_MS));
+    const beside = (mode: Mode, ...ways: readonly (string | number)[]): string[] =>
+      ['perl', BESIDE, mode, ...ways, BESIDE_MS].map(String);
+    const comparisons: Comparison[] = [
       {
-        hosts: (mode) => hosts(mode, this.#second.address, PORT + 1),
-        overlay: (mode) => inside(mode, addressOn(front, this.#server.host)),
-        virtual: (mode) => inside(mode, addressOn(front, 2)),
-        mesh: (mode) => hosts(mode, address, PORT),
-        snat: (mode) => hosts(mode, address, SNAT_PORT),
+        names: ['overlay', 'host to host'],
+        aims: { stream: 'ratio of at least 0.75', 'round-trip': 'ratio of at most 1.35' },
+        measure: (mode) =>
+          inTurns(
+            () => inside(mode),
+            () => hosts(mode),
+          ),
       },
-      (figure) => this.#print(figure),
-    );
+      {
+        names: ['virtual address', 'task address'],
+        aims: { stream: 'ratio of at least 0.98', 'round-trip': 'difference of at most 3' },
+        measure: (mode) =>
+          this.#in(client, ...beside(mode, addressOn(front, 2), PORT, server, PORT)),
+      },
+      {
+        names: ['published port, task elsewhere', 'the same with SNAT'],
+        aims: { stream: 'ratio of at least 1', 'round-trip': 'ratio of at most 1' },
+        measure: async (mode) => {
+          const argv = beside(mode, address, PORT, address, SNAT_PORT);
+          return resultOf(argv, await lab.run('cl', ...argv)) as [Measured, Measured][];
+        },
+      },
+    ];
+    await whileAwake(() => compareWays(comparisons, (figure) => this.#print(figure)));
     for (const server of stops) server.kill('SIGKILL');
     await Promise.all([this.#first.detach(client.id), this.#second.detach(this.#server.id)]);
   }

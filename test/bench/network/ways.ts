@@ -1,72 +1,93 @@
-/** Throughput and round trips over the ways from one host to another, in turns, each beside another one. */
+/** Throughput and round trips over the ways from one host to another, each beside another one. */
 import { quantile, type Figure } from '../statistics.ts';
 
 /** As many as it takes until medians of a busy machine agree. */
 const TURNS = 9;
 
-export type Way = 'hosts' | 'overlay' | 'virtual' | 'mesh' | 'snat';
-type Mode = 'stream' | 'round-trip';
+export type Mode = 'stream' | 'round-trip';
 
-const NAMES: Readonly<Record<Way, string>> = {
-  hosts: 'host to host',
-  overlay: 'overlay',
-  virtual: 'virtual address',
-  mesh: 'published port, task elsewhere',
-  snat: 'the same with SNAT',
+const UNITS: Readonly<Record<Mode, { readonly unit: string; readonly scale: number }>> = {
+  stream: { unit: 'Gbit/s', scale: 1e-9 },
+  'round-trip': { unit: 'us', scale: 1 },
 };
-const MODES: readonly { readonly mode: Mode; readonly unit: string; readonly scale: number }[] = [
-  { mode: 'stream', unit: 'Gbit/s', scale: 1e-9 },
-  { mode: 'round-trip', unit: 'us', scale: 1 },
-];
-/** What each way is measured by, and how it shall do beside it. */
-const AIMS: Readonly<Record<Mode, Readonly<Partial<Record<Way, readonly [Way, string]>>>>> = {
-  stream: {
-    overlay: ['hosts', 'ratio of at least 0.75'],
-    virtual: ['overlay', 'ratio of at least 0.98'],
-    mesh: ['snat', 'ratio of at least 1'],
-  },
-  'round-trip': {
-    overlay: ['hosts', 'ratio of at most 1.35'],
-    virtual: ['overlay', 'difference of at most 3'],
-    mesh: ['snat', 'ratio of at most 1'],
-  },
-};
+
+export interface Measured {
+  /** Bits per second, or microseconds for a byte and back. */
+  readonly value: number;
+  /** Of both ends' processors: microseconds for a megabyte, or for a byte and back. */
+  readonly cpuUs?: number;
+}
+
+/** Two ways, how the first shall do beside the second, and what measures them. */
+export interface Comparison {
+  readonly names: readonly [string, string];
+  readonly aims: Readonly<Record<Mode, string>>;
+  readonly measure: (mode: Mode) => Promise<readonly (readonly [Measured, Measured])[]>;
+}
 
 const thousandths = (value: number): number => Math.round(value * 1_000) / 1_000;
 
-/** @param ways each measures one second: bits per second, or the median of microseconds for a byte and back. */
+/** Of ways that one program cannot measure: in turns, one after the other. */
+export async function inTurns(
+  first: () => Promise<number>,
+  second: () => Promise<number>,
+): Promise<[Measured, Measured][]> {
+  const pairs: [Measured, Measured][] = [];
+  for (let turn = 0; turn < TURNS; turn += 1) {
+    pairs.push([{ value: await first() }, { value: await second() }]);
+  }
+  return pairs;
+}
+
 export async function compareWays(
-  ways: Readonly<Record<Way, (mode: Mode) => Promise<number>>>,
+  comparisons: readonly Comparison[],
   print: (figure: Figure) => void,
 ): Promise<void> {
-  const names = Object.keys(ways) as Way[];
-  for (const { mode, unit, scale } of MODES) {
-    const values: Record<Way, number[]> = {
-      hosts: [],
-      overlay: [],
-      virtual: [],
-      mesh: [],
-      snat: [],
-    };
-    for (let turn = 0; turn < TURNS; turn += 1) {
-      for (const name of names) values[name].push((await ways[name](mode)) * scale);
-    }
-    const median = (name: Way): number => quantile(values[name], 0.5);
-    // What others do on the machine only makes it worse.
-    const best = (name: Way): number =>
-      mode === 'stream' ? Math.max(...values[name]) : Math.min(...values[name]);
-    for (const name of names) {
-      const [beside, aim] = AIMS[mode][name] ?? ['hosts', undefined];
+  for (const mode of ['stream', 'round-trip'] as const) {
+    const { unit, scale } = UNITS[mode];
+    for (const { names, aims, measure } of comparisons) {
+      const pairs = await measure(mode);
+      const valueOf = ({ value }: Measured): number => value * scale;
       print({
-        metric: `${NAMES[name]}, ${mode}`,
+        metric: `${names[0]}, ${mode}`,
         unit,
-        values: values[name],
-        beside: NAMES[beside],
-        ratio: thousandths(median(name) / median(beside)),
-        ratioOfBest: thousandths(best(name) / best(beside)),
-        difference: Math.round((median(name) - median(beside)) * 100) / 100,
-        ...(aim === undefined ? {} : { aim }),
+        beside: names[1],
+        aim: aims[mode],
+        ...compared(pairs.map(([one, other]) => [valueOf(one), valueOf(other)])),
       });
+      const cpu = pairs.map(([one, other]) => [one.cpuUs ?? NaN, other.cpuUs ?? NaN] as const);
+      if (cpu.some((pair) => pair.some(Number.isNaN))) continue;
+      const what = mode === 'stream' ? 'us/MiB' : 'us';
+      const metric = `${names[0]}, ${mode}, CPU`;
+      print({ metric, unit: what, beside: names[1], ...compared(cpu) });
     }
   }
+}
+
+/** Of pairs, as whatever else the machine does meets both of one alike. */
+function compared(pairs: readonly (readonly [number, number])[]): {
+  values: number[];
+  besideP50: number;
+  ratio: number;
+  ratioQuartiles: number[];
+  difference: number;
+} {
+  const ratios = pairs.map(([one, other]) => one / other);
+  return {
+    values: pairs.map(([one]) => one),
+    besideP50: thousandths(
+      quantile(
+        pairs.map(([, other]) => other),
+        0.5,
+      ),
+    ),
+    ratio: thousandths(quantile(ratios, 0.5)),
+    ratioQuartiles: [0.25, 0.75].map((part) => thousandths(quantile(ratios, part))),
+    difference: thousandths(
+      quantile(
+        pairs.map(([one, other]) => one - other),
+        0.5,
+      ),
+    ),
+  };
 }
