@@ -7,19 +7,18 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 
+const SPIN = 'setpriv --pdeathsig KILL chrt --idle 0 perl -e';
+
 export async function whileAwake<T>(work: () => Promise<T>): Promise<T> {
-  const spinning = Array.from({ length: availableParallelism() }, () =>
-    spawn('setpriv', [
-      ...['--pdeathsig', 'KILL', 'chrt', '--idle', '0'],
-      ...['perl', '-e', '1 while 1'],
-    ]),
-  );
+  const [program = '', ...args] = SPIN.split(' ');
+  const spinning = Array.from({ length: availableParallelism() }, () => {
+    const one = spawn(program, [...args, '1 while 1']);
+    return { one, gone: once(one, 'exit') };
+  });
   try {
     return await work();
   } finally {
-    for (const one of spinning) one.kill('SIGKILL');
-    await Promise.all(
-      spinning.map((one) => (one.exitCode ?? one.signalCode) === null && once(one, 'exit')),
-    );
+    for (const { one } of spinning) one.kill('SIGKILL');
+    await Promise.all(spinning.map(({ gone }) => gone));
   }
 }
