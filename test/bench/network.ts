@@ -274,34 +274,45 @@ class NetworkBench {
     await this.#apply(this.#cluster);
   }
 
-  /** One question after the other, and as many at a time as a busy host has: as fast as they are answered. */
+  /**
+   * One question after the other, and as many at a time as a busy host has: as fast as they are answered. A
+   * quiet machine's processors fall asleep between question and answer, so that is asked for both. A few at a
+   * time show how long an answer takes that does not wait for many others.
+   */
   async names(): Promise<void> {
     await this.#first.attach(task(client));
     const ms = String(NAMES_MS);
-    const ways: readonly { inFlight: number; target: number; argv: readonly string[] }[] = [
-      { inFlight: 1, target: 15_000, argv: ['perl', ASK_NAMES, 'web', ms] },
-      { inFlight: 32, target: 55_000, argv: traffic('dns', 'web', 32, ms) },
-    ];
-    for (const { inFlight, target, argv } of ways) {
-      const [rates, p99, answerUs]: [number[], number[], number[]] = [[], [], []];
-      for (let run = 0; run < 5; run += 1) {
-        const before = await this.#first.use();
-        const result = await this.#in<{ perSecond: number; p99Us: number }>(client, ...argv);
-        const { cpuMs } = await this.#first.use();
-        answerUs.push(((cpuMs - before.cpuMs) * 1e6) / (result.perSecond * NAMES_MS));
-        rates.push(result.perSecond);
-        p99.push(result.p99Us);
-      }
-      this.#print({
-        metric: `DNS, ${inFlight} in flight`,
-        unit: 'answers/s',
-        values: rates,
-        atLeast: target,
-        withinTarget: quantile(rates, 0.5) >= target,
-        p99Us: Math.round(quantile(p99, 0.5)),
-        cpuUsPerAnswer: Math.round(quantile(answerUs, 0.5)),
-      });
+    const one = { target: 15_000, argv: ['perl', ASK_NAMES, 'web', ms] };
+    await this.#ask('DNS, 1 in flight', one);
+    await whileAwake(async () => {
+      await this.#ask('DNS, 1 in flight, processors awake', one);
+      await this.#ask('DNS, 32 in flight', { target: 55_000, argv: traffic('dns', 'web', 32, ms) });
+      await this.#ask('DNS, 4 in flight', { target: 0, argv: traffic('dns', 'web', 4, ms) });
+    });
+  }
+
+  async #ask(
+    metric: string,
+    { target, argv }: { target: number; argv: readonly string[] },
+  ): Promise<void> {
+    const [rates, p99, answerUs]: [number[], number[], number[]] = [[], [], []];
+    for (let run = 0; run < 5; run += 1) {
+      const before = await this.#first.use();
+      const result = await this.#in<{ perSecond: number; p99Us: number }>(client, ...argv);
+      const { cpuMs } = await this.#first.use();
+      answerUs.push(((cpuMs - before.cpuMs) * 1e6) / (result.perSecond * NAMES_MS));
+      rates.push(result.perSecond);
+      p99.push(result.p99Us);
     }
+    this.#print({
+      metric,
+      unit: 'answers/s',
+      values: rates,
+      atLeast: target,
+      withinTarget: quantile(rates, 0.5) >= target,
+      p99Us: Math.round(quantile(p99, 0.5)),
+      cpuUsPerAnswer: Math.round(quantile(answerUs, 0.5)),
+    });
   }
 
   /** Throughput and round trips of one stream over every way, beside another one. */
