@@ -27,10 +27,11 @@ import { ManagerProcess, type ManagerProcessDeps } from './manager/manager-proce
 import type { ManagerStart } from './manager/protocol.ts';
 import type { Machine } from './machine.ts';
 import { managerStart, Member } from './member.ts';
+import { OneChange } from './one-change.ts';
 import { hasServed, RoleKeeper } from './role-keeper.ts';
 import { chooseAddresses, followAdvertise } from './swarm/addresses.ts';
 import { clearMachine } from './swarm/clear-machine.ts';
-import { noManagerState, refuseQuorum, withAddresses } from './swarm/force-new-cluster.ts';
+import { goOnAlone, noManagerState } from './swarm/force-new-cluster.ts';
 import { newCluster } from './swarm/init.ts';
 import { joinCluster, leaveManagers } from './swarm/join.ts';
 import { VERSION } from './version.ts';
@@ -64,6 +65,9 @@ export interface JoinRequest {
   readonly listenAddress: string;
 }
 
+/** Changes after which this machine is in a cluster. */
+const BEGINNINGS: readonly string[] = ['initializing', 'joining', 'starting'];
+
 interface Active {
   readonly member: Member;
   readonly machine: Machine;
@@ -73,9 +77,7 @@ export class NodeDaemon implements AsyncDisposable {
   readonly #deps: NodeDaemonDeps;
   readonly #scope: Scope;
   #active: Active | undefined;
-  /** The change under way, e.g. "joining". */
-  #changing = '';
-  #changed: Promise<unknown> = Promise.resolve();
+  readonly #changes = new OneChange();
   #error = '';
   #stored: Identity | undefined;
   /** Aborted when there is nothing to continue any more. */
@@ -89,7 +91,7 @@ export class NodeDaemon implements AsyncDisposable {
     );
     this.#role = new RoleKeeper({
       ...deps,
-      change: (name, fn) => this.#change(name, fn),
+      change: (name, fn) => this.#changes.run(name, fn),
       member: () => this.#active?.member,
       startManager: (identity, signal) =>
         ManagerProcess.start(
@@ -149,7 +151,7 @@ export class NodeDaemon implements AsyncDisposable {
     this.#scope.spawn('resume', async (signal) => {
       while (!resuming.signal.aborted) {
         try {
-          await this.#change('starting', () => this.#resumeOnce());
+          await this.#changes.run('starting', () => this.#resumeOnce());
           return;
         } catch (error) {
           this.#error = errorMessage(error);
@@ -194,7 +196,7 @@ export class NodeDaemon implements AsyncDisposable {
   /** Ends this machine's containers and forgets the cluster. `force`: also when the others cannot be told. */
   async leave({ force }: { force: boolean }, signal: AbortSignal): Promise<void> {
     try {
-      await this.#change('leaving', () => this.#leave(force, signal));
+      await this.#changes.run('leaving', () => this.#leave(force, signal));
     } catch (error) {
       const isStopped = this.#active === undefined && this.#resuming?.signal.aborted === true;
       if (isStopped) this.resume();
@@ -205,7 +207,7 @@ export class NodeDaemon implements AsyncDisposable {
   /** Containers survive, and the managers know that it will be back, unless the machine goes down. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#scope[Symbol.asyncDispose]();
-    await this.#changed.catch(() => undefined); // Its caller has heard.
+    await this.#changes.settled();
     if (await this.#deps.machineStops()) {
       this.#deps.logger.info({}, 'the machine goes down: its tasks are to be replaced');
     } else {
@@ -247,15 +249,14 @@ export class NodeDaemon implements AsyncDisposable {
   }
 
   #state(): LocalInfo['state'] {
-    if (this.#changing === 'joining' || this.#changing === 'initializing') return 'pending';
-    if (this.#changing === 'starting') return 'pending';
+    if (BEGINNINGS.includes(this.#changes.name)) return 'pending';
     if (this.#error !== '') return 'error';
     return this.#identity === undefined ? 'inactive' : 'active';
   }
 
   /** A change from being in no cluster to being in one. */
   async #enter(name: string, fn: () => Promise<void>): Promise<LocalInfo> {
-    await this.#change(name, async () => {
+    await this.#changes.run(name, async () => {
       const { clusterId } = this.#identity?.membership ?? {};
       if (clusterId !== undefined) {
         throw new SwarmError(
@@ -274,19 +275,6 @@ export class NodeDaemon implements AsyncDisposable {
       }
     });
     return this.info();
-  }
-
-  async #change<T>(name: string, fn: () => Promise<T>): Promise<T> {
-    if (this.#changing !== '') {
-      throw new SwarmError(
-        'failed-precondition',
-        `this machine is ${this.#changing}; try again then`,
-      );
-    }
-    this.#changing = name;
-    const work = fn().finally(() => (this.#changing = ''));
-    this.#changed = work;
-    return work;
   }
 
   /** Takes over `manager`. */
@@ -376,28 +364,25 @@ export class NodeDaemon implements AsyncDisposable {
     );
   }
 
-  /** Keeps this manager's state, as the only manager. When that fails the manager goes on as it was. */
   async #forceNewCluster(request: InitRequest, signal: AbortSignal): Promise<LocalInfo> {
     const { settings, identities, logger } = this.#deps;
-    await this.#change('going on without the other managers', async () => {
-      const active = this.#active;
-      if (active?.member.identity.membership.role !== 'manager') throw noManagerState();
-      const { member } = active;
-      if (!request.evenWithQuorum)
-        await refuseQuorum(join(settings.runDir, 'control.sock'), signal);
-      const before = member.identity;
-      const identity = withAddresses(before, request);
-      await member.become(before, undefined);
-      const start = this.#startOf(identity, { raftStart: 'restart', forceNewCluster: true });
-      try {
-        const manager = await ManagerProcess.start(start, this.#managerDeps(), signal);
-        await member.become(identity, manager);
-        await identities.saveMembership(identity.membership);
-      } catch (error) {
-        const again = this.#startOf(before, { raftStart: 'restart' });
-        await member.become(before, ManagerProcess.resume(again, this.#managerDeps()));
-        throw error;
-      }
+    await this.#changes.run('going on without the other managers', async () => {
+      const member = this.#active?.member;
+      if (member?.identity.membership.role !== 'manager') throw noManagerState();
+      await goOnAlone(member, request, {
+        identities,
+        controlSocket: join(settings.runDir, 'control.sock'),
+        startAlone: (identity) => {
+          const start = this.#startOf(identity, { raftStart: 'restart', forceNewCluster: true });
+          return ManagerProcess.start(start, this.#managerDeps(), signal);
+        },
+        startAgain: (identity) =>
+          ManagerProcess.resume(
+            this.#startOf(identity, { raftStart: 'restart' }),
+            this.#managerDeps(),
+          ),
+        signal,
+      });
       logger.warn({}, 'this machine goes on as the only manager');
     });
     return this.info();

@@ -1,10 +1,12 @@
-/** What is asked before one manager goes on without the others. */
+/** One manager goes on without the others, and what is asked before. */
 import { connect, createControlClient } from '@swarmd/api';
 import { errorCode, SwarmError, type ErrorCode } from '@swarmd/base';
 
 import { checkAdvertise, parseHostPort } from '../config/settings.ts';
-import type { Identity } from '../identity/identity.ts';
+import type { Identity, IdentityStore } from '../identity/identity.ts';
 import { DEFAULT_PORT, QUORUM_CALL_MAX_MS } from '../limits.ts';
+import type { ManagerProcess } from '../manager/manager-process.ts';
+import type { Member } from '../member.ts';
 
 export function noManagerState(): SwarmError {
   return new SwarmError(
@@ -14,6 +16,38 @@ export function noManagerState(): SwarmError {
   );
 }
 
+interface AloneOptions {
+  readonly identities: IdentityStore;
+  /** Where this machine's manager is asked whether a quorum answers. */
+  readonly controlSocket: string;
+  readonly startAlone: (identity: Identity) => Promise<ManagerProcess>;
+  readonly startAgain: (identity: Identity) => ManagerProcess;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Keeps this manager's state, as the only manager. When that fails the manager goes on as it was.
+ * @throws SwarmError `failed-precondition` when a quorum answers and that was not accepted.
+ */
+export async function goOnAlone(
+  member: Member,
+  request: { readonly advertiseAddress: string; readonly evenWithQuorum: boolean },
+  options: AloneOptions,
+): Promise<void> {
+  const { identities, controlSocket, startAlone, startAgain, signal } = options;
+  if (!request.evenWithQuorum) await refuseQuorum(controlSocket, signal);
+  const before = member.identity;
+  const identity = withAddresses(before, request);
+  await member.become(before, undefined);
+  try {
+    await member.become(identity, await startAlone(identity));
+    await identities.saveMembership(identity.membership);
+  } catch (error) {
+    await member.become(before, startAgain(before));
+    throw error;
+  }
+}
+
 /** What the manager says when there is no quorum, or when it does not run. */
 const NO_ANSWER: readonly ErrorCode[] = ['unavailable', 'deadline-exceeded', 'unknown-outcome'];
 
@@ -21,7 +55,7 @@ const NO_ANSWER: readonly ErrorCode[] = ['unavailable', 'deadline-exceeded', 'un
  * A read that needs a quorum must fail.
  * @throws SwarmError `failed-precondition` when it does not.
  */
-export async function refuseQuorum(controlSocket: string, signal: AbortSignal): Promise<void> {
+async function refuseQuorum(controlSocket: string, signal: AbortSignal): Promise<void> {
   using channel = connect({ socketPath: controlSocket });
   try {
     await createControlClient(channel).getCluster({}, { signal, timeoutMs: QUORUM_CALL_MAX_MS });
@@ -38,7 +72,7 @@ export async function refuseQuorum(controlSocket: string, signal: AbortSignal): 
 }
 
 /** The identity with the address that was asked for, if one was. */
-export function withAddresses(
+function withAddresses(
   { credentials, membership }: Identity,
   { advertiseAddress }: { advertiseAddress: string },
 ): Identity {
