@@ -70,10 +70,10 @@ describe('roles', () => {
     await remove('steady');
   });
 
-  it('the leader hands over when it is demoted; where quorum would be lost, the reason is told', async () => {
+  it('the leader hands over when it is demoted, and says that it was; where quorum would be lost, the reason is told', async () => {
     const led = await leader();
     const asked = otherThan(led);
-    expect(await ctl(asked, 'node', 'demote', led)).toMatchObject({ code: 0 });
+    expect(await ctl(led, 'node', 'demote', led)).toMatchObject({ code: 0 });
     await untilVoters(asked, 2);
     const [other = ''] = ['m1', 'm2', 'm3'].filter((name) => name !== led && name !== asked);
     await lab.kill(other);
