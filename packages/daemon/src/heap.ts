@@ -19,8 +19,16 @@ const QUIET_LOOKS = 10;
  * heartbeat than a small young generation holds, which would all be taken for old.
  */
 const LARGE_HEAP_BYTES = 64 * 1024 ** 2;
+/**
+ * So much a large heap may grow between two full collections. Left to itself V8 goes by how fast the
+ * program allocates, by the wall clock: the busier the machine is with others, the smaller it keeps the heap,
+ * and the more often it collects all of it (every 6 s at a load of 12, a second of processor time each). Small
+ * heaps of other threads get less than that: Raft's was collected for every 8 MiB of its log.
+ */
+const LARGE_HEAP_GROWS_PERCENT = 150;
 
-export type Mode = 'idle' | 'busy';
+/** Busy with a large heap is a mode of its own, in which the process stays while the heap is large. */
+export type Mode = 'idle' | 'busy' | 'large';
 
 export interface HeapState {
   readonly mode: Mode;
@@ -35,10 +43,11 @@ export function nextMode(
   { utilization, heapBytes }: { readonly utilization: number; readonly heapBytes: number },
   busyLooks: number,
 ): HeapState {
-  const isBusy = utilization >= BUSY || heapBytes > LARGE_HEAP_BYTES;
+  const isLarge = heapBytes > LARGE_HEAP_BYTES;
+  const isBusy = utilization >= BUSY || isLarge;
   const busy = isBusy ? now.busy + 1 : 0;
   const quiet = !isBusy && utilization < IDLE ? now.quiet + 1 : 0;
-  if (busy >= busyLooks) return { mode: 'busy', quiet, busy };
+  if (busy >= busyLooks) return { mode: isLarge ? 'large' : 'busy', quiet, busy };
   return { mode: quiet >= QUIET_LOOKS ? 'idle' : now.mode, quiet, busy };
 }
 
@@ -68,7 +77,8 @@ export function tuneHeap(clock: Clock, options: HeapOptions): Disposable {
 /** Flags that V8 reads whenever it decides, not only at its start. */
 function apply(mode: Mode, { youngGrows }: HeapOptions): void {
   setFlagsFromString(mode === 'idle' ? '--optimize-for-size' : '--no-optimize-for-size');
-  setFlagsFromString(`--semi-space-growth-factor=${mode === 'busy' && youngGrows ? 2 : 1}`);
+  setFlagsFromString(`--semi-space-growth-factor=${mode !== 'idle' && youngGrows ? 2 : 1}`);
+  setFlagsFromString(`--heap-growing-percent=${mode === 'large' ? LARGE_HEAP_GROWS_PERCENT : 0}`);
   // With a heap of hundreds of MiB each of V8's collections to save memory takes half a second of
   // processor time, and leaves so little room that the next one is due three seconds later: a manager
   // of 5,000 nodes spent 15 % of a core on them while nothing happened.

@@ -6,6 +6,11 @@ export const LEADER_WAIT_MS = 5_000;
 export const FORWARD_RETRY_MS = 100;
 /** How long one forwarded call may take: a Raft commit on a slow disk, not more. */
 export const FORWARDED_CALL_MS = 10_000;
+/**
+ * The same for what a manager itself reports, which nobody waits for. A leader with too much to do answers
+ * late; given up, the report would come again, behind all others, and none would ever be answered.
+ */
+export const OWN_REPORT_MS = 60_000;
 /** How long a new leader's first read barrier and first writes may take before it gives up. */
 export const LEADERSHIP_OPEN_MS = 10_000;
 /** Tasks that a change of a service makes or places itself: others wait for it. The loop does the rest. */
@@ -86,6 +91,8 @@ export const FOLLOW_CHANGES = 2_000;
 export const ADDRESSES_GATHER_MS = 1_000;
 /** Sessions are reported to the leader so many times a heartbeat period. */
 export const SESSION_REPORTS_PER_HEARTBEAT = 2;
+/** A manager that reports nothing for so many heartbeat periods stands still: it cannot say who is alive. */
+export const SILENT_MANAGER_HEARTBEATS = 1.5;
 /** Nodes in one report of sessions: a description is about 1 KiB. */
 export const SESSION_REPORT_MAX_NODES = 500;
 /** A session that was silent for so many heartbeat periods is ended by its manager. */

@@ -143,7 +143,9 @@ it('ends sessions that are silent for too long, but not for the time it stood st
   heard.toldAt = heard.heardAt;
 
   clock.advance(60_000);
-  dispatcher.heardSessions();
+  // The leader is told of it as well.
+  expect(dispatcher.heardSessions()).toEqual([heard]);
+  expect(dispatcher.heardSessions()).toEqual([]);
   expect(await Promise.race([ended, turnsLater()])).toBe('still there');
   for (let looks = 0; looks < 12; looks += 1) {
     clock.advance(500);

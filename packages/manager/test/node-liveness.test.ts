@@ -12,6 +12,7 @@ import { FakeRaft, NO_MACHINE } from './support/fake-raft.ts';
 import { aNode } from './support/objects.ts';
 
 const { signal } = new AbortController();
+const MANAGER = asId('node', 'm');
 const meta = { version: 0, createdAt: 0, updatedAt: 0 };
 const member = { raftId: 1, nodeId: 'm', address: '127.0.0.1:1', role: 'voter' } as const;
 
@@ -51,12 +52,25 @@ beforeEach(async () => {
     tx.put('node', { ...fresh, status } as Node);
     tx.put('node', aNode('old', { meta }));
   }, signal);
-  const raft = new FakeRaft(NO_MACHINE, [member]);
-  raft.lead(1);
+  const raft = leading();
   liveness = scope.own(
     new NodeLiveness({ store, raft, clock, logger: silentLogger, scope, leaderlessMs: 0 }),
   );
 });
+
+function leading(): FakeRaft {
+  const raft = new FakeRaft(NO_MACHINE, [member]);
+  raft.lead(1);
+  return raft;
+}
+
+/** The manager is well, and hears nobody. */
+async function silence(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 250) {
+    clock.advance(250);
+    await liveness.report([], MANAGER, signal);
+  }
+}
 afterEach(() => scope[Symbol.asyncDispose]());
 
 describe('nodes as the leader knows them', () => {
@@ -81,7 +95,46 @@ describe('nodes as the leader knows them', () => {
     expect(node('old')?.status.state).toBe('ready');
     await liveness.report([{ ...back, description }], asId('node', 'm'), signal);
     expect(node('old')?.status).not.toHaveProperty('awayUntil');
-    clock.advance(5_000);
+    await silence(3_000);
     await until('a crash is noticed as soon as ever', () => node('old')?.status.state === 'down');
+  });
+
+  it('one whose manager stands still has time to be heard of again', async () => {
+    const { address, agentAddress } = node('old')!.status;
+    const back = { nodeId: asId('node', 'old'), address, agentAddress };
+    await liveness.report([{ ...back, description }], MANAGER, signal);
+    // Small steps: else it is this leader that stood still.
+    for (let ms = 0; ms < 8_000; ms += 250) clock.advance(250);
+    expect(node('old')?.status.state).toBe('ready');
+    await silence(6_000);
+    await until('its manager is well, and does not hear it', () => {
+      return node('old')?.status.state === 'down';
+    });
+    // It was there all the time, and is not described again for it.
+    await liveness.report([back], MANAGER, signal);
+    await until('it is back', () => node('old')?.status.state === 'ready');
+  });
+
+  it('that nodes are alive waits for no commit, and counts meanwhile', async () => {
+    const { address, agentAddress } = node('old')!.status;
+    const back = { nodeId: asId('node', 'old'), address, agentAddress };
+    let commits = (): void => undefined;
+    const committing = new Promise<void>((resolve) => (commits = resolve));
+    using slow = new NodeLiveness({
+      store: { ...store, view: store.view, update: () => committing as Promise<never> },
+      raft: leading(),
+      clock,
+      logger: silentLogger,
+      scope,
+      leaderlessMs: 0,
+    });
+    let isWritten = false;
+    const described = slow
+      .report([{ ...back, nodeId: asId('node', 'fresh'), description }], MANAGER, signal)
+      .then(() => (isWritten = true));
+    await slow.report([back, { ...back, nodeId: asId('node', 'fresh') }], MANAGER, signal);
+    expect(isWritten).toBe(false);
+    commits();
+    await described;
   });
 });

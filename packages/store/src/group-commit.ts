@@ -13,7 +13,13 @@
 import { abortReason, assert, SwarmError, type Clock } from '@swarmd/base';
 
 import { Batch, settle, type Waiting } from './batch.ts';
-import { BATCH_RESTS_CHANGES, BATCH_RUN_MS, WAITING_TRANSACTIONS_MAX } from './limits.ts';
+import {
+  BATCH_LEAST_CHANGES,
+  BATCH_LEAST_TRANSACTIONS,
+  BATCH_RESTS_CHANGES,
+  BATCH_RUN_MS,
+  WAITING_TRANSACTIONS_MAX,
+} from './limits.ts';
 import type { Tables } from './tables.ts';
 import type { OpenTransaction } from './transaction.ts';
 import type { Proposer } from './types.ts';
@@ -147,9 +153,11 @@ export class GroupCommit {
     const queue = this.#lanes[lane];
     const again: Waiting[] = [];
     const until = this.#clock.monotonic() + BATCH_RUN_MS[lane];
+    const least = batch.changes.length + BATCH_LEAST_CHANGES[lane];
     let taken = 0;
     for (const waiting of queue) {
-      if (batch.isFull || (taken > 0 && this.#clock.monotonic() >= until)) break;
+      const hasLeast = taken >= BATCH_LEAST_TRANSACTIONS || batch.changes.length >= least;
+      if (batch.isFull || (hasLeast && this.#clock.monotonic() >= until)) break;
       taken += 1;
       if (!batch.run(waiting)) again.push(waiting);
     }

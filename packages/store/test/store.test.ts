@@ -209,19 +209,24 @@ describe('group commit', () => {
         never,
         { isPatient },
       );
+    const names = (lane: string, length: number): string[] =>
+      Array.from({ length }, (_, at) => `${lane}${at + 1}`);
+    const [users, plans] = [names('u', 10), names('p', 20)];
     const all = [
-      ...['p1', 'p2', 'p3'].map((name) => write(name, true)),
-      ...['u1', 'u2'].map((name) => write(name, false)),
+      ...plans.map((name) => write(name, true)),
+      ...users.map((name) => write(name, false)),
     ];
     for (let batch = 0; batch < 4; batch += 1) {
       held.commit();
       await turns();
     }
     await Promise.all([first, ...all]);
-    const names = held.proposals.map((changes) =>
+    const batches = held.proposals.map((changes) =>
       changes.map((change) => (change.kind === 'put' ? change.object.id : '')),
     );
-    expect(names).toEqual([['first'], ['u1', 'p1'], ['u2', 'p2'], ['p3']]);
+    const part = (from: number, to: number) => [...users.slice(from, to), ...plans.slice(from, to)];
+    // Also where time passes while little gets done, batches do not shrink to one of each.
+    expect(batches).toEqual([['first'], part(0, 8), part(8, 16), part(16, 20)]);
   });
 
   it('answers a batch while the next one is on its way already', async () => {

@@ -119,8 +119,10 @@ export interface StatusReport {
 export interface Leader {
   reportStatuses(request: { reports: readonly StatusReport[] }, call: Call): Promise<void>;
   /**
-   * `lost`: nodes whose session ended without a goodbye or whose heartbeat is overdue. `away`: nodes
-   * that restart on purpose; answered once that is committed.
+   * To be called all the time, also when nobody was heard: a manager that is silent cannot say who is
+   * alive. Answered at once, but once they are committed if there are descriptions. `lost`: nodes whose
+   * session ended without a goodbye or whose heartbeat is overdue. `away`: nodes that restart on purpose;
+   * answered once that is committed.
    */
   reportSessions(
     request: { live: readonly LiveNode[]; lost: readonly NodeId[]; away: readonly NodeId[] },

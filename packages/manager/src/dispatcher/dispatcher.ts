@@ -165,7 +165,11 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     }
   }
 
-  /** Sessions that said something the leader was not told of. Ends those silent for too long. */
+  /**
+   * Sessions that said something the leader was not told of; all of them, when this process stood still
+   * itself: what they said meanwhile is still to be read. Ends those silent for too long. To be called twice a
+   * heartbeat period.
+   */
   heardSessions(): Session[] {
     const { route, raftTiming } = this.#options;
     const patienceMs = beyondElections(LEADERLESS_SESSION_MS, raftTiming);
@@ -173,14 +177,14 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     const { heartbeatPeriodMs } = theCluster(this.#options.store.view).spec;
     const overdueMs = heartbeatPeriodMs * OVERDUE_HEARTBEATS;
     const now = this.#options.clock.monotonic();
-    // This process stood still itself: what they said meanwhile is still to be read.
-    if (now - this.#lookedAt > 2 * heartbeatPeriodMs) this.#patientUntil = now + overdueMs;
+    const stoodStill = now - this.#lookedAt > heartbeatPeriodMs;
+    if (stoodStill) this.#patientUntil = now + overdueMs;
     this.#lookedAt = now;
     const heard: Session[] = [];
     for (const session of this.#sessions.values()) {
       const silentMs = now - session.heardAt;
       if (session.isLeaving) continue;
-      if (session.heardAt > session.toldAt) heard.push(session);
+      if (session.heardAt > session.toldAt || stoodStill) heard.push(session);
       else if (silentMs > overdueMs && now >= this.#patientUntil) session.end(overdue(silentMs));
     }
     return heard;

@@ -36,6 +36,8 @@ export class Session {
   toldAt = Number.NEGATIVE_INFINITY;
   /** True until the leader has taken note of the description. */
   descriptionIsNews = true;
+  /** It is on its way to the leader. */
+  isBeingDescribed = false;
   readonly #clock: Clock;
   readonly #relay: StatusRelay;
   readonly #ended = new AbortController();

@@ -15,7 +15,7 @@ import type { Call, Origin } from '@swarmd/api';
 import { asId, type NodeId } from '@swarmd/model';
 import type { Raft, RaftTiming } from '@swarmd/raft';
 
-import { FORWARD_RETRY_MS, FORWARDED_CALL_MS, LEADER_WAIT_MS } from '../limits.ts';
+import { FORWARD_RETRY_MS, FORWARDED_CALL_MS, LEADER_WAIT_MS, OWN_REPORT_MS } from '../limits.ts';
 import type { ManagerClients } from '../net/peers.ts';
 import { Wakeup } from '../wakeup.ts';
 import { beyondElections } from './patience.ts';
@@ -83,7 +83,7 @@ export class LeaderRoute implements Disposable {
       const changed = new AbortController();
       using _watch = this.#onOtherLeader(() => changed.abort(notLeading()));
       const either = AbortSignal.any([signal, changed.signal]);
-      return await paths.there(leader, { signal: either, timeoutMs: FORWARDED_CALL_MS });
+      return await paths.there(leader, { signal: either, timeoutMs: OWN_REPORT_MS });
     });
   }
 

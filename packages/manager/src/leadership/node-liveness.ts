@@ -14,6 +14,7 @@ import {
   AGENT_RECONNECT_MS,
   GRACE_FACTOR,
   LEADERLESS_SESSION_MS,
+  SILENT_MANAGER_HEARTBEATS,
   UNJOINED_MAX_MS,
 } from '../limits.ts';
 import { sameValue } from '../same-value.ts';
@@ -24,7 +25,7 @@ import { beyondElections } from './patience.ts';
 /** Leases are looked at so many times a heartbeat period. */
 const CHECKS_PER_HEARTBEAT = 4;
 /** A check that comes later than this many periods means that this process stood still. */
-const STALL_PERIODS = 2;
+const STALL_PERIODS = 0.5;
 
 export class NodeLiveness implements Disposable {
   readonly #store: Store;
@@ -33,6 +34,10 @@ export class NodeLiveness implements Disposable {
   readonly #scope: Scope;
   readonly #raft: Raft;
   readonly #leases = new Leases();
+  /** When each manager was heard of last; monotonic. */
+  readonly #reportedAt = new Map<NodeId, number>();
+  /** What is being written of nodes. */
+  readonly #writing = new Map<NodeId, LiveNode>();
   readonly #reconnectMs: number;
   #timer: Timer | undefined;
   #checkedAt: number;
@@ -69,24 +74,54 @@ export class NodeLiveness implements Disposable {
   }
 
   /**
-   * `reporter`: the manager that hears them. Extends the leases at once; resolves when what is new of
-   * the nodes is committed.
+   * `reporter`: the manager that hears them. Extends the leases at once; resolves when the descriptions
+   * are committed. What else is new is seen to, and not waited for: whoever reports that nodes are alive
+   * must be free to do so again.
    */
   async report(live: readonly LiveNode[], reporter: NodeId, signal: AbortSignal): Promise<void> {
     const { view } = this.#store;
     const terms = theCluster(view).spec;
-    const until = this.#clock.monotonic() + terms.nodeDownAfterMs;
-    const news: LiveNode[] = [];
+    const now = this.#clock.monotonic();
+    const until = now + terms.nodeDownAfterMs;
+    this.#reportedAt.set(reporter, now);
+    const described: LiveNode[] = [];
+    const heard: LiveNode[] = [];
     for (const session of live) {
       const node = view.get('node', session.nodeId);
       if (node === undefined) continue;
       const isAway = node.status.awayUntil !== undefined;
       if (isAway && isBack(session)) this.#leases.reset(session.nodeId, until, reporter);
       else this.#leases.extend(session.nodeId, until, reporter);
-      if (refreshed(node, session, { now: 0, terms }) !== node) news.push(session);
+      if (refreshed(node, session, { now: 0, terms }) === node) continue;
+      if (isBack(session)) described.push(session);
+      // Its description is under way.
+      else if (node.description !== undefined && !this.#writing.has(node.id)) heard.push(session);
     }
-    if (news.length === 0) return;
-    await this.#store.update((tx) => writeNews(tx, news, this.#clock.now()), signal);
+    if (heard.length > 0) this.#writeHeard(heard);
+    if (described.length > 0) await this.#write(described, signal);
+  }
+
+  /** Their sessions went on while they were taken for dead. */
+  #writeHeard(heard: readonly LiveNode[]): void {
+    this.#scope.spawn('nodes-heard', async (signal) => {
+      try {
+        await this.#write(heard, signal);
+      } catch (error) {
+        // The next report finds them as they are now.
+        this.#logger.warn({ error: errorMessage(error) }, 'nodes could not be marked ready');
+      }
+    });
+  }
+
+  async #write(news: readonly LiveNode[], signal: AbortSignal): Promise<void> {
+    for (const session of news) this.#writing.set(session.nodeId, session);
+    try {
+      await this.#store.update((tx) => writeNews(tx, news, this.#clock.now()), signal);
+    } finally {
+      for (const session of news) {
+        if (this.#writing.get(session.nodeId) === session) this.#writing.delete(session.nodeId);
+      }
+    }
   }
 
   /** They restart on purpose. Resolves when that is committed. */
@@ -158,8 +193,14 @@ export class NodeLiveness implements Disposable {
     });
   }
 
-  /** A manager that left Raft, or that has not answered this leader lately. */
+  /**
+   * A manager that left Raft, that has not answered this leader lately, or that stands still: it has
+   * reported nothing, while one that is well reports all the time.
+   */
   #isLost(manager: NodeId): boolean {
+    const { heartbeatPeriodMs } = theCluster(this.#store.view).spec;
+    const silentMs = this.#clock.monotonic() - (this.#reportedAt.get(manager) ?? 0);
+    if (silentMs > heartbeatPeriodMs * SILENT_MANAGER_HEARTBEATS) return true;
     const { raftId, members, progress } = this.#raft.status();
     const member = members.find((one) => one.nodeId === manager);
     if (member === undefined) return true;

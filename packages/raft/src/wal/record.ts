@@ -17,7 +17,8 @@ import type { RecordCipher } from './cipher.ts';
 const KINDS: readonly EntryKind[] = ['normal', 'confChange', 'confChangeV1'];
 const SEALED = 1;
 const HEAD_BYTES = 5;
-const BODY_HEAD_BYTES = 9;
+const TERM_BYTES = 8;
+const BODY_HEAD_BYTES = TERM_BYTES + 1;
 
 const ENTRY_PREFIX = 'e'.charCodeAt(0);
 const INDEX_BYTES = 8;
@@ -52,17 +53,23 @@ export function encodeEntry(
   const key = entryKey(entry.index);
   const kind = KINDS.indexOf(entry.kind);
   assert(kind >= 0, `entry kind ${entry.kind}`);
-  const body = Buffer.allocUnsafe(BODY_HEAD_BYTES + entry.data.length);
-  body.writeBigUInt64BE(BigInt(entry.term), 0);
-  body[8] = kind;
-  body.set(entry.data, BODY_HEAD_BYTES);
-  const stored = cipher === undefined ? body : cipher.seal(body, key);
-  const value = Buffer.allocUnsafe(HEAD_BYTES + stored.length);
+  const plain = Buffer.allocUnsafe(HEAD_BYTES + BODY_HEAD_BYTES + entry.data.length);
+  plain.writeBigUInt64BE(BigInt(entry.term), HEAD_BYTES);
+  plain[HEAD_BYTES + TERM_BYTES] = kind;
+  plain.set(entry.data, HEAD_BYTES + BODY_HEAD_BYTES);
+  const value = cipher === undefined ? plain : sealed(plain, key, cipher);
   value[4] = cipher === undefined ? 0 : SEALED;
-  value.set(stored, HEAD_BYTES);
   const crc = chainedCrc(key, value, previousCrc);
   value.writeUInt32BE(crc, 0);
   return { key, value, crc };
+}
+
+/** The same record with its body encrypted. */
+function sealed(record: Buffer, key: Buffer, cipher: RecordCipher): Buffer {
+  const body = cipher.seal(record.subarray(HEAD_BYTES), key);
+  const value = Buffer.allocUnsafe(HEAD_BYTES + body.length);
+  value.set(body, HEAD_BYTES);
+  return value;
 }
 
 export type DecodedEntry =
@@ -94,7 +101,7 @@ export function decodeEntry(
       return bad('cannot be decrypted with the given key');
     }
   }
-  const kind = KINDS[body[8] ?? KINDS.length];
+  const kind = KINDS[body[TERM_BYTES] ?? KINDS.length];
   const term = Number(body.readBigUInt64BE(0));
   if (kind === undefined || !Number.isSafeInteger(term)) return bad('has an unknown form');
   const { buffer, byteOffset, length } = body;
