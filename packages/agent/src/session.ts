@@ -107,6 +107,7 @@ class Session {
   #periodMs = HEARTBEAT_DEFAULT_MS;
   #heardAt: number;
   #sentAt = 0;
+  #areStatusesComing = false;
   #described = '';
   /** Managers that do not are watched by the connection's own keepalive only. */
   #answersHeartbeats = false;
@@ -247,13 +248,17 @@ class Session {
 
   /** The first status after a quiet time leaves at once, those that follow gather. */
   #statusesSoon(): void {
-    if (!this.welcomed || this.#timers.has('statuses')) return;
+    if (!this.welcomed || this.#areStatusesComing) return;
+    this.#areStatusesComing = true;
     const quietMs = this.#deps.clock.monotonic() - this.#sentAt;
-    const waitMs = Math.max(0, STATUS_COALESCE_MS - quietMs);
-    this.#timer('statuses', waitMs, () => this.#sendStatuses());
+    const waitMs = STATUS_COALESCE_MS - quietMs;
+    if (waitMs > 0) this.#timer('statuses', waitMs, () => this.#sendStatuses());
+    // What changes in the same turn goes with it. Even the shortest timer would take a millisecond.
+    else queueMicrotask(() => this.#sendStatuses());
   }
 
   #sendStatuses(): void {
+    this.#areStatusesComing = false;
     this.#sentAt = this.#deps.clock.monotonic();
     for (;;) {
       const batch = this.#deps.reporter.nextBatch();

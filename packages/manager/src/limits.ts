@@ -21,6 +21,12 @@ export const PREVIEW_PLANS_MAX = 20;
 export const SERVICE_LOOP_CONCURRENCY = 64;
 /** After a plan, changes of the same service gather so long. The first one is planned at once. */
 export const SERVICE_LOOP_DEBOUNCE_MS = 5;
+
+/** So many services are planned together with the ends of tasks of theirs: their plans are a part of that transaction. */
+export const PLANNED_WITH_ENDS_MAX = 4;
+
+/** And not more often than so: when tasks fail in masses, one plan for many of them costs less. */
+export const PLANNED_WITH_PAUSE_MS = 20;
 /** What comes later is asked for again: timers hold 24 days, and clocks are set meanwhile. */
 export const SERVICE_LOOP_REQUEUE_MAX_MS = 60 * 60_000;
 /** Autoscaled services are looked at so often; agents measure as often. */

@@ -254,8 +254,8 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     const { signal } = this.#ended;
     const { route, store, clock } = this.#options;
     return route.report(signal, {
-      here: (_duties, until) =>
-        takeStatuses({ store, clock, barrier: this.#barrier }, reports, until),
+      here: ({ services }, until) =>
+        takeStatuses({ store, clock, barrier: this.#barrier, services }, reports, until),
       there: (manager, call) => manager.leader.reportStatuses({ reports }, call),
     });
   }

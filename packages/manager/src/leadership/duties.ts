@@ -15,6 +15,7 @@ import { ReleaseLoop } from './release-loop.ts';
 
 export interface Duties {
   readonly liveness: NodeLiveness;
+  readonly services: ServiceLoop;
   readonly release: ReleaseLoop;
   readonly autoscale: AutoscaleLoop;
 }
@@ -41,12 +42,12 @@ export async function openDuties(
   const { store, clock, logger } = options;
   await ensureInitialObjects(store, options.initial, signal);
   const liveness = scope.own(new NodeLiveness({ ...options, scope }));
-  scope.own(new ServiceLoop(options));
+  const services = scope.own(new ServiceLoop(options));
   scope.own(new FileVersionLoop(options));
   scope.own(new KeyLoop(options));
   scope.own(new PromotionLoop(options));
   scope.own(new RoleLoop(options));
   const release = scope.own(new ReleaseLoop({ store, clock, logger, scope }));
   const autoscale = scope.own(new AutoscaleLoop(options));
-  return { liveness, release, autoscale };
+  return { liveness, services, release, autoscale };
 }

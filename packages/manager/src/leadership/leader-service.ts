@@ -24,8 +24,10 @@ export function createLeaderService(options: {
     return { duties: reign.duties, signal: AbortSignal.any([call.signal, reign.signal]) };
   };
   return {
-    reportStatuses: ({ reports }, call) =>
-      takeStatuses({ ...options, barrier }, reports, lead(call).signal),
+    reportStatuses: ({ reports }, call) => {
+      const { duties, signal } = lead(call);
+      return takeStatuses({ ...options, barrier, services: duties.services }, reports, signal);
+    },
     reportSessions: async ({ live, away }, call) => {
       const { duties, signal } = lead(call);
       if (call.peer === undefined) throw new SwarmError('unauthenticated', 'only managers report');

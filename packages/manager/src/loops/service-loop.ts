@@ -7,17 +7,41 @@
  */
 import {
   ControlLoop,
+  errorMessage,
   unreachable,
   type Clock,
   type Ids,
   type Logger,
   type Random,
 } from '@swarmd/base';
-import { asId, isTerminal, waitsForNode, type NodeId, type Task } from '@swarmd/model';
-import { followsNodes, isProgress, isQuiet, planService } from '@swarmd/planner';
-import { writeChanges, type ChangedObject, type Commit, type Store } from '@swarmd/store';
+import {
+  asId,
+  isTerminal,
+  waitsForNode,
+  type NodeId,
+  type ServiceId,
+  type Task,
+} from '@swarmd/model';
+import {
+  followsNodes,
+  isProgress,
+  isQuiet,
+  planService,
+  type Plan,
+  type PlanContext,
+} from '@swarmd/planner';
+import {
+  writeChanges,
+  type ChangedObject,
+  type Commit,
+  type Store,
+  type Transaction,
+} from '@swarmd/store';
 
 import {
+  CONTROL_PLAN_TASKS_MAX,
+  PLANNED_WITH_ENDS_MAX,
+  PLANNED_WITH_PAUSE_MS,
   SERVICE_LOOP_CONCURRENCY,
   SERVICE_LOOP_DEBOUNCE_MS,
   SERVICE_LOOP_REQUEUE_MAX_MS,
@@ -38,6 +62,7 @@ export class ServiceLoop implements AsyncDisposable {
   readonly #options: LoopOptions;
   readonly #loop: ControlLoop;
   readonly #subscription: Disposable;
+  #plannedWithAt = Number.NEGATIVE_INFINITY;
   /** Services to whose plan progress of their tasks makes no difference: a cache like the next. */
   readonly #quiet = new Set<string>();
   /** Services with a task that waits for a node: a cache, rebuilt by the resync at start. */
@@ -62,6 +87,26 @@ export class ServiceLoop implements AsyncDisposable {
     );
     this.#subscription = options.store.subscribe((commit) => this.#onCommit(commit));
     this.#resync();
+  }
+
+  /**
+   * Plans services in the transaction that writes the ends of their tasks: an end and what replaces it are one
+   * commit then, and who waits for a replacement waits once. Many ends, and ends that follow each other closely,
+   * are left to the loop, which looks at these services after the commit in any case.
+   */
+  planWith(tx: Transaction, ends: ReadonlySet<ServiceId>): void {
+    const { clock, ids, logger } = this.#options;
+    const pauseMs = clock.monotonic() - this.#plannedWithAt;
+    if (ends.size > PLANNED_WITH_ENDS_MAX || pauseMs < PLANNED_WITH_PAUSE_MS) return;
+    this.#plannedWithAt = clock.monotonic();
+    const context = { now: clock.now(), ids, tasksMax: CONTROL_PLAN_TASKS_MAX };
+    for (const id of ends) {
+      const plan = planOrError(tx, id, context);
+      // The loop meets the same error, tells it and tries again. It must not keep statuses of others out.
+      if (plan instanceof Error)
+        logger.debug({ service: id, error: plan.message }, 'not planned with an end');
+      else writeChanges(tx, plan.ops);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -230,4 +275,12 @@ function concernsPlacement({ before, after }: ChangedObject<'node'>): boolean {
     !sameValue(before.spec, after.spec) ||
     !sameValue(before.description, after.description)
   );
+}
+
+function planOrError(view: Transaction, id: ServiceId, context: PlanContext): Plan | Error {
+  try {
+    return planService(view, id, context);
+  } catch (error) {
+    return new Error(errorMessage(error));
+  }
 }
