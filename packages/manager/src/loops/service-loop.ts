@@ -105,7 +105,12 @@ export class ServiceLoop implements AsyncDisposable {
       // The loop meets the same error, tells it and tries again. It must not keep statuses of others out.
       if (plan instanceof Error)
         logger.debug({ service: id, error: plan.message }, 'not planned with an end');
-      else writeChanges(tx, plan.ops);
+      // Who follows commits is to see how a task ended before it is forgotten: what is deleted is the loop's.
+      else
+        writeChanges(
+          tx,
+          plan.ops.filter(({ kind }) => kind === 'put'),
+        );
     }
   }
 
