@@ -82,6 +82,7 @@ export class Worker implements AsyncDisposable {
   /** Keeps runners in step with a new assignment; resolves once they have heard of it. */
   async assign(assignment: AssignmentSet): Promise<void> {
     this.#assignment = assignment;
+    this.#startPrepared(assignment);
     await this.#deps.state.saveAssignment(assignment);
     if (this.#assignment !== assignment || this.#scope.signal.aborted) return; // A newer one is on its way.
     const assigned = new Set<TaskId>();
@@ -93,6 +94,17 @@ export class Worker implements AsyncDisposable {
       if (assigned.has(id) || runner.life.wish === 'gone') continue;
       this.#deps.reporter.forget(id);
       runner.unassign();
+    }
+  }
+
+  /**
+   * Standbys do not wait for the disk: it knows their containers already, and a later life that finds one
+   * running adopts it, whatever the wish on the disk was.
+   */
+  #startPrepared({ tasks }: AssignmentSet): void {
+    for (const task of tasks) {
+      if (task.desiredState !== 'running') continue;
+      if (this.#runners.get(task.id)?.life.phase === 'ready') this.#want(task);
     }
   }
 

@@ -1,4 +1,5 @@
 /** The worker against a machine in memory: what containers exist, what is reported, what is on disk. */
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -113,6 +114,25 @@ describe('an assigned task', () => {
     expect(node.reporter.nextBatch()?.updates).toMatchObject([
       { taskId: 't1', status: { state: 'running', pid: 4_711 } },
     ]);
+  });
+
+  test('that stands prepared runs before the disk has taken the wish, and is adopted if it never did', async () => {
+    const prepared = { ...aTask(), desiredState: 'ready' } as const;
+    await node.assign(prepared);
+    await node.hasState('ready');
+    // A disk that hangs: who opens a pipe for writing waits for a reader.
+    const pipe = join(node.folder, 'agent', 'assignment.json.new');
+    execFileSync('mkfifo', [pipe]);
+    const assigned = node.assign(aTask());
+    await node.hasState('running');
+    const written = readFile(pipe, 'utf8');
+    await assigned;
+    expect(JSON.parse(await written)).toMatchObject({ tasks: [{ desiredState: 'running' }] });
+    await rm(join(node.folder, 'agent', 'assignment.json'));
+    await node.assign(prepared);
+    await node.restart();
+    await node.hasState('running');
+    expect(node.executor.get('t1').phase).toBe('running');
   });
 
   test('gets its secrets under /run/secrets and its configs where they say', async () => {
