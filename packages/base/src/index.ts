@@ -17,6 +17,7 @@ export {
   type Random,
   type Timer,
 } from './ports.ts';
+export { Journal } from './journal.ts';
 export { BoundedQueue } from './queue.ts';
 export { Scope } from './scope.ts';
 export { Slots } from './slots.ts';

@@ -51,3 +51,14 @@ export const SCHEDULES_REMEMBERED_MAX = 1_000;
 
 /** Specs a service had that are kept with it: each write of the service carries them all. */
 export const SPEC_HISTORY_MAX = 5;
+
+/** Changes of nodes that memos of the nodes may be behind; then they are made anew. */
+export const NODE_NEWS_MAX = 65_536;
+/** Orders of the nodes by preferences and strategy that are kept: at 5,000 nodes each is some 500 KiB. */
+export const BRANCHES_KEPT_MAX = 8;
+/** Services named in affinities of which it is kept where they are. */
+export const HOSTS_KEPT_MAX = 64;
+/** Kinds of waiting tasks for which it is kept what each node lacks: at 5,000 nodes each is some 250 KiB. */
+export const STANDINGS_KEPT_MAX = 64;
+/** If more nodes would take a task, they are looked at in their order, and nothing that was said before counts. */
+export const WILLING_NODES_MAX = 200;

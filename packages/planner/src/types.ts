@@ -40,6 +40,11 @@ export interface PlanView {
     readonly mark: number;
     readonly ids: readonly TaskId[] | undefined;
   };
+  /** The same for what is derived from all nodes. */
+  nodesWrittenSince?(mark: number | undefined): {
+    readonly mark: number;
+    readonly ids: readonly NodeId[] | undefined;
+  };
 }
 
 /** The reads that assignments need besides. */

@@ -3,7 +3,7 @@ import { asId, type NodeId, type ServiceId } from '@swarmd/model';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { NodeOrder } from '../src/place/node-order.ts';
+import { emptiestFirst, NodeOrder, type Place } from '../src/place/node-order.ts';
 import { World } from './world.ts';
 
 interface Step {
@@ -79,23 +79,22 @@ describe('which node comes first', () => {
     const change = fc.record({ node: fc.nat(19), tasks: fc.nat(5), isGone: fc.boolean() });
     fc.assert(
       fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
-        const order = new NodeOrder();
-        const nodes = new Map<NodeId, { id: NodeId; index: number }>();
-        const tasks = new Map<NodeId, number>();
-        const tasksOn = (id: NodeId): number => tasks.get(id) ?? 0;
-        let writes = 0;
-        for (const { node, tasks: count, isGone } of changes) {
-          const id = asId('node', `n${node}`);
-          if (isGone ? nodes.delete(id) : !nodes.has(id)) {
-            writes += 1;
-            if (!isGone) nodes.set(id, { id, index: (node * 7) % 20 });
-          }
-          tasks.set(id, count);
-          order.set(id, count);
-          order.follow({ writesOf: () => writes, list: () => nodes.values() } as never, tasksOn);
-          const expected = [...nodes.values()]
-            .toSorted((a, b) => tasksOn(a.id) - tasksOn(b.id) || a.index - b.index)
-            .map((one) => one.id);
+        const order = new NodeOrder(emptiestFirst);
+        const places = new Map<NodeId, Place>();
+        for (const { node, tasks, isGone } of changes) {
+          const nodeId = asId('node', `n${node}`);
+          const known = places.get(nodeId);
+          if (known === undefined) {
+            const place = { nodeId, index: (node * 7) % 20, tasks, fullness: 0, at: 0 };
+            places.set(nodeId, place);
+            order.add(place);
+          } else if (isGone) {
+            places.delete(nodeId);
+            order.remove(known);
+          } else order.change(known, { tasks, fullness: 0 });
+          const expected = [...places.values()]
+            .toSorted((a, b) => (emptiestFirst(a, b) ? -1 : 1))
+            .map((one) => one.nodeId);
           expect([...order.inOrder()]).toEqual(expected);
         }
       }),

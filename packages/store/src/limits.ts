@@ -1,6 +1,6 @@
 /** Bounds of the store. */
 
-/** Writes of tasks that are remembered: followers that are further behind read all tasks instead. */
+/** Writes of tasks, and of nodes, that are remembered: followers that are further behind read all of them instead. */
 export const JOURNAL_WRITES_MAX = 65_536;
 
 /** Transactions that may wait while a batch is being committed; beyond it callers must back off. */

@@ -2,6 +2,7 @@
  * The objects of the cluster in memory, with their indexes. Knows nothing of versions, rules or
  * transactions: a write replaces one row and keeps the indexes true.
  */
+import { Journal } from '@swarmd/base';
 import type {
   Config,
   Network,
@@ -12,11 +13,12 @@ import type {
   ServiceId,
   TableName,
   Task,
+  TaskId,
 } from '@swarmd/model';
 
 import { AppliedRequests } from './applied-requests.ts';
-import { TaskJournal } from './task-journal.ts';
-import type { ReadView } from './types.ts';
+import { JOURNAL_WRITES_MAX } from './limits.ts';
+import type { ReadView, Written } from './types.ts';
 
 type Rows = { readonly [T in TableName]: Map<string, ObjectOf[T]> };
 
@@ -33,7 +35,8 @@ export class Tables {
   /** The newest time stamp of any write: the next one is later, whatever this machine's clock says. */
   lastStamp = 0;
   readonly requests = new AppliedRequests();
-  readonly journal = new TaskJournal();
+  readonly taskJournal = new Journal<TaskId>(JOURNAL_WRITES_MAX);
+  readonly nodeJournal = new Journal<NodeId>(JOURNAL_WRITES_MAX);
   readonly rows: Rows = {
     cluster: new Map(),
     config: new Map(),
@@ -84,6 +87,7 @@ export class Tables {
     after: ObjectOf[T] | undefined,
   ): void {
     if (table === 'task') this.#indexTask(before as Task | undefined, after as Task | undefined);
+    if (table === 'node') this.nodeJournal.note((after ?? before)?.id as NodeId);
     const names = this.namesOf(table);
     if (names === undefined) return;
     const oldName = nameOf(before);
@@ -104,7 +108,7 @@ export class Tables {
   #indexTask(before: Task | undefined, after: Task | undefined): void {
     const id = (after ?? before)?.id;
     if (id === undefined) return;
-    this.journal.note(id);
+    this.taskJournal.note(id);
     regroup(this.tasksByService, id, { from: before?.serviceId, to: after?.serviceId });
     regroup(this.tasksByNode, id, { from: before?.nodeId, to: after?.nodeId });
   }
@@ -170,8 +174,12 @@ export class TableView implements ReadView {
     return this.tables.writes[table];
   }
 
-  tasksWrittenSince(mark: number | undefined): ReturnType<TaskJournal['since']> {
-    return this.tables.journal.since(mark);
+  tasksWrittenSince(mark: number | undefined): Written<TaskId> {
+    return this.tables.taskJournal.since(mark);
+  }
+
+  nodesWrittenSince(mark: number | undefined): Written<NodeId> {
+    return this.tables.nodeJournal.since(mark);
   }
 
   serviceByName(name: string): Service | undefined {

@@ -15,6 +15,12 @@ import type {
 
 import type { AppliedRequest } from './applied-requests.ts';
 
+/** What was written, also in transactions that were undone, some more than once; undefined when that is too long ago to know. */
+export interface Written<Id> {
+  readonly mark: number;
+  readonly ids: readonly Id[] | undefined;
+}
+
 /** Reads of one consistent state. Iterables are live: do not keep them over an await. */
 export interface ReadView {
   /** Raft index of the last change in this view. */
@@ -30,14 +36,9 @@ export interface ReadView {
   writesOf(table: TableName): number;
   tasksByService(id: ServiceId): Iterable<Task>;
   tasksByNode(id: NodeId): Iterable<Task>;
-  /**
-   * Tasks written (made, changed, deleted, also in transactions that were undone) since an earlier
-   * call answered `mark`, some more than once; undefined when that is too long ago to know.
-   */
-  tasksWrittenSince(mark: number | undefined): {
-    readonly mark: number;
-    readonly ids: readonly TaskId[] | undefined;
-  };
+  /** Tasks made, changed or deleted since an earlier call answered `mark`. */
+  tasksWrittenSince(mark: number | undefined): Written<TaskId>;
+  nodesWrittenSince(mark: number | undefined): Written<NodeId>;
 }
 
 /**

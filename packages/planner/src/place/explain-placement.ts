@@ -5,7 +5,7 @@ import { isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { areWanted } from '../words.ts';
 import { demandOf, NO_ENCRYPTION, refusal, type Demand, type NodeState } from './filters.ts';
-import { isPortHeld } from './held-index.ts';
+import { isPortHeld } from './node-usage.ts';
 import { lacksEncryption } from './plugins.ts';
 import { Usage } from './usage.ts';
 

@@ -15,7 +15,7 @@ import {
 } from '@swarmd/model';
 
 import { missingGeneric } from './generic.ts';
-import { hostPorts, isPortHeld } from './held-index.ts';
+import { hostPorts, isPortHeld } from './node-usage.ts';
 import type { PlanView } from '../types.ts';
 import { lacksEncryption, missingPlugin, needsEncryption, neededPlugins } from './plugins.ts';
 import type { Tally } from './tally.ts';
@@ -159,6 +159,7 @@ function repulsion(
 
 /** How many of the demand's wishes the node meets. */
 export function wishesMet(here: { readonly services: Pick<Tally, 'has'> }, demand: Demand): number {
+  if (demand.affinities.length === 0) return 0;
   return demand.affinities.filter(
     ({ service, together, required }) => !required && here.services.has(service) === together,
   ).length;
@@ -174,10 +175,9 @@ export function refusal(state: NodeState, demand: Demand): string | undefined {
 }
 
 /** Counted refusals, most frequent first. */
-export function countRefusals(lacking: Iterable<string>): Refusal[] {
-  const counts = new Map<string, number>();
-  for (const lacks of lacking) counts.set(lacks, (counts.get(lacks) ?? 0) + 1);
+export function sortRefusals(counts: ReadonlyMap<string, number>): Refusal[] {
   return [...counts]
+    .filter(([, nodes]) => nodes > 0)
     .map(([filter, nodes]) => ({ filter, nodes }))
     .toSorted((a, b) => b.nodes - a.nodes || (a.filter < b.filter ? -1 : 1));
 }

@@ -3,40 +3,15 @@
  * those seen before: as tasks are immutable, only the ones that changed cost anything. A memo, not a
  * memory: but for which free address comes next, an index built anew answers the same.
  */
-import {
-  parseAffinity,
-  type NetworkId,
-  type NodeId,
-  type PortConfig,
-  type Task,
-  type TaskId,
-} from '@swarmd/model';
+import { Journal } from '@swarmd/base';
+import type { NetworkId, Node, NodeId, Task, TaskId } from '@swarmd/model';
 
 import { clusterOf } from '../allocate/subnet.ts';
+import { NODE_NEWS_MAX } from '../limits.ts';
 import { isOver, isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
-import { genericKeys } from './generic.ts';
-import { NodeOrder } from './node-order.ts';
-import { Tally } from './tally.ts';
-
-export interface NodeUsage {
-  nanoCpus: number;
-  memoryBytes: number;
-  /** Wanted tasks of any service. */
-  tasks: number;
-  /** Tasks of any kind that hold something of the node. */
-  holders: number;
-  /** By `portKeys`. */
-  readonly hostPorts: Tally;
-  /** Generic resources, see `genericKeys`. */
-  readonly generic: Tally;
-  /** Wanted tasks by the name of their service. */
-  readonly services: Tally;
-  /** Tasks that the node makes room for, by the name of their service: who must not meet them stays away. */
-  readonly expected: Tally;
-  /** Names of services that a task here, or one that is expected, keeps away. */
-  readonly repelled: Tally;
-}
+import { NodeMemos } from './node-memos.ts';
+import { countUsage, noUsage, type NodeUsage } from './node-usage.ts';
 
 /** How many hold what. */
 export type Counts = Map<string, number>;
@@ -49,108 +24,45 @@ export interface AddressBook {
   newest?: { readonly address: string; readonly at: number };
 }
 
-/** What a port takes of a node: itself at its address (or at all), and a share of the number. */
-function portKeys(port: PortConfig): string[] {
-  const number = `${port.publishedPort}/${port.protocol}`;
-  return [`any ${number}`, `${port.address} ${number}`];
-}
-
-/** True when a task of the node answers at the same address: a port of all addresses meets every one. */
-export function isPortHeld({ hostPorts }: Pick<NodeUsage, 'hostPorts'>, port: PortConfig): boolean {
-  const number = `${port.publishedPort}/${port.protocol}`;
-  if (port.address === '') return hostPorts.has(`any ${number}`);
-  return hostPorts.has(` ${number}`) || hostPorts.has(`${port.address} ${number}`);
-}
-
-export function hostPorts(task: Pick<Task, 'ports'>): PortConfig[] {
-  return task.ports.filter((port) => port.publishMode === 'host' && port.publishedPort > 0);
-}
-
-export function noUsage(): NodeUsage {
-  return {
-    nanoCpus: 0,
-    memoryBytes: 0,
-    tasks: 0,
-    holders: 0,
-    hostPorts: new Tally(),
-    generic: new Tally(),
-    services: new Tally(),
-    expected: new Tally(),
-    repelled: new Tally(),
-  };
-}
-
-/** The usage as it would be with changes of its own. What it is drawn from must stay as it is meanwhile. */
-export function overUsage(usage: NodeUsage): NodeUsage {
-  return {
-    ...usage,
-    hostPorts: new Tally(usage.hostPorts),
-    generic: new Tally(usage.generic),
-    services: new Tally(usage.services),
-    expected: new Tally(usage.expected),
-    repelled: new Tally(usage.repelled),
-  };
-}
-
-/** Changes a node's usage by what a task holds of it. */
-export function countUsage(usage: NodeUsage, task: Task, sign: 1 | -1): void {
-  usage.nanoCpus += sign * task.spec.reservations.nanoCpus;
-  usage.memoryBytes += sign * task.spec.reservations.memoryBytes;
-  usage.holders += sign;
-  if (task.nodeId === undefined) countReserved(usage, task, sign);
-  else if (isWanted(task)) {
-    usage.tasks += sign;
-    usage.services.add(task.serviceName, sign);
-  }
-  if (isWanted(task)) for (const name of repelledBy(task)) usage.repelled.add(name, sign);
-  for (const resource of task.claimed?.generic ?? []) {
-    for (const [key, n] of genericKeys(resource)) usage.generic.add(key, sign * n);
-  }
-  if (task.ports.length === 0) return;
-  for (const port of hostPorts(task)) {
-    for (const key of portKeys(port)) usage.hostPorts.add(key, sign);
-  }
-}
-
-/** Of a task that is only nominated, which has no names of generic resources yet. */
-function countReserved(usage: NodeUsage, task: Task, sign: 1 | -1): void {
-  const { spec } = task;
-  if (isWanted(task)) usage.expected.add(task.serviceName, sign);
-  for (const resource of spec.reservations.generic) {
-    usage.generic.add(resource.kind, sign * resource.count);
-  }
-}
-
-function repelledBy({ spec }: Task): string[] {
-  const { affinities } = spec.placement;
-  if (affinities.length === 0) return [];
-  return affinities.flatMap((text) => {
-    const parsed = parseAffinity(text);
-    return typeof parsed === 'string' || parsed.together || !parsed.required
-      ? []
-      : [parsed.service];
-  });
-}
-
 export class HeldIndex {
   readonly nodes = new Map<NodeId, NodeUsage>();
   readonly networks = new Map<NetworkId, AddressBook>();
   readonly gateways = new Map<NodeId, AddressBook>();
-  readonly order = new NodeOrder();
+  readonly news = new Journal<NodeId>(NODE_NEWS_MAX);
+  readonly memos = new NodeMemos(this);
   readonly #seen = new Map<TaskId, Task>();
-  /** Nodes whose usage changed since `order` was told. */
-  readonly #touched = new Set<NodeId>();
+  readonly #seenNodes = new Map<NodeId, Node>();
   #mark: number | undefined;
+  #nodeMark: number | undefined;
 
   sync(view: PlanView): void {
     const written = view.tasksWrittenSince?.(this.#mark);
     this.#mark = written?.mark;
     if (written?.ids === undefined) this.#readAll(view);
     else for (const id of written.ids) this.#follow(id, view.get('task', id));
-    const tasksOn = (nodeId: NodeId): number => this.nodes.get(nodeId)?.tasks ?? 0;
-    for (const nodeId of this.#touched) this.order.set(nodeId, tasksOn(nodeId));
-    this.#touched.clear();
-    this.order.follow(view, tasksOn);
+    this.#followNodes(view);
+  }
+
+  #followNodes(view: PlanView): void {
+    const written = view.nodesWrittenSince?.(this.#nodeMark);
+    this.#nodeMark = written?.mark;
+    if (written?.ids !== undefined) {
+      for (const id of written.ids) this.#followNode(id, view.get('node', id));
+      return;
+    }
+    const gone = new Set(this.#seenNodes.keys());
+    for (const node of view.list('node')) {
+      gone.delete(node.id);
+      this.#followNode(node.id, node);
+    }
+    for (const id of gone) this.#followNode(id, undefined);
+  }
+
+  #followNode(id: NodeId, node: Node | undefined): void {
+    if (this.#seenNodes.get(id) === node) return;
+    if (node === undefined) this.#seenNodes.delete(id);
+    else this.#seenNodes.set(id, node);
+    this.news.note(id);
   }
 
   #follow(id: TaskId, task: Task | undefined): void {
@@ -189,10 +101,11 @@ export class HeldIndex {
     if (nodeId === undefined) {
       if (task.nominated === undefined || isOver(task)) return;
       countUsage(entry(this.nodes, task.nominated.nodeId, noUsage), task, sign);
+      this.news.note(task.nominated.nodeId);
       return;
     }
     const over = isOver(task);
-    this.#touched.add(nodeId);
+    this.news.note(nodeId);
     if (!over) countUsage(entry(this.nodes, nodeId, noUsage), task, sign);
     for (const { networkId, address } of task.networks) {
       if (address === '') continue;
@@ -209,6 +122,7 @@ function holdSame(a: Task, b: Task): boolean {
   return (
     a.nodeId === b.nodeId &&
     a.nominated === b.nominated &&
+    a.preemptedBy === b.preemptedBy &&
     a.spec === b.spec &&
     a.networks === b.networks &&
     a.ports === b.ports &&
@@ -240,7 +154,9 @@ export function heldIndex(view: PlanView): HeldIndex {
 /** Brings the index of the cluster up to date, if anybody has asked for it so far: only a leader plans. */
 export function followHeld(view: PlanView): void {
   const cluster = clusterOf(view);
-  if (cluster !== undefined) indexes.get(cluster)?.sync(view);
+  const index = cluster === undefined ? undefined : indexes.get(cluster);
+  index?.sync(view);
+  index?.memos.follow(view);
 }
 
 function emptyBook(): AddressBook {

@@ -1,56 +1,68 @@
 /**
- * The nodes by how many wanted tasks they have, then by their number: what most placements begin with. It
- * lives on between plans, as a plan for some tasks is not to look at every node of a large cluster.
+ * Nodes in the order in which most placements look at them, kept while nodes come, go and fill: a plan for
+ * some tasks is not to look at every node of a large cluster.
  */
 import type { NodeId } from '@swarmd/model';
 
-import type { PlanView } from '../types.ts';
 import { Heap } from './heap.ts';
 
-interface Place {
+export interface Place {
   readonly nodeId: NodeId;
   readonly index: number;
+  /** Wanted tasks of any service. */
   tasks: number;
-  /** Where it is in the heap. */
+  /** Reserved part of CPU and memory, 0 to 2. */
+  fullness: number;
+  /** Where it is in its heap. */
   at: number;
 }
 
-export class NodeOrder {
-  #heap: Place[] = [];
-  #places = new Map<NodeId, Place>();
-  #nodeWrites: number | undefined;
+/** True when `a` comes first. Total: no two places are equal. */
+export type IsBefore = (a: Place, b: Place) => boolean;
 
-  /** Takes over which nodes there are. `tasksOn` is asked only when others are there than before. */
-  follow(view: PlanView, tasksOn: (nodeId: NodeId) => number): void {
-    const writes = view.writesOf?.('node');
-    if (writes !== undefined && writes === this.#nodeWrites) return;
-    this.#nodeWrites = writes;
-    const nodes = [...view.list('node')];
-    const isSame =
-      nodes.length === this.#heap.length &&
-      nodes.every(({ id, index }) => this.#places.get(id)?.index === index);
-    if (isSame) return;
-    this.#heap = nodes
-      .map(({ id: nodeId, index }) => ({ nodeId, index, tasks: tasksOn(nodeId), at: 0 }))
-      .sort((a, b) => (isBefore(a, b) ? -1 : 1));
-    for (const [at, place] of this.#heap.entries()) place.at = at;
-    this.#places = new Map(this.#heap.map((place) => [place.nodeId, place]));
+export const emptiestFirst: IsBefore = (a, b) =>
+  a.tasks === b.tasks ? a.index < b.index : a.tasks < b.tasks;
+
+export const fullestFirst: IsBefore = (a, b) =>
+  (b.fullness - a.fullness || b.tasks - a.tasks || a.index - b.index) < 0;
+
+export class NodeOrder {
+  readonly #isBefore: IsBefore;
+  readonly #heap: Place[] = [];
+
+  constructor(isBefore: IsBefore) {
+    this.#isBefore = isBefore;
   }
 
-  /** The node has so many wanted tasks now. */
-  set(nodeId: NodeId, tasks: number): void {
-    const place = this.#places.get(nodeId);
-    if (place === undefined || place.tasks === tasks) return;
-    const isMore = tasks > place.tasks;
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  add(place: Place): void {
+    this.#set(this.#heap.length, place);
+    this.#settle(place);
+  }
+
+  remove(place: Place): void {
+    const last = this.#heap.pop();
+    if (last === undefined || last === place) return;
+    this.#set(place.at, last);
+    this.#settle(last);
+  }
+
+  /** Changes what a place is ordered by. */
+  change(place: Place, { tasks, fullness }: Pick<Place, 'tasks' | 'fullness'>): void {
+    if (place.tasks === tasks && place.fullness === fullness) return;
     place.tasks = tasks;
-    if (isMore) this.#sink(place);
-    else this.#rise(place);
+    place.fullness = fullness;
+    this.#settle(place);
   }
 
   /** Costs as much as is read of it. The order must stay as it is meanwhile. */
   *inOrder(): Generator<NodeId> {
     const heap = this.#heap;
-    const less = (a: number, b: number): boolean => isBefore(heap[a] as Place, heap[b] as Place);
+    const less = (a: number, b: number): boolean =>
+      this.#isBefore(heap[a] as Place, heap[b] as Place);
     const next = new Heap(heap.length > 0 ? [0] : [], less);
     for (let at = next.peek(); at !== undefined; at = next.peek()) {
       next.dropTop();
@@ -59,32 +71,30 @@ export class NodeOrder {
     }
   }
 
-  #rise(place: Place): void {
-    for (;;) {
-      const above = this.#heap[(place.at - 1) >> 1];
-      if (above === undefined || !isBefore(place, above)) return;
-      this.#swap(place, above);
+  #settle(place: Place): void {
+    let { at } = place;
+    while (at > 0 && this.#isBefore(place, this.#heap[(at - 1) >> 1] as Place)) {
+      at = this.#swap(at, (at - 1) >> 1);
     }
-  }
-
-  #sink(place: Place): void {
     for (;;) {
-      const left = this.#heap[2 * place.at + 1];
-      const right = this.#heap[2 * place.at + 2];
+      const [left, right] = [this.#heap[2 * at + 1], this.#heap[2 * at + 2]];
       if (left === undefined) return;
-      const least = right !== undefined && isBefore(right, left) ? right : left;
-      if (!isBefore(least, place)) return;
-      this.#swap(place, least);
+      const isRight = right !== undefined && this.#isBefore(right, left);
+      if (!this.#isBefore(isRight ? right : left, place)) return;
+      at = this.#swap(at, 2 * at + (isRight ? 2 : 1));
     }
   }
 
-  #swap(a: Place, b: Place): void {
-    [a.at, b.at] = [b.at, a.at];
-    this.#heap[a.at] = a;
-    this.#heap[b.at] = b;
+  /** @returns `b`, where what was at `a` is now. */
+  #swap(a: number, b: number): number {
+    const [first, second] = [this.#heap[a] as Place, this.#heap[b] as Place];
+    this.#set(a, second);
+    this.#set(b, first);
+    return b;
   }
-}
 
-function isBefore(a: Place, b: Place): boolean {
-  return a.tasks === b.tasks ? a.index < b.index : a.tasks < b.tasks;
+  #set(at: number, place: Place): void {
+    this.#heap[at] = place;
+    place.at = at;
+  }
 }

@@ -19,7 +19,7 @@ import { EXPLAINED_TASKS_MAX } from '../limits.ts';
 import type { ReasonCode } from '../reasons.ts';
 import { isOver, isWanted, sameSpec, taskName } from '../task-view.ts';
 import { demandOf, explain, refusal } from './filters.ts';
-import { nominate } from './preempt.ts';
+import { mayPreempt, nominate } from './preempt.ts';
 import { Ranking } from './ranking.ts';
 import { haveAddresses, networksOf, putOn } from './settle.ts';
 import { Usage } from './usage.ts';
@@ -76,6 +76,7 @@ function rankingFor(
     view: draft.view,
     usage: options.usage,
     demand: demandOf(draft.view, options.task),
+    serviceId: options.task.serviceId,
     tasks: options.tasks,
     now: draft.now,
   });
@@ -107,7 +108,8 @@ function placeGroup(draft: Draft, group: readonly Task[], context: PlacingContex
     if (budget.left === 0) return;
     const choice: Choice = full ?? chooseNode(draft, ranking, task);
     if (choice.kind === 'none') {
-      if (full === undefined && makeRoom(draft, task, { networks, usage })) budget.left -= 1;
+      if (full === undefined && makeRoom(draft, task, { networks, usage, ranking }))
+        budget.left -= 1;
       else {
         if (!isPinned(draft)) full = choice;
         const { refusals } = choice;
@@ -171,12 +173,19 @@ function isThere(draft: Draft, id: TaskId): boolean {
 function makeRoom(
   draft: Draft,
   task: Task,
-  { networks, usage }: { networks: readonly Network[]; usage: Usage },
+  context: { networks: readonly Network[]; usage: Usage; ranking: Ranking },
 ): boolean {
+  const { networks, usage, ranking } = context;
+  if (!mayPreempt(task) || !haveAddresses(networks, usage)) return false;
   const pinned = isPinned(draft) ? draft.nodes.numbered(task.slot) : undefined;
-  const nodes = pinned === undefined ? draft.view.list('node') : [pinned];
-  const nomination = nominate(draft, task, { demand: demandOf(draft.view, task), nodes });
-  if (nomination === undefined || !haveAddresses(networks, usage)) return false;
+  const nomination = nominate(draft, task, {
+    demand: demandOf(draft.view, task),
+    usage,
+    ...(pinned === undefined
+      ? { nodes: draft.view.list('node'), hopeless: ranking.hopeless() }
+      : { nodes: [pinned], hopeless: new Set() }),
+  });
+  if (nomination === undefined) return false;
   const { node, victims } = nomination;
   for (const victim of victims) draft.changeOther(victim, { preemptedBy: task.id });
   const names = victims.map(taskName).join(', ');
@@ -194,9 +203,16 @@ type Choice =
   | { readonly kind: 'none'; readonly refusals: readonly Refusal[] };
 
 function chooseNode(draft: Draft, ranking: Ranking, task: Task): Choice {
-  const node = isPinned(draft) ? ranking.pinned(task.slot) : ranking.best();
-  if (node === undefined) return { kind: 'none', refusals: ranking.refusals() };
-  return Array.isArray(node) ? { kind: 'none', refusals: node } : { kind: 'node', node };
+  if (!isPinned(draft)) {
+    const best = ranking.best();
+    if (best !== undefined) return { kind: 'node', node: best };
+    return { kind: 'none', refusals: ranking.refusals() };
+  }
+  const node = draft.nodes.numbered(task.slot);
+  if (node === undefined) return { kind: 'none', refusals: [] };
+  const lacks = ranking.refusal(node);
+  if (lacks === undefined) return { kind: 'node', node };
+  return { kind: 'none', refusals: [{ filter: lacks, nodes: 1 }] };
 }
 
 /** Slots of global services are nodes. */

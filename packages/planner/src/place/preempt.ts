@@ -4,7 +4,7 @@
  * moved by their own services' plans; the room is kept for the task meanwhile, as what nominated tasks
  * reserve counts as held.
  */
-import type { Node, Task } from '@swarmd/model';
+import type { Node, NodeId, Task } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 import { PREEMPTION_NODES_MAX } from '../limits.ts';
@@ -17,20 +17,32 @@ interface Nomination {
   readonly victims: readonly Task[];
 }
 
+interface Preemption {
+  readonly demand: Demand;
+  readonly nodes: Iterable<Node>;
+  /** As the plan has it by now. */
+  readonly usage: Usage;
+  /** Nodes that were found to have no room to make, and have not changed since; is added to. */
+  readonly hopeless: Set<NodeId>;
+}
+
+export function mayPreempt({ spec }: Task): boolean {
+  return spec.placement.preempts && spec.placement.priority > 0;
+}
+
 /** The node that can make room most cheaply, with the tasks that leave; undefined when none can. */
-export function nominate(
-  draft: Draft,
-  task: Task,
-  options: { demand: Demand; nodes: Iterable<Node> },
-): Nomination | undefined {
-  const { priority, preempts } = task.spec.placement;
-  if (!preempts || priority === 0) return undefined;
+export function nominate(draft: Draft, task: Task, options: Preemption): Nomination | undefined {
+  const { nodes, usage, hopeless } = options;
   let best: Nomination | undefined;
   let tried = 0;
-  for (const node of options.nodes) {
+  for (const node of nodes) {
     if (tried === PREEMPTION_NODES_MAX) break;
+    if (hopeless.has(node.id) && !usage.isChanged(node.id)) continue;
     const found = roomOn(draft, node, { task, demand: options.demand });
-    if (found === undefined) continue;
+    if (found === undefined) {
+      if (!usage.isChanged(node.id)) hopeless.add(node.id);
+      continue;
+    }
     tried += 1;
     if (best === undefined || isCheaper(found, best)) best = found;
   }

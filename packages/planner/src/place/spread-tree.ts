@@ -2,35 +2,36 @@
  * Candidates grouped by what their nodes have under one key after the other, e.g. by zone and within
  * a zone by rack. The branch with the fewest tasks of the service comes first at every level; nodes
  * that have nothing under a key are a branch of their own (Swarm's spread preferences). Without keys
- * it is one heap.
+ * it is one leaf.
  */
-import { Heap } from './heap.ts';
+import type { LazyChoice } from './lazy-choice.ts';
 
-export interface TreeOptions<C> {
-  /** The branch a candidate belongs to, one for each level. */
-  readonly keysOf: readonly ((candidate: C) => string)[];
-  readonly less: (a: C, b: C) => boolean;
+/** A branch of the lowest level. */
+export interface Leaf<C> {
+  /** What its nodes have, one value for each level. */
+  readonly values: readonly string[];
   /** Tasks of the service there. */
-  readonly countOf: (candidate: C) => number;
-  readonly fits: (candidate: C) => boolean;
+  readonly count: number;
+  readonly choice: LazyChoice<C>;
 }
 
 interface Branch<C> {
   count: number;
   readonly children: Branch<C>[];
   /** At the lowest level. */
-  readonly leaf: Heap<C> | undefined;
+  readonly choice: LazyChoice<C> | undefined;
 }
 
 export class SpreadTree<C> {
-  readonly #options: TreeOptions<C>;
+  readonly #less: (a: C, b: C) => boolean;
   readonly #root: Branch<C>;
   /** Branches that lead to what `best` named last. */
   #path: readonly Branch<C>[] = [];
 
-  constructor(candidates: readonly C[], options: TreeOptions<C>) {
-    this.#options = options;
-    this.#root = this.#grow(candidates, 0);
+  /** `leaves` have as many values each. */
+  constructor(leaves: readonly Leaf<C>[], less: (a: C, b: C) => boolean) {
+    this.#less = less;
+    this.#root = grow(leaves, 0);
   }
 
   /** The candidate whose turn it is, among those that fit; they may have ceased to. */
@@ -43,31 +44,19 @@ export class SpreadTree<C> {
   /** The first candidate of every branch of the lowest level. */
   bestOfEachLeaf(): C[] {
     const leaves = (branch: Branch<C>): (C | undefined)[] =>
-      branch.leaf === undefined ? branch.children.flatMap(leaves) : [this.#top(branch.leaf)];
+      branch.choice === undefined ? branch.children.flatMap(leaves) : [branch.choice.best()];
     return leaves(this.#root).filter((candidate) => candidate !== undefined);
   }
 
   /** A task was placed where `best` said. */
   took(): void {
     for (const branch of this.#path) branch.count += 1;
-    this.#path.at(-1)?.leaf?.settleTop();
-  }
-
-  #grow(candidates: readonly C[], level: number): Branch<C> {
-    const { keysOf, countOf, less } = this.#options;
-    const keyOf = keysOf[level];
-    const count = candidates.reduce((sum, one) => sum + countOf(one), 0);
-    if (keyOf === undefined) {
-      // Whether a node fits is asked when its turn comes: most are never looked at.
-      return { count, children: [], leaf: new Heap([...candidates], less) };
-    }
-    const groups = [...Map.groupBy(candidates, keyOf).values()];
-    return { count, leaf: undefined, children: groups.map((one) => this.#grow(one, level + 1)) };
+    this.#path.at(-1)?.choice?.took();
   }
 
   #search(branch: Branch<C>): { candidate: C; path: readonly Branch<C>[] } | undefined {
-    if (branch.leaf !== undefined) {
-      const candidate = this.#top(branch.leaf);
+    if (branch.choice !== undefined) {
+      const candidate = branch.choice.best();
       return candidate === undefined ? undefined : { candidate, path: [branch] };
     }
     let best: { candidate: C; path: readonly Branch<C>[] } | undefined;
@@ -77,17 +66,19 @@ export class SpreadTree<C> {
       const found = this.#search(child);
       if (found === undefined) continue;
       // Of branches with as many tasks, the one with the best node.
-      if (best === undefined || this.#options.less(found.candidate, best.candidate)) best = found;
+      if (best === undefined || this.#less(found.candidate, best.candidate)) best = found;
       least = child.count;
     }
     return best === undefined ? undefined : { ...best, path: [branch, ...best.path] };
   }
+}
 
-  #top(heap: Heap<C>): C | undefined {
-    for (;;) {
-      const top = heap.peek();
-      if (top === undefined || this.#options.fits(top)) return top;
-      heap.dropTop();
-    }
+function grow<C>(leaves: readonly Leaf<C>[], level: number): Branch<C> {
+  const [first] = leaves;
+  const count = leaves.reduce((sum, one) => sum + one.count, 0);
+  if (first !== undefined && first.values.length === level) {
+    return { count, children: [], choice: first.choice };
   }
+  const groups = [...Map.groupBy(leaves, ({ values }) => values[level]).values()];
+  return { count, choice: undefined, children: groups.map((one) => grow(one, level + 1)) };
 }

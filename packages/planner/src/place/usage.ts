@@ -6,26 +6,34 @@ import {
   type Node,
   type NodeId,
   type Service,
+  type ServiceId,
   type Task,
+  type TaskSpec,
 } from '@swarmd/model';
 
 import { AddressPool } from '../allocate/address-pool.ts';
 import { rangesOf, usable } from '../allocate/subnet.ts';
+import { WILLING_NODES_MAX } from '../limits.ts';
 import { isOver } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
-import {
-  countUsage,
-  heldIndex,
-  noUsage,
-  overUsage,
-  type HeldIndex,
-  type NodeUsage,
-} from './held-index.ts';
+import type { Demand } from './filters.ts';
+import { heldIndex, type HeldIndex } from './held-index.ts';
+import { countUsage, noUsage, overUsage, type NodeUsage } from './node-usage.ts';
+import type { Branch } from './node-branches.ts';
+import type { Standing } from './standing.ts';
 
 /** A task before and after the changes of a plan; undefined: not there. */
 export interface TaskChange {
   readonly before: Task | undefined;
   readonly after: Task | undefined;
+}
+
+/** Who asks nodes: tasks of a service that want the same. */
+export interface Inquirer {
+  readonly serviceId: ServiceId;
+  readonly demand: Demand;
+  /** What a node lacks that the plan does not change; undefined: nothing. */
+  readonly ask: (node: Node) => string | undefined;
 }
 
 export class Usage {
@@ -36,7 +44,7 @@ export class Usage {
   readonly #ended: readonly Task[];
   /** Tasks that the plan has placed already: the index does not know their addresses. */
   readonly #placed: readonly Task[];
-  /** Nodes whose usage differs from the index. */
+  /** Nodes whose usage, or who else is there, may differ from the index. */
   readonly #nodes = new Map<NodeId, NodeUsage>();
   readonly #networks = new Map<NetworkId, AddressPool>();
   readonly #gateways = new Map<NodeId, AddressPool>();
@@ -55,8 +63,8 @@ export class Usage {
       before?.nodeId === undefined && after?.nodeId !== undefined ? [after] : [],
     );
     for (const { before, after } of changes) {
-      if (before !== undefined && !isOver(before)) this.#count(before, -1);
-      if (after !== undefined && !isOver(after)) this.#count(after, 1);
+      if (before !== undefined) this.#count(before, isOver(before) ? 0 : -1);
+      if (after !== undefined) this.#count(after, isOver(after) ? 0 : 1);
     }
   }
 
@@ -64,14 +72,44 @@ export class Usage {
     return this.#nodes.get(node) ?? this.#index.nodes.get(node) ?? NOTHING;
   }
 
-  /** Nodes where the plan has changed something: `inOrder` knows nothing of it. */
+  /** Nodes where the plan has changed something: what follows knows nothing of it. */
   get changed(): Iterable<NodeId> {
     return this.#nodes.keys();
   }
 
-  /** All nodes, those with the fewest tasks before the plan first. */
-  inOrder(): Iterator<NodeId> {
-    return this.#index.order.inOrder();
+  isChanged(id: NodeId): boolean {
+    return this.#nodes.has(id);
+  }
+
+  /** All nodes by branches, each in the order that placements of this kind go by. */
+  branches(placement: TaskSpec['placement']): Iterable<Branch> {
+    return this.#index.memos.branches(this.#view, placement);
+  }
+
+  /** Nodes with wanted tasks of the service of this name. */
+  hostsOf(serviceName: string): ReadonlySet<NodeId> {
+    return this.#index.memos.hostsOf(serviceName);
+  }
+
+  /** What nodes said to such tasks of the service, if some found none lately and few would take one now. */
+  standing(who: Inquirer): Standing | undefined {
+    const { memos } = this.#index;
+    const standing = memos.standing(who.serviceId, who.demand);
+    if (standing === undefined) return undefined;
+    const { willing } = this.#bringUpToDate(standing, who);
+    return willing.size > WILLING_NODES_MAX ? undefined : standing;
+  }
+
+  /** Asks all nodes, and keeps what they say. */
+  newStanding(who: Inquirer): Standing {
+    const { memos } = this.#index;
+    return this.#bringUpToDate(memos.newStanding(who.serviceId, who.demand), who);
+  }
+
+  #bringUpToDate(standing: Standing, { ask }: Inquirer): Standing {
+    const isChanging = (id: NodeId): boolean => this.isChanged(id);
+    standing.follow({ view: this.#view, news: this.#index.news, ask, isChanging });
+    return standing;
   }
 
   /** Counts a task that has just been placed. */
@@ -81,7 +119,7 @@ export class Usage {
 
   /** Counts a task out, to see what would be if it were gone. */
   release(task: Task): void {
-    if (!isOver(task)) this.#count(task, -1);
+    this.#count(task, isOver(task) ? 0 : -1);
   }
 
   /** Addresses of a network, for tasks and virtual addresses. */
@@ -125,7 +163,8 @@ export class Usage {
     return pool;
   }
 
-  #count(task: Task, sign: 1 | -1): void {
+  /** `sign` 0: it holds nothing, but the node is not what the index says. */
+  #count(task: Task, sign: 1 | 0 | -1): void {
     const nodeId = task.nodeId ?? task.nominated?.nodeId;
     if (nodeId === undefined) return;
     let usage = this.#nodes.get(nodeId);
@@ -133,7 +172,7 @@ export class Usage {
       usage = overUsage(this.#index.nodes.get(nodeId) ?? NOTHING);
       this.#nodes.set(nodeId, usage);
     }
-    countUsage(usage, task, sign);
+    if (sign !== 0) countUsage(usage, task, sign);
   }
 }
 

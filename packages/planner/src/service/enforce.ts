@@ -7,7 +7,7 @@ import type { Node, NodeId, Task, TaskId } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 import { missingGeneric } from '../place/generic.ts';
-import { countUsage, noUsage, type NodeUsage } from '../place/held-index.ts';
+import { countUsage, noUsage, type NodeUsage } from '../place/node-usage.ts';
 import { Tally } from '../place/tally.ts';
 import { compliance, isOver, isWanted, type Loss } from '../task-view.ts';
 
