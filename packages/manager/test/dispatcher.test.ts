@@ -105,7 +105,7 @@ it('a node that is still to be told of a commit has not confirmed it', async () 
     }
   };
   await told('assignments');
-  const confirmed = new Promise<void>((done) => void dispatcher.onApplied(done));
+  const confirmed = new Promise<void>((done) => void dispatcher.onApplied(() => done()));
   resolve({ kind: 'applied', version: store.view.version });
   // Until the manager stops.
   session.next().catch(() => undefined);

@@ -70,7 +70,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   readonly #interests = new InterestIndex<Session>();
   readonly #lost = new Set<NodeId>();
   readonly #listeners = new Set<() => void>();
-  readonly #appliedListeners = new Set<() => void>();
+  readonly #appliedListeners = new Set<(nodeId: NodeId) => void>();
   readonly #subscription: Disposable;
   readonly #usage: UsageReporter;
   readonly #barrier: SharedBarrier;
@@ -130,7 +130,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     using _running = session.begin(incoming, {
       signal,
       onNews: () => this.#notify(),
-      onApplied: () => this.#tellApplied(),
+      onApplied: () => this.#tellApplied(session.nodeId),
       onUsage: (tasks) => this.#usage.add(tasksOf(session, tasks, this.#options.store.view)),
       onGoodbye: (until) => this.#reportAway(session.nodeId, until),
     });
@@ -153,15 +153,16 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
   }
 
   /** Called when the network of a node here may have come further. */
-  onApplied(listener: () => void): Disposable {
+  onApplied(listener: (nodeId: NodeId) => void): Disposable {
     this.#appliedListeners.add(listener);
     return { [Symbol.dispose]: () => void this.#appliedListeners.delete(listener) };
   }
 
-  /** How far the networks of the nodes here have come. */
-  *applied(): Iterable<AppliedNetwork> {
-    for (const { nodeId, outbox } of this.#sessions.values()) {
-      yield { nodeId, version: outbox.applied };
+  /** How far the networks of the nodes here have come; of all unless some are named. */
+  *applied(ids: Iterable<NodeId> = this.#sessions.keys()): Iterable<AppliedNetwork> {
+    for (const nodeId of ids) {
+      const session = this.#sessions.get(nodeId);
+      if (session !== undefined) yield { nodeId, version: session.outbox.applied };
     }
   }
 
@@ -222,7 +223,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
         measures: () => measuresOf(store.view, nodeId),
         role: () => store.view.get('node', nodeId)?.spec.role,
         version: () => store.view.version,
-        unchanged: () => this.#tellApplied(),
+        unchanged: () => this.#tellApplied(nodeId),
         again: () => this.#herald.add(session),
       },
     );
@@ -280,8 +281,8 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     this.#notify();
   }
 
-  #tellApplied(): void {
-    for (const listener of this.#appliedListeners) listener();
+  #tellApplied(nodeId: NodeId): void {
+    for (const listener of this.#appliedListeners) listener(nodeId);
   }
 
   #notify(): void {

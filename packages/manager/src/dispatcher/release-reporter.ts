@@ -26,6 +26,8 @@ export interface ReleaseReporterOptions {
 export class ReleaseReporter {
   readonly #options: ReleaseReporterOptions;
   readonly #told = new Map<NodeId, number>();
+  /** Nodes to look at: those that have come further. Undefined: all, as what is waited for has changed. */
+  #moved: Set<NodeId> | undefined;
 
   constructor(options: ReleaseReporterOptions) {
     this.#options = options;
@@ -34,13 +36,19 @@ export class ReleaseReporter {
   async run(signal: AbortSignal): Promise<void> {
     const { store, dispatcher, clock, logger, onLeaderChange } = this.#options;
     const wakeup = new Wakeup();
-    using leaving = new LeavingTasks(store, () => wakeup.wake());
-    using _applied = dispatcher.onApplied(() => {
-      if (leaving.size > 0) wakeup.wake();
+    const lookAtAll = (): void => {
+      this.#moved = undefined;
+      wakeup.wake();
+    };
+    using leaving = new LeavingTasks(store, lookAtAll);
+    using _applied = dispatcher.onApplied((nodeId) => {
+      if (leaving.size === 0) return;
+      this.#moved?.add(nodeId);
+      wakeup.wake();
     });
     using _leader = onLeaderChange(() => {
       this.#told.clear();
-      wakeup.wake();
+      lookAtAll();
     });
     let again = false;
     while (!signal.aborted) {
@@ -52,6 +60,7 @@ export class ReleaseReporter {
       } catch (error) {
         if (signal.aborted) return;
         again = true;
+        this.#moved = undefined;
         logger.debug({ error: errorMessage(error) }, 'applied networks could not be reported');
       }
     }
@@ -60,7 +69,9 @@ export class ReleaseReporter {
   async #report(leaving: LeavingTasks, signal: AbortSignal): Promise<void> {
     const news: AppliedNetwork[] = [];
     const versions = leaving.versions();
-    for (const node of this.#options.dispatcher.applied()) {
+    const moved = this.#moved;
+    this.#moved = new Set();
+    for (const node of this.#options.dispatcher.applied(moved)) {
       const told = this.#told.get(node.nodeId) ?? -1;
       if (versions.some((version) => told < version && version <= node.version)) news.push(node);
     }

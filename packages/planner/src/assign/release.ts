@@ -39,8 +39,7 @@ export function holdersOf(
   tasks: readonly Task[],
   appliedBy: (nodeId: NodeId) => number,
 ): ReadonlyMap<Task, readonly NodeId[]> {
-  const ready = new Set<NodeId>();
-  for (const node of view.list('node')) if (node.status.state === 'ready') ready.add(node.id);
+  const isReady = (id: NodeId): boolean => view.get('node', id)?.status.state === 'ready';
   const users = new Map<NetworkId, readonly NodeId[]>();
   const usersOf = (networkId: NetworkId): readonly NodeId[] => {
     let nodes = users.get(networkId);
@@ -53,10 +52,10 @@ export function holdersOf(
   };
   const holders = new Map<Task, readonly NodeId[]>();
   for (const task of tasks) {
-    const balancing = balancers(task, { ready, usersOf });
+    const balancing = balancers(view, task, usersOf);
     holders.set(
       task,
-      [...balancing].filter((id) => ready.has(id) && appliedBy(id) < task.meta.version),
+      [...balancing].filter((id) => appliedBy(id) < task.meta.version && isReady(id)),
     );
   }
   return holders;
@@ -64,10 +63,11 @@ export function holdersOf(
 
 /** Every node answers ports of the mesh; otherwise those with a task on one of its networks. */
 function balancers(
+  view: AssignView,
   task: Task,
-  nodes: { ready: ReadonlySet<NodeId>; usersOf: (networkId: NetworkId) => readonly NodeId[] },
+  usersOf: (networkId: NetworkId) => readonly NodeId[],
 ): Iterable<NodeId> {
-  if (hasMeshPort(task.ports)) return nodes.ready;
-  const users = task.networks.flatMap(({ networkId }) => nodes.usersOf(networkId));
+  if (hasMeshPort(task.ports)) return [...view.list('node')].map(({ id }) => id);
+  const users = task.networks.flatMap(({ networkId }) => usersOf(networkId));
   return new Set(task.nodeId === undefined ? users : [task.nodeId, ...users]);
 }
