@@ -4,12 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { run } from '@swarmd/base/system';
 import { Lab } from '@swarmd/lab';
 
-import { LABS, labName, MANAGERS, WORKERS } from './labs.ts';
+import { DATA_PATH_6, LABS, labName, MANAGERS, WORKERS } from './labs.ts';
 
 const labs = Array.from({ length: LABS }, (_, index) => ({
   name: labName(index + 1),
   managers: MANAGERS,
   workers: WORKERS,
+  dataPath6: DATA_PATH_6,
 }));
 
 export async function setup(): Promise<void> {

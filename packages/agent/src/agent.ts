@@ -27,6 +27,8 @@ export interface AgentOptions {
   readonly plane: NetworkPlane;
   /** Underlay address other nodes reach this one at. */
   readonly address: string;
+  /** For the traffic between containers, where that is another. */
+  readonly dataPathAddress?: string;
   /** host:port of the listener that serves `Agent.service`. */
   readonly agentAddress: string;
   readonly engineVersion: string;

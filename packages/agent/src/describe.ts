@@ -12,6 +12,7 @@ import {
   formatIpv4,
   type GenericResource,
   type NodeDescription,
+  type NodeEncryption,
   type NodePlugin,
 } from '@swarmd/model';
 
@@ -26,6 +27,7 @@ export function describeNode(options: {
   genericResources: readonly GenericResource[];
   executor: Pick<Executor, 'plugins'>;
   plane: Pick<NetworkPlane, 'encryption'>;
+  dataPathAddress?: string;
 }): NodeDescription {
   return {
     hostname: hostname(),
@@ -40,8 +42,23 @@ export function describeNode(options: {
     networks: hostNetworks(),
     addresses6: globalAddresses6(networkInterfaces()),
     plugins: [...options.executor.plugins(), ...NETWORK_DRIVERS, ...ownInterfaces()],
-    encryption: options.plane.encryption,
+    encryption: encryptionBy(options),
+    ...(options.dataPathAddress === undefined ? {} : { dataPathAddress: options.dataPathAddress }),
   };
+}
+
+/** IPsec is set up between IPv4 addresses only. */
+function encryptionBy({
+  plane,
+  dataPathAddress = '',
+}: {
+  plane: Pick<NetworkPlane, 'encryption'>;
+  dataPathAddress?: string;
+}): NodeEncryption {
+  const { encryption } = plane;
+  if (encryption.lacks !== '' || !dataPathAddress.includes(':')) return encryption;
+  const lacks = `encryption between IPv6 addresses, and its data path is ${dataPathAddress}`;
+  return { ...encryption, lacks };
 }
 
 /** What this version's network plane can make. */

@@ -127,6 +127,7 @@ export class Member implements AsyncDisposable {
       executor,
       plane,
       address: address.host,
+      ...(membership.dataPath === undefined ? {} : { dataPathAddress: membership.dataPath }),
       agentAddress: `${address.host}:${agentPort}`,
       engineVersion: VERSION,
       labels: settings.nodeLabels,

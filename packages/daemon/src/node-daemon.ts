@@ -56,6 +56,7 @@ export interface InitRequest {
   readonly forceNewCluster: boolean;
   /** With `forceNewCluster`: although a quorum answers. */
   readonly evenWithQuorum: boolean;
+  readonly dataPathAddress: string;
 }
 
 export interface JoinRequest {
@@ -63,6 +64,7 @@ export interface JoinRequest {
   readonly remotes: readonly string[];
   readonly advertiseAddress: string;
   readonly listenAddress: string;
+  readonly dataPathAddress: string;
 }
 
 /** Changes after which this machine is in a cluster. */

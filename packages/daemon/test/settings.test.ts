@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfigFile } from '../src/config/file.ts';
 import { parseFlags } from '../src/config/flags.ts';
 import { settle } from '../src/config/settings.ts';
-import { chooseAddresses } from '../src/swarm/addresses.ts';
+import { chooseAddresses, dataPathOf } from '../src/swarm/addresses.ts';
 import { VERSION } from '../src/version.ts';
 
 let folder: string;
@@ -141,6 +141,7 @@ describe('addresses of a node', () => {
   const asked = (advertiseAddress: string, listenAddress = '') => ({
     advertiseAddress,
     listenAddress,
+    dataPathAddress: '',
   });
 
   const said = settings('--advertise-addr=10.0.0.9');
@@ -170,6 +171,18 @@ describe('addresses of a node', () => {
     ['of the settings', asked(''), '10.0.0.9:4242'],
   ])('%s, among several', (_name, request, expected) => {
     expect(chooseAddresses(request, said, several).advertise).toBe(expected);
+  });
+
+  test('for the traffic between containers is one that an interface has', () => {
+    const own = ['10.0.0.7', '2001:db8::7'];
+    expect(dataPathOf('', own)).toEqual({});
+    expect(dataPathOf('10.0.0.7', own)).toEqual({ dataPath: '10.0.0.7' });
+    expect(dataPathOf('2001:DB8:0:0::7', own)).toEqual({ dataPath: '2001:db8::7' });
+    for (const other of ['10.0.0.8', '2001:db8::8', 'eth0', '0.0.0.0']) {
+      expect(() => dataPathOf(other, own)).toThrow(
+        `"${other}" must be an address that an interface of this machine has: 10.0.0.7, 2001:db8::7`,
+      );
+    }
   });
 
   test('must be said when there are several', () => {

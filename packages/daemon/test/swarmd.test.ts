@@ -91,7 +91,8 @@ describe('a join that fails', () => {
   afterAll(() => server[Symbol.asyncDispose]());
 
   function join(token: string, ...remotes: string[]) {
-    const request = { token, remotes, advertiseAddress: '127.0.0.1', listenAddress: '127.0.0.1' };
+    const own = { advertiseAddress: '127.0.0.1', listenAddress: '127.0.0.1' };
+    const request = { token, remotes, ...own, dataPathAddress: '' };
     return swarmd.call((local, call) => local.join(request, call));
   }
 

@@ -66,7 +66,7 @@ export class Cluster {
       const member = await this.#memberAmong(others);
       if (member === undefined) {
         this.#logger.info({ host: first.name }, 'swarm init');
-        await first.exec(['swarmctl', 'swarm', 'init', '--advertise-addr', first.place.address]);
+        await first.exec(['swarmctl', 'swarm', 'init', ...this.#addressesOf(first)]);
       } else {
         await this.#join(first, member);
       }
@@ -165,10 +165,15 @@ export class Cluster {
       'join',
       '--token',
       token,
-      '--advertise-addr',
-      host.place.address,
+      ...this.#addressesOf(host),
       `${manager.place.address}:4242`,
     ]);
+  }
+
+  #addressesOf({ place }: Host): string[] {
+    const dataPath =
+      this.#layout.options.dataPath6 === true ? ['--data-path-addr', place.address6] : [];
+    return ['--advertise-addr', place.address, ...dataPath];
   }
 
   async #state(host: Host): Promise<Info['state']> {

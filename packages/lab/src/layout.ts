@@ -10,6 +10,8 @@ export interface LabOptions {
   readonly workers: number;
   /** Size of a file system of its own for each host's state; without, it is a folder of this machine. */
   readonly diskMiB?: number;
+  /** Hosts send each other containers' packets by IPv6. */
+  readonly dataPath6?: boolean;
 }
 
 export interface HostPlace {

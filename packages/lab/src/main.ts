@@ -8,9 +8,10 @@ import { between, lossy, oneWay, type LinkFault } from './links.ts';
 
 const USAGE = `Usage: scripts/lab COMMAND [--name NAME]
 
-  up [--managers 3] [--workers 2] [--disk MIB]
+  up [--managers 3] [--workers 2] [--disk MIB] [--data-path-6]
                                     bring hosts and cluster up; does what is missing, keeps what is there
-                                    (--disk: each host's state on a file system of its own)
+                                    (--disk: each host's state on a file system of its own;
+                                    --data-path-6: containers' packets go by IPv6)
   down [--cache]                    remove everything of the lab (--cache: downloads and images too)
   status                            hosts, and what runs on them
   exec HOST -- COMMAND [ARG...]     run a command on a host
@@ -57,6 +58,7 @@ async function main(argv: readonly string[]): Promise<number> {
       managers: { type: 'string', default: '3' },
       workers: { type: 'string', default: '2' },
       disk: { type: 'string' },
+      'data-path-6': { type: 'boolean', default: false },
       cache: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -71,6 +73,7 @@ async function main(argv: readonly string[]): Promise<number> {
       const counts = {
         managers: wholeNumber(values.managers, 'managers'),
         workers: wholeNumber(values.workers, 'workers'),
+        dataPath6: values['data-path-6'],
         ...(values.disk === undefined ? {} : { diskMiB: wholeNumber(values.disk, 'disk') }),
       };
       await new Lab({ name: values.name, ...counts }, logger).up();

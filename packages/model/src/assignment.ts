@@ -27,6 +27,13 @@ export interface NetworkPeer {
   readonly down: boolean;
   /** Its IPv6 addresses that others may reach it at; it may have none. */
   readonly addresses6: readonly string[];
+  /** Where its VXLAN is, of IPv4 or IPv6. Absent or empty: at `address`. */
+  readonly dataPathAddress?: string;
+}
+
+/** The address that packets between containers are sent to and come from; '' when none is known. */
+export function tunnelAddress({ address, dataPathAddress }: NetworkPeer): string {
+  return dataPathAddress || address;
 }
 
 /** A task that holds an address on an overlay network, wherever it runs. */

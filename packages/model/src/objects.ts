@@ -78,6 +78,8 @@ export interface NodeDescription {
   readonly plugins?: readonly NodePlugin[];
   /** Absent: it is of a version that knows no encrypted networks. */
   readonly encryption?: NodeEncryption;
+  /** IPv4 or IPv6 address for the traffic between containers. Absent or empty: that of its status. */
+  readonly dataPathAddress?: string;
 }
 
 export interface NodePlugin {

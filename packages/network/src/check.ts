@@ -6,9 +6,11 @@ import { errorMessage, workThrough } from '@swarmd/base';
 import { run } from '@swarmd/base/system';
 import {
   isEncrypted,
+  tunnelAddress,
   type NetworkEndpoint,
-  type NodeEncryption,
   type NetworkFinding,
+  type NetworkState,
+  type NodeEncryption,
 } from '@swarmd/model';
 
 import { AGENT_PORT, knock } from './apply/knock.ts';
@@ -22,6 +24,7 @@ import {
 } from './desired/differences.ts';
 import type { KernelObjects } from './desired/kernel-object.ts';
 import { NFT_TABLE, taskNetns } from './desired/names.ts';
+import { wayTo } from './desired/objects.ts';
 import { loadProgram, type NftProgram } from './desired/nft-program.ts';
 import type { Scope } from './desired/scope.ts';
 import type { StateIndex } from './desired/state-index.ts';
@@ -46,7 +49,7 @@ export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
   const tasks = input.tasks.filter(
     ({ networks }) => scope === undefined || networks.some((id) => scope.hasNetwork(id)),
   );
-  const nameOf = namesOf(index);
+  const nameOf = namesOf(index, tasks);
   const scratch = new Map<string, Promise<string>>();
   /** How the kernel lists a program: the only judge of whether two are the same. */
   const listed = (programs: readonly NftProgram[]): Promise<string> => {
@@ -83,7 +86,8 @@ export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
     }),
   ];
   const sealed = await encryptionFindings({ index, declared: input.encryption, scope });
-  return [...sealed, ...(await workThrough(checks, CHECKS_AT_ONCE, (check) => check()))];
+  const apart = scope === undefined ? apartFindings(index.state) : [];
+  return [...apart, ...sealed, ...(await workThrough(checks, CHECKS_AT_ONCE, (check) => check()))];
 }
 
 function checkObjects(objects: KernelObjects, scope: Scope | undefined): Promise<NetworkFinding> {
@@ -98,6 +102,19 @@ function checkObjects(objects: KernelObjects, scope: Scope | undefined): Promise
   });
 }
 
+/** Nodes that nothing is sent to, as their VXLAN is of the other family. */
+function apartFindings({ self, peers }: NetworkState): NetworkFinding[] {
+  const own = tunnelAddress(self);
+  const details = peers
+    .filter((peer) => tunnelAddress(peer) !== '' && wayTo(peer, self) === '')
+    .map((peer) => `node ${peer.nodeId} has ${tunnelAddress(peer)}, this one has ${own}`);
+  if (details.length === 0) return [];
+  const advice =
+    'containers here and there do not reach each other: all nodes need data path addresses of one family ' +
+    '(let those of the other leave, and join again with --data-path-addr)';
+  return [{ subject: 'data paths of other nodes', details: [...details, advice], wanted: [] }];
+}
+
 /** A check that cannot be made is a finding, too. */
 async function finding(
   subject: string,
@@ -110,10 +127,12 @@ async function finding(
   }
 }
 
-function namesOf(index: StateIndex): (taskId: string) => string {
-  const names = new Map(
-    index.state.endpoints.map((one) => [one.taskId as string, `${one.serviceName}.${one.slot}`]),
+/** Tasks without networks have no endpoints. */
+function namesOf(index: StateIndex, tasks: readonly LocalTask[]): (taskId: string) => string {
+  const names = new Map<string, string>(
+    index.state.endpoints.map((one) => [one.taskId, `${one.serviceName}.${one.slot}`]),
   );
+  for (const { note } of tasks) if (note.name !== undefined) names.set(note.taskId, note.name);
   return (taskId) => names.get(taskId) ?? `task ${taskId}`;
 }
 

@@ -39,6 +39,8 @@ export const RULES_SETTLE_MS = 100;
 
 /** Bytes of the VXLAN, UDP, IPv4 and Ethernet headers around a packet of an overlay. */
 export const VXLAN_OVERHEAD_BYTES = 50;
+/** With an IPv6 header instead. */
+export const VXLAN6_OVERHEAD_BYTES = 70;
 
 /**
  * Bytes that ESP adds in transport mode with AES-GCM: SPI and sequence number 8, IV 8, padding length and

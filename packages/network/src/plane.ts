@@ -9,6 +9,7 @@ import { abortReason, errorMessage, SwarmError, withDeadline, type Timer } from 
 import {
   encryptedVxlanPort,
   isEncrypted,
+  tunnelAddress,
   type Network,
   type NetworkId,
   type NetworkState,
@@ -34,7 +35,7 @@ import { attachmentOf, isInternal, usesHost, type AttachmentNote } from './desir
 import { diffObjects } from './desired/diff-objects.ts';
 import { hasEncrypted, type Sealing } from './desired/encryption.ts';
 import type { KernelObjects } from './desired/kernel-object.ts';
-import { desiredObjects, type OverlayLink } from './desired/objects.ts';
+import { desiredObjects, type OverlayLink, type Underlay } from './desired/objects.ts';
 import { Scope } from './desired/scope.ts';
 import { indexState, usesIpv6, type StateIndex } from './desired/state-index.ts';
 import { HostFirewall } from './host-firewall.ts';
@@ -83,7 +84,7 @@ class HostPlane implements NetworkPlane {
   #usable: ReadonlySet<NetworkId> | undefined;
   /** What the kernel has of ours; undefined when that must be looked up. */
   #objects: KernelObjects | undefined;
-  #underlay: { readonly address: string; readonly mtu: number } | undefined;
+  #underlay: Underlay | undefined;
   #prepared = false;
   /** Whether our part of the mesh has both families: from its first use on, until the node leaves. */
   #ipv6 = false;
@@ -177,14 +178,14 @@ class HostPlane implements NetworkPlane {
       const details = ['they have not told this node its network yet'];
       return [{ subject: 'managers', details, wanted: [] }];
     }
-    const underlayMtu = await this.#underlayMtu(index.state.self.address);
+    const underlay = await this.#underlayOf(index);
     const lingering = this.#lingering(index);
     const sealing = this.#wantsSeal(index, lingering) ? this.#seal.sealing : undefined;
     return checkHost({
       index,
       objects: desiredObjects({
         state: index.state,
-        underlayMtu,
+        underlay,
         lingering,
         ipv6: this.#ipv6,
         sealing,
@@ -237,7 +238,7 @@ class HostPlane implements NetworkPlane {
     }
     const allThere = task.networks.every(({ networkId }) => usable.has(networkId));
     if (allThere && usesHost(task, this.#wanted)) return 'host';
-    const host = { underlayMtu: this.#underlay.mtu, ipv6: this.#ipv6 };
+    const host = { underlay: this.#underlay, ipv6: this.#ipv6 };
     return allThere ? attachmentOf(task, this.#wanted, host) : undefined;
   }
 
@@ -285,14 +286,14 @@ class HostPlane implements NetworkPlane {
   }
 
   async #programObjects(index: StateIndex): Promise<void> {
-    const underlayMtu = await this.#underlayMtu(index.state.self.address);
+    const underlay = await this.#underlayOf(index);
     const current = this.#objects ?? (await observe());
     // Decided in one go: a container that comes from now on finds a network that goes unusable.
     const lingering = this.#lingering(index);
     const desired = (sealing: Sealing | undefined): KernelObjects =>
-      desiredObjects({ state: index.state, underlayMtu, lingering, ipv6: this.#ipv6, sealing });
+      desiredObjects({ state: index.state, underlay, lingering, ipv6: this.#ipv6, sealing });
     const isSealed = this.#wantsSeal(index, lingering);
-    const own = index.state.self.address;
+    const own = tunnelAddress(index.state.self);
     const wanted = await this.#seal.choose({ wanted: isSealed, own, current, desired });
     this.#usable &&= new Set([...this.#usable].filter((id) => index.networks.has(id)));
     this.#objects = undefined;
@@ -303,6 +304,8 @@ class HostPlane implements NetworkPlane {
   }
 
   #wantsSeal({ state }: StateIndex, lingering: readonly OverlayLink[]): boolean {
+    // Managers were told that it cannot (agent, describeNode).
+    if (tunnelAddress(state.self).includes(':')) return false;
     return hasEncrypted(state) || lingering.some(({ encrypted }) => encrypted === true);
   }
 
@@ -314,13 +317,14 @@ class HostPlane implements NetworkPlane {
     return [...new Map(networks.map((network) => [network.vni, network])).values()];
   }
 
-  async #underlayMtu(address: string): Promise<number> {
+  async #underlayOf({ state }: StateIndex): Promise<Underlay> {
+    const address = tunnelAddress(state.self);
     if (this.#underlay?.address !== address) {
       const mtu =
         this.#options.underlay?.mtu ?? (await mtuOfAddress(address)) ?? DEFAULT_UNDERLAY_MTU;
       this.#underlay = { address, mtu };
     }
-    return this.#underlay.mtu;
+    return this.#underlay;
   }
 
   /** Behind everything else: what was programmed is right already, this only speeds up goodbyes. */
@@ -344,7 +348,9 @@ class HostPlane implements NetworkPlane {
     try {
       const { vxlanPort } = index.state;
       const sealedPort = this.#seal.lacks === '' ? encryptedVxlanPort(vxlanPort) : undefined;
-      await passForeignFirewall({ gateway, vxlanPort, sealedPort, ipv6: this.#ipv6 });
+      const tunnelsByIpv6 = tunnelAddress(index.state.self).includes(':');
+      const needs = { gateway, vxlanPort, sealedPort, ipv6: this.#ipv6, tunnelsByIpv6 };
+      await passForeignFirewall(needs);
       await this.#firewall.check();
       await this.#names.update(gateway);
       this.#lostNodes.look();

@@ -91,6 +91,14 @@ test('none: a loopback interface, no name server', async () => {
   await hosts[0].detach('none1');
 });
 
+test('no network at all: a way out, and the doctor knows it by name', async () => {
+  const bare: Placed = { ...on('bare1', 43, here), networks: [] };
+  await hosts[0].attach(task(bare));
+  const subjects = (await hosts[0].check()).map(({ subject }) => subject);
+  expect(subjects).toContain('rules of bare.1');
+  await hosts[0].detach('bare1');
+});
+
 test('host: the node’s own interfaces and name servers', async () => {
   const attachment = await hosts[0].attach(task(on('host1', 42, host)));
   expect(attachment).toMatchObject({ namespace: '/run/netns/swarm-host', addresses: [] });

@@ -156,6 +156,7 @@ export interface Local {
       spec: object;
       forceNewCluster: boolean;
       evenWithQuorum: boolean;
+      dataPathAddress: string;
     },
     call: Call,
   ): Promise<LocalInfo>;
@@ -165,6 +166,7 @@ export interface Local {
       remotes: readonly string[];
       advertiseAddress: string;
       listenAddress: string;
+      dataPathAddress: string;
     },
     call: Call,
   ): Promise<LocalInfo>;

@@ -26,6 +26,7 @@ const peers = fc.record({
   gatewaySubnet: text,
   down: fc.boolean(),
   addresses6: texts,
+  dataPathAddress: text,
 });
 
 const statesInClear: fc.Arbitrary<NetworkState> = fc.record({

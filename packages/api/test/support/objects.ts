@@ -86,6 +86,7 @@ export const descriptions: fc.Arbitrary<NodeDescription> = partly<NodeDescriptio
       { maxLength: 2 },
     ),
     encryption: fc.record({ lacks: text, incarnation: text, newestKey: uint32 }),
+    dataPathAddress: text,
   },
   ['encryption'],
 );

@@ -37,6 +37,10 @@ function addInit(group: Command, context: Context): void {
     .description('make a new cluster with this machine as its first manager')
     .option('--advertise-addr <address>', 'address other machines reach this one at')
     .option(
+      '--data-path-addr <address>',
+      'IPv4 or IPv6 address of this machine for the traffic between containers (default: the advertised one)',
+    )
+    .option(
       '--listen-addr <host:port>',
       'where to listen (default: as swarmd was started, 0.0.0.0:4242)',
     )
@@ -59,6 +63,7 @@ function addInit(group: Command, context: Context): void {
           spec: poolsOf(flags.defaultAddrPool ?? []),
           forceNewCluster: flags.forceNewCluster,
           evenWithQuorum: flags.evenWithQuorum,
+          dataPathAddress: flags.dataPathAddr ?? '',
         },
         context.call,
       );
@@ -96,6 +101,7 @@ interface InitFlags {
   readonly defaultAddrPool?: readonly string[];
   readonly advertiseAddr?: string;
   readonly listenAddr?: string;
+  readonly dataPathAddr?: string;
   readonly forceNewCluster: boolean;
   readonly evenWithQuorum: boolean;
 }
@@ -108,13 +114,22 @@ function addJoin(group: Command, context: Context): void {
     .requiredOption('--token <token>', 'what "swarmctl swarm join-token" printed on a manager')
     .option('--advertise-addr <address>', 'address other machines reach this one at')
     .option(
+      '--data-path-addr <address>',
+      'IPv4 or IPv6 address of this machine for the traffic between containers (default: the advertised one)',
+    )
+    .option(
       '--listen-addr <host:port>',
       'where to listen (default: as swarmd was started, 0.0.0.0:4242)',
     )
     .action(
       async (
         remotes: string[],
-        flags: { token: string; advertiseAddr?: string; listenAddr?: string },
+        flags: {
+          token: string;
+          advertiseAddr?: string;
+          listenAddr?: string;
+          dataPathAddr?: string;
+        },
       ) => {
         const info = await context.daemon().local.join(
           {
@@ -122,6 +137,7 @@ function addJoin(group: Command, context: Context): void {
             remotes,
             advertiseAddress: flags.advertiseAddr ?? '',
             listenAddress: flags.listenAddr ?? '',
+            dataPathAddress: flags.dataPathAddr ?? '',
           },
           context.call,
         );

@@ -27,6 +27,8 @@ export interface Membership {
   readonly configuredAdvertise?: string;
   /** host:port it listens on. */
   readonly listen: string;
+  /** Its address for the traffic between containers, where that is another. */
+  readonly dataPath?: string;
   /** Of managers, and of workers that have a place in Raft and could not take it yet. */
   readonly raftId?: number;
   /** A manager that the others have admitted, and that has not yet served. */

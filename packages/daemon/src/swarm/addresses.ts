@@ -3,6 +3,8 @@ import { networkInterfaces } from 'node:os';
 
 import { SwarmError } from '@swarmd/base';
 
+import { canonicalIpv6 } from '@swarmd/model';
+
 import type { Membership } from '../identity/identity.ts';
 import { checkAdvertise, parseHostPort, type Settings } from '../config/settings.ts';
 
@@ -11,13 +13,15 @@ export interface Addresses {
   readonly advertise: string;
   /** host:port to listen on. */
   readonly listen: string;
+  /** For the traffic between containers, if that is another. */
+  readonly dataPath?: string;
   /** As swarmd was told, if it was. */
   readonly configuredAdvertise?: string;
 }
 
 /** @throws SwarmError `invalid-argument` when an address is malformed or has to be chosen by the user. */
 export function chooseAddresses(
-  request: { advertiseAddress: string; listenAddress: string },
+  request: { advertiseAddress: string; listenAddress: string; dataPathAddress: string },
   settings: Settings,
   own: readonly string[] = ownAddresses(),
 ): Addresses {
@@ -37,10 +41,36 @@ export function chooseAddresses(
   return {
     advertise: `${advertise.host}:${advertise.port}`,
     listen: `${listen.host}:${listen.port}`,
+    ...dataPathOf(request.dataPathAddress),
     ...(settings.advertiseAddr === undefined
       ? {}
       : { configuredAdvertise: settings.advertiseAddr }),
   };
+}
+
+/**
+ * The kernel's VXLAN sends from it, so an interface must have it.
+ * @throws SwarmError `invalid-argument` for what is no such address.
+ */
+export function dataPathOf(
+  text: string,
+  own: readonly string[] = tunnelAddresses(),
+): { dataPath?: string } {
+  if (text === '') return {};
+  const address = canonicalIpv6(text) ?? text;
+  if (own.includes(address)) return { dataPath: address };
+  throw new SwarmError(
+    'invalid-argument',
+    `the data path address "${text}" must be an address that an interface of this machine has: ${own.join(', ')}`,
+  );
+}
+
+/** Of both families, those that others may reach this machine at. */
+function tunnelAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter((one) => !one.internal && !one.address.startsWith('fe80:'))
+    .map((one) => one.address);
 }
 
 /** The membership at the address that swarmd is told now, when that is another than before. */

@@ -130,7 +130,9 @@ function addPeer(
   view: AudienceView,
 ): void {
   audience.mesh = true;
-  audience.addresses ||= before?.status.address !== after?.status.address;
+  audience.addresses ||=
+    before?.status.address !== after?.status.address ||
+    before?.description?.dataPathAddress !== after?.description?.dataPathAddress;
   const id = (after ?? before)?.id;
   if (id === undefined) return;
   for (const task of view.tasksByNode(id)) {
@@ -202,12 +204,16 @@ function addService(audience: Listed, { before, after }: ChangedObject<'service'
 
 function peerKey(node: Node | undefined): string {
   if (node === undefined) return '';
-  const { index, status, ingressAddress, gatewaySubnet } = node;
-  return [index, status.address, status.state, ingressAddress, gatewaySubnet].join(' ');
+  const { index, status, ingressAddress, gatewaySubnet, description } = node;
+  const { addresses6 = [], dataPathAddress = '' } = description ?? {};
+  const state = [index, status.address, status.state, ingressAddress, gatewaySubnet];
+  return [...state, dataPathAddress, ...addresses6].join(' ');
 }
 
 /** What nodes with encrypted networks are told of each other. */
 function sealKey(node: Node | undefined): string {
   const incarnation = node?.description?.encryption?.incarnation ?? '';
-  return incarnation === '' ? '' : [node?.index, node?.status.address, incarnation].join(' ');
+  if (incarnation === '') return '';
+  const address = node?.description?.dataPathAddress || node?.status.address;
+  return [node?.index, address, incarnation].join(' ');
 }

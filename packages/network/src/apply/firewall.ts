@@ -40,6 +40,8 @@ export interface FirewallNeeds {
   readonly vxlanPort: number;
   /** Whether containers use IPv6 here. */
   readonly ipv6: boolean;
+  /** Whether VXLAN packets come by IPv6. */
+  readonly tunnelsByIpv6: boolean;
   /** Of encrypted networks; undefined on a node that cannot encrypt. */
   readonly sealedPort: number | undefined;
 }
@@ -48,7 +50,12 @@ export interface FirewallNeeds {
 export async function passForeignFirewall(needs: FirewallNeeds): Promise<void> {
   await passChain('iptables', 'FORWARD', FORWARD_RULES);
   await passChain('iptables', 'INPUT', inputRules(needs));
-  if (needs.ipv6) await passChain('ip6tables', 'FORWARD', FORWARD_RULES);
+  if (!needs.ipv6) return;
+  await passChain('ip6tables', 'FORWARD', FORWARD_RULES);
+  if (needs.tunnelsByIpv6) {
+    const tunnel = ['-p', 'udp', '--dport', String(needs.vxlanPort)];
+    await passChain('ip6tables', 'INPUT', [tunnel]);
+  }
 }
 
 async function passChain(

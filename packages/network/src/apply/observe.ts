@@ -50,6 +50,8 @@ export interface LinkRow {
     readonly info_data?: {
       readonly id?: number;
       readonly local?: string;
+      /** Instead of `local` where it is IPv6. */
+      readonly local6?: string;
       readonly port?: number;
     };
     readonly info_slave_data?: { readonly neigh_suppress?: boolean; readonly learning?: boolean };
@@ -95,7 +97,7 @@ export async function observe(): Promise<KernelObjects> {
 
 /** The MTU of the interface that holds an address of this host; undefined when none does. */
 export async function mtuOfAddress(address: string): Promise<number | undefined> {
-  const rows = await listJson<AddressRow>('ip', ['-4', 'addr', 'show']);
+  const rows = await listJson<AddressRow>('ip', ['addr', 'show']);
   return rows.find((row) => row.addr_info.some(({ local }) => local === address))?.mtu;
 }
 
@@ -138,7 +140,7 @@ function overlayLinkOf(row: LinkRow): KernelObject[] {
 
 function tunnelOf(row: LinkRow): { local: string; port: number } {
   const data = row.linkinfo?.info_data;
-  return { local: data?.local ?? '', port: data?.port ?? 0 };
+  return { local: data?.local ?? data?.local6 ?? '', port: data?.port ?? 0 };
 }
 
 function orBroken(object: KernelObject, good: boolean): KernelObject {

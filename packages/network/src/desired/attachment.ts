@@ -15,7 +15,7 @@ import { hostPrefix, meshAddress } from './family.ts';
 import { ipv6Of } from './ipv6.ts';
 import { localhostRoute } from './kernel-object.ts';
 import { loadProgram, type NftProgram } from './nft-program.ts';
-import { overlayLink, type OverlayLink } from './objects.ts';
+import { overlayLink, type OverlayLink, type Underlay } from './objects.ts';
 import { upstreamsOf } from './resolver.ts';
 import type { StateIndex } from './state-index.ts';
 import type { BatchStep, Step } from './step.ts';
@@ -23,6 +23,8 @@ import type { BatchStep, Step } from './step.ts';
 /** What must be remembered about an attached container for as long as its namespace lives. */
 export interface AttachmentNote {
   readonly taskId: TaskId;
+  /** "web.1", for people; notes of earlier versions lack it. */
+  readonly name?: string;
   readonly gatewayAddress: string;
   /** Of a container with IPv6, where its host's part of the mesh has that; without prefix length. */
   readonly gatewayAddress6?: string;
@@ -67,10 +69,11 @@ interface Macvlan {
 export function attachmentOf(
   task: Task & { readonly gatewayAddress: string },
   index: StateIndex,
-  { underlayMtu, ipv6 }: { readonly underlayMtu: number; readonly ipv6: boolean },
+  { underlay, ipv6 }: { readonly underlay: Underlay; readonly ipv6: boolean },
 ): AttachmentNote | undefined {
   const networks: AttachedNetwork[] = [];
-  const base = { taskId: task.id, gatewayAddress: task.gatewayAddress };
+  const name = `${task.serviceName}.${task.slot}`;
+  const base = { taskId: task.id, name, gatewayAddress: task.gatewayAddress };
   for (const { networkId, address } of task.networks) {
     const network = index.networks.get(networkId);
     if (network === undefined) return undefined;
@@ -81,7 +84,7 @@ export function attachmentOf(
       networkId,
       address,
       internal,
-      ...overlayLink(network, underlayMtu),
+      ...overlayLink(network, underlay),
       ...macvlan,
       ...address6Of(network, address),
     });

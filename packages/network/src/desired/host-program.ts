@@ -8,7 +8,12 @@
  *   B  the answer leaves the container by its only default route, gets the mark back, and a rule
  *      for that mark sends it through A, which undoes the DNAT.
  */
-import { addressesOfBlocks, type NetworkPeer, type PublishedPort } from '@swarmd/model';
+import {
+  addressesOfBlocks,
+  tunnelAddress,
+  type NetworkPeer,
+  type PublishedPort,
+} from '@swarmd/model';
 
 import { firstHost, macOf } from './addresses.ts';
 import { MESH_LOCALHOST, meshAddress, meshSubnet } from './family.ts';
@@ -73,9 +78,13 @@ function addressesOfPeer(peer: NetworkPeer, family: NftFamily): readonly string[
 
 /** Peers are nodes also where the list of nodes has not come yet. */
 function addressesOf({ self, peers, nodes }: HostProgramInput, family: NftFamily): string[] {
-  const known = [self, ...peers].flatMap((peer) => addressesOfPeer(peer, family));
-  const all = family === 'ip' ? [...known, ...addressesOfBlocks(nodes)] : known;
-  return [...new Set(all)].filter((address) => address !== '');
+  const known = [self, ...peers].flatMap((peer) => [
+    ...addressesOfPeer(peer, family),
+    tunnelAddress(peer),
+  ]);
+  const all = new Set([...known, ...addressesOfBlocks(nodes)]);
+  const isOfFamily = (address: string): boolean => address.includes(':') === (family === 'ip6');
+  return [...all].filter((address) => address !== '' && isOfFamily(address));
 }
 
 /**

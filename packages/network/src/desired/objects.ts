@@ -5,6 +5,7 @@
 import {
   encryptedVxlanPort,
   isEncrypted,
+  tunnelAddress,
   type Network,
   type NetworkEndpoint,
   type NetworkPeer,
@@ -12,7 +13,12 @@ import {
   type NetworkState,
 } from '@swarmd/model';
 
-import { ESP_ALIGNMENT_BYTES, ESP_OVERHEAD_BYTES, VXLAN_OVERHEAD_BYTES } from '../limits.ts';
+import {
+  ESP_ALIGNMENT_BYTES,
+  ESP_OVERHEAD_BYTES,
+  VXLAN6_OVERHEAD_BYTES,
+  VXLAN_OVERHEAD_BYTES,
+} from '../limits.ts';
 import { bridgeMac, firstHost, macOf } from './addresses.ts';
 import { encryptionObjects, type Sealing } from './encryption.ts';
 import { hostPrefix, meshAddress, meshSubnet } from './family.ts';
@@ -48,13 +54,19 @@ import type { NftFamily } from './nft-program.ts';
 
 export interface ObjectsInput {
   readonly state: NetworkState;
-  readonly underlayMtu: number;
+  readonly underlay: Underlay;
   /** Whether this host's part of the mesh has both families. */
   readonly ipv6: boolean;
   /** Networks that left the state while containers here are still attached to them. */
   readonly lingering: readonly OverlayLink[];
   /** Undefined: this node has no encrypted network, or cannot take part in one. */
   readonly sealing?: Sealing | undefined;
+}
+
+/** What carries packets between hosts. */
+export interface Underlay {
+  readonly address: string;
+  readonly mtu: number;
 }
 
 /** What a network's devices are made from. */
@@ -67,12 +79,12 @@ export interface OverlayLink {
 }
 
 export function desiredObjects(input: ObjectsInput): KernelObjects {
-  const { state, underlayMtu, lingering, ipv6, sealing } = input;
+  const { state, underlay, lingering, ipv6, sealing } = input;
   // As with networks: no way out for what this node cannot encrypt.
   const hasMesh = state.encryptsMesh !== true || sealing !== undefined;
   const objects = [
     ...(sealing === undefined ? [] : encryptionObjects(state, sealing)),
-    ...(hasMesh ? ingressObjects(state, underlayMtu) : []),
+    ...(hasMesh ? ingressObjects(state, underlay) : []),
     ...meshObjects(state, 'ip', hasMesh),
     ...(ipv6
       ? [
@@ -82,29 +94,27 @@ export function desiredObjects(input: ObjectsInput): KernelObjects {
           ...meshObjects(state, 'ip6', hasMesh),
         ]
       : []),
-    ...[
-      ...state.networks.map((network) => overlayLink(network, underlayMtu)),
-      ...lingering,
-    ].flatMap(({ vni, mtu, driver = 'overlay', encrypted = false }) => {
-      if (driver !== 'overlay' && driver !== 'bridge') return [];
-      const bridge = bridgeObject(vni, bridgeMac(vni));
-      if (driver === 'bridge') return [bridge];
-      // Nothing can leave a node in clear that has no way out for it.
-      if (encrypted && sealing === undefined) return [bridge];
-      const { self, vxlanPort } = state;
-      const port = encrypted ? encryptedVxlanPort(vxlanPort) : vxlanPort;
-      return [bridge, vxlanObject({ vni, mtu, local: self.address, port })];
-    }),
+    ...[...state.networks.map((network) => overlayLink(network, underlay)), ...lingering].flatMap(
+      ({ vni, mtu, driver = 'overlay', encrypted = false }) => {
+        if (driver !== 'overlay' && driver !== 'bridge') return [];
+        const bridge = bridgeObject(vni, bridgeMac(vni));
+        if (driver === 'bridge') return [bridge];
+        // Nothing can leave a node in clear that has no way out for it.
+        if (encrypted && sealing === undefined) return [bridge];
+        const { self, vxlanPort } = state;
+        const port = encrypted ? encryptedVxlanPort(vxlanPort) : vxlanPort;
+        return [bridge, vxlanObject({ vni, mtu, local: tunnelAddress(self), port })];
+      },
+    ),
     ...endpointObjects(state, sealing !== undefined),
   ];
   return new Map(objects.map((object) => [object.key, object]));
 }
 
-export function overlayLink(network: Network, underlayMtu: number): OverlayLink {
+export function overlayLink(network: Network, underlay: Underlay): OverlayLink {
   const { driver } = network.spec;
   const encrypted = isEncrypted(network.spec);
-  const mtu =
-    network.spec.mtu === 0 ? largestMtu(driver, encrypted, underlayMtu) : network.spec.mtu;
+  const mtu = network.spec.mtu === 0 ? largestMtu(driver, encrypted, underlay) : network.spec.mtu;
   return { vni: network.vni, mtu, driver, ...(encrypted ? { encrypted } : {}) };
 }
 
@@ -112,18 +122,28 @@ export function overlayLink(network: Network, underlayMtu: number): OverlayLink 
 function largestMtu(
   driver: NetworkSpec['driver'],
   encrypted: boolean,
-  underlayMtu: number,
+  { address, mtu }: Underlay,
 ): number {
-  if (driver !== 'overlay') return underlayMtu;
-  const inside = underlayMtu - VXLAN_OVERHEAD_BYTES;
+  if (driver !== 'overlay') return mtu;
+  const inside = mtu - (isIpv6(address) ? VXLAN6_OVERHEAD_BYTES : VXLAN_OVERHEAD_BYTES);
   if (!encrypted) return inside;
   const sealed = inside - ESP_OVERHEAD_BYTES;
   return sealed - (sealed % ESP_ALIGNMENT_BYTES);
 }
 
+/** Where a node's VXLAN is; '' when there is no way: ours sends by the one family or the other. */
+export function wayTo(peer: NetworkPeer, self: NetworkPeer): string {
+  const address = tunnelAddress(peer);
+  return isIpv6(address) === isIpv6(tunnelAddress(self)) ? address : '';
+}
+
+function isIpv6(address: string): boolean {
+  return address.includes(':');
+}
+
 /** Entries for endpoints elsewhere; local ones are learned by the bridge from their ports. */
 function endpointObjects(state: NetworkState, canSeal: boolean): KernelObject[] {
-  const peers = new Map(state.peers.map((peer) => [peer.nodeId, peer]));
+  const ways = new Map(state.peers.map((peer) => [peer.nodeId, wayTo(peer, state.self)]));
   const overlays = state.networks.filter(
     ({ spec }) => spec.driver === 'overlay' && (canSeal || !isEncrypted(spec)),
   );
@@ -131,7 +151,7 @@ function endpointObjects(state: NetworkState, canSeal: boolean): KernelObject[] 
   const objects: KernelObject[] = [];
   for (const endpoint of state.endpoints) {
     const network = networks.get(endpoint.networkId);
-    const vtep = peers.get(endpoint.nodeId)?.address ?? '';
+    const vtep = ways.get(endpoint.nodeId) ?? '';
     if (network === undefined || vtep === '' || endpoint.nodeId === state.self.nodeId) continue;
     objects.push(...entriesOf(endpoint, { vni: network.vni, subnet6: network.subnet6, vtep }));
   }
@@ -197,7 +217,7 @@ function meshObjects(
     ),
     ...(encryptsMesh ? peers.flatMap((peer) => noOtherWay(peer, family)) : []),
     ...peers
-      .filter((peer) => hasMesh && peer.address !== '')
+      .filter((peer) => hasMesh && wayTo(peer, self) !== '')
       .flatMap((peer) => wayToPeer(self, peer, family)),
   ];
 }
@@ -221,20 +241,21 @@ function noOtherWay(peer: NetworkPeer, family: NftFamily): KernelObject[] {
 /** The VXLAN between the hosts, over which both families go. */
 function ingressObjects(
   { self, peers, vxlanPort, encryptsMesh = false }: NetworkState,
-  underlayMtu: number,
+  underlay: Underlay,
 ): KernelObject[] {
   return [
     ingressLinkObject({
       vni: INGRESS_VNI,
-      mtu: largestMtu('overlay', encryptsMesh, underlayMtu),
-      local: self.address,
+      mtu: largestMtu('overlay', encryptsMesh, underlay),
+      local: tunnelAddress(self),
       port: encryptsMesh ? encryptedVxlanPort(vxlanPort) : vxlanPort,
       mac: macOf(self.ingressAddress),
       address: self.ingressAddress,
     }),
     ...peers
-      .filter((peer) => peer.address !== '')
-      .map((peer) => ingressForwardingObject(macOf(peer.ingressAddress), peer.address)),
+      .map((peer) => ({ ...peer, vtep: wayTo(peer, self) }))
+      .filter(({ vtep }) => vtep !== '')
+      .map(({ ingressAddress, vtep }) => ingressForwardingObject(macOf(ingressAddress), vtep)),
   ];
 }
 

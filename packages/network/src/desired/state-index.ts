@@ -1,11 +1,12 @@
 /** Look-ups in a NetworkState that several of the pure functions need; built once per state. */
-import type {
-  Network,
-  NetworkEndpoint,
-  NetworkId,
-  NetworkState,
-  ServiceId,
-  ServiceVip,
+import {
+  tunnelAddress,
+  type Network,
+  type NetworkEndpoint,
+  type NetworkId,
+  type NetworkState,
+  type ServiceId,
+  type ServiceVip,
 } from '@swarmd/model';
 
 export interface StateIndex {
@@ -80,6 +81,8 @@ function isSame(some: readonly NetworkEndpoint[], others: readonly NetworkEndpoi
 /** Whether anything here needs the mesh by IPv6: a container's way out, or a port's. */
 export function usesIpv6({ state }: StateIndex): boolean {
   return (
+    // Its table says who may send VXLAN by IPv6.
+    tunnelAddress(state.self).includes(':') ||
     state.networks.some(({ subnet6 }) => subnet6 !== '') ||
     state.ports.some(({ address, backends6 }) => address.includes(':') || backends6.length > 0)
   );

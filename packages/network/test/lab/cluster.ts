@@ -1,6 +1,7 @@
 /** States and tasks for tests, as managers would make them. */
 import {
   addressBlocks,
+  tunnelAddress,
   asId,
   isEncrypted,
   type Network,
@@ -131,6 +132,8 @@ export interface Cluster {
   /** On every node, whether it has tasks or not. */
   readonly networks: readonly Network[];
   readonly vxlanPort?: number;
+  /** Nodes send each other containers' packets by IPv6. */
+  readonly dataPath6?: boolean;
   /** Of encrypted networks. */
   readonly encryptsMesh?: boolean;
   readonly ring?: { readonly ids: readonly number[]; readonly primary: number };
@@ -162,11 +165,16 @@ export function port(
 export function stateOf(cluster: Cluster, node: number): NetworkState {
   const isDown = (i: number): boolean => cluster.down?.includes(i) ?? false;
   const all = Array.from({ length: cluster.nodes }, (_, i) => i + 1);
+  const peerOf = (i: number): NetworkPeer => {
+    const plain = peer(i);
+    const [dataPathAddress = ''] = plain.addresses6;
+    return cluster.dataPath6 === true ? { ...plain, dataPathAddress } : plain;
+  };
   return {
-    self: peer(node),
+    self: peerOf(node),
     vxlanPort: cluster.vxlanPort ?? 4789,
-    peers: all.filter((i) => i !== node).map((i) => ({ ...peer(i), down: isDown(i) })),
-    nodes: addressBlocks(all.map((i) => peer(i).address)),
+    peers: all.filter((i) => i !== node).map((i) => ({ ...peerOf(i), down: isDown(i) })),
+    nodes: addressBlocks(all.flatMap((i) => [peer(i).address, tunnelAddress(peerOf(i))])),
     networks: cluster.networks,
     endpoints: cluster.tasks.flatMap((placed) => endpointsOf(placed)),
     vips: cluster.networks.flatMap((network) => vipsOf(cluster, network)),

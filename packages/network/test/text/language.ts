@@ -1,7 +1,7 @@
 /**
  * The language of the cases in `testdata`. A case describes what a cluster is, seen from node 1:
  *
- *   nodes 3
+ *   nodes 3                    ("nodes 3 ipv6": which send each other containers' packets by IPv6)
  *   ring 1,2 sends 1           (keys of encrypted networks; every other node takes part as "boot N")
  *   mesh encrypted
  *   booted 2 again             (node 2 takes part under another name)
@@ -31,6 +31,7 @@ function statement(cluster: Mutable, kind: string, words: readonly string[]): vo
   switch (kind) {
     case 'nodes':
       cluster.nodes = Number(first);
+      if (words[1] === 'ipv6') cluster.dataPath6 = true;
       return;
     case 'network': {
       const mtu = Number(after(rest, 'mtu') ?? 0);

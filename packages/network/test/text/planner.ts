@@ -1,5 +1,5 @@
 /** What the plane does with states and tasks, without a kernel: every change as the script it runs. */
-import { asId, type NetworkState } from '@swarmd/model';
+import { asId, tunnelAddress, type NetworkState } from '@swarmd/model';
 
 import {
   attachmentOf,
@@ -45,7 +45,7 @@ export class Planner {
     this.#ipv6 ||= usesIpv6(index);
     const objects = desiredObjects({
       state: index.state,
-      underlayMtu: 1_500,
+      underlay: { address: tunnelAddress(index.state.self), mtu: 1_500 },
       lingering: [],
       ipv6: this.#ipv6,
       sealing: hasEncrypted(index.state) ? SEALING : undefined,
@@ -74,7 +74,7 @@ export class Planner {
     if (placed === undefined || this.#index === undefined) throw new Error(`no task ${id}`);
     const made = { gatewayAddress: '', ...task(placed) };
     const note = attachmentOf(made, this.#index, {
-      underlayMtu: 1_500,
+      underlay: { address: tunnelAddress(this.#index.state.self), mtu: 1_500 },
       ipv6: this.#ipv6,
     });
     if (note === undefined) return [];

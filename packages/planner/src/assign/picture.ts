@@ -19,7 +19,7 @@ import type {
   Task,
   TaskId,
 } from '@swarmd/model';
-import { addressBlocks, asId, hasMeshPort } from '@swarmd/model';
+import { addressBlocks, asId, hasMeshPort, tunnelAddress } from '@swarmd/model';
 
 import { isOver, sameSpec } from '../task-view.ts';
 import type { AssignView } from '../types.ts';
@@ -357,6 +357,7 @@ export function peerOf(node: Node): NetworkPeer | undefined {
   if (known !== undefined) return known;
   const { id, index, ingressAddress, gatewaySubnet } = node;
   const down = node.status.state === 'down';
+  const dataPathAddress = node.description?.dataPathAddress ?? '';
   const peer: NetworkPeer = {
     nodeId: id,
     index,
@@ -365,6 +366,7 @@ export function peerOf(node: Node): NetworkPeer | undefined {
     gatewaySubnet,
     down,
     addresses6: node.description?.addresses6 ?? [],
+    ...(dataPathAddress === '' ? {} : { dataPathAddress }),
   };
   peersBefore.set(node, peer);
   return peer;
@@ -372,14 +374,14 @@ export function peerOf(node: Node): NetworkPeer | undefined {
 
 /** None as long as the node's kernel holds no state of encryption. */
 function encryptedPeer({ id: nodeId, index, status, description }: Node): EncryptedPeer[] {
-  const { address } = status;
+  const address = description?.dataPathAddress || status.address;
   const incarnation = description?.encryption?.incarnation ?? '';
   return address === '' || incarnation === '' ? [] : [{ nodeId, index, address, incarnation }];
 }
 
 /** The list as it was when it is the same. */
 function addressesOf(peers: readonly NetworkPeer[], before: readonly string[]): readonly string[] {
-  const addresses = addressBlocks(peers.map(({ address }) => address));
+  const addresses = addressBlocks(peers.flatMap((peer) => [peer.address, tunnelAddress(peer)]));
   const isSame =
     addresses.length === before.length && addresses.every((one, at) => one === before[at]);
   return isSame ? before : addresses;
