@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { Network, Node, Task } from '@swarmd/model';
 
+import { DATA_PATH_6 } from './labs.ts';
 import {
   BUSYBOX,
   hostOf,
@@ -84,7 +85,8 @@ describe('the overlay', () => {
     const fdb = await sh(host, 'ip netns exec swarm-ovl bridge fdb show');
     const neighbours = await sh(host, 'ip netns exec swarm-ovl ip neigh show');
     for (const task of remote) {
-      const vtep = (await hostOf(task)).place.address;
+      const { place } = await hostOf(task);
+      const vtep = DATA_PATH_6 ? place.address6 : place.address;
       const mac = `02:42:${addressOf(task)
         .split('.')
         .map((byte) => Number(byte).toString(16).padStart(2, '0'))
