@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 
 import { removeCache } from './debian.ts';
 import { Lab } from './lab.ts';
+import type { LabOptions } from './layout.ts';
 import { between, lossy, oneWay, type LinkFault } from './links.ts';
 
 const USAGE = `Usage: scripts/lab COMMAND [--name NAME]
@@ -49,6 +50,20 @@ function wholeNumber(text: string, flag: string): number {
   return Number(text);
 }
 
+function sizeOf(values: {
+  managers: string;
+  workers: string;
+  disk?: string | undefined;
+  'data-path-6': boolean;
+}): Omit<LabOptions, 'name'> {
+  return {
+    managers: wholeNumber(values.managers, 'managers'),
+    workers: wholeNumber(values.workers, 'workers'),
+    dataPath6: values['data-path-6'],
+    ...(values.disk === undefined ? {} : { diskMiB: wholeNumber(values.disk, 'disk') }),
+  };
+}
+
 async function main(argv: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...argv],
@@ -70,13 +85,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   switch (command) {
     case 'up': {
-      const counts = {
-        managers: wholeNumber(values.managers, 'managers'),
-        workers: wholeNumber(values.workers, 'workers'),
-        dataPath6: values['data-path-6'],
-        ...(values.disk === undefined ? {} : { diskMiB: wholeNumber(values.disk, 'disk') }),
-      };
-      await new Lab({ name: values.name, ...counts }, logger).up();
+      await new Lab({ name: values.name, ...sizeOf(values) }, logger).up();
       return 0;
     }
     case 'down': {
