@@ -65,7 +65,7 @@ export class Containers {
       if (namespaces.delete(taskNetns(note.taskId))) {
         this.#tasks.set(note.taskId, new LocalTask(note, wanted));
       } else {
-        await notes.remove(note.taskId);
+        notes.remove(note.taskId);
       }
     }
     for (const name of namespaces) {
@@ -95,7 +95,7 @@ export class Containers {
     }
     await local.made.catch(() => undefined);
     local.leaving = true;
-    await this.#options.notes.remove(taskId);
+    this.#options.notes.remove(taskId);
     this.#forgetTask(taskId);
     await removeNamespace(taskId);
     this.#removeLinks(local.note);
@@ -148,12 +148,12 @@ export class Containers {
       });
       await local.complete(index);
       local.madeWith(programs, index);
-      await notes.write(note);
+      notes.write(note);
       await onMade(note);
       if (wanted() !== index) await local.sync();
     } catch (error) {
       await unmake(note);
-      await notes.remove(note.taskId);
+      notes.remove(note.taskId);
       throw error;
     }
   }

@@ -117,7 +117,7 @@ export class Seal {
 
   async #save(notes: Notes): Promise<void> {
     this.#notes = notes;
-    await replaceFile(this.#file, JSON.stringify(notes), { mode: FILE_MODE });
+    replaceFile(this.#file, JSON.stringify(notes), { mode: FILE_MODE });
     this.#saved = notes.incarnation;
   }
 }

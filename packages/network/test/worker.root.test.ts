@@ -100,6 +100,15 @@ test('a link may begin in one namespace and end in another, below a bridge by it
   expect(sh(`ip -n ${other} -o link show eth0`)).toContain('eth0');
 });
 
+test('links are removed, those that are there', async () => {
+  await runSteps([{ kind: 'add-netns', name: one }]);
+  sh(`ip -n ${one} link add left type bridge; ip -n ${one} link add stays type bridge`);
+  const steps: Step[] = [{ kind: 'delete-links', netns: one, names: ['never', 'left', 'left'] }];
+  expect(jobOf(steps)).toBeDefined();
+  await runSteps(steps);
+  expect(sh(`ip -n ${one} -br link | cut -d' ' -f1`)).toBe('lo\nstays\n');
+});
+
 test('it stops at what fails, and says which and why', async () => {
   await runSteps([{ kind: 'add-netns', name: one }]);
   const address = 'addr add 10.0.1.5/24 dev lo';

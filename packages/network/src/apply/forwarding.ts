@@ -41,7 +41,7 @@ export async function forwardIpv6(folder: string, wanted: boolean): Promise<bool
     const wasForwarding = (await setting('all', 'forwarding')) !== '0';
     const listening = wasForwarding ? [] : await listeningLinks();
     const before: Ipv6Before = { wasForwarding, listening };
-    await replaceFile(note, JSON.stringify(before));
+    replaceFile(note, JSON.stringify(before));
   }
   const { listening } = JSON.parse(await readFile(note, 'utf8')) as Ipv6Before;
   for (const link of listening) await set(link, 'accept_ra', '2');

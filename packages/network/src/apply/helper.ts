@@ -106,7 +106,9 @@ export class Helper<Job extends string | Buffer> {
     helper.stderr.setEncoding('utf8').on('data', (text: string) => {
       said = `${said}${text}`.slice(-ERROR_TEXT_BYTES);
     });
-    helper.once('error', ({ message }) => this.#giveUp(helper, message));
+    helper.once('error', ({ message }) =>
+      this.#giveUp(helper, `${message} (is the Debian package of ${program} installed?)`),
+    );
     helper.once('close', () => this.#giveUp(helper, said));
     // Its end says why.
     helper.stdin.on('error', () => undefined);

@@ -14,17 +14,21 @@ const INPUT_IN_ERRORS_CHARS = 1_000;
 /** One of each for this process: they have no state but what they do. */
 const shell = openShell();
 const worker = openWorker();
+/** The kernel waits 20 ms for the readers of each link that is removed: nobody else shall. */
+const remover = openWorker();
 
 /** Does the steps in order. @throws SwarmError with what failed and why. */
 export async function runSteps(steps: readonly Step[]): Promise<void> {
   const job = jobOf(steps);
-  await (job === undefined ? runScript(steps) : work(job));
+  if (job === undefined) return runScript(steps);
+  const isRemoval = steps.some(({ kind }) => kind === 'delete-links');
+  return work(isRemoval ? remover : worker, job);
 }
 
-async function work({ bytes, what }: Job): Promise<void> {
+async function work(by: typeof worker, { bytes, what }: Job): Promise<void> {
   if (bytes.length === 0) return;
   try {
-    await worker.run(bytes);
+    await by.run(bytes);
   } catch (cause) {
     const message = errorMessage(cause);
     // "exit code 1: 7 File exists": the seventh of its operations.

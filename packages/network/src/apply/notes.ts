@@ -2,19 +2,23 @@
  * Notes about attached containers, one file each, next to the kernel's state: written when a
  * namespace is complete, removed before it is taken down. A namespace without a note is half made.
  */
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { AttachmentNote } from '../desired/attachment.ts';
 
-/** At any time the file has what it had before or all of `text`. */
-export async function replaceFile(
+/**
+ * At any time the file has what it had before or all of `text`. At once, as it is on memory (ADR 0028): the
+ * pool of threads takes more time than the writing.
+ */
+export function replaceFile(
   file: string,
   text: string,
   options: { readonly mode?: number } = {},
-): Promise<void> {
-  await writeFile(`${file}.new`, text, options);
-  await rename(`${file}.new`, file);
+): void {
+  writeFileSync(`${file}.new`, text, options);
+  renameSync(`${file}.new`, file);
 }
 
 export class Notes {
@@ -43,12 +47,12 @@ export class Notes {
     );
   }
 
-  async write(note: AttachmentNote): Promise<void> {
-    await replaceFile(this.#fileOf(note.taskId), JSON.stringify(note));
+  write(note: AttachmentNote): void {
+    replaceFile(this.#fileOf(note.taskId), JSON.stringify(note));
   }
 
-  async remove(taskId: string): Promise<void> {
-    await rm(this.#fileOf(taskId), { force: true });
+  remove(taskId: string): void {
+    rmSync(this.#fileOf(taskId), { force: true });
   }
 
   #fileOf(taskId: string): string {

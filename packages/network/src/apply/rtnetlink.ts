@@ -7,6 +7,7 @@ import { groupsOf } from '../desired/ipv6.ts';
 import { MessageWriter, type LinkMessage } from './netlink-message.ts';
 
 const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
 const RTM_NEWADDR = 20;
 const RTM_NEWROUTE = 24;
 const RTM_NEWNEIGH = 28;
@@ -41,6 +42,13 @@ const TABLES: Readonly<Record<string, number>> = { main: 254, local: 255 };
 const PROTOCOL_BOOT = 3;
 const TYPE = { unicast: 1, local: 2 } as const;
 const SCOPE = { universe: 0, link: 253, host: 254 } as const;
+
+/** The message that removes a link. */
+export function removalMessage(name: string): LinkMessage {
+  const message = new MessageWriter(RTM_DELLINK, 0);
+  writeLink(message, { name });
+  return message.done();
+}
 
 /** The message of a line like "link set lo up"; undefined when it is none of those known here. */
 export function linkMessage(line: string): LinkMessage | undefined {

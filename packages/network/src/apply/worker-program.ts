@@ -12,6 +12,8 @@
  * - `rt FILLS`: one message of rtnetlink(7), after numbers that only the kernel knows were put in:
  *   comma-separated OFFSET=i:LINK (its index) and OFFSET=n:NAMESPACE (a descriptor of it).
  *
+ * - `gone FILLS`: the same, but it is fine when there is no such device.
+ *
  * nft makes its socket wait for the kernel's readers when it is closed, some 15 ms after anything was
  * deleted. So sockets are kept, and closed when nothing was to be done for a while and nothing is left to
  * wait for.
@@ -90,7 +92,7 @@ local function netlink(message, length)
   check(C.send(sock, message, length, 0), 'netlink')
   local got = check(C.recv(sock, answer, ffi.sizeof(answer), 0), 'netlink')
   local code = ffi.cast('int32_t *', answer + 16)[0]
-  if code == 0 then return end
+  if code == 0 then return 0 end
   local why = ffi.string(C.strerror(-code))
   local at = 36
   while at + 4 <= got do
@@ -99,7 +101,7 @@ local function netlink(message, length)
     if head[1] == 1 then why = why .. ': ' .. ffi.string(answer + at + 4) end
     at = at + math.floor((head[0] + 3) / 4) * 4
   end
-  error(why, 0)
+  return -code, why
 end
 
 local does = { ['in'] = enter }
@@ -145,7 +147,7 @@ does['nft'] = function(_, text)
     error(ffi.string(nft.nft_ctx_get_error_buffer(context)), 0)
   end
 end
-does['rt'] = function(fills, bytes)
+local function tell(fills, bytes, fine)
   local message = ffi.new('uint8_t[?]', #bytes)
   ffi.copy(message, bytes, #bytes)
   local opened = {}
@@ -161,11 +163,14 @@ does['rt'] = function(fills, bytes)
       end
       ffi.cast('uint32_t *', message + tonumber(at))[0] = number
     end
-    netlink(message, #bytes)
+    local code, why = netlink(message, #bytes)
+    if code ~= 0 and code ~= fine then error(why, 0) end
   end)
   for _, fd in ipairs(opened) do C.close(fd) end
   if not ok then error(why, 0) end
 end
+does['rt'] = function(fills, bytes) tell(fills, bytes, 0) end
+does['gone'] = function(fills, bytes) tell(fills, bytes, 19) end -- ENODEV
 
 local function work(job)
   local at, number = 1, 0

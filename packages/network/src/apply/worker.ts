@@ -1,5 +1,5 @@
 /**
- * What needs no program of its own: nft transactions, settings, namespaces and the lines of ip(8) that
+ * What needs no program of its own: nft transactions, settings, namespaces, the removal of links and the lines of ip(8) that
  * rtnetlink.ts knows, done one after the other by a small process that enters namespaces itself.
  * Beside a run of `nft` in a namespace (5 ms of processor time) one takes 0.4 ms here (ADR 0029).
  */
@@ -8,7 +8,7 @@ import { unreachable } from '@swarmd/base';
 import type { Step } from '../desired/step.ts';
 import { ERROR_TEXT_BYTES, NFT_SOCKETS_KEPT_MAX, NFT_SOCKETS_KEPT_MS } from '../limits.ts';
 import { Helper, type HelperOptions } from './helper.ts';
-import { linkMessage } from './rtnetlink.ts';
+import { linkMessage, removalMessage } from './rtnetlink.ts';
 import { WORKER_PROGRAM } from './worker-program.ts';
 
 const HOST = '-';
@@ -66,8 +66,9 @@ function operationsOf(step: Step): Operation[] | undefined {
         const some = operationsOf(netns === undefined ? one : { ...one, netns });
         return all === undefined || some === undefined ? undefined : [...all, ...some];
       }, []);
-    case 'bridge':
     case 'delete-links':
+      return [enter(step.netns), ...step.names.map(removal)];
+    case 'bridge':
     case 'forget-connections':
     case 'name-host-netns':
       return undefined;
@@ -94,6 +95,11 @@ function ipOperations({
   return operations;
 }
 
+function removal(name: string): Operation {
+  const { bytes, fills } = removalMessage(name);
+  return { ...operation('gone', fills, bytes), what: `link del ${name}` };
+}
+
 function enter(netns: string | undefined): Operation {
   return operation('in', netns ?? HOST);
 }
@@ -105,7 +111,7 @@ function setting(line: string): Operation {
 }
 
 function operation(
-  name: 'in' | 'add' | 'del' | 'set' | 'nft' | 'rt',
+  name: 'in' | 'add' | 'del' | 'set' | 'nft' | 'rt' | 'gone',
   argument: string,
   content: string | Buffer = '',
 ): Operation {
