@@ -100,6 +100,67 @@ test('a link may begin in one namespace and end in another, below a bridge by it
   expect(sh(`ip -n ${other} -o link show eth0`)).toContain('eth0');
 });
 
+test('entries of endpoints elsewhere are what bridge and ip make of them, and go as they came', async () => {
+  const make = `
+    ip link add vx77 netns NS type vxlan id 77 dstport PORT nolearning local LOCAL
+    ip -n NS link add br77 type bridge; ip -n NS link set br77 up; ip -n NS link set vx77 master br77 up`;
+  const puts = (netns: string, vtep: string): Step[] => [
+    {
+      kind: 'bridge',
+      netns,
+      lines: [1, 2, 3].map(
+        (last) => `fdb replace 02:42:0a:00:01:0${last} dev vx77 dst ${vtep} self master static`,
+      ),
+    },
+    {
+      kind: 'bridge',
+      netns,
+      lines: [`fdb replace 02:42:0a:00:01:04 dev vx77 dst ${vtep} self permanent`],
+    },
+    {
+      kind: 'ip',
+      netns,
+      lines: ['10.0.1.1', '10.0.1.2', 'fd00::1', 'fd00::2'].map(
+        (address) => `neigh replace ${address} lladdr 02:42:0a:00:01:01 dev br77 nud permanent`,
+      ),
+    },
+  ];
+  const deletes = (netns: string, vtep: string): Step[] => [
+    {
+      kind: 'bridge',
+      netns,
+      lines: [
+        `fdb del 02:42:0a:00:01:02 dev vx77 dst ${vtep} self master`,
+        'fdb del 02:42:0a:00:01:03 dev vx77 master',
+        `fdb del 02:42:0a:00:01:04 dev vx77 dst ${vtep} self`,
+      ],
+    },
+    { kind: 'ip', netns, lines: ['neigh del 10.0.1.2 dev br77', 'neigh del fd00::2 dev br77'] },
+  ];
+  const seen = (netns: string): string[] =>
+    sh(`bridge -n ${netns} fdb show; ip -n ${netns} neigh; ip -n ${netns} -6 neigh`)
+      .split('\n')
+      .filter((line) => line.includes('02:42:0a') || line.includes('PERMANENT'))
+      .toSorted();
+  for (const [local, vtep] of [
+    ['127.0.0.1', '10.99.0.2'],
+    ['::1', '2001:db8:99::2'],
+  ] as const) {
+    for (const [at, netns] of [one, other].entries()) {
+      const words = make.replaceAll('NS', netns).replaceAll('LOCAL', local);
+      sh(`ip netns add ${netns}\n${words.replaceAll('PORT', String(47_890 + at))}`);
+    }
+    for (const steps of [puts, deletes]) {
+      expect(jobOf(steps(one, vtep))).toBeDefined();
+      await runSteps(steps(one, vtep));
+      sh(scriptOf(steps(other, vtep)));
+      expect(seen(one)).toEqual(seen(other));
+      expect(seen(one).length).toBeGreaterThan(3);
+    }
+    remove();
+  }
+});
+
 test('links are removed, those that are there', async () => {
   await runSteps([{ kind: 'add-netns', name: one }]);
   sh(`ip -n ${one} link add left type bridge; ip -n ${one} link add stays type bridge`);

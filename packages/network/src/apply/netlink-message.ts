@@ -12,19 +12,23 @@ export interface LinkMessage {
   readonly fills: string;
 }
 
+/** One message is written at a time: thousands of them must not each clear memory of their own. */
+const scratch = Buffer.alloc(MESSAGE_BYTES);
+
 export class MessageWriter {
-  readonly #bytes = Buffer.alloc(MESSAGE_BYTES);
+  readonly #bytes = scratch;
   readonly #fills: string[] = [];
   #at = 16;
 
   /** @param type RTM_*. `flags`: NLM_F_* beside those of every request. */
   constructor(type: number, flags: number) {
+    this.#bytes.fill(0);
     this.#bytes.writeUInt16LE(type, 4);
     this.#bytes.writeUInt16LE(REQUEST | flags, 6);
   }
 
   bytes(...values: readonly number[]): this {
-    for (const value of values) this.#at = this.#bytes.writeUInt8(value, this.#at);
+    for (const value of values) this.#bytes[this.#at++] = value;
     return this;
   }
 
@@ -65,6 +69,6 @@ export class MessageWriter {
   done(): LinkMessage {
     this.#bytes.writeUInt32LE(this.#at, 0);
     const fills = this.#fills.length === 0 ? '-' : this.#fills.join(',');
-    return { bytes: this.#bytes.subarray(0, this.#at), fills };
+    return { bytes: Buffer.from(this.#bytes.subarray(0, this.#at)), fills };
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Lines of ip(8) as the messages that it would send (rtnetlink(7)): those that a container's network is
- * made of. Only the kernel knows the indexes of devices, and only the worker has descriptors of namespaces:
+ * Lines of ip(8) and bridge(8) as the messages that they would send (rtnetlink(7)): those that a container's
+ * network is made of, and those that endpoints elsewhere are. Only the kernel knows the indexes of devices, and only the worker has descriptors of namespaces:
  * they are put in at the moment of sending.
  */
 import { groupsOf } from '../desired/ipv6.ts';
@@ -11,8 +11,9 @@ const RTM_DELLINK = 17;
 const RTM_NEWADDR = 20;
 const RTM_NEWROUTE = 24;
 const RTM_NEWNEIGH = 28;
+const RTM_DELNEIGH = 29;
 /** NLM_F_CREATE | NLM_F_EXCL, as "add"; NLM_F_CREATE | NLM_F_REPLACE, as "replace". */
-const FLAGS: Readonly<Record<string, number>> = { add: 0x600, replace: 0x500, set: 0 };
+const FLAGS: Readonly<Record<string, number>> = { add: 0x600, replace: 0x500, set: 0, del: 0 };
 
 const IFLA = {
   address: 1,
@@ -32,11 +33,14 @@ const MACVLAN_MODES: Readonly<Record<string, number>> = { private: 1, vepa: 2, b
 const INET6_ADDR_GEN_MODE = 8;
 const ADDR_GEN_MODE_NONE = 1;
 const IFF_UP = 1;
-const [AF_INET, AF_INET6] = [2, 10];
+const [AF_INET, AF_BRIDGE, AF_INET6] = [2, 7, 10];
 const IFA = { address: 1, local: 2 } as const;
 const IFA_F_NODAD = 2;
 const NDA = { address: 1, mac: 2 } as const;
 const NUD_PERMANENT = 0x80;
+/** NUD_REACHABLE | NUD_NOARP: what bridge(8) calls static. */
+const NUD_STATIC = 0x42;
+const NTF = { self: 2, master: 4 } as const;
 const RTA = { to: 1, device: 4, gateway: 5, metric: 6, source: 7 } as const;
 const TABLES: Readonly<Record<string, number>> = { main: 254, local: 255 };
 const PROTOCOL_BOOT = 3;
@@ -64,6 +68,12 @@ export function linkMessage(line: string): LinkMessage | undefined {
       return addAddress(rest, flags);
     case 'neigh replace':
       return putNeighbour(rest, flags);
+    case 'neigh del':
+      return deleteNeighbour(rest);
+    case 'fdb replace':
+      return forwardingEntry(RTM_NEWNEIGH, rest, flags);
+    case 'fdb del':
+      return forwardingEntry(RTM_DELNEIGH, rest, flags);
     case 'route add':
     case 'route replace':
       return putRoute(rest, flags);
@@ -186,6 +196,40 @@ function putNeighbour(
   message.bytes(address.family, 0, 0, 0).fill('link', dev).u16(NUD_PERMANENT).bytes(0, 0);
   message.attribute(NDA.address, () => message.bytes(...address.address));
   return message.attribute(NDA.mac, () => message.bytes(...macOf(lladdr))).done();
+}
+
+function deleteNeighbour([to = '', ...words]: readonly string[]): LinkMessage | undefined {
+  const { dev } = wordsOf(words, { valued: ['dev'] }) ?? {};
+  const address = prefixOf(to);
+  if (dev === undefined || address === undefined) return undefined;
+  const message = new MessageWriter(RTM_DELNEIGH, 0);
+  message.bytes(address.family, 0, 0, 0).fill('link', dev).u16(0).bytes(0, 0);
+  return message.attribute(NDA.address, () => message.bytes(...address.address)).done();
+}
+
+const FORWARDING_WORDS = {
+  valued: ['dev', 'dst'],
+  alone: ['self', 'master', 'static', 'permanent'],
+};
+
+/** Of a bridge or of a VXLAN: "self" is the device's own table, "master" that of its bridge. */
+function forwardingEntry(
+  type: number,
+  [mac = '', ...words]: readonly string[],
+  flags: number,
+): LinkMessage | undefined {
+  const entry = wordsOf(words, FORWARDING_WORDS);
+  if (entry?.['dev'] === undefined) return undefined;
+  const { dev, dst, self, master } = entry;
+  const to = dst === undefined ? undefined : prefixOf(dst);
+  if (dst !== undefined && to === undefined) return undefined;
+  const where = (self === undefined ? 0 : NTF.self) | (master === undefined ? 0 : NTF.master);
+  const state = entry['static'] === undefined ? NUD_PERMANENT : NUD_STATIC;
+  const message = new MessageWriter(type, flags);
+  message.bytes(AF_BRIDGE, 0, 0, 0).fill('link', dev).u16(state).bytes(where, 0);
+  message.attribute(NDA.mac, () => message.bytes(...macOf(mac)));
+  if (to !== undefined) message.attribute(NDA.address, () => message.bytes(...to.address));
+  return message.done();
 }
 
 const ROUTE_WORDS = { valued: ['dev', 'via', 'src', 'table', 'metric'] };

@@ -24,7 +24,8 @@ export function openWorker(options: Pick<HelperOptions, 'timeoutMs'> = {}): Help
 
 /** One operation of worker-program.ts, and what it is about in words. */
 interface Operation {
-  readonly bytes: Buffer;
+  readonly head: string;
+  readonly data: Buffer;
   readonly what: string;
 }
 
@@ -43,7 +44,7 @@ export function jobOf(steps: readonly Step[]): Job | undefined {
     operations.push(...some);
   }
   return {
-    bytes: Buffer.concat(operations.map(({ bytes }) => bytes)),
+    bytes: Buffer.concat(operations.flatMap(({ head, data }) => [Buffer.from(head), data])),
     what: operations.map(({ what }) => what),
   };
 }
@@ -59,7 +60,8 @@ function operationsOf(step: Step): Operation[] | undefined {
     case 'delete-netns':
       return [operation('del', step.name)];
     case 'ip':
-      return ipOperations(step);
+    case 'bridge':
+      return lineOperations(step);
     case 'together':
       return step.steps.reduce<Operation[] | undefined>((all, one) => {
         const netns = one.netns ?? step.netns;
@@ -68,7 +70,6 @@ function operationsOf(step: Step): Operation[] | undefined {
       }, []);
     case 'delete-links':
       return [enter(step.netns), ...step.names.map(removal)];
-    case 'bridge':
     case 'forget-connections':
     case 'name-host-netns':
       return undefined;
@@ -77,7 +78,7 @@ function operationsOf(step: Step): Operation[] | undefined {
   }
 }
 
-function ipOperations({
+function lineOperations({
   netns,
   lines,
 }: {
@@ -115,8 +116,7 @@ function operation(
   argument: string,
   content: string | Buffer = '',
 ): Operation {
-  const data = Buffer.from(content);
-  const head = Buffer.from(`${name} ${argument} ${data.length}\n`);
+  const data = typeof content === 'string' ? Buffer.from(content) : content;
   const text = typeof content === 'string' && content !== '' ? ` ${content}` : '';
-  return { bytes: Buffer.concat([head, data]), what: `${name} ${argument}${text}` };
+  return { head: `${name} ${argument} ${data.length}\n`, data, what: `${name} ${argument}${text}` };
 }
