@@ -148,15 +148,18 @@ export class GroupCommit {
     return batch;
   }
 
-  /** At least one of those that wait in the lane, unless the batch is full: none waits for ever. */
+  /**
+   * At least some of those that wait in the lane, unless the batch is full: none waits for ever. Large
+   * prompt ones leave less room for the patient: how long a batch takes is what everybody waits for.
+   */
   #runLane(lane: Lane, batch: Batch): void {
     const queue = this.#lanes[lane];
     const again: Waiting[] = [];
     const until = this.#clock.monotonic() + BATCH_RUN_MS[lane];
-    const least = batch.changes.length + BATCH_LEAST_CHANGES[lane];
+    const [leastTaken, leastChanges] = [BATCH_LEAST_TRANSACTIONS[lane], BATCH_LEAST_CHANGES[lane]];
     let taken = 0;
     for (const waiting of queue) {
-      const hasLeast = taken >= BATCH_LEAST_TRANSACTIONS || batch.changes.length >= least;
+      const hasLeast = taken >= leastTaken || (taken > 0 && batch.changes.length >= leastChanges);
       if (batch.isFull || (hasLeast && this.#clock.monotonic() >= until)) break;
       taken += 1;
       if (!batch.run(waiting)) again.push(waiting);

@@ -13,12 +13,12 @@ export const WAITING_TRANSACTIONS_MAX = 10_000;
 export const BATCH_RUN_MS = { prompt: 12, patient: 8 } as const;
 
 /**
- * So many changes, or so many transactions, a batch takes of a lane however long it takes. It is what goes into
- * that time on a machine that has nothing else to do. On one that does time passes while nothing gets
- * done: batches would shrink to one transaction each, of which each costs as much as a full one.
+ * So many transactions, or changes of the whole batch, are taken of a lane however long it takes. It is what goes
+ * into that time on a machine that has nothing else to do. On one that does time passes while nothing gets done:
+ * batches would shrink to one transaction each, of which each costs as much as a full one.
  */
-export const BATCH_LEAST_CHANGES = { prompt: 100, patient: 400 } as const;
-export const BATCH_LEAST_TRANSACTIONS = 8;
+export const BATCH_LEAST_CHANGES = { prompt: 250, patient: 400 } as const;
+export const BATCH_LEAST_TRANSACTIONS = { prompt: 16, patient: 8 } as const;
 
 /** A batch takes no further transaction once it has so many changes: keeps one commit short. */
 export const BATCH_CHANGES_MAX = 4_096;

@@ -211,7 +211,7 @@ describe('group commit', () => {
       );
     const names = (lane: string, length: number): string[] =>
       Array.from({ length }, (_, at) => `${lane}${at + 1}`);
-    const [users, plans] = [names('u', 10), names('p', 20)];
+    const [users, plans] = [names('u', 20), names('p', 20)];
     const all = [
       ...plans.map((name) => write(name, true)),
       ...users.map((name) => write(name, false)),
@@ -224,9 +224,13 @@ describe('group commit', () => {
     const batches = held.proposals.map((changes) =>
       changes.map((change) => (change.kind === 'put' ? change.object.id : '')),
     );
-    const part = (from: number, to: number) => [...users.slice(from, to), ...plans.slice(from, to)];
     // Also where time passes while little gets done, batches do not shrink to one of each.
-    expect(batches).toEqual([['first'], part(0, 8), part(8, 16), part(16, 20)]);
+    expect(batches).toEqual([
+      ['first'],
+      [...users.slice(0, 16), ...plans.slice(0, 8)],
+      [...users.slice(16), ...plans.slice(8, 16)],
+      plans.slice(16),
+    ]);
   });
 
   it('answers a batch while the next one is on its way already', async () => {
