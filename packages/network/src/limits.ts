@@ -19,6 +19,12 @@ export const ERROR_TEXT_BYTES = 2_000;
 export const HELPER_IDLE_MS = 10_000;
 
 /**
+ * Lines of ip and bridge that the worker is given at once. A line is 25 us of processor time here and there,
+ * and 8 us in the programs, whose starts take 10 ms; and nobody is to wait long for one job.
+ */
+export const WORKER_LINES_MAX = 500;
+
+/**
  * Sockets of nft that the worker closes only when nothing was to be done for so long, as by then the
  * kernel's readers are gone, and how many it keeps open at most.
  */

@@ -10,7 +10,7 @@ import { runSteps } from '../src/apply/kernel.ts';
 import { scriptOf } from '../src/apply/script.ts';
 import { jobOf, openWorker } from '../src/apply/worker.ts';
 import type { Step } from '../src/desired/step.ts';
-import { HELPER_IDLE_MS } from '../src/limits.ts';
+import { HELPER_IDLE_MS, WORKER_LINES_MAX } from '../src/limits.ts';
 
 const names = ['a', 'b', 'c'].map((name) => `sww-${process.pid}-${name}`);
 const [one = '', other = '', third = ''] = names;
@@ -159,6 +159,15 @@ test('entries of endpoints elsewhere are what bridge and ip make of them, and go
     }
     remove();
   }
+});
+
+test('batches that programs read faster are left to them', () => {
+  const neighbour = 'neigh replace 10.0.1.1 lladdr 02:42:0a:00:01:01 dev lo nud permanent';
+  const steps = (lines: number): Step[] => [
+    { kind: 'ip', netns: one, lines: Array.from({ length: lines }, () => neighbour) },
+  ];
+  expect(jobOf(steps(WORKER_LINES_MAX))).toBeDefined();
+  expect(jobOf(steps(WORKER_LINES_MAX + 1))).toBeUndefined();
 });
 
 test('links are removed, those that are there', async () => {

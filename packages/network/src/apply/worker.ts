@@ -6,7 +6,12 @@
 import { unreachable } from '@swarmd/base';
 
 import type { Step } from '../desired/step.ts';
-import { ERROR_TEXT_BYTES, NFT_SOCKETS_KEPT_MAX, NFT_SOCKETS_KEPT_MS } from '../limits.ts';
+import {
+  ERROR_TEXT_BYTES,
+  NFT_SOCKETS_KEPT_MAX,
+  NFT_SOCKETS_KEPT_MS,
+  WORKER_LINES_MAX,
+} from '../limits.ts';
 import { Helper, type HelperOptions } from './helper.ts';
 import { linkMessage, removalMessage } from './rtnetlink.ts';
 import { WORKER_PROGRAM } from './worker-program.ts';
@@ -35,8 +40,9 @@ export interface Job {
   readonly what: readonly string[];
 }
 
-/** The steps in order; undefined when one of them is not for the worker. */
+/** The steps in order; undefined when one of them is not for the worker, or they are too long for it. */
 export function jobOf(steps: readonly Step[]): Job | undefined {
+  if (steps.reduce((sum, step) => sum + linesOf(step), 0) > WORKER_LINES_MAX) return undefined;
   const operations: Operation[] = [];
   for (const step of steps) {
     const some = operationsOf(step);
@@ -47,6 +53,10 @@ export function jobOf(steps: readonly Step[]): Job | undefined {
     bytes: Buffer.concat(operations.flatMap(({ head, data }) => [Buffer.from(head), data])),
     what: operations.map(({ what }) => what),
   };
+}
+
+function linesOf(step: Step): number {
+  return step.kind === 'ip' || step.kind === 'bridge' ? step.lines.length : 0;
 }
 
 function operationsOf(step: Step): Operation[] | undefined {
