@@ -1,11 +1,28 @@
 /** Tables for people, JSON for programs. */
-import { InvalidArgumentError } from 'commander';
+import { unreachable } from '@swarmd/base';
+import { InvalidArgumentError, type Command } from 'commander';
 
-export type Format = 'table' | 'json';
+export type Format = 'table' | 'json' | 'quiet';
 
 export function parseFormat(value: string): Format {
   if (value === 'table' || value === 'json') return value;
   throw new InvalidArgumentError('use "table" or "json".');
+}
+
+/** What every `ls` and `ps` understands. */
+export function listing(command: Command): Command {
+  return command
+    .option('--format <table|json>', 'output format', parseFormat, 'table')
+    .option('-q, --quiet', 'only what the first column says: ids or names', false);
+}
+
+export interface ListFlags {
+  readonly format: Format;
+  readonly quiet: boolean;
+}
+
+export function formatOf({ format, quiet }: ListFlags): Format {
+  return quiet ? 'quiet' : format;
 }
 
 export interface Column<T> {
@@ -47,7 +64,17 @@ export function json(objects: readonly unknown[], indent?: number): string {
 
 /** What `ls` prints. */
 export function list<T>(format: Format, columns: readonly Column<T>[], rows: readonly T[]): string {
-  return format === 'json' ? json(rows) : table(columns, rows);
+  switch (format) {
+    case 'json':
+      return json(rows);
+    case 'table':
+      return table(columns, rows);
+    case 'quiet':
+      // Behind the id there may be a mark.
+      return rows.map((row) => `${columns[0]?.value(row).split(' ')[0] ?? ''}\n`).join('');
+    default:
+      return unreachable(format);
+  }
 }
 
 const ID_SHORT_CHARS = 12;

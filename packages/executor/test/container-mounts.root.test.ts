@@ -64,6 +64,22 @@ describe.runIf(isInside)('mounts and logs of containers', () => {
     expect(await readFile(join(source, 'new'), 'utf8')).toBe('new\n');
   });
 
+  it('have what is mounted below another mount, whatever was asked for first', async () => {
+    const mounts = [
+      mountOf({ kind: 'tmpfs', target: '/mem/below/' }),
+      mountOf({ kind: 'volume', source: 'conf', target: '/etc' }),
+      mountOf({ kind: 'tmpfs', target: '/mem' }),
+    ];
+    const said = await runner.output({
+      ...sh(`cat /etc/hostname; awk '$2 ~ "^/(mem|etc)" { print $2 }' /proc/self/mounts`),
+      mounts,
+    });
+    expect(said.split('\n')).toEqual([
+      'testhost',
+      ...['/etc', '/mem', '/etc/hosts', '/etc/resolv.conf', '/etc/hostname', '/mem/below'],
+    ]);
+  });
+
   it('are refused for a bind source that is not there', async () => {
     const mount = mountOf({ kind: 'bind', source: '/no/such', target: '/x' });
     const request = runner.machine.request('nobind', { ...sh('id'), mounts: [mount] });

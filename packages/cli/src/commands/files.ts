@@ -11,7 +11,7 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { collect, parseLabel, parseText, oneOf } from '../flags.ts';
-import { ago, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { ago, json, list, type Column, formatOf, listing, type ListFlags } from '../output.ts';
 import { forEach } from '../several.ts';
 import { addWaitFlags, waitForService, type WaitFlags } from '../wait-for-service.ts';
 import { configKind, secretKind } from './kinds.ts';
@@ -196,30 +196,30 @@ function addReads<T extends Secret | Config>(
   verbs: Verbs<T>,
 ): void {
   const { noun } = verbs;
-  group
-    .command('ls')
-    .description(`list ${noun}s`)
-    .option('-a, --all', 'former versions, too', false)
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .action(async (flags: { format: Format; all: boolean }) => {
-      const now = context.clock.now();
-      const columns: Column<T>[] = [
-        { title: 'ID', value: (object) => object.id },
-        { title: 'NAME', value: (object) => object.spec.name },
-        { title: 'VERSION', value: (object) => `${object.number}` },
-        { title: 'CREATED', value: (object) => ago(object.meta.createdAt, now) },
-        {
-          title: 'REPLACED',
-          value: ({ replacedAt }) => (replacedAt === undefined ? '' : ago(replacedAt, now)),
-        },
-      ];
-      const objects = await (await verbs.kind()).list({ filter: {} }, context.call);
-      const shown = flags.all ? objects : objects.filter((one) => one.replacedAt === undefined);
-      const sorted = shown.toSorted(
-        (a, b) => a.spec.name.localeCompare(b.spec.name) || b.number - a.number,
-      );
-      context.terminal.out(list(flags.format, columns.slice(0, flags.all ? 5 : 4), sorted));
-    });
+  listing(
+    group
+      .command('ls')
+      .description(`list ${noun}s`)
+      .option('-a, --all', 'former versions, too', false),
+  ).action(async (flags: ListFlags & { all: boolean }) => {
+    const now = context.clock.now();
+    const columns: Column<T>[] = [
+      { title: 'ID', value: (object) => object.id },
+      { title: 'NAME', value: (object) => object.spec.name },
+      { title: 'VERSION', value: (object) => `${object.number}` },
+      { title: 'CREATED', value: (object) => ago(object.meta.createdAt, now) },
+      {
+        title: 'REPLACED',
+        value: ({ replacedAt }) => (replacedAt === undefined ? '' : ago(replacedAt, now)),
+      },
+    ];
+    const objects = await (await verbs.kind()).list({ filter: {} }, context.call);
+    const shown = flags.all ? objects : objects.filter((one) => one.replacedAt === undefined);
+    const sorted = shown.toSorted(
+      (a, b) => a.spec.name.localeCompare(b.spec.name) || b.number - a.number,
+    );
+    context.terminal.out(list(formatOf(flags), columns.slice(0, flags.all ? 5 : 4), sorted));
+  });
 
   group
     .command('inspect')

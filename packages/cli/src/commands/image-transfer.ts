@@ -1,5 +1,4 @@
 /** swarmctl image inspect, history, push, save, load, import. */
-import { createReadStream } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 
 import type { ImageDetails, LoadRequest } from '@swarmd/api';
@@ -121,13 +120,25 @@ async function load(
   const { engine } = await context.cluster();
   const nodeId = await nodeOf(context, flags.node);
   const archive =
-    flags.input === '-' ? context.terminal.console.input() : createReadStream(flags.input);
+    flags.input === '-' ? context.terminal.console.input() : await contentOf(flags.input);
   const messages = async function* (): AsyncGenerator<LoadRequest> {
     yield { kind: 'start', nodeId, ...how };
     for await (const data of archive as AsyncIterable<Uint8Array>) yield { kind: 'data', data };
   };
   for await (const { references } of engine.loadImages(messages(), patient(context))) {
     for (const reference of references) context.terminal.out(`${reference}\n`);
+  }
+}
+
+/** Opened before anything is sent: a stream that fails while nobody reads it would end the process. */
+async function contentOf(path: string): Promise<AsyncIterable<Uint8Array>> {
+  try {
+    const file = await open(path);
+    return file.createReadStream() as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    throw new SwarmError('failed-precondition', `${path}: ${errorMessage(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -13,6 +13,9 @@ import {
   shortId,
   type Column,
   type Format,
+  formatOf,
+  listing,
+  type ListFlags,
 } from '../output.ts';
 import { showPull } from '../pull-progress.ts';
 import { registryAuthFor } from '../registry-auth.ts';
@@ -41,17 +44,14 @@ export function addImageCommands(program: Command, context: Context): void {
       }
     });
 
-  group
-    .command('ls')
-    .description('list the images of a node')
-    .option(NODE_FLAG, NODE_HINT)
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .action(async (flags: { node?: string; format: Format }) => {
-      const { engine } = await context.cluster();
-      const nodeId = await nodeOf(context, flags.node);
-      const images = await engine.listImages({ nodeId }, context.call);
-      context.terminal.out(list(flags.format, columns(context.clock.now()), images));
-    });
+  listing(
+    group.command('ls').description('list the images of a node').option(NODE_FLAG, NODE_HINT),
+  ).action(async (flags: ListFlags & { node?: string }) => {
+    const { engine } = await context.cluster();
+    const nodeId = await nodeOf(context, flags.node);
+    const images = await engine.listImages({ nodeId }, context.call);
+    context.terminal.out(list(formatOf(flags), columns(context.clock.now()), images));
+  });
 
   addImageTransferCommands(group, context);
   addChanges(group, context);

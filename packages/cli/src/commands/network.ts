@@ -20,7 +20,7 @@ import {
   parseLabel,
   parseText,
 } from '../flags.ts';
-import { json, list, parseFormat, shortId, type Column, type Format } from '../output.ts';
+import { json, list, shortId, type Column, formatOf, listing, type ListFlags } from '../output.ts';
 import { forEach } from '../several.ts';
 import { findService, networkKind } from './kinds.ts';
 import { addNetworkExplain } from './network-explain.ts';
@@ -116,21 +116,17 @@ function addCreate(group: Command, context: Context): void {
 }
 
 function addReads(group: Command, context: Context): void {
-  group
-    .command('ls')
-    .description('list networks')
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .action(async (flags: { format: Format }) => {
-      const { control } = await context.cluster();
-      const networks = await control.listNetworks({ filter: {} }, context.call);
-      context.terminal.out(
-        list(
-          flags.format,
-          COLUMNS,
-          networks.toSorted((a, b) => a.vni - b.vni),
-        ),
-      );
-    });
+  listing(group.command('ls').description('list networks')).action(async (flags: ListFlags) => {
+    const { control } = await context.cluster();
+    const networks = await control.listNetworks({ filter: {} }, context.call);
+    context.terminal.out(
+      list(
+        formatOf(flags),
+        COLUMNS,
+        networks.toSorted((a, b) => a.vni - b.vni),
+      ),
+    );
+  });
 
   group
     .command('inspect')

@@ -6,7 +6,15 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { addDryRunFlags, dryRun, type DryRunFlags } from '../dry-run.ts';
 import { collect, oneOf, parseLabel, parseText } from '../flags.ts';
-import { capitalize, list, parseFormat, type Column, type Format } from '../output.ts';
+import {
+  capitalize,
+  list,
+  type Column,
+  type Format,
+  formatOf,
+  listing,
+  type ListFlags,
+} from '../output.ts';
 import { inspected, PRETTY_HINT, type InspectFlags } from '../outline.ts';
 import { forEach } from '../several.ts';
 import { findNode } from './kinds.ts';
@@ -62,11 +70,9 @@ function roleNews(node: Node): string {
 export function addNodeCommands(program: Command, context: Context): void {
   const group = program.command('node').description('machines of the cluster');
 
-  group
-    .command('ls')
-    .description('list nodes')
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .action(async (flags: { format: Format }) => listNodes(context, flags.format));
+  listing(group.command('ls').description('list nodes')).action(async (flags: ListFlags) =>
+    listNodes(context, formatOf(flags)),
+  );
 
   group
     .command('inspect')
@@ -78,15 +84,20 @@ export function addNodeCommands(program: Command, context: Context): void {
       context.terminal.out(inspected(nodes, flags, context.clock.now()));
     });
 
-  group
-    .command('ps')
-    .description('list the tasks of nodes')
-    .argument('[node...]', 'name, id, id prefix, or "self"', ['self'])
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
+  listing(
+    group
+      .command('ps')
+      .description('list the tasks of nodes')
+      .argument('[node...]', 'name, id, id prefix, or "self"', ['self']),
+  )
     .option('--no-trunc', 'do not shorten anything')
-    .action(async (references: string[], flags: { format: Format; trunc: boolean }) => {
+    .action(async (references: string[], flags: ListFlags & { trunc: boolean }) => {
       const nodes = await Promise.all(references.map((reference) => findNode(context, reference)));
-      await printTasks(context, { filter: { nodeIds: nodes.map((node) => node.id) }, ...flags });
+      await printTasks(context, {
+        filter: { nodeIds: nodes.map((node) => node.id) },
+        ...flags,
+        format: formatOf(flags),
+      });
     });
 
   addNodeUpdate(group, context);

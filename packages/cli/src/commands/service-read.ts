@@ -6,7 +6,18 @@ import type { PastSpec, Service } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
-import { ago, list, oneLine, parseFormat, shortId, type Column, type Format } from '../output.ts';
+import {
+  ago,
+  list,
+  oneLine,
+  parseFormat,
+  shortId,
+  type Column,
+  type Format,
+  formatOf,
+  listing,
+  type ListFlags,
+} from '../output.ts';
 import { inspected, PRETTY_HINT, type InspectFlags } from '../outline.ts';
 import { portList } from '../port-flags.ts';
 import { withoutDigest } from '../resolve-image.ts';
@@ -14,11 +25,9 @@ import { findService } from './kinds.ts';
 import { printTasks } from './task.ts';
 
 export function addServiceReads(group: Command, context: Context): void {
-  group
-    .command('ls')
-    .description('list services')
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .action(async (flags: { format: Format }) => listServices(context, flags.format));
+  listing(group.command('ls').description('list services')).action(async (flags: ListFlags) =>
+    listServices(context, formatOf(flags)),
+  );
 
   group
     .command('inspect')
@@ -41,21 +50,23 @@ export function addServiceReads(group: Command, context: Context): void {
       context.terminal.out(historyOf(await findService(context, reference), context, flags.format));
     });
 
-  group
-    .command('ps')
-    .description('list the tasks of services, and why they are as they are')
-    .argument('<service...>', 'name, id or id prefix')
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
+  listing(
+    group
+      .command('ps')
+      .description('list the tasks of services, and why they are as they are')
+      .argument('<service...>', 'name, id or id prefix'),
+  )
     .option('--no-trunc', 'do not shorten anything')
-    .action(async (references: string[], flags: { format: Format; trunc: boolean }) => {
+    .action(async (references: string[], flags: ListFlags & { trunc: boolean }) => {
       const services = await Promise.all(
         references.map((reference) => findService(context, reference)),
       );
       await printTasks(context, {
         filter: { serviceIds: services.map((service) => service.id) },
         ...flags,
+        format: formatOf(flags),
       });
-      if (flags.format === 'json') return;
+      if (formatOf(flags) !== 'table') return;
       for (const line of services.flatMap(explainRuns)) context.terminal.out(`${oneLine(line)}\n`);
       printUpdates(context, services);
     });

@@ -9,10 +9,12 @@ import {
   ago,
   capitalize,
   list,
-  parseFormat,
   shortId,
   type Column,
   type Format,
+  formatOf,
+  listing,
+  type ListFlags,
 } from '../output.ts';
 import { inspected, PRETTY_HINT, type InspectFlags } from '../outline.ts';
 import { portList } from '../port-flags.ts';
@@ -92,13 +94,10 @@ export async function printTasks(
 export function addTaskCommands(program: Command, context: Context): void {
   const group = program.command('task').description('single runs of a service');
 
-  group
-    .command('ls')
-    .description('list all tasks')
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
+  listing(group.command('ls').description('list all tasks'))
     .option('--no-trunc', 'do not shorten anything')
-    .action(async (flags: { format: Format; trunc: boolean }) =>
-      printTasks(context, { filter: {}, ...flags }),
+    .action(async (flags: ListFlags & { trunc: boolean }) =>
+      printTasks(context, { filter: {}, ...flags, format: formatOf(flags) }),
     );
 
   group

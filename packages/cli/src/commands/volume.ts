@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { collect, parseLabel } from '../flags.ts';
-import { ago, json, list, parseFormat, type Column, type Format } from '../output.ts';
+import { ago, json, list, type Column, formatOf, listing, type ListFlags } from '../output.ts';
 import { forEach } from '../several.ts';
 import { nodeOf, NODE_FLAG, NODE_HINT } from './on-node.ts';
 
@@ -40,17 +40,14 @@ export function addVolumeCommands(program: Command, context: Context): void {
       },
     );
 
-  group
-    .command('ls')
-    .description('list the volumes of a node')
-    .option(NODE_FLAG, NODE_HINT)
-    .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .action(async (flags: { node?: string; format: Format }) => {
-      const { engine } = await context.cluster();
-      const nodeId = await nodeOf(context, flags.node);
-      const volumes = await engine.listVolumes({ nodeId }, context.call);
-      context.terminal.out(list(flags.format, columns(context.clock.now()), volumes));
-    });
+  listing(
+    group.command('ls').description('list the volumes of a node').option(NODE_FLAG, NODE_HINT),
+  ).action(async (flags: ListFlags & { node?: string }) => {
+    const { engine } = await context.cluster();
+    const nodeId = await nodeOf(context, flags.node);
+    const volumes = await engine.listVolumes({ nodeId }, context.call);
+    context.terminal.out(list(formatOf(flags), columns(context.clock.now()), volumes));
+  });
 
   group
     .command('inspect')

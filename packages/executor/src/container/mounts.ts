@@ -108,6 +108,13 @@ export async function specMounts(
   return result;
 }
 
+/** What is mounted below another mount comes after it, in whatever order they were asked for: it would be hidden. */
+export function inOrder(mounts: readonly OciMount[]): readonly OciMount[] {
+  const depth = ({ destination }: OciMount): number =>
+    destination.split('/').filter(Boolean).length;
+  return mounts.toSorted((one, other) => depth(one) - depth(other));
+}
+
 const ANONYMOUS: Omit<MountSpec, 'target'> = {
   kind: 'volume',
   source: '',

@@ -19,7 +19,7 @@ import { customSeccomp, seccompProfile, type SeccompProfile } from '../oci/secco
 import { ociSpec, STDIN_ANNOTATION, type OciMount, type SpecInput } from '../oci/spec.ts';
 import type { ContainerRequest } from '../types.ts';
 import { deviceEdits } from './devices.ts';
-import { fileMounts, networkFileMounts, rootPropagation, specMounts } from './mounts.ts';
+import { fileMounts, inOrder, networkFileMounts, rootPropagation, specMounts } from './mounts.ts';
 import type { ContainerPaths } from './paths.ts';
 import { environment, INIT_PATH, processArguments, rlimits } from './process.ts';
 import { makeRoot, type LayerStore } from './rootfs.ts';
@@ -191,7 +191,7 @@ async function allMounts(
   const { mapping } = context;
   const { request, image, paths } = wanted;
   const { spec, files } = request;
-  const mounts = [
+  const mounts = inOrder([
     ...networkFileMounts(paths, { request, mapping }),
     ...(await specMounts(
       paths,
@@ -199,7 +199,7 @@ async function allMounts(
       context.volumes,
     )),
     ...(await fileMounts(paths, { files, mapping }, context.mounter)),
-  ];
+  ]);
   if (!spec.init) return mounts;
   await checkProgram(context.initPath, 'install the Debian package tini, or do without init');
   const options = ['bind', 'ro', 'nosuid', 'nodev', 'rprivate'];
