@@ -123,7 +123,7 @@ async function load(
     flags.input === '-' ? context.terminal.console.input() : await contentOf(flags.input);
   const messages = async function* (): AsyncGenerator<LoadRequest> {
     yield { kind: 'start', nodeId, ...how };
-    for await (const data of archive as AsyncIterable<Uint8Array>) yield { kind: 'data', data };
+    for await (const data of archive) yield { kind: 'data', data };
   };
   for await (const { references } of engine.loadImages(messages(), patient(context))) {
     for (const reference of references) context.terminal.out(`${reference}\n`);
