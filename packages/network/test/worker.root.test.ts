@@ -1,6 +1,16 @@
 /** The worker beside the programs that it stands for: the kernel must not be able to tell who told it. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
@@ -168,6 +178,26 @@ test('batches that programs read faster are left to them', () => {
   ];
   expect(jobOf(steps(WORKER_LINES_MAX))).toBeDefined();
   expect(jobOf(steps(WORKER_LINES_MAX + 1))).toBeUndefined();
+});
+
+test('without LuaJIT programs do the same', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'worker-'));
+  try {
+    const kernel = join(import.meta.dirname, '../src/apply/kernel.ts');
+    for (const name of ['sh', 'setpriv', 'nsenter', 'ip', 'nft', 'head', 'tr']) {
+      symlinkSync(sh(`command -v ${name}`).trim(), join(folder, name));
+    }
+    const program = `
+      const { runSteps } = await import(${JSON.stringify(kernel)});
+      const steps = ${JSON.stringify(linesIn(one))};
+      await runSteps(steps.slice(0, 2));
+      await runSteps(steps.slice(2));`;
+    const argv = ['--input-type=module', '-e', program];
+    execFileSync(process.execPath, argv, { env: { PATH: folder } });
+    expect(seenIn(one)).toContain('jump c');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('links are removed, those that are there', async () => {

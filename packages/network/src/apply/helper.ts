@@ -59,7 +59,8 @@ export class Helper<Job extends string | Buffer> {
    * @param job stops at its first failure. Its time counts from when its turn has come: of five hundred that come at once most have not begun
    * when the first are done.
    * @throws SwarmError `internal` with what it said, `deadline-exceeded` when it takes too long, and
-   * `unavailable` when nobody knows how far it came.
+   * `unavailable` when nobody knows how far it came;
+   * `failed-precondition`: the program is not there, and nothing was done.
    */
   run(job: Job): Promise<void> {
     return this.#turns.run(undefined, () => this.#runNow(job));
@@ -106,9 +107,11 @@ export class Helper<Job extends string | Buffer> {
     helper.stderr.setEncoding('utf8').on('data', (text: string) => {
       said = `${said}${text}`.slice(-ERROR_TEXT_BYTES);
     });
-    helper.once('error', ({ message }) =>
-      this.#giveUp(helper, `${message} (is the Debian package of ${program} installed?)`),
-    );
+    helper.once('error', ({ message, code }: NodeJS.ErrnoException) => {
+      this.#giveUp(helper, `${message} (is the Debian package of ${program} installed?)`, {
+        code: code === 'ENOENT' ? 'failed-precondition' : 'unavailable',
+      });
+    });
     helper.once('close', () => this.#giveUp(helper, said));
     // Its end says why.
     helper.stdin.on('error', () => undefined);
@@ -121,12 +124,16 @@ export class Helper<Job extends string | Buffer> {
     return helper;
   }
 
-  #giveUp(helper: ChildProcessWithoutNullStreams, why: string): void {
+  #giveUp(
+    helper: ChildProcessWithoutNullStreams,
+    why: string,
+    { code = 'unavailable' }: { code?: 'unavailable' | 'failed-precondition' } = {},
+  ): void {
     if (this.#process !== helper) return;
     this.#process = undefined;
     killGroup(helper.pid);
     for (const { reject } of this.#waiting.values()) {
-      reject(new SwarmError('unavailable', `the program that was to do this has ended: ${why}`));
+      reject(new SwarmError(code, `the program that was to do this has ended: ${why}`));
     }
   }
 
