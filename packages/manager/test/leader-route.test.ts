@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Duties } from '../src/leadership/duties.ts';
 import { LeaderRoute, type Paths } from '../src/leadership/leader-route.ts';
 import { Leadership } from '../src/leadership/leadership.ts';
+import { OWN_REPORT_MS } from '../src/limits.ts';
 import type { ManagerClients } from '../src/net/peers.ts';
 import { until } from '@swarmd/base/testing';
 import { FakeRaft, NO_MACHINE } from './support/fake-raft.ts';
@@ -139,5 +140,28 @@ describe('the way to the leader', () => {
     });
     raft.follow(2, 3);
     expect(await waiting).toBe('there');
+  });
+
+  it('a report waits for a slow leader, and goes to the next one when another leads', async () => {
+    raft.follow(2, 3);
+    await until('it follows', () => leadership.reign === undefined);
+    const asked: Call[] = [];
+    const reported = route.report(new AbortController().signal, {
+      here: () => Promise.resolve(),
+      there: (_manager, call) => {
+        asked.push(call);
+        return new Promise((resolve, reject) => {
+          if (asked.length === 2) resolve();
+          call.signal.addEventListener('abort', () => reject(call.signal.reason as Error));
+        });
+      },
+    });
+    await until('the leader is asked', () => asked.length === 1);
+    // Longer than a leader with too much to do needs for all that it has to do.
+    expect(asked[0]?.timeoutMs).toBe(OWN_REPORT_MS);
+    raft.follow(0, 4);
+    raft.follow(2, 4);
+    await reported;
+    expect(asked).toHaveLength(2);
   });
 });
