@@ -104,7 +104,11 @@ describe('nodes as the leader knows them', () => {
     const back = { nodeId: asId('node', 'old'), address, agentAddress };
     await liveness.report([{ ...back, description }], MANAGER, signal);
     // Small steps: else it is this leader that stood still.
-    for (let ms = 0; ms < 8_000; ms += 250) clock.advance(250);
+    for (let ms = 0; ms < 8_000; ms += 250) {
+      clock.advance(250);
+      // What is decided is written by then.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     expect(node('old')?.status.state).toBe('ready');
     await silence(6_000);
     await until('its manager is well, and does not hear it', () => {
