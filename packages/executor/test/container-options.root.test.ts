@@ -157,6 +157,14 @@ describe.runIf(isInside)('containers that ask for more', () => {
     await expect(executor.prepare(unknown, signal())).rejects.toMatchObject({
       code: 'failed-precondition',
     });
+    // The default has a name as well: whoever says it means what everybody gets.
+    const named = executor.plugins().filter(({ kind }) => kind === 'runtime');
+    expect(named.map(({ name }) => name)).toEqual(['crun', 'runc']);
+    const plain = runner.machine.request('of-crun', { ...sh('exit 4'), runtime: 'crun' });
+    await executor.prepare(plain, signal());
+    await executor.start('of-crun', signal());
+    expect(await executor.wait('of-crun', signal())).toMatchObject({ code: 4 });
+    await executor.remove('of-crun', signal());
     expect((await runner.machine.leftovers()).filter((left) => left.includes('of-'))).toEqual([]);
   });
 

@@ -75,8 +75,13 @@ export class Runtime {
     };
   }
 
+  /** Of the program. */
+  get name(): string {
+    return basename(this.#installed);
+  }
+
   get isCrun(): boolean {
-    return basename(this.#installed).startsWith('crun');
+    return this.name.startsWith('crun');
   }
 
   /**
@@ -175,19 +180,19 @@ export class Runtimes {
     return new Runtimes(await Runtime.detect(paths.standard, root), named);
   }
 
-  /** Of those that a container can ask for. */
-  get names(): Iterable<string> {
-    return this.#named.keys();
+  /** Of those that a container can ask for: the default, too, which has its program's name. */
+  get names(): readonly string[] {
+    return [...new Set([this.default.name, ...this.#named.keys()])];
   }
 
   /** @throws SwarmError `failed-precondition` saying which there are. */
   of(name = ''): Runtime {
-    const found = name === '' ? this.default : this.#named.get(name);
+    const isDefault = name === '' || name === this.default.name;
+    const found = this.#named.get(name) ?? (isDefault ? this.default : undefined);
     if (found !== undefined) return found;
-    const known = [...this.#named.keys()].join(', ') || 'none besides the default';
     throw new SwarmError(
       'failed-precondition',
-      `this node has no runtime "${name}" (configured: ${known}); add it to "runtimes" in its swarmd.json`,
+      `this node has no runtime "${name}" (it has: ${this.names.join(', ')}); add it to "runtimes" in its swarmd.json`,
     );
   }
 
