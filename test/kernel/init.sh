@@ -14,5 +14,6 @@ mount --bind /run/subordinate /etc/subgid
 
 # What lies below containers must be able to shift owners: ext4 can, files in memory of this kernel cannot.
 export HOME=/tmp TMPDIR=/var/tmp
+SHOWN='/var/lib/swarmd-lab/kernel/*/*.log'
 if [ "${TESTS%%,*}" = bench ]; then run_node test/bench/main.ts $(echo "${TESTS#*,}" | tr , ' '); fi
 run_tests --testTimeout=600000 --hookTimeout=900000

@@ -164,8 +164,8 @@ async function untilWell(host: Host): Promise<void> {
   let said = '';
   try {
     await until(`the doctor to find nothing wrong on ${host.name}`, async () => {
-      const { code, stdout } = await ctl(host.name, 'doctor', 'network');
-      said = stdout;
+      const { code, stdout, stderr } = await ctl(host.name, 'doctor', 'network');
+      said = `exit ${code}: ${stdout}${stderr}`;
       return code === 0 || undefined;
     });
   } catch (cause) {

@@ -40,11 +40,14 @@ load() {
   done
 }
 
-# run_node SCRIPT [ARGUMENT...]: on the checkout's Node, then the end of the kernel.
+# run_node SCRIPT [ARGUMENT...]: on the checkout's Node, then the end of the kernel. What $SHOWN (files) tell is
+# shown where it failed: it ends with the kernel.
 run_node() {
   cd "$repository" || exit
   node_modules/node/bin/node "$@" 2>&1
-  echo "tests ended with $?"
+  result=$?
+  if [ "$result" != 0 ] && [ -n "$SHOWN" ]; then tail -n 30 $SHOWN 2>&1; fi
+  echo "tests ended with $result"
   echo o >/proc/sysrq-trigger
   sleep 60
 }
