@@ -4,7 +4,8 @@
 repository=$(readlink -f "$(dirname "$(readlink -f "$0")")/../..")
 . "$repository/packages/base/src/system/other-kernel.sh"
 
-begin /var/cache/swarmd-lab
+# dpkg's: images are made of what is installed.
+begin /var/cache/swarmd-lab /var/lib/dpkg
 mkdir -p /var/lib/swarmd-lab /var/lib/swarmd
 # No controller is handed down to anybody: as on a machine without systemd.
 mount -t cgroup2 cgroup2 /sys/fs/cgroup

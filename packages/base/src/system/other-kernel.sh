@@ -46,7 +46,7 @@ run_node() {
   cd "$repository" || exit
   node_modules/node/bin/node "$@" 2>&1
   result=$?
-  if [ "$result" != 0 ] && [ -n "$SHOWN" ]; then tail -n 30 $SHOWN 2>&1; fi
+  [ "$result" = 0 ] || for shown in $SHOWN; do [ ! -e "$shown" ] || tail -v -n 30 "$shown" 2>&1; done
   echo "tests ended with $result"
   echo o >/proc/sysrq-trigger
   sleep 60
