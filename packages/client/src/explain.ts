@@ -7,6 +7,7 @@ import {
   awaitsLimits,
   isTerminal,
   isWantedState,
+  STANDBY_SLOT,
   waitsForNode,
   rank,
   refusesLimits,
@@ -66,8 +67,10 @@ export function explainService(
   const { now } = around;
   const { updateStatus } = service;
   const nodes = new Map(around.nodes.map((node) => [node.id, node]));
-  const newest = newestOfSlots(tasks);
+  const newest = newestOfSlots(tasks.filter(({ slot }) => slot !== STANDBY_SLOT));
+  const standbys = tasks.filter(isStandby);
   const unsettled = newest.filter((task) => !isSettled(task));
+  const unprepared = standbys.filter(({ status }) => status.state !== 'ready');
   const update =
     updateStatus === undefined
       ? []
@@ -78,10 +81,11 @@ export function explainService(
   return [
     `service ${service.spec.name}: ${running} of ${many(newest.length, 'slot is', 'slots are')} as ${newest.length === 1 ? 'it' : 'they'} should be`,
     ...update,
+    ...standbyLines(service, standbys),
     ...explainRuns(service),
     ...explainAutoscale(service, now),
     ...chain(service.because, now),
-    ...unsettled.flatMap((task) => {
+    ...[...unsettled, ...unprepared].flatMap((task) => {
       const node = task.nodeId === undefined ? undefined : nodes.get(task.nodeId);
       const wait = waitOf(task, { now, node, siblings: tasks });
       return [
@@ -151,6 +155,11 @@ function waitOf(task: Task, { now, node, siblings = [] }: TaskSurroundings): str
   if (node === undefined) return 'its node is not in the cluster any more';
   if (node.status.state !== 'ready')
     return `its node is ${node.status.state}: ${node.status.message}`;
+  if (isStandby(task)) {
+    return task.status.state === 'ready'
+      ? 'it is prepared, and takes the place of a task that ends'
+      : `its node prepares it: ${task.status.message}`;
+  }
   if (task.desiredState === 'ready') return turnOf(task, { now, siblings });
   if (awaitsLimits(task)) {
     const why = refusesLimits(task) ? `: ${task.status.error}` : '';
@@ -176,6 +185,17 @@ function turnOf(task: Task, { now, siblings }: { now: number; siblings: readonly
   return rank(task.status.state) < rank('ready')
     ? 'it is being prepared ahead'
     : 'it is prepared and may start at once';
+}
+
+/** Stands by, or is on its way to that. */
+function isStandby({ slot, status, desiredState }: Task): boolean {
+  return slot === STANDBY_SLOT && isWantedState(desiredState) && !isTerminal(status.state);
+}
+
+function standbyLines({ spec }: Service, standbys: readonly Task[]): string[] {
+  if (spec.standby === 0 && standbys.length === 0) return [];
+  const ready = standbys.filter(({ status }) => status.state === 'ready').length;
+  return [`  ${ready} of ${many(spec.standby, 'standby is', 'standbys are')} prepared`];
 }
 
 function isSettled(task: Task): boolean {
@@ -246,7 +266,8 @@ function lastMessage({ because, status }: Task): string {
 }
 
 function taskName(task: Task): string {
-  return `${task.serviceName}.${task.slot} (${task.id})`;
+  const seat = task.slot === STANDBY_SLOT ? 'standby' : task.slot;
+  return `${task.serviceName}.${seat} (${task.id})`;
 }
 
 function nodeName(task: Task, node: Node | undefined): string {

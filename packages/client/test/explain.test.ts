@@ -145,6 +145,22 @@ describe('explain', () => {
     expect(lines[2]).toMatch(/^ {2}web\.2 \(t2\): preparing: its node is at work on it/);
   });
 
+  it('a service: its standbys are no slots', () => {
+    const standby = (state: string, id: string) =>
+      made(`0 ${state}`, { desiredState: 'ready', id: asId('task', id) });
+    const two = service();
+    const lines = explainService(
+      { ...two, spec: { ...two.spec, standby: 2 } },
+      [made('1 running'), standby('ready', 'a'), standby('preparing', 'b')],
+      { now: NOW, nodes: [node('n1')] },
+    );
+    expect(lines).toEqual([
+      'service web: 1 of 1 slot is as it should be',
+      '  1 of 2 standbys are prepared',
+      expect.stringMatching(/^ {2}web\.standby \(b\): preparing: its node prepares it/),
+    ]);
+  });
+
   it('a service: what became of the attempts before', () => {
     const end = { desiredState: 'shutdown' } as const;
     const first = made('1 rejected !no such image', { ...end, id: asId('task', 'a') });

@@ -202,6 +202,11 @@ describe('a service is refused', () => {
     ],
     ['ServiceValidateJob: standbys', { mode: job, standby: 1 }, 'this one is replicated-job'],
     [
+      'ServiceValidateJob: moves',
+      { mode: { kind: 'global' }, rebalance: { budget: 1 } },
+      'only tasks of replicated services move',
+    ],
+    [
       'ValidateMode: most replicas per node of a global service',
       { mode: { kind: 'global' }, placement: { maxReplicasPerNode: 1 } },
       'has one task on each node',

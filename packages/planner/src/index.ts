@@ -7,7 +7,7 @@ export { isProgress, isQuiet } from './quiet/quiet.ts';
 export { lacksEncryption } from './place/plugins.ts';
 export { nodeVerdicts, type NodeVerdict } from './place/explain-placement.ts';
 export { planService } from './service/plan-service.ts';
-export { REASONS, type ReasonCode } from './reasons.ts';
+export { REASONS, WAITING_REASONS, type ReasonCode } from './reasons.ts';
 export type { AssignView, Plan, PlanContext, PlanView, Wait, WaitCode } from './types.ts';
 export {
   fileIds,

@@ -69,7 +69,7 @@ export function reason(
 }
 
 /** Why a task has no node: while it has none they come again and again, as nodes come and go. */
-const WAITING: ReadonlySet<string> = new Set<ReasonCode>([
+export const WAITING_REASONS: ReadonlySet<string> = new Set<ReasonCode>([
   'no-suitable-node',
   'no-address',
   'no-network',
@@ -84,7 +84,7 @@ const WAITING: ReadonlySet<string> = new Set<ReasonCode>([
 export function remember(because: readonly Reason[], why: Reason): readonly Reason[] {
   const last = because.at(-1);
   if (last?.code === why.code && last.message === why.message) return because;
-  const again = WAITING.has(why.code) ? because.slice(waitsFrom(because)) : [];
+  const again = WAITING_REASONS.has(why.code) ? because.slice(waitsFrom(because)) : [];
   const before = again.find(({ code }) => code === why.code);
   if (before === undefined) return [...because, why].slice(-BECAUSE_MAX);
   const { times = 1, since = before.at } = before;
@@ -93,5 +93,5 @@ export function remember(because: readonly Reason[], why: Reason): readonly Reas
 
 /** Where the reasons for which it waits now begin. */
 function waitsFrom(because: readonly Reason[]): number {
-  return because.findLastIndex(({ code }) => !WAITING.has(code)) + 1;
+  return because.findLastIndex(({ code }) => !WAITING_REASONS.has(code)) + 1;
 }

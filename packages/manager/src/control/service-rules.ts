@@ -93,6 +93,11 @@ function checkMode(spec: ServiceSpec): void {
       `service ${name}: standbys are for replicated services; this one is ${mode.kind}`,
     );
   }
+  if ((spec.rebalance?.budget ?? 0) > 0 && mode.kind !== 'replicated') {
+    throw invalid(
+      `service ${name}: only tasks of replicated services move to nodes with more room; this one is ${mode.kind} (leave out --rebalance-budget)`,
+    );
+  }
   if (spec.standby > 0 && namesSlot(task.container)) {
     throw invalid(
       `service ${name}: standbys are prepared before they have a slot; leave .Task.Slot and .Task.Name out of templates`,

@@ -106,8 +106,14 @@ function demandOf(
     kind: 'known',
     replicas,
     because: highest?.because ?? '',
-    message: replicas === current ? (blind?.message ?? '') : '',
+    message: replicas === current ? (blind?.message ?? beyond(policy, highest)) : '',
   };
+}
+
+/** Use stays above the target, and nothing is done about it. */
+function beyond({ max }: AutoscalePolicy, highest: Wish | undefined): string {
+  if (highest === undefined || highest.replicas <= max) return '';
+  return `more would be wanted than ${max}, the most that the policy allows (--autoscale-max)`;
 }
 
 interface Wish {

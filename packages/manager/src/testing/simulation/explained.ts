@@ -3,14 +3,12 @@
  * stored: who reads it acts on it. Numbers of nodes may be older, as only some tasks tell the newest.
  */
 import type { Task } from '@swarmd/model';
-import { nodeVerdicts } from '@swarmd/planner';
+import { nodeVerdicts, WAITING_REASONS } from '@swarmd/planner';
 import type { ReadView } from '@swarmd/store';
-
-const WAITING = new Set(['no-suitable-node', 'no-address', 'no-network', 'nominated']);
 
 /** `task` is wanted, has no node, and says why. */
 export function* staleReasons(view: ReadView, task: Task): Iterable<string> {
-  const why = task.because.findLast(({ code }) => WAITING.has(code));
+  const why = task.because.findLast(({ code }) => WAITING_REASONS.has(code));
   const says = `task ${task.id} of ${task.serviceName} waits: "${task.status.error}"`;
   if (why?.message !== task.status.error) {
     yield `${says}, and its reason is "${why?.message}"`;

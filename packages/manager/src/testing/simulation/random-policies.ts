@@ -14,7 +14,7 @@ export function randomRollout(dice: Dice, canary: number): Update {
     failureAction: dice.pick(['pause', 'continue', 'rollback']),
     maxFailureRatio: dice.pick([0, 0, 0.3]),
     order: dice.pick(['stop-first', 'stop-first', 'start-first']),
-    progressDeadlineMs: dice.pick([600_000, 600_000, 15_000]),
+    progressDeadlineMs: dice.pick([600_000, 15_000, 5_000]),
     canary: dice.happens(canary) ? randomSteps(dice) : [],
   };
 }

@@ -15,6 +15,7 @@ import { SimAgent, type AgentWorld } from './sim-agent.ts';
 import { SkewedClock } from './sim-clock.ts';
 import { SimGroup } from './sim-group.ts';
 import { SimManager, type ManagerSeat, type ManagerWorld } from './sim-manager.ts';
+import { TimeJudge } from './time-judge.ts';
 
 export type Trace = (line: string) => void;
 
@@ -51,6 +52,7 @@ export class SimWorld implements AsyncDisposable {
   readonly dice: Dice;
   readonly ids = new SequentialIds('x');
   readonly judge: Judge;
+  readonly #timeJudge: TimeJudge;
   readonly group: SimGroup;
   readonly agents = new Map<NodeId, SimAgent>();
   readonly managers = new Map<number, SimManager>();
@@ -77,6 +79,7 @@ export class SimWorld implements AsyncDisposable {
     const { clock, dice, trace } = this;
     const broken = (rule: string, message: string): void => this.fail(rule, message);
     this.judge = new Judge({ clock, broken, trace });
+    this.#timeJudge = new TimeJudge({ view: this.judge.view, broken });
     this.seats = MANAGERS.map((seat) => ({ ...seat, skewMs: dice.between(-300, 300) }));
     this.group = new SimGroup({
       clock,
@@ -135,6 +138,7 @@ export class SimWorld implements AsyncDisposable {
       this.clock.advance(Math.min(leftMs, this.clock.nextTimerInMs() ?? leftMs));
       await setImmediate();
       this.steps += 1;
+      this.#timeJudge.look(this.clock.now(), this.#undisturbedReign());
       if (this.#failure !== undefined) throw this.#failure;
     }
   }
@@ -146,6 +150,13 @@ export class SimWorld implements AsyncDisposable {
 
   up(): SimManager[] {
     return [...this.managers.values()].filter((manager) => manager.isUp);
+  }
+
+  /** One of a leader whom every manager reaches. */
+  #undisturbedReign(): unknown {
+    const isWhole = this.up().length === this.seats.length;
+    if (!isWhole || this.isolated.size > 0 || this.parted.size > 0) return undefined;
+    return this.leader()?.core.leadership.reign;
   }
 
   leader(): SimManager | undefined {
