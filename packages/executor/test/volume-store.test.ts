@@ -1,5 +1,5 @@
 /** Volumes that somebody else has spoilt; what they do in containers is in container-options.root.test.ts. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,7 @@ describe('volumes', () => {
   let folder: string;
   let clock: ManualClock;
   let volumes: VolumeStore;
+  const inUse = new Set<string>();
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'swarmd-volumes-'));
     clock = new ManualClock();
@@ -23,7 +24,7 @@ describe('volumes', () => {
       pluginsDir: folder,
       clock,
       logger: silentLogger,
-      used: () => new Set(),
+      used: () => inUse,
     });
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
@@ -64,6 +65,24 @@ describe('volumes', () => {
       ['good', 'local'],
     ]);
     await volumes.remove('good');
+  });
+
+  it('that are empty are filled, unless they are in use', async () => {
+    const content = join(folder, 'image');
+    await mkdir(content);
+    await writeFile(join(content, 'seed'), 'seed');
+    const acquire = (from: string): Promise<string> =>
+      volumes.acquire(request('v'), { user: 'c', content: from });
+    const data = await acquire('/dev/null');
+    inUse.add('v');
+    await acquire(content);
+    expect(await readdir(data)).toEqual([]);
+    inUse.delete('v');
+    await acquire(content);
+    expect(await readdir(data)).toEqual(['seed']);
+    await rm(join(content, 'seed'));
+    await acquire(content);
+    expect(await readdir(data)).toEqual(['seed']);
   });
 
   it('of earlier versions are what they were', async () => {

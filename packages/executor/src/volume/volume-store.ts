@@ -80,8 +80,8 @@ export class VolumeStore {
   }
 
   /**
-   * The folder of the volume for a container, made if need be. A new one of the driver local without
-   * options gets what the image has at `content`.
+   * The folder of the volume for a container, made if need be. One of the driver local without options
+   * gets what the image has at `content` if it is new, or empty and in nobody else's hands.
    */
   async acquire(
     request: VolumeRequest,
@@ -97,9 +97,18 @@ export class VolumeStore {
       if (Object.keys(options).length > 0) {
         await mkdir(data, { recursive: true });
         if (!(await isMounted(data))) await mountLocal(name, options, data);
-      } else if (!(await exists(data))) await copyUp(use.content, data, use.mapping);
+      } else if (await this.#isFresh(name, use.user)) {
+        await copyUp(use.content, data, use.mapping);
+      }
       return data;
     });
+  }
+
+  /** Whether it may be replaced: who has it mounted would go on with what was there. */
+  async #isFresh(name: string, user: string): Promise<boolean> {
+    const data = join(this.#root, name, '_data');
+    if (!(await exists(data))) return true;
+    return !this.#options.used(user).has(name) && (await readdir(data)).length === 0;
   }
 
   /** Takes away what an earlier life left half made, and mounts that no container uses any more. */
