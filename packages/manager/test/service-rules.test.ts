@@ -207,6 +207,11 @@ describe('a service is refused', () => {
       'only tasks of replicated services move',
     ],
     [
+      'preemption without a priority',
+      { placement: { preempts: true } },
+      "with priority 0 it takes nobody's place",
+    ],
+    [
       'ValidateMode: most replicas per node of a global service',
       { mode: { kind: 'global' }, placement: { maxReplicasPerNode: 1 } },
       'has one task on each node',

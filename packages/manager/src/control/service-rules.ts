@@ -98,6 +98,11 @@ function checkMode(spec: ServiceSpec): void {
       `service ${name}: only tasks of replicated services move to nodes with more room; this one is ${mode.kind} (leave out --rebalance-budget)`,
     );
   }
+  if (task.placement.preempts && task.placement.priority === 0) {
+    throw invalid(
+      `service ${name}: with priority 0 it takes nobody's place (give it a --priority above that of others, or leave out --preempt)`,
+    );
+  }
   if (spec.standby > 0 && namesSlot(task.container)) {
     throw invalid(
       `service ${name}: standbys are prepared before they have a slot; leave .Task.Slot and .Task.Name out of templates`,

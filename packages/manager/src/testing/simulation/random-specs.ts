@@ -101,11 +101,15 @@ function randomTask(
       constraints: randomConstraints(dice),
       preferences: dice.happens(0.2) ? [{ spread: 'node.labels.disk' }] : [],
       strategy: dice.pick(['spread', 'spread', 'binpack']),
-      priority: dice.pick([0, 0, 10, 20]),
-      preempts: dice.happens(0.3),
+      ...randomPriority(dice),
     },
     networks: network === undefined ? [] : [{ target: network }],
   };
+}
+
+function randomPriority(dice: Dice): { priority: number; preempts: boolean } {
+  const priority = dice.pick([0, 0, 10, 20]);
+  return { priority, preempts: dice.happens(0.3) && priority > 0 };
 }
 
 /** In a large cluster most images work: it would do nothing but start again what failed. */

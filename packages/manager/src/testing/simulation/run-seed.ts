@@ -85,8 +85,7 @@ function mendServices(world: SimWorld): void {
   // Jobs have no updates. Fifty replicas, one after the other, would take longer than the whole trouble.
   const isLarge = sizeOf(world.agents.size).isLarge;
   for (const { id, spec } of world.judge.view.list('service')) {
-    const hurry = isLarge && spec.mode.kind === 'replicated';
-    world.user(`mend ${spec.name}`, (_anyone, call) => mend(leader, { id, call, hurry }));
+    world.user(`mend ${spec.name}`, (_anyone, call) => mend(leader, { id, call, isLarge }));
   }
 }
 
@@ -102,19 +101,25 @@ function removeGone(world: SimWorld): void {
 
 async function mend(
   { control }: ReturnType<SimWorld['up']>[0],
-  options: { id: Service['id']; call: Parameters<typeof control.getService>[1]; hurry: boolean },
+  options: { id: Service['id']; call: Parameters<typeof control.getService>[1]; isLarge: boolean },
 ): Promise<Service> {
-  const { id, call, hurry } = options;
+  const { id, call, isLarge } = options;
   for (;;) {
     const { spec, meta } = await control.getService({ id }, call);
     const container = { ...spec.task.container, image: 'good-mended' };
     const isWell = spec.task.container.image.startsWith('good');
     const canary = isWell ? spec.update.canary : [];
+    const hurry = isLarge && spec.mode.kind === 'replicated';
     const update = { ...spec.update, ...PATIENT, canary, ...(hurry ? { parallelism: 0 } : {}) };
+    // Of many schedules one has a run under way at any time.
+    const { schedule } = spec;
+    const rest =
+      isLarge && schedule !== undefined ? { schedule: { ...schedule, suspended: true } } : {};
     // Jobs are not updated but run again.
     const mended = {
       ...spec,
       ...(isJob(spec.mode) ? {} : { update }),
+      ...rest,
       task: { ...spec.task, container },
     };
     try {
