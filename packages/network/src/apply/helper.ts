@@ -60,7 +60,7 @@ export class Helper<Job extends string | Buffer> {
    * when the first are done.
    * @throws SwarmError `internal` with what it said, `deadline-exceeded` when it takes too long, and
    * `unavailable` when nobody knows how far it came;
-   * `failed-precondition`: the program is not there, and nothing was done.
+   * `failed-precondition`: the program is not there or no program, and nothing was done.
    */
   run(job: Job): Promise<void> {
     return this.#turns.run(undefined, () => this.#runNow(job));
@@ -109,7 +109,7 @@ export class Helper<Job extends string | Buffer> {
     });
     helper.once('error', ({ message, code }: NodeJS.ErrnoException) => {
       this.#giveUp(helper, `${message} (is the Debian package of ${program} installed?)`, {
-        code: code === 'ENOENT' ? 'failed-precondition' : 'unavailable',
+        code: code === 'ENOENT' || code === 'EACCES' ? 'failed-precondition' : 'unavailable',
       });
     });
     helper.once('close', () => this.#giveUp(helper, said));
