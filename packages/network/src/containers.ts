@@ -42,7 +42,8 @@ export class Containers {
   readonly #options: ContainersOptions;
   readonly #tasks = new Map<TaskId, LocalTask>();
   readonly #waiting = new Set<() => void>();
-  readonly #removals = new Set<Promise<void>>();
+  /** Links of tasks that have left. Never reject. */
+  readonly #removals = new Map<TaskId, Promise<void>>();
   #closed = false;
 
   constructor(options: ContainersOptions) {
@@ -112,7 +113,7 @@ export class Containers {
   async close(): Promise<void> {
     this.#closed = true;
     this.wake();
-    await Promise.allSettled([...this.tasks.map(({ made }) => made), ...this.#removals]);
+    await Promise.allSettled([...this.tasks.map(({ made }) => made), ...this.#removals.values()]);
   }
 
   /** Registers the task before anything else is awaited, so that its networks are kept from now on. */
@@ -139,6 +140,8 @@ export class Containers {
     if (index === undefined) throw new SwarmError('unavailable', 'no network state yet');
     const programs = local.programsFor(index);
     const steps = attachSteps(note, index.state.self.gatewaySubnet, programs);
+    // The task was here before, and its links have the same names.
+    await this.#removals.get(note.taskId);
     try {
       await runSteps(steps).catch(async (error: unknown) => {
         // Leftovers of an earlier life with the same names; a second failure is a real one.
@@ -200,8 +203,8 @@ export class Containers {
       .catch((error: unknown) => {
         this.#options.logger.warn({ error: errorMessage(error) }, 'removing links failed');
       })
-      .finally(() => this.#removals.delete(removal));
-    this.#removals.add(removal);
+      .finally(() => this.#removals.delete(note.taskId));
+    this.#removals.set(note.taskId, removal);
   }
 }
 
