@@ -27,6 +27,10 @@ const LARGE_HEAP_BYTES = 64 * 1024 ** 2;
  */
 const LARGE_HEAP_GROWS_PERCENT = 150;
 
+/** V8's own, and so long that what it costs does not matter. */
+const REDUCE_AFTER_MS = 8_000;
+const REDUCE_RARELY_MS = 600_000;
+
 /** Busy with a large heap is a mode of its own, in which the process stays while the heap is large. */
 export type Mode = 'idle' | 'busy' | 'large';
 
@@ -81,6 +85,9 @@ function apply(mode: Mode, { youngGrows }: HeapOptions): void {
   setFlagsFromString(`--heap-growing-percent=${mode === 'large' ? LARGE_HEAP_GROWS_PERCENT : 0}`);
   // With a heap of hundreds of MiB each of V8's collections to save memory takes half a second of
   // processor time, and leaves so little room that the next one is due three seconds later: a manager
-  // of 5,000 nodes spent 15 % of a core on them while nothing happened.
-  setFlagsFromString(`--memory-reducer-gc-count=${mode === 'idle' ? 2 : 0}`);
+  // of 5,000 nodes spent 15 % of a core on them while nothing happened. (Their number, another flag, must
+  // not be changed: V8 ends a process that has begun more of them than it may.)
+  setFlagsFromString(
+    `--gc-memory-reducer-start-delay-ms=${mode === 'idle' ? REDUCE_AFTER_MS : REDUCE_RARELY_MS}`,
+  );
 }
