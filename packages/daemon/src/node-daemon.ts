@@ -29,7 +29,7 @@ import type { Machine } from './machine.ts';
 import { managerStart, Member } from './member.ts';
 import { OneChange } from './one-change.ts';
 import { hasServed, RoleKeeper } from './role-keeper.ts';
-import { chooseAddresses, followAdvertise } from './swarm/addresses.ts';
+import { chooseAddresses, followAdvertise, type AddressRequest } from './swarm/addresses.ts';
 import { clearMachine } from './swarm/clear-machine.ts';
 import { goOnAlone, noManagerState } from './swarm/force-new-cluster.ts';
 import { newCluster } from './swarm/init.ts';
@@ -49,22 +49,16 @@ export interface NodeDaemonDeps {
   readonly logger: Logger;
 }
 
-export interface InitRequest {
-  readonly advertiseAddress: string;
-  readonly listenAddress: string;
+export interface InitRequest extends AddressRequest {
   readonly spec: object;
   readonly forceNewCluster: boolean;
   /** With `forceNewCluster`: although a quorum answers. */
   readonly evenWithQuorum: boolean;
-  readonly dataPathAddress: string;
 }
 
-export interface JoinRequest {
+export interface JoinRequest extends AddressRequest {
   readonly token: string;
   readonly remotes: readonly string[];
-  readonly advertiseAddress: string;
-  readonly listenAddress: string;
-  readonly dataPathAddress: string;
 }
 
 /** Changes after which this machine is in a cluster. */

@@ -31,9 +31,16 @@ export interface NetworkPeer {
   readonly dataPathAddress?: string;
 }
 
+type Tunnel = Pick<NetworkPeer, 'address'> & { readonly dataPathAddress?: string | undefined };
+
 /** The address that packets between containers are sent to and come from; '' when none is known. */
-export function tunnelAddress({ address, dataPathAddress }: NetworkPeer): string {
+export function tunnelAddress({ address, dataPathAddress }: Tunnel): string {
   return dataPathAddress || address;
+}
+
+/** Whether those packets go by IPv6. */
+export function tunnelsByIpv6(tunnel: Tunnel): boolean {
+  return tunnelAddress(tunnel).includes(':');
 }
 
 /** A task that holds an address on an overlay network, wherever it runs. */

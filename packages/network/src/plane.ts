@@ -10,6 +10,7 @@ import {
   encryptedVxlanPort,
   isEncrypted,
   tunnelAddress,
+  tunnelsByIpv6,
   type Network,
   type NetworkId,
   type NetworkState,
@@ -305,7 +306,7 @@ class HostPlane implements NetworkPlane {
 
   #wantsSeal({ state }: StateIndex, lingering: readonly OverlayLink[]): boolean {
     // Managers were told that it cannot (agent, describeNode).
-    if (tunnelAddress(state.self).includes(':')) return false;
+    if (tunnelsByIpv6(state.self)) return false;
     return hasEncrypted(state) || lingering.some(({ encrypted }) => encrypted === true);
   }
 
@@ -348,9 +349,13 @@ class HostPlane implements NetworkPlane {
     try {
       const { vxlanPort } = index.state;
       const sealedPort = this.#seal.lacks === '' ? encryptedVxlanPort(vxlanPort) : undefined;
-      const tunnelsByIpv6 = tunnelAddress(index.state.self).includes(':');
-      const needs = { gateway, vxlanPort, sealedPort, ipv6: this.#ipv6, tunnelsByIpv6 };
-      await passForeignFirewall(needs);
+      await passForeignFirewall({
+        gateway,
+        vxlanPort,
+        sealedPort,
+        ipv6: this.#ipv6,
+        tunnelsByIpv6: tunnelsByIpv6(index.state.self),
+      });
       await this.#firewall.check();
       await this.#names.update(gateway);
       this.#lostNodes.look();

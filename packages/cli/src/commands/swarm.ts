@@ -32,18 +32,9 @@ export function addSwarmCommands(program: Command, context: Context): void {
 }
 
 function addInit(group: Command, context: Context): void {
-  group
-    .command('init')
-    .description('make a new cluster with this machine as its first manager')
-    .option('--advertise-addr <address>', 'address other machines reach this one at')
-    .option(
-      '--data-path-addr <address>',
-      'IPv4 or IPv6 address of this machine for the traffic between containers (default: the advertised one)',
-    )
-    .option(
-      '--listen-addr <host:port>',
-      'where to listen (default: as swarmd was started, 0.0.0.0:4242)',
-    )
+  addAddressFlags(
+    group.command('init').description('make a new cluster with this machine as its first manager'),
+  )
     .option(
       '--default-addr-pool <cidr>',
       'where networks without a subnet of their own get one from; once for IPv4, once for IPv6',
@@ -58,12 +49,10 @@ function addInit(group: Command, context: Context): void {
     .action(async (flags: InitFlags) => {
       const info = await context.daemon().local.init(
         {
-          advertiseAddress: flags.advertiseAddr ?? '',
-          listenAddress: flags.listenAddr ?? '',
+          ...addressesOf(flags),
           spec: poolsOf(flags.defaultAddrPool ?? []),
           forceNewCluster: flags.forceNewCluster,
           evenWithQuorum: flags.evenWithQuorum,
-          dataPathAddress: flags.dataPathAddr ?? '',
         },
         context.call,
       );
@@ -97,21 +86,38 @@ function poolsOf(
   };
 }
 
-interface InitFlags {
+interface InitFlags extends AddressFlags {
   readonly defaultAddrPool?: readonly string[];
-  readonly advertiseAddr?: string;
-  readonly listenAddr?: string;
-  readonly dataPathAddr?: string;
   readonly forceNewCluster: boolean;
   readonly evenWithQuorum: boolean;
 }
 
 function addJoin(group: Command, context: Context): void {
-  group
-    .command('join')
-    .description('make this machine part of a cluster')
-    .argument('<manager...>', 'host:port of a manager')
-    .requiredOption('--token <token>', 'what "swarmctl swarm join-token" printed on a manager')
+  addAddressFlags(
+    group
+      .command('join')
+      .description('make this machine part of a cluster')
+      .argument('<manager...>', 'host:port of a manager')
+      .requiredOption('--token <token>', 'what "swarmctl swarm join-token" printed on a manager'),
+  ).action(async (remotes: string[], flags: AddressFlags & { token: string }) => {
+    const info = await context
+      .daemon()
+      .local.join({ token: flags.token, remotes, ...addressesOf(flags) }, context.call);
+    context.terminal.out(
+      `This machine joined the cluster as a ${info.role} (node ${info.nodeId}).\n`,
+    );
+  });
+}
+
+interface AddressFlags {
+  readonly advertiseAddr?: string;
+  readonly listenAddr?: string;
+  readonly dataPathAddr?: string;
+}
+
+/** Of this machine, for whoever makes it part of a cluster. */
+function addAddressFlags(command: Command): Command {
+  return command
     .option('--advertise-addr <address>', 'address other machines reach this one at')
     .option(
       '--data-path-addr <address>',
@@ -120,32 +126,19 @@ function addJoin(group: Command, context: Context): void {
     .option(
       '--listen-addr <host:port>',
       'where to listen (default: as swarmd was started, 0.0.0.0:4242)',
-    )
-    .action(
-      async (
-        remotes: string[],
-        flags: {
-          token: string;
-          advertiseAddr?: string;
-          listenAddr?: string;
-          dataPathAddr?: string;
-        },
-      ) => {
-        const info = await context.daemon().local.join(
-          {
-            token: flags.token,
-            remotes,
-            advertiseAddress: flags.advertiseAddr ?? '',
-            listenAddress: flags.listenAddr ?? '',
-            dataPathAddress: flags.dataPathAddr ?? '',
-          },
-          context.call,
-        );
-        context.terminal.out(
-          `This machine joined the cluster as a ${info.role} (node ${info.nodeId}).\n`,
-        );
-      },
     );
+}
+
+function addressesOf({ advertiseAddr, listenAddr, dataPathAddr }: AddressFlags): {
+  advertiseAddress: string;
+  listenAddress: string;
+  dataPathAddress: string;
+} {
+  return {
+    advertiseAddress: advertiseAddr ?? '',
+    listenAddress: listenAddr ?? '',
+    dataPathAddress: dataPathAddr ?? '',
+  };
 }
 
 function addLeave(group: Command, context: Context): void {

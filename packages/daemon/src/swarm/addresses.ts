@@ -19,9 +19,16 @@ export interface Addresses {
   readonly configuredAdvertise?: string;
 }
 
+/** What the user asks for; empty where it is to be chosen. */
+export interface AddressRequest {
+  readonly advertiseAddress: string;
+  readonly listenAddress: string;
+  readonly dataPathAddress: string;
+}
+
 /** @throws SwarmError `invalid-argument` when an address is malformed or has to be chosen by the user. */
 export function chooseAddresses(
-  request: { advertiseAddress: string; listenAddress: string; dataPathAddress: string },
+  request: AddressRequest,
   settings: Settings,
   own: readonly string[] = ownAddresses(),
 ): Addresses {

@@ -12,6 +12,7 @@ import {
   type Node,
   type NodeId,
   type Task,
+  tunnelAddress,
 } from '@swarmd/model';
 import { asTold } from '@swarmd/planner';
 import type { ChangedObject, Commit, ReadView } from '@swarmd/store';
@@ -213,7 +214,11 @@ function peerKey(node: Node | undefined): string {
 /** What nodes with encrypted networks are told of each other. */
 function sealKey(node: Node | undefined): string {
   const incarnation = node?.description?.encryption?.incarnation ?? '';
-  if (incarnation === '') return '';
-  const address = node?.description?.dataPathAddress || node?.status.address;
-  return [node?.index, address, incarnation].join(' ');
+  if (node === undefined || incarnation === '') return '';
+  const { index, status, description } = node;
+  const address = tunnelAddress({
+    address: status.address,
+    dataPathAddress: description?.dataPathAddress,
+  });
+  return [index, address, incarnation].join(' ');
 }

@@ -6,6 +6,7 @@ import {
   encryptedVxlanPort,
   isEncrypted,
   tunnelAddress,
+  tunnelsByIpv6,
   type Network,
   type NetworkEndpoint,
   type NetworkPeer,
@@ -125,7 +126,7 @@ function largestMtu(
   { address, mtu }: Underlay,
 ): number {
   if (driver !== 'overlay') return mtu;
-  const inside = mtu - (isIpv6(address) ? VXLAN6_OVERHEAD_BYTES : VXLAN_OVERHEAD_BYTES);
+  const inside = mtu - (address.includes(':') ? VXLAN6_OVERHEAD_BYTES : VXLAN_OVERHEAD_BYTES);
   if (!encrypted) return inside;
   const sealed = inside - ESP_OVERHEAD_BYTES;
   return sealed - (sealed % ESP_ALIGNMENT_BYTES);
@@ -133,12 +134,7 @@ function largestMtu(
 
 /** Where a node's VXLAN is; '' when there is no way: ours sends by the one family or the other. */
 export function wayTo(peer: NetworkPeer, self: NetworkPeer): string {
-  const address = tunnelAddress(peer);
-  return isIpv6(address) === isIpv6(tunnelAddress(self)) ? address : '';
-}
-
-function isIpv6(address: string): boolean {
-  return address.includes(':');
+  return tunnelsByIpv6(peer) === tunnelsByIpv6(self) ? tunnelAddress(peer) : '';
 }
 
 /** Entries for endpoints elsewhere; local ones are learned by the bridge from their ports. */

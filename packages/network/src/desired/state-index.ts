@@ -1,6 +1,6 @@
 /** Look-ups in a NetworkState that several of the pure functions need; built once per state. */
 import {
-  tunnelAddress,
+  tunnelsByIpv6,
   type Network,
   type NetworkEndpoint,
   type NetworkId,
@@ -82,7 +82,7 @@ function isSame(some: readonly NetworkEndpoint[], others: readonly NetworkEndpoi
 export function usesIpv6({ state }: StateIndex): boolean {
   return (
     // Its table says who may send VXLAN by IPv6.
-    tunnelAddress(state.self).includes(':') ||
+    tunnelsByIpv6(state.self) ||
     state.networks.some(({ subnet6 }) => subnet6 !== '') ||
     state.ports.some(({ address, backends6 }) => address.includes(':') || backends6.length > 0)
   );

@@ -374,7 +374,10 @@ export function peerOf(node: Node): NetworkPeer | undefined {
 
 /** None as long as the node's kernel holds no state of encryption. */
 function encryptedPeer({ id: nodeId, index, status, description }: Node): EncryptedPeer[] {
-  const address = description?.dataPathAddress || status.address;
+  const address = tunnelAddress({
+    address: status.address,
+    dataPathAddress: description?.dataPathAddress,
+  });
   const incarnation = description?.encryption?.incarnation ?? '';
   return address === '' || incarnation === '' ? [] : [{ nodeId, index, address, incarnation }];
 }
