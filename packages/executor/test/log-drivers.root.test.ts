@@ -1,17 +1,19 @@
 /** Log drivers on real containers: no line is lost or repeated when we are killed, and nobody waits for a log. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { sleep } from '@swarmd/base';
-import { systemClock } from '@swarmd/base/system';
+import { run, systemClock } from '@swarmd/base/system';
 import type { LogSpec } from '@swarmd/model';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { ContainerRequest } from '../src/index.ts';
+import { logFiles } from '../src/logs/log-files.ts';
+import { FileSink, jsonFileFormat } from '../src/logs/shipper/file-sink.ts';
 import { linesOf, text } from './conformance-logs.ts';
 import { mountOf } from './fixtures/container-runner.ts';
 import type { LifeInput } from './fixtures/life.ts';
@@ -126,6 +128,43 @@ describe.runIf(isInside)('log drivers', () => {
     );
     expect(last.map(text)).toEqual(['20000']);
     await executor.remove('flood', signal());
+  });
+
+  it('lose and repeat nothing when the disk is full and then has room again', async () => {
+    const target = join(machine.folder, 'small');
+    await mkdir(target);
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', target]);
+    try {
+      const bounds = { maxBytes: 20_000, kept: 9, isCompressed: false };
+      const onTrouble = (error: unknown): never => {
+        throw error;
+      };
+      const options = { bounds, format: jsonFileFormat({}), place: undefined, onTrouble };
+      const path = join(target, 'x.log');
+      await using sink = await FileSink.open(path, options);
+      const lines = Array.from({ length: 600 }, (_, index) => ({
+        isError: false,
+        timestamp: 1_795_267_279_123,
+        text: Buffer.from(`line ${index} ${'.'.repeat(100)}`),
+      }));
+      let taken = 0;
+      const takeAll = async (): Promise<void> => {
+        while (taken < lines.length) taken += await sink.write(lines.slice(taken));
+      };
+      await writeFile(join(target, 'filler'), Buffer.alloc(30_000));
+      await expect(takeAll()).rejects.toThrow(/ENOSPC/);
+      await expect(takeAll()).rejects.toThrow(/ENOSPC/);
+      await rm(join(target, 'filler'));
+      await run('mount', ['-o', 'remount,size=256k', target]);
+      await takeAll();
+      const files = await logFiles(path);
+      const texts = await Promise.all(files.map((file) => readFile(file.path, 'utf8')));
+      const found = texts.join('').trimEnd().split('\n');
+      const logs = found.map((row) => (JSON.parse(row) as { log: string }).log.trimEnd());
+      expect(logs).toEqual(lines.map((line) => line.text.toString()));
+    } finally {
+      await run('umount', [target]);
+    }
   });
 
   it('say of what they do not keep that it cannot be read', async () => {

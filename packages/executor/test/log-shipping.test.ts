@@ -9,12 +9,13 @@ import { join } from 'node:path';
 import { errnoOf } from '../src/files/atomic-file.ts';
 import { systemClock, systemRandom } from '@swarmd/base/system';
 import { until } from '@swarmd/base/testing';
-import { logPlan } from '@swarmd/model';
+import { logLines, logPlan, type LogChunk } from '@swarmd/model';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { logFiles } from '../src/logs/log-files.ts';
+import { readLog } from '../src/logs/log-reader.ts';
 import { JournaldSink } from '../src/logs/shipper/journald-sink.ts';
-import { JsonFileSink } from '../src/logs/shipper/json-file-sink.ts';
+import { FileSink, jsonFileFormat, localFormat } from '../src/logs/shipper/file-sink.ts';
 import type { FromShipper, ShipJob, Sink } from '../src/logs/shipper/protocol.ts';
 import { Shipment, type ShipmentDeps } from '../src/logs/shipper/shipment.ts';
 import { syslogMessage } from '../src/logs/shipper/syslog-message.ts';
@@ -72,14 +73,16 @@ function ship(job: ShipJob, openSink: ShipmentDeps['openSink']) {
   return { shipment, run, stop };
 }
 
-const jsonSink =
+const fileSink =
   (job: ShipJob) =>
   (_: ShipJob, place: { generation: number; size: number } | undefined): Promise<Sink> => {
     const bounds = job.plan.files ?? { maxBytes: 1, kept: 1, isCompressed: false };
     const onTrouble = (error: unknown): never => {
       throw error;
     };
-    return JsonFileSink.open(job.target, { bounds, attributes: job.attributes, place, onTrouble });
+    const isJson = job.plan.driver === 'json-file';
+    const format = isJson ? jsonFileFormat(job.attributes) : localFormat;
+    return FileSink.open(job.target, { bounds, format, place, onTrouble });
   };
 
 async function jsonLines(path: string): Promise<{ log: string; stream: string; time: string }[]> {
@@ -96,7 +99,7 @@ describe('json-file', () => {
   it('is what Docker writes', async () => {
     await writeFile(spool, row('one "ö"') + row('two', 'stderr'));
     const wanted = job('json-file', {}, { tag: 'x' });
-    const { shipment, run } = ship(wanted, jsonSink(wanted));
+    const { shipment, run } = ship(wanted, fileSink(wanted));
     shipment.end();
     await run;
     expect(await readFile(wanted.target, 'utf8')).toBe(
@@ -111,7 +114,7 @@ describe('json-file', () => {
     let before = 0;
     for (let life = 0; life < 6; life += 1) {
       await appendFile(spool, rows(life * 1_000 + 1, life * 1_000 + 1_000));
-      const { run, stop } = ship(wanted, jsonSink(wanted));
+      const { run, stop } = ship(wanted, fileSink(wanted));
       await until('some lines', async () =>
         (await jsonLines(wanted.target)).length > before ? true : undefined,
       );
@@ -121,7 +124,7 @@ describe('json-file', () => {
       if (life % 2 === 0) await appendFile(wanted.target, '{"log":"never');
       before = (await jsonLines(wanted.target)).length;
     }
-    const { shipment, run } = ship(wanted, jsonSink(wanted));
+    const { shipment, run } = ship(wanted, fileSink(wanted));
     shipment.end();
     await run;
     const found = (await jsonLines(wanted.target)).map(({ log }) => log.trimEnd());
@@ -131,7 +134,7 @@ describe('json-file', () => {
   it('keeps as many files as it may, and no spool that it has read', async () => {
     const wanted = job('json-file', { 'max-size': '1k', 'max-file': '3', compress: 'true' });
     await writeFile(`${spool}.1`, rows(1, 2_000));
-    const { shipment, run } = ship(wanted, jsonSink(wanted));
+    const { shipment, run } = ship(wanted, fileSink(wanted));
     for (let step = 1; step <= 4; step += 1) {
       await writeFile(spool, rows(step * 2_000 + 1, step * 2_000 + 2_000));
       await until('its lines', async () => {
@@ -147,6 +150,76 @@ describe('json-file', () => {
     expect(files.length).toBe(3);
     expect(files.filter((file) => file.packing === 'gz').length).toBeGreaterThan(0);
     expect((await logFiles(spool)).length).toBeLessThanOrEqual(3);
+  });
+});
+
+describe.each(['json-file', 'local'])('files of %s', (driver) => {
+  const MAX = 2_000;
+  const COUNT = 5_000;
+  const options = { 'max-size': String(MAX), 'max-file': '4', compress: 'false' };
+  const readAll = async (path: string, after?: string): Promise<LogChunk[]> => {
+    const format = driver === 'json-file' ? 'json' : 'conmon';
+    const ended = Promise.resolve();
+    const source = { path, format, clock: systemClock, isEnded: () => true, ended } as const;
+    const { signal } = new AbortController();
+    return Array.fromAsync(readLog(source, { follow: false, after }, signal));
+  };
+  const textsOf = (chunks: readonly LogChunk[]): string[] =>
+    chunks.flatMap((chunk) => [...logLines(chunk)].map(({ data }) => Buffer.from(data).toString()));
+
+  it('are too long by less than a line, also in the middle of a flood', async () => {
+    const wanted = job(driver, options);
+    await writeFile(spool, rows(1, COUNT));
+    const { shipment, run } = ship(wanted, fileSink(wanted));
+    shipment.end();
+    await run;
+    const files = await logFiles(wanted.target);
+    expect(files.length).toBe(4);
+    for (const { path, isNewest } of files) {
+      const text = await readFile(path, 'utf8');
+      const last = text.trimEnd().split('\n').at(-1) ?? '';
+      if (!isNewest) expect(text.length).toBeGreaterThanOrEqual(MAX);
+      expect(text.length).toBeLessThan(MAX + last.length + 1);
+    }
+    const [first = ''] = textsOf(await readAll(wanted.target));
+    expect(textsOf(await readAll(wanted.target))).toEqual(numbers(Number(first), COUNT));
+    expect(told).toEqual([{ kind: 'done', id: wanted.id }]);
+  });
+
+  it('are the same whenever we are killed between two of them', async () => {
+    const kept = { ...options, 'max-file': '90', 'max-size': '5000' };
+    await writeFile(spool, rows(1, 3_000));
+    const wanted = job(driver, kept);
+    for (let life = 0; life < 20; life += 1) {
+      const killed = Promise.withResolvers<void>();
+      let writes = 0;
+      const { run, stop } = ship(wanted, async (one, place) => {
+        const sink = await fileSink(wanted)(one, place);
+        // Dies between a write and what it would have remembered of it, and writes nothing after that.
+        const write: Sink['write'] = async (lines, signal) => {
+          if (writes > life % 3) fail();
+          const taken = await sink.write(lines, signal);
+          writes += 1;
+          if (writes <= life % 3) return taken;
+          killed.resolve();
+          return fail();
+        };
+        return new Proxy(sink, {
+          get: (_, name) =>
+            name === 'write' ? write : (Reflect.get(sink, name, sink) as unknown),
+        });
+      });
+      await killed.promise;
+      stop.abort();
+      await run;
+    }
+    const { shipment, run } = ship(wanted, fileSink(wanted));
+    shipment.end();
+    await run;
+    const chunks = await readAll(wanted.target);
+    expect(textsOf(chunks)).toEqual(numbers(1, 3_000));
+    const files = await logFiles(wanted.target);
+    expect(files.map(({ generation }) => generation)).toEqual(files.map((_, index) => index + 1));
   });
 });
 

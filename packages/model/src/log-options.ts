@@ -35,7 +35,7 @@ export interface LogPlan {
   /** False: `logs` is refused. */
   readonly isReadable: boolean;
   readonly attributes: LogAttributes;
-  /** json-file: its own files. */
+  /** What swarmd writes from the spool: json-file's files, and local's where they are small. */
   readonly files?: LogFileBounds | undefined;
   readonly syslog?: SyslogTarget | undefined;
 }
@@ -56,8 +56,13 @@ const OPTIONS: Readonly<Record<LogDriver, readonly string[]>> = {
   none: [],
 };
 
-/** Small and plain: what waits to be turned into lines of JSON is there only for a moment. */
-const JSON_SPOOL: LogFileBounds = { maxBytes: 4 * MIB, kept: 7, isCompressed: false };
+/**
+ * What waits to be written to other files is there only for a moment: plain, no larger than need be while it is
+ * quiet, and enough of it for a flood.
+ */
+const WAITING_BYTES = 28 * MIB;
+const WAITING_FILE_MIN_BYTES = MIB / 2;
+const WAITING_FILE_MAX_BYTES = 4 * MIB;
 const LOCAL: LogFileBounds = { maxBytes: 10 * MIB, kept: 2, isCompressed: true };
 const JSON_FILES: LogFileBounds = { maxBytes: 10 * MIB, kept: 2, isCompressed: false };
 
@@ -82,9 +87,9 @@ export function logPlan(driver: string, options: Readonly<Record<string, string>
   };
   switch (name) {
     case 'local':
-      return { ...plan, spool: given.files('', LOCAL) };
+      return { ...plan, ...localFiles(given.files('', LOCAL)) };
     case 'json-file':
-      return { ...plan, spool: JSON_SPOOL, files: given.files('', JSON_FILES) };
+      return { ...plan, ...fromSpool(given.files('', JSON_FILES)) };
     case 'journald':
       return { ...plan, ...given.cache() };
     case 'syslog':
@@ -94,6 +99,21 @@ export function logPlan(driver: string, options: Readonly<Record<string, string>
     default:
       return unreachable(name);
   }
+}
+
+/**
+ * Nobody looks at a log that conmon writes at the very moment when it is full. What it then is over its bound is
+ * little beside ten megabytes, but not beside ten kilobytes: small files are written by us.
+ */
+function localFiles(bounds: LogFileBounds): Pick<LogPlan, 'spool' | 'files'> {
+  return bounds.maxBytes < WAITING_FILE_MAX_BYTES ? fromSpool(bounds) : { spool: bounds };
+}
+
+function fromSpool(files: LogFileBounds): Pick<LogPlan, 'spool' | 'files'> {
+  const wanted = Math.max(files.maxBytes, WAITING_FILE_MIN_BYTES);
+  const maxBytes = Math.min(wanted, WAITING_FILE_MAX_BYTES);
+  const kept = Math.floor(WAITING_BYTES / maxBytes);
+  return { spool: { maxBytes, kept, isCompressed: false }, files };
 }
 
 class LogOptions {

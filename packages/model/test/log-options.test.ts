@@ -9,12 +9,17 @@ describe('options of log drivers', () => {
     [
       'local',
       { 'max-size': '1k', 'max-file': '1', compress: 'false' },
-      { spool: { maxBytes: 1024, kept: 0, isCompressed: false } },
+      {
+        spool: { maxBytes: 524_288, kept: 56, isCompressed: false },
+        files: { maxBytes: 1024, kept: 0, isCompressed: false },
+      },
     ],
+    ['local', { 'max-size': '4m' }, { spool: { maxBytes: 4_194_304, kept: 2, isCompressed: true } }],
     [
       'json-file',
       { 'max-size': '-1', labels: 'a, b', env: 'C', tag: '{{.Name}}', mode: 'non-blocking' },
       {
+        spool: { maxBytes: 4_194_304, kept: 7, isCompressed: false },
         files: { maxBytes: Number.MAX_SAFE_INTEGER, kept: 2, isCompressed: false },
         attributes: { labels: ['a', 'b'], env: ['C'], tag: '{{.Name}}' },
       },

@@ -42,7 +42,7 @@ export class LiveContainer {
 
   /** Where its log is, for reading. @throws SwarmError `failed-precondition` when nowhere. */
   logSource(clock: Clock, shippers: LogShippers): LogSource {
-    const { driver, isReadable } = this.log;
+    const { driver, isReadable, files } = this.log;
     const printed = this.outputSource(clock);
     if (!isReadable) {
       throw new SwarmError(
@@ -50,10 +50,10 @@ export class LiveContainer {
         `the log of container ${this.id} cannot be read here: its log driver is "${driver}", and cache-disabled=true keeps no copy on the node`,
       );
     }
-    if (driver !== 'json-file') return printed;
+    if (files === undefined) return printed;
     return {
-      path: this.paths.jsonLog,
-      format: 'json',
+      path: this.paths.ownLog(driver),
+      format: driver === 'json-file' ? 'json' : 'conmon',
       clock,
       isEnded: () => printed.isEnded() && shippers.isDone(this.id),
       ended: this.ended.then(() => shippers.done(this.id)),
@@ -72,24 +72,18 @@ export class LiveContainer {
     return { path: this.paths.log, format: 'conmon', clock, isEnded, ended: this.ended };
   }
 
-  /** Its log's driver is not one of files that conmon writes. */
+  /** Its log is passed on from the files that conmon writes. */
   get isShipped(): boolean {
-    return ['json-file', 'journald', 'syslog'].includes(this.log.driver);
+    const { driver, files } = this.log;
+    return files !== undefined || driver === 'journald' || driver === 'syslog';
   }
 
   get shipJob(): ShipJob {
     const { id, name, image, logAttributes = {} } = this.#record;
-    const { log: spool, jsonLog: target, shipped: checkpoint } = this.paths;
-    return {
-      id,
-      name,
-      image,
-      plan: this.log,
-      spool,
-      target,
-      checkpoint,
-      attributes: logAttributes,
-    };
+    const { log: spool, shipped: checkpoint } = this.paths;
+    const plan = this.log;
+    const target = this.paths.ownLog(plan.driver);
+    return { id, name, image, plan, spool, target, checkpoint, attributes: logAttributes };
   }
 
   get log(): LogPlan {

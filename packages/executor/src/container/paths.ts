@@ -20,8 +20,6 @@ export class ContainerPaths {
   readonly logDir: string;
   /** conmon's. */
   readonly log: string;
-  /** In Docker's format, where that was asked for. */
-  readonly jsonLog: string;
   /** How far its log has been passed on. */
   readonly shipped: string;
   /** OCI bundle; also holds the files conmon makes. */
@@ -34,8 +32,10 @@ export class ContainerPaths {
   readonly exit: string;
   /** What lies on the way to root and bundle. */
   readonly through: readonly string[];
+  readonly #id: string;
 
   constructor(folders: ExecutorFolders, id: string) {
+    this.#id = id;
     this.state = join(folders.stateDir, 'containers', id);
     this.record = join(this.state, 'record.json');
     this.merged = join(this.state, 'merged');
@@ -44,7 +44,6 @@ export class ContainerPaths {
     this.volumes = join(this.state, 'volumes');
     this.logDir = join(folders.stateDir, 'logs', id);
     this.log = join(this.logDir, 'log');
-    this.jsonLog = join(this.logDir, `${id}-json.log`);
     this.shipped = join(this.logDir, 'shipped');
     this.bundle = join(folders.runDir, 'b', id);
     this.files = join(this.bundle, 'files');
@@ -59,5 +58,11 @@ export class ContainerPaths {
       join(folders.runDir, 'b'),
       this.bundle,
     ];
+  }
+
+  /** Where a log's driver has files of its own; Docker's name for json-file. */
+  ownLog(driver: string): string {
+    const base = driver === 'json-file' ? `${this.#id}-json.log` : 'local.log';
+    return join(this.logDir, base);
   }
 }

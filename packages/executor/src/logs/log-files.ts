@@ -35,6 +35,8 @@ export interface LogBounds {
   readonly kept: number;
   /** Somebody else removes those that are too many. */
   readonly isShipped?: boolean;
+  /** It will be too long before anybody looks again. */
+  readonly isDue?: boolean;
 }
 
 /** The files there are, oldest first. `path` is the newest one. */
@@ -69,11 +71,11 @@ export async function logFiles(path: string): Promise<readonly LogFile[]> {
  */
 export async function rotateLog(
   path: string,
-  { maxBytes, kept, isShipped = false }: LogBounds,
+  { maxBytes, kept, isShipped = false, isDue = false }: LogBounds,
   reopen: () => Promise<void>,
 ): Promise<number> {
   const size = await sizeOf(path);
-  if (size !== undefined && size < maxBytes) return size;
+  if (size !== undefined && size < maxBytes && !isDue) return size;
   const rotated = (await logFiles(path)).filter((file) => !file.isNewest);
   if (size !== undefined) await rename(path, `${path}.${(rotated.at(-1)?.generation ?? 0) + 1}`);
   // Whoever else removes them counts what is in them, and is looked after only by their number.

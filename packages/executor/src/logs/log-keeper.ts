@@ -98,16 +98,19 @@ export class LogKeeper {
     const before = this.#growth.get(id);
     // Its writer has it open, so the kernel knows its size whatever the disk does: for 500 quiet logs that is 2 ms.
     const found = statSync(path, { throwIfNoEntry: false })?.size;
+    const now = this.#clock.monotonic();
+    const passed = Math.max(now - (before?.at ?? now - SWEEP_MS), 1);
+    const more = (found ?? 0) - (before?.size ?? 0);
+    const isDue = (found ?? 0) + (Math.max(more, 0) * LOG_LOOK_MIN_MS) / passed >= spool.maxBytes;
     const size =
-      found !== undefined && found < spool.maxBytes
+      found !== undefined && !isDue
         ? found
-        : await rotateLog(path, { ...spool, isShipped }, () => reopenConmonLog(bundle));
+        : await rotateLog(path, { ...spool, isShipped, isDue }, () => reopenConmonLog(bundle));
     const at = this.#clock.monotonic();
-    const isRotated = size === 0 && (before?.size ?? 0) > 0;
+    const isRotated = size === 0 && (found ?? 0) > 0;
     if (isRotated && spool.isCompressed) this.#unpacked.set(id, { log, since: at });
     if (spool.kept === 0 && !isShipped) await emptyRotated(path);
     // A fresh file has no history: it is looked at soon if the last one filled quickly.
-    const passed = Math.max(at - (before?.at ?? at - SWEEP_MS), 1);
     const grown = isRotated ? spool.maxBytes : size - (before?.size ?? 0);
     const untilFull = grown <= 0 ? SWEEP_MS : ((spool.maxBytes - size) * passed) / grown;
     const wait = Math.min(Math.max(untilFull / 2, LOG_LOOK_MIN_MS), SWEEP_MS);

@@ -11,7 +11,8 @@ import { logColumns, logLines, type LogChunk, type LogLine } from '@swarmd/model
 import { LOG_POLL_MS, LOG_TAIL_MAX_BYTES } from '../limits.ts';
 import type { LogOptions } from '../types.ts';
 import { ConmonRows, emptyRow, JsonRows, parseRow, type RowFormat } from './log-rows.ts';
-import { LogScanner, parseCursor, type LogBytes, type LogPosition } from './log-scanner.ts';
+import { LogScanner, parseCursor } from './log-scanner.ts';
+import type { LogBytes, LogPosition, PlacedChunk } from './log-scanner.ts';
 import { tailPosition } from './log-tail.ts';
 import { OpenLog } from './open-log.ts';
 
@@ -40,7 +41,7 @@ export async function* readLog(
   source: LogSource,
   options: LogOptions,
   signal: AbortSignal,
-): AsyncGenerator<LogChunk> {
+): AsyncGenerator<PlacedChunk> {
   const { follow: isFollowing, tail: count, after, sinceMs, untilMs } = options;
   const rows = rowsOf(source);
   let from = OLDEST;

@@ -31,6 +31,11 @@ interface Partial {
   length: number;
 }
 
+export interface PlacedChunk extends LogChunk {
+  /** Cursor of the place before its first line; not of a tail, whose lines were picked. */
+  readonly start?: string;
+}
+
 export interface LogFilter {
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
@@ -76,7 +81,9 @@ export class LogScanner {
   }
 
   /** Lines that these bytes complete. The bytes are overwritten. */
-  scan({ bytes, generation, offset }: LogBytes): LogChunk {
+  scan({ bytes, generation, offset }: LogBytes): PlacedChunk {
+    if (this.#held === undefined) this.#next = { generation, offset, skip: this.#skip };
+    const placed = this.cursor;
     // A line is shorter than its row, so that they can be moved together where they are.
     const waiting = this.#partialBytes();
     const columns = new Columns(waiting === 0 ? bytes : Buffer.allocUnsafe(bytes.length + waiting));
@@ -89,11 +96,12 @@ export class LogScanner {
     }
     // Lines that are still to be skipped stay so for whoever goes on from here.
     this.#next = { generation, offset: offset + start, skip: this.#skip };
-    return columns.chunk(this.cursor);
+    return { ...columns.chunk(this.cursor), start: placed };
   }
 
   /** What was printed without a newline at its end. */
-  flush(): LogChunk {
+  flush(): PlacedChunk {
+    const start = this.cursor;
     const columns = new Columns(Buffer.allocUnsafe(this.#partialBytes()));
     for (const index of [0, 1] as const) {
       const partial = this.#partial[index];
@@ -101,7 +109,7 @@ export class LogScanner {
       if (partial !== undefined) this.#complete(columns, index, partial);
     }
     this.#held = undefined;
-    return columns.chunk(this.cursor);
+    return { ...columns.chunk(this.cursor), start };
   }
 
   #add(columns: Columns, position: { generation: number; offset: number }): void {
@@ -189,6 +197,12 @@ class Columns {
 
 function formatCursor({ generation, offset, skip }: LogPosition): string {
   return `${generation}.${offset}.${skip}`;
+}
+
+/** Of the place so many lines behind that of a cursor. */
+export function cursorBehind(cursor: string, lines: number): string {
+  const position = parseCursor(cursor);
+  return formatCursor({ ...position, skip: position.skip + lines });
 }
 
 /** @throws SwarmError `invalid-argument`. */

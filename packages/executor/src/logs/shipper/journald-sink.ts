@@ -33,7 +33,7 @@ export class JournaldSink implements Sink {
     this.#socket = socket;
   }
 
-  async write(lines: readonly ShipLine[], signal: AbortSignal): Promise<void> {
+  async write(lines: readonly ShipLine[], signal: AbortSignal): Promise<number> {
     if (this.#sender?.isGone === true) this.#sender = undefined;
     this.#sender ??= new DatagramSender(this.#socket, this.#clock);
     const datagrams = lines.map(({ isError, timestamp, text }) =>
@@ -45,6 +45,7 @@ export class JournaldSink implements Sink {
       ]),
     );
     await this.#sender.send(datagrams, signal);
+    return lines.length;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

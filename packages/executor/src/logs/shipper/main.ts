@@ -6,7 +6,7 @@ import { assert, errorMessage, unreachable } from '@swarmd/base';
 import { systemClock, systemRandom } from '@swarmd/base/system';
 
 import { JournaldSink } from './journald-sink.ts';
-import { JsonFileSink } from './json-file-sink.ts';
+import { FileSink, jsonFileFormat, localFormat } from './file-sink.ts';
 import type { FromShipper, ShipJob, Sink, ToShipper } from './protocol.ts';
 import { Shipment } from './shipment.ts';
 import { SyslogSink } from './syslog-sink.ts';
@@ -24,7 +24,8 @@ async function openSink(
   if (plan.files !== undefined) {
     const onTrouble = (error: unknown): void =>
       tell({ kind: 'trouble', id: job.id, message: errorMessage(error) });
-    return JsonFileSink.open(job.target, { bounds: plan.files, attributes, place, onTrouble });
+    const format = plan.driver === 'json-file' ? jsonFileFormat(attributes) : localFormat;
+    return FileSink.open(job.target, { bounds: plan.files, format, place, onTrouble });
   }
   if (plan.syslog === undefined) return new JournaldSink(job, systemClock);
   const { tag = '' } = attributes;

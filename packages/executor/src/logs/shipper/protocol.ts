@@ -7,7 +7,7 @@ export interface ShipJob {
   readonly plan: LogPlan;
   /** The newest of conmon's files. */
   readonly spool: string;
-  /** json-file: the newest of its files. */
+  /** The newest of the files of our own, where `plan` has such. */
   readonly target: string;
   /** How far it is; see `checkpoint.ts`. */
   readonly checkpoint: string;
@@ -34,10 +34,13 @@ export type FromShipper =
   /** So many lines had to be given up, by now. */
   | { readonly kind: 'dropped'; readonly id: string; readonly lines: number };
 
-/** Where lines go in the end. Each call resolves when they are out of our hands. */
+/** Where lines go in the end. */
 export interface Sink extends AsyncDisposable {
-  /** @throws when it cannot take them now; they come again. */
-  write(lines: readonly ShipLine[], signal: AbortSignal): Promise<void>;
+  /**
+   * @returns how many of them, at least one, are out of our hands; the others come again.
+   * @throws when it cannot take any now.
+   */
+  write(lines: readonly ShipLine[], signal: AbortSignal): Promise<number>;
   /** Of its own place, to be remembered together with ours. */
   readonly place?: { readonly generation: number; readonly size: number };
 }

@@ -7,12 +7,12 @@ import { closeSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 
 import { Backoff, errorMessage, sleep, type Clock, type Random } from '@swarmd/base';
-import { logLines, type LogChunk } from '@swarmd/model';
+import { logLines } from '@swarmd/model';
 
 import { SHIP_BOUND_MS } from '../../limits.ts';
 import { logFiles, surplusFiles } from '../log-files.ts';
 import { readLog, type LogSource } from '../log-reader.ts';
-import { parseCursor } from '../log-scanner.ts';
+import { cursorBehind, parseCursor, type PlacedChunk } from '../log-scanner.ts';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { countLines } from './count-lines.ts';
 import type { FromShipper, ShipJob, ShipLine, Sink } from './protocol.ts';
@@ -92,10 +92,11 @@ export class Shipment {
           if (chunk.notice !== '') {
             this.#deps.tell({ kind: 'trouble', id: this.#job.id, message: chunk.notice });
           }
-          await this.#hand(sink, chunk, either);
-          this.#cursor = chunk.cursor;
-          const output = sink.place ?? { generation: 0, size: 0 };
-          writeCheckpoint(file, { cursor: chunk.cursor, output, dropped: this.#dropped });
+          for await (const cursor of this.#hand(sink, chunk, either)) {
+            this.#cursor = cursor;
+            const output = sink.place ?? { generation: 0, size: 0 };
+            writeCheckpoint(file, { cursor, output, dropped: this.#dropped });
+          }
         }
         return;
       } catch (error) {
@@ -104,19 +105,30 @@ export class Shipment {
     }
   }
 
-  /** Until it has been taken, or given up. */
-  async #hand(sink: Sink, chunk: LogChunk, signal: AbortSignal): Promise<void> {
-    const { clock, random, tell } = this.#deps;
-    const backoff = new Backoff(RETRY, random);
+  /** Until all of it has been taken, or given up; in between come the cursors of what has been. */
+  async *#hand(sink: Sink, chunk: PlacedChunk, signal: AbortSignal): AsyncGenerator<string> {
     const lines = [...logLines(chunk)].map(({ stream, timestamp, data }): ShipLine => {
       const text = Buffer.from(data.buffer, data.byteOffset, data.length);
       return { isError: stream === 'stderr', timestamp, text };
     });
+    if (this.#unsaid > 0) {
+      await this.#give(sink, [this.#gap(lines[0]?.timestamp)], signal);
+      this.#unsaid = 0;
+    }
+    for (let taken = 0; taken < lines.length;) {
+      taken += await this.#give(sink, lines.slice(taken), signal);
+      const { start } = chunk;
+      if (start !== undefined && taken < lines.length) yield cursorBehind(start, taken);
+    }
+    yield chunk.cursor;
+  }
+
+  async #give(sink: Sink, lines: readonly ShipLine[], signal: AbortSignal): Promise<number> {
+    const { clock, random, tell } = this.#deps;
+    const backoff = new Backoff(RETRY, random);
     for (let isTold = false; ;) {
       try {
-        await sink.write([...this.#gap(lines[0]?.timestamp), ...lines], signal);
-        this.#unsaid = 0;
-        return;
+        return await sink.write(lines, signal);
       } catch (error) {
         if (signal.aborted) throw error;
         if (!isTold) tell({ kind: 'trouble', id: this.#job.id, message: errorMessage(error) });
@@ -127,10 +139,9 @@ export class Shipment {
   }
 
   /** What is missing before a line is said in its place. */
-  #gap(timestamp = 0): ShipLine[] {
-    if (this.#unsaid === 0) return [];
+  #gap(timestamp = 0): ShipLine {
     const text = Buffer.from(`swarmd: ${this.#unsaid} lines of this container were dropped here`);
-    return [{ isError: true, timestamp, text }];
+    return { isError: true, timestamp, text };
   }
 
   async #keepBound(signal: AbortSignal): Promise<void> {
@@ -152,8 +163,8 @@ export class Shipment {
     const { id, plan, spool } = this.#job;
     const rotated = (await logFiles(spool)).filter((one) => !one.isNewest);
     const at = parseCursor(this.#cursor ?? '0.0.0');
-    // What json-file has taken over is read there.
-    const isKept = plan.driver !== 'json-file';
+    // What files of our own have taken over is read there.
+    const isKept = plan.files === undefined;
     const spare = isKept ? [] : rotated.filter(({ generation }) => generation < at.generation);
     for (const { path } of spare) await rm(path, { force: true });
     const left = rotated.slice(spare.length);

@@ -38,7 +38,7 @@ export class SyslogSink implements Sink {
     this.#clock = clock;
   }
 
-  async write(lines: readonly ShipLine[], signal: AbortSignal): Promise<void> {
+  async write(lines: readonly ShipLine[], signal: AbortSignal): Promise<number> {
     const { target } = this.#source;
     try {
       this.#wire ??= await openWire(target, this.#clock, signal);
@@ -46,6 +46,7 @@ export class SyslogSink implements Sink {
       const messages = lines.map((line) => syslogMessage(this.#source, line));
       const frames = isStream ? messages.map((one) => framed(this.#source, one)) : messages;
       await this.#wire.send(frames, signal);
+      return lines.length;
     } catch (error) {
       await this.#close();
       if (signal.aborted) throw abortReason(signal);
