@@ -205,8 +205,7 @@ describe.each(['json-file', 'local'])('files of %s', (driver) => {
           return fail();
         };
         return new Proxy(sink, {
-          get: (_, name) =>
-            name === 'write' ? write : (Reflect.get(sink, name, sink) as unknown),
+          get: (_, name) => (name === 'write' ? write : (Reflect.get(sink, name, sink) as unknown)),
         });
       });
       await killed.promise;

@@ -14,7 +14,11 @@ describe('options of log drivers', () => {
         files: { maxBytes: 1024, kept: 0, isCompressed: false },
       },
     ],
-    ['local', { 'max-size': '4m' }, { spool: { maxBytes: 4_194_304, kept: 2, isCompressed: true } }],
+    [
+      'local',
+      { 'max-size': '4m' },
+      { spool: { maxBytes: 4_194_304, kept: 2, isCompressed: true } },
+    ],
     [
       'json-file',
       { 'max-size': '-1', labels: 'a, b', env: 'C', tag: '{{.Name}}', mode: 'non-blocking' },
