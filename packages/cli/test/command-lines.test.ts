@@ -91,6 +91,7 @@ class Session {
     else if (what === 'machine') this.#fake.place = value as Place;
     else if (what === 'failure') this.#fake.failure = value as ErrorCode;
     else if (what === 'terminal') this.#interactive = true;
+    else if (what === 'network') this.#fake.addNetwork(value);
     else throw new Error(`given ${what}?`);
   }
 

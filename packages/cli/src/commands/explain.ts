@@ -1,95 +1,65 @@
 /** swarmctl explain ...: why things are as they are. */
-import { explainNode, explainService, explainTask, type Verdicts } from '@swarmd/client';
 import { errorCode, SwarmError } from '@swarmd/base';
-import { waitsForNode, type Node, type Task } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
-import { oneLine } from '../output.ts';
-import { findNode, findService } from './kinds.ts';
-import { findTask } from './find-task.ts';
+import { SUBJECTS, type Found } from './explain-subjects.ts';
 
 export function addExplainCommands(program: Command, context: Context): void {
   const group = program
     .command('explain')
-    .description('why things are as they are, and what they wait for');
-  const print = (lines: readonly string[]): void =>
-    context.terminal.out(`${lines.map(oneLine).join('\n')}\n`);
-
-  group
-    .command('task')
-    .description('which rule made a task what it is, and what it waits for')
-    .argument('<task>', 'id, id prefix, or SERVICE.SLOT for the newest of a slot')
-    .action(async (reference: string) => {
-      const { control } = await context.cluster();
-      const task = await findTaskOrSlot(context, reference);
-      const [siblings, nodes] = await Promise.all([
-        control.listTasks({ filter: { serviceIds: [task.serviceId] } }, context.call),
-        control.listNodes({ filter: {} }, context.call),
-      ]);
-      const node = nodes.find(({ id }) => id === task.nodeId);
-      const placement = await placementOf(context, task, nodes);
-      print(explainTask(task, { now: context.clock.now(), node, siblings, placement }));
+    .description('why things are as they are, and what they wait for')
+    .argument('[name]', 'a name, an id or its beginning: whatever has it is explained')
+    .action(async (reference: string | undefined, _flags: unknown, command: Command) => {
+      if (reference === undefined) command.help({ error: true });
+      else await (await foundAnywhere(context, reference)).tell();
     });
-
-  group
-    .command('service')
-    .description('what the update and each slot of a service wait for')
-    .argument('<service>', 'name, id or id prefix')
-    .action(async (reference: string) => {
-      const { control } = await context.cluster();
-      const service = await findService(context, reference);
-      const [tasks, nodes] = await Promise.all([
-        control.listTasks({ filter: { serviceIds: [service.id] } }, context.call),
-        control.listNodes({ filter: {} }, context.call),
-      ]);
-      const placement = await placementOf(context, tasks.find(waitsForNode), nodes);
-      print(explainService(service, tasks, { now: context.clock.now(), nodes, placement }));
-    });
-
-  group
-    .command('node')
-    .description('whether a node takes tasks, and what leaves it')
-    .argument('<node>', 'hostname, id, id prefix or "self"')
-    .action(async (reference: string) => {
-      const { control } = await context.cluster();
-      const node = await findNode(context, reference);
-      const tasks = await control.listTasks({ filter: { nodeIds: [node.id] } }, context.call);
-      print(explainNode(node, tasks, context.clock.now()));
-    });
-}
-
-/** Undefined for a task that waits for no node, also when it has got one or is gone meanwhile. */
-async function placementOf(
-  context: Context,
-  task: Task | undefined,
-  nodes: readonly Node[],
-): Promise<Verdicts | undefined> {
-  if (task === undefined || !waitsForNode(task)) return undefined;
-  const { control } = await context.cluster();
-  try {
-    const verdicts = await control.listNodeVerdicts({ taskId: task.id }, context.call);
-    return { verdicts, nodes };
-  } catch (error) {
-    if (errorCode(error) === 'not-found') return undefined;
-    throw error;
+  for (const { noun, description, argument, find } of SUBJECTS) {
+    group
+      .command(noun)
+      .description(description)
+      .argument(`<${noun}>`, argument)
+      .action(async (reference: string) => (await find(context, reference)).tell());
   }
 }
 
-/** @throws SwarmError `not-found` */
-async function findTaskOrSlot(context: Context, reference: string): Promise<Task> {
-  const [, service, slot] = /^(.+)\.(\d+)$/.exec(reference) ?? [];
-  if (service === undefined) return await findTask(context, reference);
-  const { control } = await context.cluster();
-  const { id } = await findService(context, service);
-  const tasks = await control.listTasks({ filter: { serviceIds: [id] } }, context.call);
-  const newest = tasks
-    .filter((task) => task.slot === Number(slot))
-    .toSorted((a, b) => a.meta.createdAt - b.meta.createdAt)
-    .at(-1);
-  if (newest !== undefined) return newest;
-  throw new SwarmError(
-    'not-found',
-    `service ${service} has no slot ${slot} (see what there is with: swarmctl service ps ${service})`,
+/**
+ * A full id wins over a name, a name over the beginning of an id, as for one kind of things.
+ * @throws SwarmError `not-found`, or `invalid-argument` that says which commands say what is meant.
+ */
+async function foundAnywhere(context: Context, reference: string): Promise<Found> {
+  const found: { readonly noun: string; readonly rank: number; readonly one: Found }[] = [];
+  const failures: unknown[] = [];
+  await Promise.all(
+    SUBJECTS.map(async ({ noun, find }) => {
+      try {
+        const one = await find(context, reference);
+        found.push({ noun, rank: rankOf(one, reference), one });
+      } catch (error) {
+        if (errorCode(error) !== 'not-found') failures.push(error);
+      }
+    }),
   );
+  const best = Math.min(...found.map(({ rank }) => rank));
+  const meant = found.filter(({ rank }) => rank === best);
+  const [first, second] = meant;
+  const [failure] = failures;
+  // Several of one kind, where something else has the very name.
+  if (failure !== undefined && (first === undefined || best === PREFIX)) throw failure;
+  if (first === undefined) {
+    const nouns = SUBJECTS.map(({ noun }) => noun).join(', ');
+    throw new SwarmError('not-found', `nothing is called "${reference}": no ${nouns}`);
+  }
+  if (second === undefined) return first.one;
+  const commands = SUBJECTS.filter(({ noun }) => meant.some((it) => it.noun === noun))
+    .map(({ noun }) => `swarmctl explain ${noun} ${reference}`)
+    .join(', or ');
+  throw new SwarmError('invalid-argument', `several things are called "${reference}": ${commands}`);
+}
+
+const [ID, NAME, PREFIX] = [0, 1, 2];
+
+function rankOf({ id, name }: Found, reference: string): number {
+  if (id === reference) return ID;
+  return name === reference || !id.startsWith(reference) ? NAME : PREFIX;
 }

@@ -2,12 +2,13 @@
 import { errorMessage, SwarmError } from '@swarmd/base';
 import { steadyLogs } from '@swarmd/client';
 import type { LogSelector, TaskLogChunk } from '@swarmd/api';
-import type { Service } from '@swarmd/model';
+import { rank, type Service } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { parseCount, parseMoment, type Moment } from '../flags.ts';
-import { findTask } from './find-task.ts';
+import { oneLine } from '../output.ts';
+import { findTask, taskName } from './find-task.ts';
 import { findService } from './kinds.ts';
 import { LogNames } from './log-names.ts';
 import { LogPrinter } from './log-printer.ts';
@@ -108,6 +109,7 @@ async function printLogs(
     untilMs: flags.until?.(clock.now()),
     details: flags.details,
   };
+  await tellUnstarted(context, selector);
   const onBreak = (error: unknown): void =>
     terminal.err(`swarmctl: ${errorMessage(error)}; going on when a manager answers\n`);
   const call = { signal: context.call.signal }; // following may take for ever
@@ -120,5 +122,18 @@ async function printLogs(
     for (const { stream, data } of printer.print(chunk, who)) {
       await terminal.console.write(stream, data);
     }
+  }
+}
+
+/** Who looks for lines of tasks that wait is told so, and why they wait. */
+async function tellUnstarted(context: Context, selector: LogSelector): Promise<void> {
+  const { control } = await context.cluster();
+  const { serviceId, taskIds } = selector;
+  const filter = serviceId === undefined ? { ids: taskIds } : { serviceIds: [serviceId] };
+  for (const task of await control.listTasks({ filter }, context.call)) {
+    const { state, error } = task.status;
+    if (task.desiredState !== 'running' || rank(state) >= rank('starting')) continue;
+    const why = error === '' ? '' : `: ${oneLine(error)}`;
+    context.terminal.err(`swarmctl: ${taskName(task)} has not started: ${state}${why}\n`);
   }
 }

@@ -30,27 +30,35 @@ export function addNetworkExplain(group: Command, context: Context): void {
     )
     .argument('<network|service>', 'name, id or id prefix')
     .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .action(async (reference: string, flags: { format: Format }) => {
-      const cluster = await context.cluster();
-      const subject = await subjectNamed(context, reference);
-      const nodes = await nodesOf(cluster, subject, context);
-      const reports = await Promise.all(
-        nodes.map(async (node) => ({
-          node: node.description?.hostname ?? node.id,
-          findings: await ask(cluster, { node, subject }, context),
-        })),
-      );
-      context.terminal.out(flags.format === 'json' ? json(reports) : reports.map(text).join(''));
-      const all = reports.flatMap(({ findings }) => findings);
-      const bad = all.filter(({ details }) => details.length > 0).length;
-      if (nodes.length === 0)
-        context.terminal.err('no node has a task of it: nothing is programmed\n');
-      if (bad === 0) return;
-      throw new SwarmError(
-        'internal',
-        `${bad} of ${all.length} checks failed; doctor network --repair on a node puts right what can be`,
-      );
-    });
+    .action(async (reference: string, { format }: { format: Format }) =>
+      explainNetwork(context, reference, format),
+    );
+}
+
+/** @throws SwarmError when something is not as it should be, after all that was found has been printed. */
+export async function explainNetwork(
+  context: Context,
+  reference: string,
+  format: Format,
+): Promise<void> {
+  const cluster = await context.cluster();
+  const subject = await subjectNamed(context, reference);
+  const nodes = await nodesOf(cluster, subject, context);
+  const reports = await Promise.all(
+    nodes.map(async (node) => ({
+      node: node.description?.hostname ?? node.id,
+      findings: await ask(cluster, { node, subject }, context),
+    })),
+  );
+  context.terminal.out(format === 'json' ? json(reports) : reports.map(text).join(''));
+  const all = reports.flatMap(({ findings }) => findings);
+  const bad = all.filter(({ details }) => details.length > 0).length;
+  if (nodes.length === 0) context.terminal.err('no node has a task of it: nothing is programmed\n');
+  if (bad === 0) return;
+  throw new SwarmError(
+    'internal',
+    `${bad} of ${all.length} checks failed; doctor network --repair on a node puts right what can be`,
+  );
 }
 
 /** Exactly one of the ids is not empty. */

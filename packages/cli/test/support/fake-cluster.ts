@@ -106,6 +106,14 @@ export class FakeCluster {
     return infos[this.place];
   }
 
+  addNetwork(name: string): void {
+    const { networks } = this.world;
+    const [like] = networks;
+    if (like === undefined) throw new Error('the world has a network');
+    const id = asId('network', `network${name}`.padEnd(25, '0'));
+    networks.push({ ...like, id, spec: { ...like.spec, name } });
+  }
+
   #sent(what: string, request: unknown): void {
     const text = inspect(request, { depth: null, breakLength: 96, sorted: false });
     this.#print(`${what} ${text}`);
