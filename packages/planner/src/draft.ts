@@ -9,8 +9,9 @@ import {
 } from '@swarmd/model';
 
 import { PLAN_TASKS_MAX } from './limits.ts';
+import { NodeLookup } from './node-lookup.ts';
 import { reason, remember, type ReasonCode, type ReasonData } from './reasons.ts';
-import { isOver, isWanted, NodeLookup } from './task-view.ts';
+import { isOver, isWanted } from './task-view.ts';
 import type { Plan, PlanContext, PlanView, Wait } from './types.ts';
 
 export class Draft {

@@ -60,5 +60,7 @@ export const BRANCHES_KEPT_MAX = 8;
 export const HOSTS_KEPT_MAX = 64;
 /** Kinds of waiting tasks for which it is kept what each node lacks: at 5,000 nodes each is some 250 KiB. */
 export const STANDINGS_KEPT_MAX = 64;
+/** Constraints of global services for which it is kept which nodes meet them: at 5,000 nodes each is some 300 KiB. */
+export const SUITABLES_KEPT_MAX = 64;
 /** If more nodes would take a task, they are looked at in their order, and nothing that was said before counts. */
 export const WILLING_NODES_MAX = 200;

@@ -5,14 +5,10 @@ import {
   meetsConstraint,
   parseConstraint,
   type Node,
-  type NodeId,
   type Service,
   type Task,
   type TaskSpec,
 } from '@swarmd/model';
-
-import { NODE_LOST_AFTER_MS } from './limits.ts';
-import type { PlanView } from './types.ts';
 
 /** Nothing of it runs, and nothing will: it ended, or was given up before it had a node. */
 export function isOver(task: Task): boolean {
@@ -62,68 +58,9 @@ function isNew(task: Task): boolean {
   return task.meta.version === 0;
 }
 
-export type Loss =
-  | 'node-down'
-  | 'node-drained'
-  | 'node-removed'
-  | 'node-lost'
-  | 'node-unsuitable'
-  | 'node-overcommitted'
-  | 'preempted';
-
-/** Reads nodes for the tasks on them. */
-export class NodeLookup {
-  readonly #view: PlanView;
-  readonly #now: number;
-  #byIndex: Map<number, Node> | undefined;
-
-  constructor(view: PlanView, now: number) {
-    this.#view = view;
-    this.#now = now;
-  }
-
-  /** The node with this number: that of a slot of a global service. */
-  numbered(index: number): Node | undefined {
-    this.#byIndex ??= new Map([...this.#view.list('node')].map((node) => [node.index, node]));
-    return this.#byIndex.get(index);
-  }
-
-  #get(id: NodeId): Node | undefined {
-    return this.#view.get('node', id);
-  }
-
-  of(task: Task): Node | undefined {
-    return task.nodeId === undefined ? undefined : this.#get(task.nodeId);
-  }
-
-  /** Why the task must be elsewhere; undefined when it may stay for now. An unknown node is left alone. */
-  lossOf(task: Task): Loss | undefined {
-    if (task.nodeId === undefined) return undefined;
-    const node = this.#get(task.nodeId);
-    if (node === undefined) return 'node-removed';
-    if (node.status.state === 'down') {
-      return (this.replaceFrom(task) ?? 0) > this.#now ? undefined : 'node-down';
-    }
-    return node.spec.availability === 'drain' ? 'node-drained' : undefined;
-  }
-
-  /** It may still run somewhere, but nobody can tell: its node is down or gone. */
-  isUnreachable(task: Task): boolean {
-    if (task.nodeId === undefined) return false;
-    const node = this.#get(task.nodeId);
-    return node === undefined || node.status.state === 'down';
-  }
-
-  /** Of a task on a node that went down with many others: when its turn to be replaced comes. */
-  replaceFrom(task: Task): number | undefined {
-    return this.of(task)?.status.replaceFrom;
-  }
-
-  /** When a task on a down node stops being waited for; undefined when its node is not down. */
-  lostAt(task: Task): number | undefined {
-    const node = this.of(task);
-    return node?.status.state === 'down' ? node.status.since + NODE_LOST_AFTER_MS : undefined;
-  }
+/** Reads the node of a task; undefined when it has none, or none that is known. */
+interface NodesOfTasks {
+  of(task: Task): Node | undefined;
 }
 
 /**
@@ -131,7 +68,7 @@ export class NodeLookup {
  * node complies with the new one: a change of constraints moves only what must move. Neither does who
  * pulls the image, which has been pulled.
  */
-export function isCurrent(task: Task, service: Service, nodes: NodeLookup): boolean {
+export function isCurrent(task: Task, service: Service, nodes: NodesOfTasks): boolean {
   if (task.specVersion === service.specVersion || sameTaskSpec(task.spec, service.spec.task)) {
     return sameHostPorts(task, service);
   }

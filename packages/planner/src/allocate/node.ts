@@ -8,6 +8,7 @@ import {
   type Node,
 } from '@swarmd/model';
 
+import { heldIndex } from '../place/held-index.ts';
 import type { PlanView } from '../types.ts';
 import { clusterOf } from './subnet.ts';
 import { allocated, refused, type Allocated } from './result.ts';
@@ -21,10 +22,7 @@ export function allocateNode(
 ): Allocated<Pick<Node, 'index' | 'gatewaySubnet' | 'ingressAddress'>> {
   const cluster = clusterOf(view);
   if (cluster === undefined) return refused('failed-precondition', 'there is no cluster yet');
-  const used = new Set([...view.list('node')].map((node) => node.index));
-  let index = 1;
-  while (used.has(index)) index += 1;
-  return nodeAddresses(cluster.spec, index);
+  return nodeAddresses(cluster.spec, heldIndex(view).numbers.lowestFree());
 }
 
 /** What node number `index` has in a cluster with these pools; for the first node of all. */

@@ -11,6 +11,7 @@ import { NODE_NEWS_MAX } from '../limits.ts';
 import { isOver, isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { NodeMemos } from './node-memos.ts';
+import { NodeNumbers } from './node-numbers.ts';
 import { countUsage, noUsage, type NodeUsage } from './node-usage.ts';
 
 /** How many hold what. */
@@ -30,6 +31,7 @@ export class HeldIndex {
   readonly gateways = new Map<NodeId, AddressBook>();
   readonly news = new Journal<NodeId>(NODE_NEWS_MAX);
   readonly memos = new NodeMemos(this);
+  readonly numbers = new NodeNumbers();
   readonly #seen = new Map<TaskId, Task>();
   readonly #seenNodes = new Map<NodeId, Node>();
   #mark: number | undefined;
@@ -59,7 +61,9 @@ export class HeldIndex {
   }
 
   #followNode(id: NodeId, node: Node | undefined): void {
-    if (this.#seenNodes.get(id) === node) return;
+    const before = this.#seenNodes.get(id);
+    if (before === node) return;
+    this.numbers.follow(before, node);
     if (node === undefined) this.#seenNodes.delete(id);
     else this.#seenNodes.set(id, node);
     this.news.note(id);

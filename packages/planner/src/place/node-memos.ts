@@ -4,12 +4,18 @@
  */
 import type { NodeId, ServiceId, TaskSpec } from '@swarmd/model';
 
-import { BRANCHES_KEPT_MAX, HOSTS_KEPT_MAX, STANDINGS_KEPT_MAX } from '../limits.ts';
+import {
+  BRANCHES_KEPT_MAX,
+  HOSTS_KEPT_MAX,
+  STANDINGS_KEPT_MAX,
+  SUITABLES_KEPT_MAX,
+} from '../limits.ts';
 import type { PlanView } from '../types.ts';
 import type { Demand } from './filters.ts';
 import { noUsage, type NodeNews, type NodeUsage } from './node-usage.ts';
 import { branchesKey, NodeBranches, type Branch } from './node-branches.ts';
 import { Standing } from './standing.ts';
+import { SuitableNodes } from './suitable-nodes.ts';
 
 interface Index {
   readonly news: NodeNews;
@@ -21,6 +27,7 @@ export class NodeMemos {
   readonly #branches = new Recent<NodeBranches>(BRANCHES_KEPT_MAX);
   readonly #hosts = new Recent<Hosts>(HOSTS_KEPT_MAX);
   readonly #standings = new Recent<Standing>(STANDINGS_KEPT_MAX);
+  readonly #suitable = new Recent<SuitableNodes>(SUITABLES_KEPT_MAX);
   readonly #specNumbers = new WeakMap<TaskSpec, number>();
   #specs = 0;
 
@@ -39,6 +46,13 @@ export class NodeMemos {
   hostsOf(serviceName: string): ReadonlySet<NodeId> {
     const kept = this.#hosts.get(serviceName) ?? this.#hosts.put(serviceName, new Hosts());
     return kept.follow(serviceName, this.#index);
+  }
+
+  /** Numbers of the nodes that are open to new tasks of the spec, ascending; as long as nothing changes. */
+  suitable(view: PlanView, spec: TaskSpec): readonly number[] {
+    const key = JSON.stringify(spec.placement.constraints);
+    const kept = this.#suitable.get(key) ?? this.#suitable.put(key, new SuitableNodes(spec));
+    return kept.follow(view, this.#index.news);
   }
 
   /** What nodes said to tasks of the service that ask for this; not up to date yet. */

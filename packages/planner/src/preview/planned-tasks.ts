@@ -2,7 +2,8 @@
 import { isJob, STANDBY_SLOT, type NodeId, type Task, type PlannedTask } from '@swarmd/model';
 
 import { followsNodes } from '../service/follows-nodes.ts';
-import { isCurrent, isOver, isWanted, NodeLookup } from '../task-view.ts';
+import { NodeLookup } from '../node-lookup.ts';
+import { isCurrent, isOver, isWanted } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 
 export interface TaskChange {

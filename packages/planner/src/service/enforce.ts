@@ -6,10 +6,11 @@
 import type { Node, NodeId, Task, TaskId } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
+import type { Loss } from '../node-lookup.ts';
 import { missingGeneric } from '../place/generic.ts';
 import { countUsage, noUsage, type NodeUsage } from '../place/node-usage.ts';
 import { Tally } from '../place/tally.ts';
-import { compliance, isOver, isWanted, type Loss } from '../task-view.ts';
+import { compliance, isOver, isWanted } from '../task-view.ts';
 
 export class Enforcer {
   readonly #draft: Draft;

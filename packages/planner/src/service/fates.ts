@@ -6,8 +6,9 @@
 import { isJob, isTerminal, type Service, type Task } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
+import type { Loss } from '../node-lookup.ts';
 import type { ReasonCode } from '../reasons.ts';
-import { byAge, isCurrent, isOver, isWanted, taskName, type Loss } from '../task-view.ts';
+import { byAge, isCurrent, isOver, isWanted, taskName } from '../task-view.ts';
 import { addTask } from './new-task.ts';
 import type { Enforcer } from './enforce.ts';
 import { judgeRestart } from './restart-policy.ts';

@@ -49,8 +49,7 @@ export function coverNodes(draft: Draft, service: Service): void {
   const slots = draft.slots();
   const from = sourceOfNewSlots(draft, service);
   let made = 0;
-  for (const node of [...draft.view.list('node')].toSorted((a, b) => a.index - b.index)) {
-    if (!policy.mayStart(node.index)) continue;
+  for (const node of draft.nodes.openTo(service.spec.task)) {
     const tasks = (slots.get(node.index) ?? []).toSorted(byAge);
     const staying = tasks.filter((task) => task.desiredState !== 'remove');
     const newest = staying.at(-1);

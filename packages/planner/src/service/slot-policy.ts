@@ -2,7 +2,8 @@
 import { isGlobal, type Service, type Task } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
-import { compliance, endedByItself } from '../task-view.ts';
+import { isOpenTo } from '../place/suitable-nodes.ts';
+import { endedByItself } from '../task-view.ts';
 import { judgeRestart } from './restart-policy.ts';
 
 export interface SlotPolicy {
@@ -17,13 +18,11 @@ const ANYWHERE: SlotPolicy = { mayStart: () => true, rests: () => true };
 
 export function slotPolicy(draft: Draft, service: Service): SlotPolicy {
   if (!isGlobal(service.spec.mode)) return ANYWHERE;
-  const complies = compliance(service.spec.task);
+  const isOpen = isOpenTo(service.spec.task);
   return {
     mayStart(slot) {
       const node = draft.nodes.numbered(slot);
-      return (
-        node?.status.state === 'ready' && node.spec.availability === 'active' && complies(node)
-      );
+      return node !== undefined && isOpen(node);
     },
     // A task that had to leave its node was stopped: it comes back with the node.
     rests: (newest, slot) => endedByItself(newest) && judgeRestart(newest, slot).kind !== 'restart',
