@@ -228,11 +228,13 @@ describe.runIf(isInside)('containers that ask for more', () => {
       expect(await executor.wait('plugged', signal())).toMatchObject({ code: 0 });
       await executor.remove('plugged', signal());
       await executor.volumes.remove('remote');
-      expect(calls).toEqual(
-        ['Create', 'Mount', 'Unmount', 'Remove'].map((name) => `/VolumeDriver.${name}`),
-      );
+      const steps = ['Create', 'Mount', 'Unmount', 'Remove'].map((it) => `/VolumeDriver.${it}`);
+      expect(calls).toEqual(['/Plugin.Activate', ...steps]);
       const nobody = { name: 'x', driver: 'nobody', options: {}, labels: {} };
-      await expect(executor.volumes.create(nobody)).rejects.toMatchObject({ code: 'unavailable' });
+      await expect(executor.volumes.create(nobody)).rejects.toMatchObject({
+        code: 'unavailable',
+        message: expect.stringContaining('this node has no such plugin') as string,
+      });
     });
   });
 

@@ -119,6 +119,12 @@ describe('volumes', () => {
       expect(await volumes.list()).toEqual([]);
     });
 
+    it('that is for something else makes no volumes', async () => {
+      await listen((_, response) => response.end('{"Implements":["NetworkDriver"]}'));
+      await expect(create()).rejects.toThrow('it is no volume driver, but NetworkDriver');
+      expect(await volumes.list()).toEqual([]);
+    });
+
     it('that answers without end is not listened to', async () => {
       await listen((_, response) => {
         response.write('x'.repeat(2 ** 21));

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { errorMessage, SwarmError, withDeadline, type Clock } from '@swarmd/base';
 
+import { errnoOf } from '../files/atomic-file.ts';
 import { PLUGIN_ANSWER_MAX_BYTES, PLUGIN_TIMEOUT_MS } from '../limits.ts';
 
 export class VolumePlugin {
@@ -22,32 +23,41 @@ export class VolumePlugin {
   }
 
   async create(volume: string, options: Readonly<Record<string, string>>): Promise<void> {
-    await this.#call('Create', { Name: volume, Opts: options });
+    await this.#activate();
+    await this.#call('VolumeDriver.Create', { Name: volume, Opts: options });
   }
 
   /** @returns the folder on this machine. @param user who needs it: the plugin counts them. */
   async mount(volume: string, user: string): Promise<string> {
-    const answer = await this.#call('Mount', { Name: volume, ID: user });
+    const answer = await this.#call('VolumeDriver.Mount', { Name: volume, ID: user });
     const mountpoint = answer['Mountpoint'];
     if (typeof mountpoint === 'string' && mountpoint.startsWith('/')) return mountpoint;
-    throw this.#failed('Mount', 'it named no folder');
+    throw this.#failed('VolumeDriver.Mount', 'it named no folder');
   }
 
   async unmount(volume: string, user: string): Promise<void> {
-    await this.#call('Unmount', { Name: volume, ID: user });
+    await this.#call('VolumeDriver.Unmount', { Name: volume, ID: user });
   }
 
   async remove(volume: string): Promise<void> {
-    await this.#call('Remove', { Name: volume });
+    await this.#call('VolumeDriver.Remove', { Name: volume });
+  }
+
+  /** The protocol begins with it; many plugins are content without. */
+  async #activate(): Promise<void> {
+    const { Implements: kinds } = await this.#call('Plugin.Activate', {});
+    if (!Array.isArray(kinds) || kinds.includes('VolumeDriver')) return;
+    throw this.#failed('Plugin.Activate', `it is no volume driver, but ${kinds.join(', ')}`);
   }
 
   async #call(method: string, body: object): Promise<Readonly<Record<string, unknown>>> {
     // Of the whole answer: one that comes byte by byte would hold a container's start up for ever.
     const deadline = { clock: this.#clock, timeoutMs: PLUGIN_TIMEOUT_MS, what: 'its answer' };
     const text = await withDeadline(deadline, (signal) =>
-      this.#post(`/VolumeDriver.${method}`, JSON.stringify(body), signal),
+      this.#post(`/${method}`, JSON.stringify(body), signal),
     ).catch((error: unknown) => {
-      throw this.#failed(method, errorMessage(error));
+      const isMissing = errnoOf(error) === 'ENOENT';
+      throw this.#failed(method, isMissing ? 'this node has no such plugin' : errorMessage(error));
     });
     const answer = parse(text);
     const { Err: error } = answer;
