@@ -17,7 +17,7 @@ import {
 interface NodeRow {
   readonly id: string;
   readonly spec: { readonly role: string };
-  readonly description?: { readonly hostname: string };
+  readonly description?: { readonly hostname: string; readonly dataPathAddress?: string };
   readonly status: { readonly state: string; readonly address: string; readonly message: string };
   readonly manager?: { readonly apiAddress: string };
 }
@@ -185,8 +185,14 @@ describe('all other managers lost for good', () => {
     });
     expect(stale).toMatchObject({ code: 0, stderr: expect.stringContaining('stale:') as string });
     expect(await raft('m1')).toHaveLength(3);
-    expect(await ctl('m1', 'swarm', 'init', '--force-new-cluster')).toMatchObject({ code: 0 });
+    const { address } = lab.host('m1').place;
+    const alone = ['swarm', 'init', '--force-new-cluster', '--data-path-addr', address];
+    expect(await ctl('m1', ...alone)).toMatchObject({ code: 0 });
     await untilVoters('m1', 1);
+    await until('its data path to be known', async () => {
+      const { description } = (await node('m1')) ?? {};
+      return description?.dataPathAddress === address ? true : undefined;
+    });
     for (const name of ['m2', 'm3']) await lab.heal(name);
     for (const name of ['m2', 'm3']) await lab.cluster.startDaemon(lab.host(name));
     await until('both to be back as workers', async () => {

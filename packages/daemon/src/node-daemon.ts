@@ -29,7 +29,12 @@ import type { Machine } from './machine.ts';
 import { managerStart, Member } from './member.ts';
 import { OneChange } from './one-change.ts';
 import { hasServed, RoleKeeper } from './role-keeper.ts';
-import { chooseAddresses, followAdvertise, type AddressRequest } from './swarm/addresses.ts';
+import {
+  chooseAddresses,
+  followAdvertise,
+  hasMoved,
+  type AddressRequest,
+} from './swarm/addresses.ts';
 import { clearMachine } from './swarm/clear-machine.ts';
 import { goOnAlone, noManagerState } from './swarm/force-new-cluster.ts';
 import { newCluster } from './swarm/init.ts';
@@ -365,6 +370,7 @@ export class NodeDaemon implements AsyncDisposable {
     await this.#changes.run('going on without the other managers', async () => {
       const member = this.#active?.member;
       if (member?.identity.membership.role !== 'manager') throw noManagerState();
+      const { membership } = member.identity;
       await goOnAlone(member, request, {
         identities,
         controlSocket: join(settings.runDir, 'control.sock'),
@@ -380,8 +386,20 @@ export class NodeDaemon implements AsyncDisposable {
         signal,
       });
       logger.warn({}, 'this machine goes on as the only manager');
+      if (hasMoved(membership, member.identity.membership)) await this.#startAnew();
     });
     return this.info();
+  }
+
+  /** With what was saved, as after a restart of the daemon: containers go on. */
+  async #startAnew(): Promise<void> {
+    await this.#deactivate();
+    try {
+      await this.#resumeOnce();
+    } catch (error) {
+      this.resume();
+      throw error;
+    }
   }
 
   #startOf(

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import type { ClusterId, NodeId } from '@swarmd/model';
+
 import { readConfigFile } from '../src/config/file.ts';
 import { parseFlags } from '../src/config/flags.ts';
 import { settle } from '../src/config/settings.ts';
-import { chooseAddresses, dataPathOf } from '../src/swarm/addresses.ts';
+import { chooseAddresses, dataPathOf, hasMoved, withAddresses } from '../src/swarm/addresses.ts';
 import { VERSION } from '../src/version.ts';
 
 let folder: string;
@@ -171,6 +173,29 @@ describe('addresses of a node', () => {
     ['of the settings', asked(''), '10.0.0.9:4242'],
   ])('%s, among several', (_name, request, expected) => {
     expect(chooseAddresses(request, said, several).advertise).toBe(expected);
+  });
+
+  test.each([
+    ['', '', '', '10.0.0.7:99 0.0.0.0:4242 10.0.0.7'],
+    ['10.1.1.1', '', '', '10.1.1.1:99 0.0.0.0:4242 10.0.0.7'],
+    ['', '10.1.1.1:98', '', '10.0.0.7:99 10.1.1.1:98 10.0.0.7'],
+    ['10.1.1.1:97', '10.1.1.1', '2001:db8::7', '10.1.1.1:97 10.1.1.1:4242 2001:db8::7'],
+  ])('that change: "%s", "%s", "%s"', (advertise, listen, dataPath, expected) => {
+    const before = {
+      nodeId: 'n1' as NodeId,
+      clusterId: 'c1' as ClusterId,
+      role: 'manager' as const,
+      advertise: '10.0.0.7:99',
+      listen: '0.0.0.0:4242',
+      dataPath: '10.0.0.7',
+      managers: [],
+    };
+    const request = { ...asked(advertise, listen), dataPathAddress: dataPath };
+    const now = withAddresses(before, request, ['10.1.1.1', '2001:db8::7']);
+    expect(`${now.advertise} ${now.listen} ${now.dataPath}`).toBe(expected);
+    expect(hasMoved(before, now)).toBe(advertise + listen + dataPath !== '');
+    const foreign = { ...asked(''), dataPathAddress: '10.0.0.8' };
+    expect(() => withAddresses(before, foreign, own)).toThrow('must be an address that');
   });
 
   test('for the traffic between containers is one that an interface has', () => {

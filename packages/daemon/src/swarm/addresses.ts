@@ -6,6 +6,7 @@ import { SwarmError } from '@swarmd/base';
 import { canonicalIpv6 } from '@swarmd/model';
 
 import type { Membership } from '../identity/identity.ts';
+import { DEFAULT_PORT } from '../limits.ts';
 import { checkAdvertise, parseHostPort, type Settings } from '../config/settings.ts';
 
 export interface Addresses {
@@ -78,6 +79,39 @@ function tunnelAddresses(): string[] {
     .flatMap((addresses) => addresses ?? [])
     .filter((one) => !one.internal && !one.address.startsWith('fe80:'))
     .map((one) => one.address);
+}
+
+/**
+ * The membership at the addresses that are asked for; those that are not stay.
+ * @throws SwarmError `invalid-argument` for one that is malformed or not this machine's.
+ */
+export function withAddresses(
+  membership: Membership,
+  { advertiseAddress, listenAddress, dataPathAddress }: AddressRequest,
+  own: readonly string[] = tunnelAddresses(),
+): Membership {
+  const moved = (now: string, wanted: string, what: string): string => {
+    if (wanted === '') return now;
+    const { port: defaultPort } = parseHostPort(now, { what, defaultPort: DEFAULT_PORT });
+    const { host, port } = parseHostPort(wanted, { what, defaultPort });
+    return `${host}:${port}`;
+  };
+  const advertise = advertiseAddress === '' ? '' : checkAdvertise(advertiseAddress);
+  return {
+    ...membership,
+    advertise: moved(membership.advertise, advertise, 'advertised address'),
+    listen: moved(membership.listen, listenAddress, 'listen address'),
+    ...dataPathOf(dataPathAddress, own),
+  };
+}
+
+/** Whether others reach the machine elsewhere than before. */
+export function hasMoved(before: Membership, now: Membership): boolean {
+  return (
+    before.advertise !== now.advertise ||
+    before.listen !== now.listen ||
+    before.dataPath !== now.dataPath
+  );
 }
 
 /** The membership at the address that swarmd is told now, when that is another than before. */

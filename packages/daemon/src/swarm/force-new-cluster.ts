@@ -2,11 +2,11 @@
 import { connect, createControlClient } from '@swarmd/api';
 import { errorCode, SwarmError, type ErrorCode } from '@swarmd/base';
 
-import { checkAdvertise, parseHostPort } from '../config/settings.ts';
 import type { Identity, IdentityStore } from '../identity/identity.ts';
-import { DEFAULT_PORT, QUORUM_CALL_MAX_MS } from '../limits.ts';
+import { QUORUM_CALL_MAX_MS } from '../limits.ts';
 import type { ManagerProcess } from '../manager/manager-process.ts';
 import type { Member } from '../member.ts';
+import { withAddresses, type AddressRequest } from './addresses.ts';
 
 export function noManagerState(): SwarmError {
   return new SwarmError(
@@ -26,18 +26,20 @@ interface AloneOptions {
 }
 
 /**
- * Keeps this manager's state, as the only manager. When that fails the manager goes on as it was.
+ * Keeps this manager's state, as the only manager, and saves the addresses that were asked for, which the
+ * agent has after its next start. When that fails the manager goes on as it was.
  * @throws SwarmError `failed-precondition` when a quorum answers and that was not accepted.
  */
 export async function goOnAlone(
   member: Member,
-  request: { readonly advertiseAddress: string; readonly evenWithQuorum: boolean },
+  request: AddressRequest & { readonly evenWithQuorum: boolean },
   options: AloneOptions,
 ): Promise<void> {
   const { identities, controlSocket, startAlone, startAgain, signal } = options;
   if (!request.evenWithQuorum) await refuseQuorum(controlSocket, signal);
   const before = member.identity;
-  const identity = withAddresses(before, request);
+  const { credentials, membership } = before;
+  const identity = { credentials, membership: withAddresses(membership, request) };
   await member.become(before, undefined);
   try {
     await member.become(identity, await startAlone(identity));
@@ -69,21 +71,4 @@ async function refuseQuorum(controlSocket: string, signal: AbortSignal): Promise
       '"swarmctl node rm --force NODE". To go on alone all the same, and throw out the others: ' +
       'swarmctl swarm init --force-new-cluster --even-with-quorum',
   );
-}
-
-/** The identity with the address that was asked for, if one was. */
-function withAddresses(
-  { credentials, membership }: Identity,
-  { advertiseAddress }: { advertiseAddress: string },
-): Identity {
-  if (advertiseAddress === '') return { credentials, membership };
-  const { port } = parseHostPort(membership.advertise, {
-    what: 'address',
-    defaultPort: DEFAULT_PORT,
-  });
-  const wanted = parseHostPort(checkAdvertise(advertiseAddress), {
-    what: 'advertised address',
-    defaultPort: port,
-  });
-  return { credentials, membership: { ...membership, advertise: `${wanted.host}:${wanted.port}` } };
 }
