@@ -346,12 +346,14 @@ class NetworkBench {
       },
       {
         names: ['virtual address', 'task address'],
+        untilKnown: true,
         aims: { stream: 'ratio of at least 0.98', 'round-trip': 'difference of at most 3' },
         measure: (mode) =>
           this.#in(client, ...beside(mode, addressOn(front, 2), PORT, server, PORT)),
       },
       {
         names: ['published port, task elsewhere', 'the same with SNAT'],
+        untilKnown: true,
         aims: { stream: 'ratio of at least 1', 'round-trip': 'ratio of at most 1' },
         measure: async (mode) => {
           const argv = beside(mode, address, PORT, address, SNAT_PORT);

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { run } from '@swarmd/base/system';
 import { Lab } from '@swarmd/lab';
 
+import { leftBehind, snapshots, type Snapshots } from './left-behind.ts';
 import { DATA_PATH_6, LABS, labName, MANAGERS, WORKERS } from './labs.ts';
 
 const labs = Array.from({ length: LABS }, (_, index) => ({
@@ -13,13 +14,18 @@ const labs = Array.from({ length: LABS }, (_, index) => ({
   dataPath6: DATA_PATH_6,
 }));
 
+/** Of the hosts before they were in a cluster. */
+const before = new Map<Lab, Snapshots>();
+
 export async function setup(): Promise<void> {
   for (const lab of labs) await bringUp(new Lab(lab));
 }
 
 async function bringUp(lab: Lab): Promise<void> {
   await lab.down();
-  await lab.up();
+  await lab.up({ cluster: false });
+  before.set(lab, await snapshots(lab));
+  await lab.cluster.form();
   // Suites lose the same hosts again and again, and none shall wait for what an earlier one did.
   const settings = ['--flap-hold', '0'];
   // On one slow processor a node may be silent for long and well.
@@ -28,9 +34,17 @@ async function bringUp(lab: Lab): Promise<void> {
 }
 
 export async function teardown(): Promise<void> {
+  const onHosts = await Promise.all(
+    [...before].map(([lab, own]) =>
+      // Hosts that a failed suite lost for good are no reason to leave the lab up.
+      leftBehind(lab, own).catch((error: unknown) => [
+        `hosts that did not leave: ${String(error)}`,
+      ]),
+    ),
+  );
   const gone = labs.map((options) => new Lab(options));
   for (const lab of gone) await lab.down();
-  const left = (await Promise.all(gone.map(leftovers))).flat();
+  const left = [...onHosts, ...(await Promise.all(gone.map(leftovers)))].flat();
   if (left.length > 0) throw new Error(`the labs left something behind:\n${left.join('\n')}`);
 }
 

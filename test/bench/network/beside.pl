@@ -79,5 +79,9 @@ sub turn {
 
 turn($_) for @sockets;
 my ($end, @pairs) = (now() + $ms / 1000);
-push @pairs, '[' . join(',', map { turn($_) } @sockets) . ']' while now() < $end;
+# Each is the first in every other turn: what grows or shrinks from one half of a turn to the other meets both.
+while (now() < $end) {
+    my @turns = @pairs % 2 ? reverse map { turn($_) } reverse @sockets : map { turn($_) } @sockets;
+    push @pairs, '[' . join(',', @turns) . ']';
+}
 print '[', join(',', @pairs), "]\n";

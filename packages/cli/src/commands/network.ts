@@ -93,7 +93,11 @@ function addCreate(group: Command, context: Context): void {
     )
     .option('--internal', 'no way out of the network', false)
     .option('--ipv6', 'IPv6 addresses between the containers, besides IPv4')
-    .option('--attachable', 'containers that are no tasks may join', false)
+    .option(
+      '--attachable',
+      'as Docker\u2019s; all containers are tasks here, which may join every network',
+      false,
+    )
     .option('--mtu <bytes>', 'largest packet', parseCount)
     .option('--label <key=value>', 'label', collect(parseLabel))
     .action(async (name: string, flags: CreateFlags) => {

@@ -13,6 +13,7 @@ import {
   type Placed,
 } from './cluster.ts';
 import { Lab, type Host, type Output } from './lab.ts';
+import { SNAPSHOT } from './snapshot.ts';
 
 export const CLIENT = '203.0.113.10';
 export const front = network('front', 4097);
@@ -139,25 +140,5 @@ export class Scenario implements AsyncDisposable {
 
 /** All that a host has which we might change. */
 export async function snapshot(host: Host): Promise<string> {
-  const commands = [
-    'ip -o link | sed "s/^[0-9]*: //"',
-    'ip -4 -o addr show scope global | cut -d" " -f2-',
-    'ip -4 route show table all',
-    'ip rule',
-    'ip -6 -o addr show scope global | cut -d" " -f2-',
-    'ip -6 route show table all | grep -v "^\\(fe80\\|multicast\\|local fe80\\)"',
-    'ip -6 rule',
-    'ip -4 neigh show nud permanent; ip -6 neigh show nud permanent',
-    'bridge fdb show | grep -v eth0',
-    'nft list tables',
-    'ls /run/netns 2>/dev/null',
-    'cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/*/forwarding',
-    'grep . /proc/sys/net/ipv4/conf/*/rp_filter /proc/sys/net/ipv4/conf/*/route_localnet',
-    'grep . /proc/sys/net/ipv6/conf/*/accept_ra',
-    'for f in ipv4 ipv6; do conntrack -L -f $f -o extended 2>/dev/null | grep zone; done',
-    'iptables -S',
-    'ip6tables -S',
-    'find /run/swarmd 2>/dev/null -type f',
-  ];
-  return (await host.sh(commands.join('; echo --; '))).out;
+  return (await host.sh(SNAPSHOT.join('; echo --; '))).out;
 }
