@@ -42,6 +42,7 @@ const SERVE = `mkdir /www; hostname >/www/name
 const bare = (address: string): string => address.split('/')[0] ?? address;
 const addressOf = (task: Task): string => bare(task.networks[0]?.address ?? '');
 
+/** Containers end at once, unless flags say otherwise. */
 async function create(name: string, ...rest: string[]): Promise<void> {
   await ok('service', 'create', '--name', name, '--stop-signal', 'SIGKILL', ...rest);
 }
@@ -202,14 +203,10 @@ describe.runIf(LONG)('a service under load', () => {
 
   beforeAll(async () => {
     for (const name of ['here', 'there']) await ok('network', 'create', name);
-    const health = '--health-interval 300ms --health-cmd'.split(' ');
-    const flags = `--replicas 2 --network here --publish ${LOAD_PORT}:80 --update-monitor 100ms`;
-    await ok(
-      ...'service create --name shop --stop-signal SIGQUIT'.split(' '),
-      ...flags.split(' '),
-      ...[...health, 'wget -q -O /dev/null http://127.0.0.1/'],
-      NGINX,
-    );
+    const flags = `--replicas 2 --network here --publish ${LOAD_PORT}:80 --update-monitor 100ms
+      --stop-signal SIGQUIT --health-interval 300ms`;
+    const health = ['--health-cmd', 'wget -q -O /dev/null http://127.0.0.1/'];
+    await create('shop', ...flags.split(/\s+/), ...health, NGINX);
     await create('near', '--network', 'here', BUSYBOX, 'sleep', '100000');
     await create('far', '--network', 'there', BUSYBOX, 'sleep', '100000');
     await untilRunning('shop', 2);

@@ -10,6 +10,7 @@ import type { ClusterId, NodeId } from '@swarmd/model';
 import { readConfigFile } from '../src/config/file.ts';
 import { parseFlags } from '../src/config/flags.ts';
 import { settle } from '../src/config/settings.ts';
+import type { Membership } from '../src/identity/identity.ts';
 import { chooseAddresses, dataPathOf, hasMoved, withAddresses } from '../src/swarm/addresses.ts';
 import { VERSION } from '../src/version.ts';
 
@@ -175,27 +176,31 @@ describe('addresses of a node', () => {
     expect(chooseAddresses(request, said, several).advertise).toBe(expected);
   });
 
+  const before: Membership = {
+    nodeId: 'n1' as NodeId,
+    clusterId: 'c1' as ClusterId,
+    role: 'manager',
+    advertise: '10.0.0.7:99',
+    listen: '0.0.0.0:4242',
+    dataPath: '10.0.0.7',
+    managers: [],
+  };
+
   test.each([
-    ['', '', '', '10.0.0.7:99 0.0.0.0:4242 10.0.0.7'],
-    ['10.1.1.1', '', '', '10.1.1.1:99 0.0.0.0:4242 10.0.0.7'],
-    ['', '10.1.1.1:98', '', '10.0.0.7:99 10.1.1.1:98 10.0.0.7'],
-    ['10.1.1.1:97', '10.1.1.1', '2001:db8::7', '10.1.1.1:97 10.1.1.1:4242 2001:db8::7'],
-  ])('that change: "%s", "%s", "%s"', (advertise, listen, dataPath, expected) => {
-    const before = {
-      nodeId: 'n1' as NodeId,
-      clusterId: 'c1' as ClusterId,
-      role: 'manager' as const,
-      advertise: '10.0.0.7:99',
-      listen: '0.0.0.0:4242',
-      dataPath: '10.0.0.7',
-      managers: [],
-    };
-    const request = { ...asked(advertise, listen), dataPathAddress: dataPath };
+    [[], '10.0.0.7:99 0.0.0.0:4242 10.0.0.7'],
+    [['10.1.1.1'], '10.1.1.1:99 0.0.0.0:4242 10.0.0.7'],
+    [['', '10.1.1.1:98'], '10.0.0.7:99 10.1.1.1:98 10.0.0.7'],
+    [['10.1.1.1:97', '10.1.1.1', '2001:db8::7'], '10.1.1.1:97 10.1.1.1:4242 2001:db8::7'],
+  ])('that change: %j', ([advertise = '', listen, dataPathAddress = ''], expected) => {
+    const request = { ...asked(advertise, listen), dataPathAddress };
     const now = withAddresses(before, request, ['10.1.1.1', '2001:db8::7']);
     expect(`${now.advertise} ${now.listen} ${now.dataPath}`).toBe(expected);
-    expect(hasMoved(before, now)).toBe(advertise + listen + dataPath !== '');
-    const foreign = { ...asked(''), dataPathAddress: '10.0.0.8' };
-    expect(() => withAddresses(before, foreign, own)).toThrow('must be an address that');
+    expect(hasMoved(before, now)).toBe(`${advertise}${listen ?? ''}` !== '');
+  });
+
+  test('that change must be its own', () => {
+    const request = { ...asked('10.1.1.1'), dataPathAddress: '10.0.0.8' };
+    expect(() => withAddresses(before, request, own)).toThrow('must be an address that');
   });
 
   test('for the traffic between containers is one that an interface has', () => {

@@ -53,7 +53,8 @@ export async function compareWays(
     const { unit, scale } = UNITS[mode];
     for (const { names, aims, measure, untilKnown } of comparisons) {
       const pairs = [...(await measure(mode))];
-      for (let round = 1; untilKnown && round < ROUNDS_MAX && !isKnown(pairs); round += 1) {
+      const rounds = untilKnown === true ? ROUNDS_MAX : 1;
+      for (let round = 1; round < rounds && !isKnown(pairs); round += 1) {
         pairs.push(...(await measure(mode)));
       }
       const valueOf = ({ value }: Measured): number => value * scale;
