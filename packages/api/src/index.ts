@@ -25,6 +25,7 @@ export type {
   Control,
   ListFilter,
   NodeVerdict,
+  PlannedWait,
   Preview,
   ServiceCounts,
   TaskFilter,

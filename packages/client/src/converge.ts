@@ -49,7 +49,7 @@ export interface Progress {
  * relabelling a service writes a new spec, yet its tasks are still right. Placement is left to the
  * managers, who know which tasks it moves and say so by an update.
  */
-function isCurrent(service: Service, task: Task): boolean {
+export function isCurrent(service: Service, task: Task): boolean {
   if (service.jobStatus !== undefined) return task.jobIteration === service.jobStatus.iteration;
   if (task.specVersion === service.specVersion) return true;
   const essence = (spec: TaskSpec): object => ({ ...spec, placement: undefined });
@@ -105,7 +105,7 @@ export function judge(
     case 'rollback-paused':
       return { ...base, verdict: 'paused' };
     case 'rollback-completed':
-      return { ...base, verdict: 'rolled-back' };
+      return { ...base, message: whyRolledBack(service) ?? base.message, verdict: 'rolled-back' };
     case 'updating':
       return { ...base, verdict: waitsForApproval(service) ? 'held' : 'waiting' };
     case 'rollback-started':
@@ -122,6 +122,14 @@ export function judge(
     default:
       return unreachable(state);
   }
+}
+
+/** What made the managers go back, where it was they who did. */
+function whyRolledBack({ because }: Service): string | undefined {
+  const last = because.findLast(
+    ({ code }) => code === 'update-started' || code === 'update-failed',
+  );
+  return last?.code === 'update-failed' ? last.message : undefined;
 }
 
 function waitsForApproval({ updateStatus }: Service): boolean {
@@ -238,7 +246,7 @@ export async function waitForConvergence(
       if (options.wantRollback === true) return progress;
       throw new SwarmError(
         'failed-precondition',
-        `the update was rolled back: ${progress.message}`,
+        `the update was rolled back: ${progress.message} (see swarmctl service ps ${service.spec.name}, and explain service ${service.spec.name})`,
       );
     }
     if (progress.verdict === 'paused') {

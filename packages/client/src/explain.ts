@@ -2,9 +2,10 @@
  * Why things are as they are, from what is stored with the objects: the managers keep with each task
  * and service the reasons of their decisions; this puts them in order and says what is waited for.
  */
-import type { NodeVerdict } from '@swarmd/api';
+import type { NodeVerdict, PlannedWait } from '@swarmd/api';
 import {
   awaitsLimits,
+  isJob,
   isTerminal,
   isWantedState,
   STANDBY_SLOT,
@@ -20,6 +21,8 @@ import {
 
 import { explainAutoscale } from './explain-autoscale.ts';
 import { explainRuns } from './explain-runs.ts';
+import { explainUpdate, explainWaits, forMore } from './explain-update.ts';
+import { ago, many, seconds } from './explain-words.ts';
 
 const SECOND_MS = 1_000;
 /** Of nodes that say the same; the others are counted. */
@@ -62,25 +65,24 @@ export function explainTask(task: Task, around: TaskSurroundings): string[] {
 export function explainService(
   service: Service,
   tasks: readonly Task[],
-  around: { now: number; nodes: readonly Node[]; placement?: Verdicts | undefined },
+  around: {
+    now: number;
+    nodes: readonly Node[];
+    placement?: Verdicts | undefined;
+    waits?: readonly PlannedWait[];
+  },
 ): string[] {
-  const { now } = around;
-  const { updateStatus } = service;
+  const { now, waits = [] } = around;
   const nodes = new Map(around.nodes.map((node) => [node.id, node]));
   const newest = newestOfSlots(tasks.filter(({ slot }) => slot !== STANDBY_SLOT));
   const standbys = tasks.filter(isStandby);
   const unsettled = newest.filter((task) => !isSettled(task));
   const unprepared = standbys.filter(({ status }) => status.state !== 'ready');
-  const update =
-    updateStatus === undefined
-      ? []
-      : [
-          `  update: ${updateStatus.state} since ${ago(updateStatus.startedAt, now)}: ${updateStatus.message}${forMore(updateStatus.canary?.until, now)}`,
-        ];
   const running = newest.length - unsettled.length;
   return [
-    `service ${service.spec.name}: ${running} of ${many(newest.length, 'slot is', 'slots are')} as ${newest.length === 1 ? 'it' : 'they'} should be`,
-    ...update,
+    `service ${service.spec.name}: ${running} of ${many(newest.length, 'slot is', 'slots are')} as ${newest.length === 1 ? 'it' : 'they'} should be${ofJob(service, newest)}`,
+    ...explainUpdate(service, tasks, now),
+    ...explainWaits(waits, now),
     ...standbyLines(service, standbys),
     ...explainRuns(service),
     ...explainAutoscale(service, now),
@@ -198,12 +200,21 @@ function standbyLines({ spec }: Service, standbys: readonly Task[]): string[] {
   return [`  ${ready} of ${many(spec.standby, 'standby is', 'standbys are')} prepared`];
 }
 
+/** Runs, or has completed where it was to; a task of a job is as it should be while it runs, too. */
 function isSettled(task: Task): boolean {
   const { status, desiredState } = task;
+  const isGoal = desiredState === 'running' || desiredState === 'complete';
   return (
-    (!awaitsLimits(task) && status.state === 'running' && desiredState === 'running') ||
+    (!awaitsLimits(task) && status.state === 'running' && isGoal) ||
     (status.state === 'complete' && desiredState === 'complete')
   );
+}
+
+function ofJob({ spec }: Service, tasks: readonly Task[]): string {
+  if (!isJob(spec.mode)) return '';
+  const count = (state: TaskState): number =>
+    tasks.filter(({ status }) => status.state === state).length;
+  return `: ${count('complete')} completed, ${count('running')} running`;
 }
 
 /** Of each slot the newest task that is to run, else its newest one; removed ones only while they stop. */
@@ -257,10 +268,6 @@ function someOf(names: readonly string[]): string {
   return more > 0 ? `${shown} and ${more} more` : shown;
 }
 
-function many(count: number, one: string, several: string): string {
-  return `${count} ${count === 1 ? one : several}`;
-}
-
 function lastMessage({ because, status }: Task): string {
   return because.at(-1)?.message ?? status.message;
 }
@@ -272,16 +279,4 @@ function taskName(task: Task): string {
 
 function nodeName(task: Task, node: Node | undefined): string {
   return node?.description?.hostname ?? task.nodeId ?? '';
-}
-
-function forMore(until: number | undefined, now: number): string {
-  return until === undefined || until <= now ? '' : `, for ${seconds(until - now)} more`;
-}
-
-function ago(at: number, now: number): string {
-  return `${seconds(Math.max(0, now - at))} ago`;
-}
-
-function seconds(ms: number): string {
-  return `${Math.round(ms / SECOND_MS)} s`;
 }

@@ -90,13 +90,21 @@ describe('waiting for convergence', () => {
   });
 
   it('fails when the update was rolled back, unless that was wanted', async () => {
+    const done = moment({ update: 'rollback-completed' });
+    const why = {
+      code: 'update-failed',
+      message: 'rolling back: task web.2 failed: no such image',
+      at: 0,
+    };
+    const because = [why, { code: 'update-completed', message: 'rollback completed', at: 1 }];
     const moments = [
       moment({ update: 'rollback-started' }),
-      moment({ update: 'rollback-completed' }),
+      { ...done, service: { ...done.service, because } },
     ];
     await expect(new Film(moments).play()).rejects.toMatchObject({
       code: 'failed-precondition',
-      message: 'the update was rolled back: update rollback-completed',
+      message:
+        'the update was rolled back: rolling back: task web.2 failed: no such image (see swarmctl service ps web, and explain service web)',
     });
     await new Film(moments).play({ wantRollback: true });
   });

@@ -136,13 +136,39 @@ describe('explain', () => {
 
   it('a service: its update, and the slots that are not as they should be', () => {
     const tasks = [made('1 running'), made('2 preparing')];
+    const wait = { code: 'update-delay', message: 'the delay passes', until: NOW + 9_000 };
+    const told = { code: 'restart-delay', message: 'told with the task', until: NOW + 1_000 };
     const lines = explainService(service({ replicas: 2, update: 'paused' }), tasks, {
       now: NOW,
       nodes: [node('n1')],
+      waits: [told, wait],
     });
     expect(lines[0]).toBe('service web: 1 of 2 slots are as they should be');
-    expect(lines[1]).toBe('  update: paused since 100 s ago: update paused');
-    expect(lines[2]).toMatch(/^ {2}web\.2 \(t2\): preparing: its node is at work on it/);
+    expect(lines[1]).toBe(
+      '  update: paused, begun 100 s ago, 1 of 2 tasks run the present spec: update paused',
+    );
+    expect(lines[2]).toBe('  waits 9 s: the delay passes [update-delay]');
+    expect(lines[3]).toMatch(/^ {2}web\.2 \(t2\): preparing: its node is at work on it/);
+  });
+
+  it('a service: when its update was over, which is not when it began', () => {
+    const done = service({ update: 'completed' });
+    const updateStatus = { ...done.updateStatus!, completedAt: NOW - 5_000 };
+    const lines = explainService({ ...done, updateStatus }, [made('1 running')], {
+      now: NOW,
+      nodes: [node('n1')],
+    });
+    expect(lines[1]).toBe('  update: completed 5 s ago, begun 100 s ago: update completed');
+  });
+
+  it('a job: tasks that run are as they should be, and how many have completed is told', () => {
+    const job = service({
+      mode: { kind: 'replicated-job', totalCompletions: 2, maxConcurrent: 1 },
+    });
+    const tasks = [made('1 complete complete'), made('2 running complete')];
+    expect(explainService(job, tasks, { now: NOW, nodes: [node('n1')] })).toEqual([
+      'service web: 2 of 2 slots are as they should be: 1 completed, 1 running',
+    ]);
   });
 
   it('a service: its standbys are no slots', () => {

@@ -1,7 +1,7 @@
 /** Dry runs over a real manager: nothing is written, and the write then does what was shown. */
 import type { Preview, Write } from '@swarmd/api';
 import { errorCode } from '@swarmd/base';
-import { isTerminal, isWantedState, type Service, type Task } from '@swarmd/model';
+import { isTerminal, isWantedState, type NodeId, type Service, type Task } from '@swarmd/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { until } from '@swarmd/base/testing';
@@ -206,6 +206,30 @@ describe('a dry run', () => {
     await settled(1);
   });
 
+  it('what a service waits for is told without a dry run, too', async () => {
+    const made = await host.control.createService(
+      {
+        spec: {
+          name: 'yearly',
+          mode: { kind: 'replicated-job' },
+          task: { container: { image: 'registry.test/web:1' } },
+          schedule: { cron: '@yearly' },
+        },
+      },
+      aCall(),
+    );
+    const before = await versions();
+    const waits = await host.control.listServiceWaits({ serviceId: made.id }, aCall());
+    const message = 'the next run of yearly is due then';
+    expect(waits).toMatchObject([{ code: 'schedule', message }]);
+    expect(waits[0]!.until).toBeGreaterThan(made.meta.createdAt);
+    expect(await versions()).toEqual(before);
+    await host.control.removeService({ id: made.id }, aCall());
+    await expect(
+      host.control.listServiceWaits({ serviceId: made.id }, aCall()),
+    ).rejects.toMatchObject({ code: 'not-found' });
+  });
+
   it('says why nodes refuse what would wait', async () => {
     const lonely = { ...spec(1), name: 'lonely' };
     const placement = { constraints: ['node.labels.moon==1'] };
@@ -227,6 +251,40 @@ describe('a dry run', () => {
       'placement constraints not met: node.labels.moon==1',
     ]);
     await host.control.removeService({ id: made.id }, aCall());
+  });
+
+  it('shows which less important tasks of other services make room, and where they go', async () => {
+    const cpus = async (id: NodeId): Promise<number> => {
+      const node = await host.control.getNode({ id }, aCall());
+      return (node.description?.resources.nanoCpus ?? 0) / 2;
+    };
+    const [free] = (await host.control.listNodes({ filter: {} }, aCall())).filter(
+      ({ status, spec: { availability } }) => status.state === 'ready' && availability === 'active',
+    );
+    const half = await cpus(free!.id);
+    const small = spec(2);
+    const task = { ...small.task, reservations: { nanoCpus: half } };
+    const made = await host.control.createService(
+      { spec: { ...small, name: 'small', task } },
+      aCall(),
+    );
+    await until('both run', async () => {
+      const all = await host.control.listTasks({ filter: { serviceIds: [made.id] } }, aCall());
+      return all.length === 2 && all.every(({ status }) => status.state === 'running');
+    });
+    const placement = { priority: 5, preempts: true };
+    const answer = await preview({
+      kind: 'create-service',
+      spec: { ...spec(1), name: 'vip', task: { ...task, placement } },
+    });
+    expect(answer.tasks).toMatchObject([
+      { action: 'wait', serviceName: 'small', message: expect.stringMatching(/no suitable node/) },
+      { action: 'wait', serviceName: 'vip', message: expect.stringMatching(/must leave/) },
+    ]);
+    await host.control.removeService({ id: made.id }, aCall());
+    await until('both are gone', async () => {
+      return (await tasks()).every(({ serviceId }) => serviceId !== made.id);
+    });
   });
 
   it('of a removal shows every task', async () => {

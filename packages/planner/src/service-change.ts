@@ -196,13 +196,15 @@ export function rolledBackService(
   }
   const changed = changedService(view, service, { spec, now });
   if (changed.kind === 'refused' || isJob(changed.value.spec.mode)) return changed;
+  const message = 'rollback requested by the user';
   return allocated({
     ...changed.value,
     previousSpec: service.spec,
     updateStatus: {
       state: 'rollback-started',
       startedAt: now,
-      message: 'rollback requested by the user',
+      message,
     },
+    because: remember(changed.value.because, reason('update-started', message, { at: now })),
   });
 }

@@ -112,16 +112,23 @@ interface UpdateCluster {
   readonly rotateOverlayKeys?: boolean;
 }
 
+/** Something a service waits for that comes by itself. */
+export interface PlannedWait {
+  /** The rule that waits, e.g. "update-delay". */
+  readonly code: string;
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly until: number;
+  /** The task that it is about; undefined: the service as a whole. */
+  readonly taskId?: TaskId;
+}
+
 /** What a write would do at once. */
 export interface Preview {
   readonly spec: readonly FieldChange[];
   readonly tasks: readonly PlannedTask[];
-  /** Soonest first; `until` in milliseconds since the epoch. */
-  readonly waits: readonly {
-    readonly code: string;
-    readonly message: string;
-    readonly until: number;
-  }[];
+  /** Soonest first. */
+  readonly waits: readonly PlannedWait[];
   /** Tasks of an older spec that later steps of an update would replace. */
   readonly later: number;
 }
@@ -170,6 +177,8 @@ export interface Control {
   getTask(request: { id: TaskId }, call: Call): Promise<Task>;
   listTasks(request: { filter: TaskFilter }, call: Call): Promise<Task[]>;
 
+  /** Soonest first. */
+  listServiceWaits(request: { serviceId: ServiceId }, call: Call): Promise<PlannedWait[]>;
   listNodeVerdicts(request: { taskId: TaskId }, call: Call): Promise<NodeVerdict[]>;
 
   getNode(request: { id: NodeId }, call: Call): Promise<Node>;

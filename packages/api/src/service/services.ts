@@ -34,6 +34,7 @@ export const controlService: Service<Control> = {
     preview: read('message'),
     getTask: read('task'),
     listTasks: read('tasks'),
+    listServiceWaits: read('waits'),
     listNodeVerdicts: read('verdicts'),
     getNode: read('node'),
     listNodes: read('nodes'),

@@ -85,12 +85,14 @@ async function aboutService(context: Context, reference: string): Promise<Found>
   const service = await findService(context, reference);
   const tell = async (): Promise<void> => {
     const { control } = await context.cluster();
-    const [tasks, nodes] = await Promise.all([
+    const [tasks, nodes, waits] = await Promise.all([
       control.listTasks({ filter: { serviceIds: [service.id] } }, context.call),
       control.listNodes({ filter: {} }, context.call),
+      control.listServiceWaits({ serviceId: service.id }, context.call),
     ]);
     const placement = await placementOf(context, tasks.find(waitsForNode), nodes);
-    print(context, explainService(service, tasks, { now: context.clock.now(), nodes, placement }));
+    const now = context.clock.now();
+    print(context, explainService(service, tasks, { now, nodes, placement, waits }));
   };
   return { id: service.id, name: service.spec.name, tell };
 }

@@ -1,7 +1,7 @@
 /** swarmctl task ..., and the table of tasks that `service ps` and `node ps` share. */
 import type { ContainerDetails, TaskFilter } from '@swarmd/api';
 import { errorMessage } from '@swarmd/base';
-import type { Node, NodeId, Task } from '@swarmd/model';
+import { STANDBY_SLOT, type Node, type NodeId, type Task } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
@@ -63,7 +63,8 @@ export async function printTasks(
   const seen = new Set<string>();
   for (const task of tasks) {
     const slot = `${task.serviceId}.${task.slot}`;
-    if (!seen.has(slot)) first.add(task);
+    // Standbys share a number, and stand side by side.
+    if (!seen.has(slot) || task.slot === STANDBY_SLOT) first.add(task);
     seen.add(slot);
   }
   const now = context.clock.now();

@@ -1,5 +1,5 @@
 /** What managers might answer, whatever they are asked. */
-import type { NodeVerdict, Preview, RaftStatusInfo } from '@swarmd/api';
+import type { NodeVerdict, PlannedWait, Preview, RaftStatusInfo } from '@swarmd/api';
 import { asId, type NodeId } from '@swarmd/model';
 
 import { NOW } from './world.ts';
@@ -34,6 +34,11 @@ export function someVerdicts(): NodeVerdict[] {
     ...Object.entries(says).map(([id, lacks]) => ({ nodeId: nodeIdOf(id), lacks })),
     { nodeId: nodeIdOf('nodew1') },
   ];
+}
+
+export function someWaits(): PlannedWait[] {
+  const message = 'web.1 is updated; the delay passes before the next one';
+  return [{ code: 'update-delay', message, until: NOW + 9_000 }];
 }
 
 function nodeIdOf(short: string): NodeId {

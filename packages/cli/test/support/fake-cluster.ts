@@ -18,7 +18,7 @@ import {
 } from '@swarmd/model';
 
 import { requireManager } from '../../src/commands/swarm.ts';
-import { aPreview, raftStatus, someVerdicts } from './answers.ts';
+import { aPreview, raftStatus, someVerdicts, someWaits } from './answers.ts';
 import { fakeImages } from './fake-images.ts';
 import { NOW, service, smallWorld, task, type World } from './world.ts';
 
@@ -230,6 +230,8 @@ export class FakeCluster {
           const completed = tasks.filter((task) => task.status.state === 'complete').length;
           return { serviceId, desired: wanted.length, running: running.length, completed };
         }),
+      listServiceWaits: async ({ serviceId }) =>
+        this.#stored(serviceId).spec.name === 'web' ? someWaits() : [],
       listNodeVerdicts: async () => someVerdicts(),
       getService: async ({ id }) => this.#stored(id),
       getCluster: async () => world.cluster,

@@ -84,34 +84,57 @@ async function carryOut(context: ControlContext, write: Write, call: Call): Prom
   }
 }
 
+const SERVICE_WRITES: ReadonlySet<Write['kind']> = new Set(['create-service', 'update-service']);
+
 /** Plans on as the managers would after this write, and tells what has become different by then. */
 function describe(tx: Rehearsal, write: Write, { clock, ids }: ControlOptions): Preview {
   const spec = specChanges(tx, write);
   const now = clock.now();
   const waits: Wait[] = [];
   let later = 0;
-  for (const id of concernedBy(tx, write)) {
-    waits.push(...planOn(tx, id, { now, ids }));
+  const concerned = [...concernedBy(tx, write)];
+  const planned = new Set<ServiceId>();
+  const isAboutService = SERVICE_WRITES.has(write.kind);
+  for (const id of concerned) {
+    if (planned.has(id)) continue;
+    planned.add(id);
+    const plan = planOn(tx, id, { now, ids });
+    // Of all that a node or network may concern, those that go on as before wait as before.
+    if (isAboutService || plan.changes) waits.push(...plan.waits);
     later += outdatedTasks(tx, id);
+    // Less important tasks that have to make room are moved by the plans of their own services.
+    concerned.push(...servicesMakingRoom(tx));
   }
   const changes = tx.changes().flatMap((change) => (change.table === 'task' ? [change] : []));
   return {
     spec,
     tasks: plannedTasks(tx, changes),
-    waits: waits
-      .toSorted((a, b) => a.until - b.until)
-      .map(({ code, message, until }) => ({ code, message, until })),
+    waits: waits.toSorted((a, b) => a.until - b.until).map((wait) => ({ ...wait })),
     later,
   };
 }
 
-/** Until the service has nothing more to do at this time. @returns what it then waits for. */
-function planOn(tx: Rehearsal, id: ServiceId, context: PlanContext): readonly Wait[] {
+/** Until the service has nothing more to do at this time, and then waits. */
+function planOn(
+  tx: Rehearsal,
+  id: ServiceId,
+  context: PlanContext,
+): { readonly changes: boolean; readonly waits: readonly Wait[] } {
   for (let plans = 1; ; plans += 1) {
     const { ops, waits, requeueAfterMs } = planService(tx, id, context);
     writeChanges(tx, ops);
-    if (requeueAfterMs !== 0 || ops.length === 0 || plans === PREVIEW_PLANS_MAX) return waits;
+    const changes = plans > 1 || ops.length > 0;
+    if (requeueAfterMs !== 0 || ops.length === 0 || plans === PREVIEW_PLANS_MAX) {
+      return { changes, waits };
+    }
   }
+}
+
+function servicesMakingRoom(tx: Rehearsal): ServiceId[] {
+  return tx.changes().flatMap((change) => {
+    if (change.table !== 'task' || change.after?.preemptedBy === undefined) return [];
+    return change.before?.preemptedBy === undefined ? [change.after.serviceId] : [];
+  });
 }
 
 /** As the managers' loops would be woken. */

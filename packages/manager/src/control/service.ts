@@ -28,6 +28,7 @@ type ServiceControl = Pick<
   | 'getService'
   | 'listServices'
   | 'listServiceCounts'
+  | 'listServiceWaits'
   | 'updateService'
   | 'removeService'
 >;
@@ -92,7 +93,7 @@ export function serviceControl(context: ControlContext): ServiceControl {
 
 function serviceReading(
   context: ControlContext,
-): Pick<ServiceControl, 'getService' | 'listServices' | 'listServiceCounts'> {
+): Pick<ServiceControl, 'getService' | 'listServices' | 'listServiceCounts' | 'listServiceWaits'> {
   return {
     getService: async ({ id }, call) => required(await context.read(call), id),
     listServices: async ({ filter }, call) =>
@@ -110,6 +111,14 @@ function serviceReading(
         const service = view.get('service', id);
         return service === undefined ? [] : { serviceId: id, ...countTasks(view, service) };
       });
+    },
+    listServiceWaits: async ({ serviceId }, call) => {
+      const view = await context.read(call);
+      required(view, serviceId);
+      // What it would write is the leader's to write: here only what it waits for counts.
+      const { ids, clock } = context;
+      const tasksMax = CONTROL_PLAN_TASKS_MAX;
+      return [...planService(view, serviceId, { now: clock.now(), ids, tasksMax }).waits];
     },
   };
 }

@@ -150,7 +150,13 @@ function replace(
   const { delayMs } = task.spec.restart;
   const waits = mustWait(draft, others);
   const startAt = delayMs > 0 || waits ? draft.now + delayMs : undefined;
-  succeed(draft, service, { task, code: 'task-ended', startAt, mustWait: waits });
+  succeed(draft, service, {
+    task,
+    code: 'task-ended',
+    startAt,
+    mustWait: waits,
+    count: verdict.count,
+  });
 }
 
 function mustWait(draft: Draft, others: readonly Task[]): boolean {
@@ -170,9 +176,15 @@ function explain(task: Task, code: ReasonCode): string {
 function succeed(
   draft: Draft,
   service: Service,
-  plan: { task: Task; code: ReasonCode; startAt: number | undefined; mustWait: boolean },
+  plan: {
+    task: Task;
+    code: ReasonCode;
+    startAt: number | undefined;
+    mustWait: boolean;
+    count?: string | undefined;
+  },
 ): void {
-  const { task, code, startAt, mustWait } = plan;
+  const { task, code, startAt, mustWait, count } = plan;
   const standby = standbyFor(draft, service, task);
   if (standby !== undefined) {
     promote(draft, service, { standby, task, mustWait });
@@ -180,7 +192,7 @@ function succeed(
   }
   const because = draft.reason(
     code,
-    `replaces ${taskName(task)}: ${explain(task, code)}`,
+    `replaces ${taskName(task)}: ${explain(task, code)}${count === undefined ? '' : `; ${count}`}`,
     startAt !== undefined && startAt > draft.now ? { until: startAt } : {},
   );
   addTask(draft, service, {

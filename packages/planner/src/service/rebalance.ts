@@ -40,13 +40,13 @@ export function rebalance(draft: Draft, service: Service): void {
     if (isWell) settled.push(only);
     else if (wanted.length > 0) moving += 1;
   }
-  if (moving >= limit || isTooEarly(draft, policy.intervalMs)) return;
+  if (moving >= limit || isTooEarly(draft, service, policy.intervalMs)) return;
   const move = bestMove(draft, settled);
   if (move !== undefined) start(draft, service, move);
 }
 
 /** Soon after the last move, or not long after one that failed. */
-function isTooEarly(draft: Draft, intervalMs: number): boolean {
+function isTooEarly(draft: Draft, service: Service, intervalMs: number): boolean {
   let dueAt = 0;
   for (const task of draft.tasks()) {
     if (task.because[0]?.code !== 'rebalanced') continue;
@@ -56,7 +56,7 @@ function isTooEarly(draft: Draft, intervalMs: number): boolean {
     }
   }
   if (dueAt <= draft.now) return false;
-  const message = 'time passes between two moves, and longer after one that failed';
+  const message = `time passes between two moves of ${service.spec.name}, and longer after one that failed`;
   draft.waitUntil(dueAt, { code: 'rebalance-interval', message });
   return true;
 }

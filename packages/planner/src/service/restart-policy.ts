@@ -5,7 +5,8 @@ import { times } from '../words.ts';
 import { byAge, endedByItself, isOver, sameSpec, statusTime } from '../task-view.ts';
 
 export type Verdict =
-  | { readonly kind: 'restart' }
+  /** `count`: "restart 2 of 3", where the policy counts. */
+  | { readonly kind: 'restart'; readonly count?: string }
   | { readonly kind: 'refused'; readonly message: string }
   | { readonly kind: 'exhausted'; readonly message: string };
 
@@ -14,7 +15,7 @@ export type Verdict =
  * starts afresh; tasks that lost their node do not count, so a partition eats no attempts.
  */
 export function judgeRestart(task: Task, slot: readonly Task[]): Verdict {
-  const { condition, maxAttempts } = task.spec.restart;
+  const { condition, maxAttempts, windowMs } = task.spec.restart;
   if (condition === 'none') {
     return { kind: 'refused', message: 'the restart condition is "none"' };
   }
@@ -23,9 +24,13 @@ export function judgeRestart(task: Task, slot: readonly Task[]): Verdict {
   }
   if (maxAttempts === 0) return { kind: 'restart' };
   const attempts = countAttempts(task, slot);
+  const within = windowMs === 0 ? '' : ` within ${windowMs / 1_000} s`;
   return attempts < maxAttempts
-    ? { kind: 'restart' }
-    : { kind: 'exhausted', message: `it was restarted ${times(attempts)}, the most allowed` };
+    ? { kind: 'restart', count: `restart ${attempts + 1} of ${maxAttempts}${within}` }
+    : {
+        kind: 'exhausted',
+        message: `it was restarted ${times(attempts)}${within}, the most allowed`,
+      };
 }
 
 /**

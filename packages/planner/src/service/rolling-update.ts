@@ -209,7 +209,7 @@ function isBusy(draft: Draft, service: Service, slot: SlotProgress): boolean {
   if (settled === undefined) return successors.some(isWanted);
   const freeAt = settled + updateConfigOf(service).delayMs;
   if (freeAt <= draft.now) return false;
-  const message = `slot ${slot.number} is updated; the delay passes before the next one`;
+  const message = `${service.spec.name}.${slot.number} is updated; the delay passes before the next one`;
   draft.waitUntil(freeAt, { code: 'update-delay', message });
   return true;
 }
@@ -228,7 +228,7 @@ function finishWhenOver(draft: Draft, service: Service, slots: readonly SlotProg
     doneAt = Math.max(doneAt, since + monitorMs + 1);
   }
   if (doneAt > draft.now) {
-    const message = 'the new tasks are watched for failures';
+    const message = `the new tasks of ${service.spec.name} are watched for failures`;
     draft.waitUntil(doneAt, { code: 'update-monitor', message });
     return;
   }

@@ -85,7 +85,8 @@ export function followSchedule(draft: Draft, service: Service, schedule: JobSche
     : decide(draft, { jobStatus, decidedUntil, schedule });
   const nextAt = schedule.suspended ? undefined : nextTime(schedule, after.decidedUntil);
   if (nextAt !== undefined) {
-    draft.waitUntil(nextAt, { code: 'schedule', message: 'the next run of the job is due then' });
+    const message = `the next run of ${service.spec.name} is due then`;
+    draft.waitUntil(nextAt, { code: 'schedule', message });
   }
   if (nextAt === progress.nextAt && after.decidedUntil === decidedUntil) return service;
   const next = {

@@ -36,7 +36,7 @@ export function keepStandbys(draft: Draft, service: Service, enforcer: Enforcer)
   if (fit.length >= wanted) return;
   const dueAt = failed === undefined ? 0 : statusTime(failed) + failed.spec.restart.delayMs;
   if (dueAt > draft.now) {
-    const message = 'the last standby could not be prepared; the restart delay passes first';
+    const message = `the last standby of ${service.spec.name} could not be prepared; the restart delay passes first`;
     draft.waitUntil(dueAt, { code: 'standby-delay', message });
     return;
   }

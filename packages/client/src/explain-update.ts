@@ -1,0 +1,51 @@
+/** An update in words: how far it is, and what it and the other policies of the service wait for. */
+import type { PlannedWait } from '@swarmd/api';
+import { isWantedState, type Service, type Task } from '@swarmd/model';
+
+import { isCurrent } from './converge.ts';
+import { ago, many, seconds } from './explain-words.ts';
+
+/** Waits of these rules are told elsewhere: with the update, the schedule or the task itself. */
+const TOLD_ELSEWHERE = new Set(['update-health', 'schedule', 'restart-delay', 'predecessor']);
+/** The soonest; the others are counted. */
+const WAITS_SHOWN_MAX = 10;
+
+/** One line, none while nothing was ever updated. */
+export function explainUpdate(service: Service, tasks: readonly Task[], now: number): string[] {
+  const { updateStatus } = service;
+  if (updateStatus === undefined) return [];
+  const { state, startedAt, completedAt, message, canary } = updateStatus;
+  const until = forMore(canary?.until, now);
+  if (completedAt !== undefined) {
+    return [
+      `  update: ${state} ${ago(completedAt, now)}, begun ${ago(startedAt, now)}: ${message}`,
+    ];
+  }
+  const wanted = tasks.filter(({ desiredState }) => isWantedState(desiredState));
+  const slots = new Set(wanted.map(({ slot }) => slot)).size;
+  const renewed = wanted.filter(
+    (task) => task.status.state === 'running' && isCurrent(service, task),
+  ).length;
+  const far = `${renewed} of ${many(slots, 'task runs', 'tasks run')} the present spec`;
+  return [`  update: ${state}, begun ${ago(startedAt, now)}, ${far}: ${message}${until}`];
+}
+
+/** Lines: what is waited for that comes by itself, and when. */
+export function explainWaits(waits: readonly PlannedWait[], now: number): string[] {
+  const told = waits.filter(({ code }) => !TOLD_ELSEWHERE.has(code));
+  const more = told.length - WAITS_SHOWN_MAX;
+  return [
+    ...told
+      .slice(0, WAITS_SHOWN_MAX)
+      .map(
+        ({ code, message, until }) =>
+          `  waits ${seconds(Math.max(0, until - now))}: ${message} [${code}]`,
+      ),
+    ...(more > 0 ? [`  and ${many(more, 'wait', 'waits')} more`] : []),
+  ];
+}
+
+/** ", for 5 s more", empty when that time is over. */
+export function forMore(until: number | undefined, now: number): string {
+  return until === undefined || until <= now ? '' : `, for ${seconds(until - now)} more`;
+}
