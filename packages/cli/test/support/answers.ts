@@ -1,6 +1,6 @@
 /** What managers might answer, whatever they are asked. */
 import type { NodeVerdict, PlannedWait, Preview, RaftStatusInfo } from '@swarmd/api';
-import { asId, type NodeId } from '@swarmd/model';
+import { asId, type NodeId, type Service } from '@swarmd/model';
 
 import { NOW } from './world.ts';
 
@@ -36,7 +36,9 @@ export function someVerdicts(): NodeVerdict[] {
   ];
 }
 
-export function someWaits(): PlannedWait[] {
+/** Only one service is busy. */
+export function someWaits({ spec }: Service): PlannedWait[] {
+  if (spec.name !== 'web') return [];
   const message = 'web.1 is updated; the delay passes before the next one';
   return [{ code: 'update-delay', message, until: NOW + 9_000 }];
 }

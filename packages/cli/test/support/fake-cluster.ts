@@ -230,8 +230,7 @@ export class FakeCluster {
           const completed = tasks.filter((task) => task.status.state === 'complete').length;
           return { serviceId, desired: wanted.length, running: running.length, completed };
         }),
-      listServiceWaits: async ({ serviceId }) =>
-        this.#stored(serviceId).spec.name === 'web' ? someWaits() : [],
+      listServiceWaits: async ({ serviceId }) => someWaits(this.#stored(serviceId)),
       listNodeVerdicts: async () => someVerdicts(),
       getService: async ({ id }) => this.#stored(id),
       getCluster: async () => world.cluster,
