@@ -17,5 +17,6 @@ export const SNAPSHOT: readonly string[] = [
   'for f in ipv4 ipv6; do conntrack -L -f $f -o extended 2>/dev/null | grep zone; done',
   'iptables -S',
   'ip6tables -S',
+  'for what in state policy; do ip xfrm $what 2>/dev/null | grep ^src; done',
   'find /run/swarmd 2>/dev/null -type f',
 ];
