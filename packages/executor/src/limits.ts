@@ -100,6 +100,8 @@ export const SHIP_RESTART_MS = 1_000;
 export const SHIP_TROUBLE_MS = 10_000;
 /** Some batches of 256 KiB for each container that passes its log on. */
 export const SHIP_HEAP_MAX_MIB = 128;
+/** With half of it a flood costs twice the time; left to itself V8 takes 20 MiB more and is no faster. */
+export const SHIP_YOUNG_MAX_MIB = 8;
 /** Bytes of lines held back to answer `tail`. */
 export const LOG_TAIL_MAX_BYTES = 8 * 1024 * 1024;
 /** Inotify tells of growth at once; this only covers what it may miss. */

@@ -13,7 +13,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { ContainerRequest } from '../src/index.ts';
 import { logFiles } from '../src/logs/log-files.ts';
-import { FileSink, jsonFileFormat } from '../src/logs/shipper/file-sink.ts';
+import { jsonFileFormat } from '../src/logs/shipper/file-formats.ts';
+import { FileSink } from '../src/logs/shipper/file-sink.ts';
 import { linesOf, text } from './conformance-logs.ts';
 import { mountOf } from './fixtures/container-runner.ts';
 import type { LifeInput } from './fixtures/life.ts';

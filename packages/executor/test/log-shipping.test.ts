@@ -10,12 +10,14 @@ import { errnoOf } from '../src/files/atomic-file.ts';
 import { systemClock, systemRandom } from '@swarmd/base/system';
 import { until } from '@swarmd/base/testing';
 import { logLines, logPlan, type LogChunk } from '@swarmd/model';
+import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { logFiles } from '../src/logs/log-files.ts';
 import { readLog } from '../src/logs/log-reader.ts';
 import { JournaldSink } from '../src/logs/shipper/journald-sink.ts';
-import { FileSink, jsonFileFormat, localFormat } from '../src/logs/shipper/file-sink.ts';
+import { jsonFileFormat, localFormat, RowBuffer } from '../src/logs/shipper/file-formats.ts';
+import { FileSink } from '../src/logs/shipper/file-sink.ts';
 import type { FromShipper, ShipJob, Sink } from '../src/logs/shipper/protocol.ts';
 import { Shipment, type ShipmentDeps } from '../src/logs/shipper/shipment.ts';
 import { syslogMessage } from '../src/logs/shipper/syslog-message.ts';
@@ -81,7 +83,7 @@ const fileSink =
       throw error;
     };
     const isJson = job.plan.driver === 'json-file';
-    const format = isJson ? jsonFileFormat(job.attributes) : localFormat;
+    const format = isJson ? jsonFileFormat(job.attributes) : localFormat();
     return FileSink.open(job.target, { bounds, format, place, onTrouble });
   };
 
@@ -107,6 +109,23 @@ describe('json-file', () => {
         '{"log":"two\\n","stream":"stderr","attrs":{"tag":"x"},"time":"2026-11-21T13:21:19.123456Z"}\n',
     );
     expect(told).toEqual([{ kind: 'done', id: wanted.id }]);
+  });
+
+  it('writes what JSON.stringify would, whatever the bytes', () => {
+    const format = jsonFileFormat({});
+    const bytes = fc.uint8Array({ maxLength: 40 });
+    const texts = fc.string({ unit: 'binary', maxLength: 20 }).map((text) => Buffer.from(text));
+    const rows = new RowBuffer();
+    fc.assert(
+      fc.property(fc.oneof(bytes, texts), (text) => {
+        rows.clear();
+        const line = { isError: false, timestamp: 0, text: Buffer.from(text) };
+        format.write(rows, line);
+        const log = `${line.text.toString('utf8')}\n`;
+        const whole = { log, stream: 'stdout', time: '1970-01-01T00:00:00.000000Z' };
+        expect(rows.bytes().toString()).toBe(`${JSON.stringify(whole)}\n`);
+      }),
+    );
   });
 
   it('has each line once when we are killed at any point, also behind what we remember', async () => {

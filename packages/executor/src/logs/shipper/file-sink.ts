@@ -13,17 +13,11 @@ import {
   writeSync,
 } from 'node:fs';
 
-import { microTimeText } from '@swarmd/base';
 import type { LogFileBounds } from '@swarmd/model';
 
-import { logFiles, packLogFile, type LogPacking } from '../log-files.ts';
+import { logFiles, packLogFile } from '../log-files.ts';
+import { RowBuffer, type FileFormat } from './file-formats.ts';
 import type { ShipLine, Sink } from './protocol.ts';
-
-export interface FileFormat {
-  readonly row: (line: ShipLine) => string;
-  readonly encoding: 'utf8' | 'latin1';
-  readonly packing: LogPacking;
-}
 
 export interface FileSinkOptions {
   readonly format: FileFormat;
@@ -33,31 +27,9 @@ export interface FileSinkOptions {
   readonly onTrouble: (error: unknown) => void;
 }
 
-/** As Docker's driver of that name writes it. */
-export function jsonFileFormat(attributes: Readonly<Record<string, string>>): FileFormat {
-  const hasAttributes = Object.keys(attributes).length > 0;
-  const text = hasAttributes ? `"attrs":${JSON.stringify(attributes)},` : '';
-  const row = ({ isError, timestamp, text: line }: ShipLine): string => {
-    const log = JSON.stringify(`${line.toString('utf8')}\n`);
-    const stream = isError ? 'stderr' : 'stdout';
-    return `{"log":${log},"stream":"${stream}",${text}"time":"${microTimeText(timestamp)}"}\n`;
-  };
-  return { row, encoding: 'utf8', packing: 'gz' };
-}
-
-/** The rows of conmon, read by what reads those; see `log-rows.ts`. */
-export const localFormat: FileFormat = {
-  row: ({ isError, timestamp, text }) => {
-    const time = microTimeText(timestamp).replace('Z', '000+00:00');
-    return `${time} ${isError ? 'stderr' : 'stdout'} F ${text.toString('latin1')}\n`;
-  },
-  // Byte for byte: a program may print anything.
-  encoding: 'latin1',
-  packing: 'zst',
-};
-
 export class FileSink implements Sink {
   readonly #path: string;
+  readonly #rows = new RowBuffer();
   readonly #format: FileFormat;
   readonly #bounds: LogFileBounds;
   readonly #onTrouble: (error: unknown) => void;
@@ -103,19 +75,16 @@ export class FileSink implements Sink {
   /** As many lines as this file takes: what has been written is remembered before another is begun. */
   write(lines: readonly ShipLine[]): Promise<number> {
     if (this.#size >= this.#bounds.maxBytes) this.#rotate();
-    const { row, encoding } = this.#format;
     const room = this.#bounds.maxBytes - this.#size;
-    let text = '';
-    let bytes = 0;
+    const rows = this.#rows;
+    rows.clear();
     let taken = 0;
     for (const line of lines) {
-      if (bytes >= room) break;
-      const one = row(line);
-      text += one;
-      bytes += Buffer.byteLength(one, encoding);
+      if (rows.length >= room) break;
+      this.#format.write(rows, line);
       taken += 1;
     }
-    this.#append(Buffer.from(text, encoding));
+    this.#append(rows.bytes());
     return Promise.resolve(taken);
   }
 

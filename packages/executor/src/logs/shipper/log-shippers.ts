@@ -7,7 +7,12 @@ import { Worker } from 'node:worker_threads';
 
 import { errorMessage, unreachable, type Clock, type Logger } from '@swarmd/base';
 
-import { SHIP_HEAP_MAX_MIB, SHIP_RESTART_MS, SHIP_TROUBLE_MS } from '../../limits.ts';
+import {
+  SHIP_YOUNG_MAX_MIB,
+  SHIP_HEAP_MAX_MIB,
+  SHIP_RESTART_MS,
+  SHIP_TROUBLE_MS,
+} from '../../limits.ts';
 import type { FromShipper, ShipJob, ToShipper } from './protocol.ts';
 
 interface Shipped {
@@ -94,7 +99,10 @@ export class LogShippers implements AsyncDisposable {
     if (this.#isDisposed) return;
     const worker = new Worker(this.#entry, {
       name: 'log-shipper',
-      resourceLimits: { maxOldGenerationSizeMb: SHIP_HEAP_MAX_MIB },
+      resourceLimits: {
+        maxOldGenerationSizeMb: SHIP_HEAP_MAX_MIB,
+        maxYoungGenerationSizeMb: SHIP_YOUNG_MAX_MIB,
+      },
     });
     this.#worker = worker;
     worker.on('message', (message: FromShipper) => this.#hear(message));

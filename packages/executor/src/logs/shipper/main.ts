@@ -6,7 +6,8 @@ import { assert, errorMessage, unreachable } from '@swarmd/base';
 import { systemClock, systemRandom } from '@swarmd/base/system';
 
 import { JournaldSink } from './journald-sink.ts';
-import { FileSink, jsonFileFormat, localFormat } from './file-sink.ts';
+import { jsonFileFormat, localFormat } from './file-formats.ts';
+import { FileSink } from './file-sink.ts';
 import type { FromShipper, ShipJob, Sink, ToShipper } from './protocol.ts';
 import { Shipment } from './shipment.ts';
 import { SyslogSink } from './syslog-sink.ts';
@@ -24,7 +25,7 @@ async function openSink(
   if (plan.files !== undefined) {
     const onTrouble = (error: unknown): void =>
       tell({ kind: 'trouble', id: job.id, message: errorMessage(error) });
-    const format = plan.driver === 'json-file' ? jsonFileFormat(attributes) : localFormat;
+    const format = plan.driver === 'json-file' ? jsonFileFormat(attributes) : localFormat();
     return FileSink.open(job.target, { bounds: plan.files, format, place, onTrouble });
   }
   if (plan.syslog === undefined) return new JournaldSink(job, systemClock);
