@@ -125,6 +125,7 @@ describe('json-file', () => {
         const whole = { log, stream: 'stdout', time: '1970-01-01T00:00:00.000000Z' };
         expect(rows.bytes().toString()).toBe(`${JSON.stringify(whole)}\n`);
       }),
+      { numRuns: 50 },
     );
   });
 
