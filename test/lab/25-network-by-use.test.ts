@@ -72,8 +72,8 @@ describe('a service with a range, a port that is chosen, and clients that stay',
     await ok('network', 'create', 'ways');
     const publish = [range, '80', `${SCTP_PORT}:${SCTP_PORT}/sctp`];
     const ports = publish.flatMap((one) => ['--publish', one]);
-    const flags =
-      '--replicas 2 --network ways --endpoint-affinity client-ip --update-parallelism 0'.split(' ');
+    const flags = `--replicas 2 --network ways --endpoint-affinity client-ip
+      --update-parallelism 0 --update-monitor 100ms`.split(/\s+/);
     await create('ways', ...flags, ...ports, BUSYBOX, 'sh', '-c', SERVE);
     await create('asker', '--network', 'ways', BUSYBOX, 'sleep', '100000');
     await untilRunning('ways', 2);
@@ -168,31 +168,65 @@ describe('a subnet that cannot be', () => {
   it('leaves nothing of what was refused', async () => {
     expect((await ctl('m1', 'network', 'inspect', 'cannot')).code).toBe(3);
   });
+});
 
-  it.runIf(LONG)('because a node got a route there later', async () => {
-    const w1 = lab.host('w1');
-    await sh(
-      w1,
-      'ip link add priv0 type veth peer name priv1 && ip link set priv0 up && ip addr add 10.44.5.1/24 dev priv0',
+describe.runIf(LONG)('a node that gets a network of its own later', () => {
+  const w1 = lab.host('w1');
+  const OWN = '10.44.5.0/24';
+
+  beforeAll(async () => {
+    await ok('network', 'create', '--subnet', '10.44.0.0/16', 'early');
+    const where = '--network early --constraint node.hostname==w1'.split(' ');
+    await create('early', ...where, BUSYBOX, 'sleep', '100000');
+    await untilRunning('early', 1);
+    await sh(w1, 'ip link add priv0 type veth peer name priv1 && ip link set priv0 up');
+    await sh(w1, 'ip addr add 10.44.5.1/24 dev priv0');
+  });
+  afterAll(async () => {
+    await sh(w1, 'ip link del priv0');
+    await remove('early');
+    await ctl('m1', 'network', 'rm', 'early');
+  });
+
+  it('says so when it is looked at', async () => {
+    const { code, stdout } = await ctl('w1', 'doctor', 'network');
+    expect(stdout).toContain(`${OWN} is a part of 10.44.0.0/16 of network "early"`);
+    expect(code).not.toBe(0);
+  });
+
+  it('keeps new networks from it', async () => {
+    await remove('early');
+    await ok('network', 'rm', 'early');
+    await until('the managers to know of it', async () => {
+      const [node] = JSON.parse(await ok('node', 'inspect', 'w1')) as [Node];
+      return node.description?.networks.includes(OWN) === true ? true : undefined;
+    });
+    const create = 'network create --subnet 10.44.0.0/16 cannot'.split(' ');
+    const { code, stderr } = await ctl('m1', ...create);
+    expect(stderr).toContain(`overlaps ${OWN}, to which node w1 has a route`);
+    expect(code).not.toBe(0);
+  });
+
+  it('makes a cluster only with pools that it has no network of', async () => {
+    const { nodeId } = JSON.parse((await ctl('w1', 'info', '--format', 'json')).stdout) as {
+      nodeId: string;
+    };
+    expect((await ctl('w1', 'swarm', 'leave')).code).toBe(0);
+    await until('the managers to let it go', async () =>
+      (await ctl('m1', 'node', 'rm', nodeId)).code === 0 ? true : undefined,
     );
-    try {
-      await until('the managers to know of it', async () => {
-        const [node] = JSON.parse(await ok('node', 'inspect', 'w1')) as [Node];
-        return node.description?.networks.includes('10.44.5.0/24') === true ? true : undefined;
-      });
-      const { code, stderr } = await ctl(
-        'm1',
-        'network',
-        'create',
-        '--subnet',
-        '10.44.0.0/16',
-        'cannot',
-      );
-      expect(stderr).toContain('overlaps 10.44.5.0/24, to which node w1 has a route');
-      expect(code).not.toBe(0);
-    } finally {
-      await sh(w1, 'ip link del priv0');
-    }
+    const init = ['swarm', 'init', '--advertise-addr', w1.place.address];
+    const refused = await ctl('w1', ...init, '--gateway-pool', '10.44.0.0/16');
+    expect(refused.stderr).toContain(`a route to ${OWN} in it`);
+    expect(refused.code).not.toBe(0);
+    expect((await ctl('w1', ...init, '--gateway-pool', '10.45.0.0/16')).code).toBe(0);
+    const [alone] = await until('it to lead', async () => {
+      const { code, stdout } = await ctl('w1', 'node', 'ls', '--format', 'json');
+      return code === 0 ? (JSON.parse(stdout) as [Node]) : undefined;
+    });
+    expect(alone.gatewaySubnet).toMatch(/^10\.45\./);
+    expect((await ctl('w1', 'swarm', 'leave', '--force')).code).toBe(0);
+    await lab.cluster.form();
   });
 });
 

@@ -1,5 +1,5 @@
 /** What this machine is, as the managers and their planner see it. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import {
   availableParallelism,
   hostname,
@@ -8,13 +8,8 @@ import {
   type NetworkInterfaceInfo,
 } from 'node:os';
 
-import {
-  formatIpv4,
-  type GenericResource,
-  type NodeDescription,
-  type NodeEncryption,
-  type NodePlugin,
-} from '@swarmd/model';
+import type { GenericResource, NodeDescription, NodeEncryption, NodePlugin } from '@swarmd/model';
+import { hostNetworks, isOwnLink } from '@swarmd/network';
 
 import { INTERFACES_MAX } from './limits.ts';
 import type { Executor, NetworkPlane } from './ports.ts';
@@ -86,58 +81,16 @@ function architecture(): string {
   return process.arch === 'x64' ? 'amd64' : process.arch;
 }
 
-const ROUTES = '/proc/net/route';
-/** The host's ends of our own networks. */
-const OWN_LINKS = /^(swg|ing0)/;
-const LINK_LOCAL = '169.254.';
-
-/** Where this machine can go without its default route; nothing on systems that do not say. */
-function hostNetworks(): string[] {
-  let text: string;
-  try {
-    text = readFileSync(ROUTES, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-  return networksOfRoutes(text);
-}
-
 /** IPv6 addresses that others may reach this machine at, sorted: neither link-local nor of our own links. */
 export function globalAddresses6(
   interfaces: Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>,
 ): string[] {
   const found = Object.entries(interfaces)
-    .filter(([link]) => !OWN_LINKS.test(link))
+    .filter(([link]) => !isOwnLink(link))
     .flatMap(([, addresses = []]) => addresses)
     .filter(({ family, internal, address }) => {
       return family === 'IPv6' && !internal && !address.startsWith('fe80:');
     })
     .map(({ address }) => address);
   return [...new Set(found)].toSorted();
-}
-
-/** Networks in the words of `/proc/net/route`, sorted, each once. */
-export function networksOfRoutes(text: string): string[] {
-  const networks = text
-    .split('\n')
-    .slice(1)
-    .map((line) => line.split(/\s+/))
-    .filter(
-      ([link = '*', , , , , , , mask = '']) =>
-        link !== '*' && mask !== '00000000' && !OWN_LINKS.test(link),
-    )
-    .filter((fields) => fields.length >= 8)
-    .map(([, destination = '', , , , , , mask = '']) => {
-      const bits = hostOrder(mask).toString(2).replaceAll('0', '').length;
-      return `${formatIpv4(hostOrder(destination))}/${bits}`;
-    })
-    .filter((network) => !network.startsWith(LINK_LOCAL));
-  return [...new Set(networks)].toSorted();
-}
-
-/** The kernel prints the bytes of an address as one number of this machine: little-endian. */
-function hostOrder(hex: string): number {
-  const bytes = hex.match(/../g) ?? [];
-  return bytes.reduceRight((value, byte) => value * 256 + Number.parseInt(byte, 16), 0);
 }

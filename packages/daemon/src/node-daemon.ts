@@ -19,6 +19,7 @@ import {
   type Random,
 } from '@swarmd/base';
 import type { NetworkFinding } from '@swarmd/model';
+import { hostNetworks } from '@swarmd/network';
 
 import type { Settings } from './config/settings.ts';
 import type { Identity, IdentityStore } from './identity/identity.ts';
@@ -39,6 +40,7 @@ import { clearMachine } from './swarm/clear-machine.ts';
 import { goOnAlone, noManagerState } from './swarm/force-new-cluster.ts';
 import { newCluster } from './swarm/init.ts';
 import { joinCluster, leaveManagers } from './swarm/join.ts';
+import { checkPools } from './swarm/pools.ts';
 import { VERSION } from './version.ts';
 
 export interface NodeDaemonDeps {
@@ -168,6 +170,7 @@ export class NodeDaemon implements AsyncDisposable {
     if (request.forceNewCluster) return this.#forceNewCluster(request, signal);
     const { settings, identities } = this.#deps;
     return this.#enter('initializing', async () => {
+      checkPools(request.spec, hostNetworks());
       const { identity, rootCa } = newCluster(chooseAddresses(request, settings), this.#deps);
       const start = this.#startOf(identity, {
         raftStart: 'bootstrap',

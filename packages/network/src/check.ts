@@ -13,8 +13,10 @@ import {
   type NodeEncryption,
 } from '@swarmd/model';
 
+import { hostNetworks } from './apply/host-networks.ts';
 import { AGENT_PORT, knock } from './apply/knock.ts';
 import { encryptionFindings, xfrmErrors } from './check-encryption.ts';
+import { overlapFindings } from './check-overlaps.ts';
 import { observe } from './apply/observe.ts';
 import {
   listingDifferences,
@@ -86,8 +88,15 @@ export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
     }),
   ];
   const sealed = await encryptionFindings({ index, declared: input.encryption, scope });
-  const apart = scope === undefined ? apartFindings(index.state) : [];
-  return [...apart, ...sealed, ...(await workThrough(checks, CHECKS_AT_ONCE, (check) => check()))];
+  const ofMachine =
+    scope === undefined
+      ? [...apartFindings(index.state), ...overlapFindings(index.state, hostNetworks())]
+      : [];
+  return [
+    ...ofMachine,
+    ...sealed,
+    ...(await workThrough(checks, CHECKS_AT_ONCE, (check) => check())),
+  ];
 }
 
 function checkObjects(objects: KernelObjects, scope: Scope | undefined): Promise<NetworkFinding> {

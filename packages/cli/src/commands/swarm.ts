@@ -41,6 +41,16 @@ function addInit(group: Command, context: Context): void {
       collect(parseText),
     )
     .option(
+      '--gateway-pool <cidr>',
+      'where each node gets a /23 from for its containers\u2019 way out (100.64.0.0/10)',
+      parseText,
+    )
+    .option(
+      '--ingress-pool <cidr>',
+      'where nodes get their addresses among themselves from (10.255.0.0/16)',
+      parseText,
+    )
+    .option(
       '--force-new-cluster',
       'go on as the only manager with what this one has: the others are lost for good',
       false,
@@ -50,7 +60,7 @@ function addInit(group: Command, context: Context): void {
       const info = await context.daemon().local.init(
         {
           ...addressesOf(flags),
-          spec: poolsOf(flags.defaultAddrPool ?? []),
+          spec: poolsOf(flags),
           forceNewCluster: flags.forceNewCluster,
           evenWithQuorum: flags.evenWithQuorum,
         },
@@ -69,9 +79,13 @@ function addInit(group: Command, context: Context): void {
 }
 
 /** @throws SwarmError `invalid-argument` when a family has two: there is one pool of each. */
-function poolsOf(
-  pools: readonly string[],
-): Partial<Record<'overlayPool' | 'overlayPool6', string>> {
+function poolsOf({
+  defaultAddrPool: pools = [],
+  gatewayPool,
+  ingressPool,
+}: InitFlags): Partial<
+  Record<'overlayPool' | 'overlayPool6' | 'gatewayPool' | 'ingressPool', string>
+> {
   const [six, four] = [
     pools.filter((pool) => pool.includes(':')),
     pools.filter((pool) => !pool.includes(':')),
@@ -83,11 +97,15 @@ function poolsOf(
   return {
     ...(four[0] === undefined ? {} : { overlayPool: four[0] }),
     ...(six[0] === undefined ? {} : { overlayPool6: six[0] }),
+    ...(gatewayPool === undefined ? {} : { gatewayPool }),
+    ...(ingressPool === undefined ? {} : { ingressPool }),
   };
 }
 
 interface InitFlags extends AddressFlags {
   readonly defaultAddrPool?: readonly string[];
+  readonly gatewayPool?: string;
+  readonly ingressPool?: string;
   readonly forceNewCluster: boolean;
   readonly evenWithQuorum: boolean;
 }
