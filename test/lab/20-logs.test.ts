@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   BUSYBOX,
   casesOf,
+  ctl,
   hostOf,
   lab,
   leader,
@@ -144,5 +145,62 @@ describe('swarmctl service logs --follow', () => {
   it.each(casesOf(EVENTS))('$name', async ({ happen }) => {
     await happen();
     expect(await allHasCome()).toEqual([]);
+  });
+});
+
+describe('a node with a journal', () => {
+  const JOURNAL = 'journal';
+  const host = lab.host('w1');
+  // Its files are its own, and with a name of its own it does not read the kernel's messages.
+  const START = `mkdir -p /run/systemd && ln -sfn journal.lab /run/systemd/journal &&
+    exec unshare --mount --propagation private sh -c 'mount -t tmpfs tmpfs /var/log && exec /lib/systemd/systemd-journald lab'`;
+
+  afterAll(async () => {
+    await remove('journaled');
+    await host.stopService(JOURNAL, 'KILL');
+    await sh(host, 'rm -r /run/systemd');
+  });
+
+  it('is waited for by services whose lines go there, and gets them', async () => {
+    const args = [
+      '--log-driver',
+      'journald',
+      '--log-opt',
+      'tag={{.Name}}',
+      '--stop-signal',
+      'KILL',
+    ];
+    const script = 'echo out; echo bad >&2; sleep 100000';
+    await ok(
+      'service',
+      'create',
+      '-d',
+      '--name',
+      'journaled',
+      ...args,
+      BUSYBOX,
+      'sh',
+      '-c',
+      script,
+    );
+    const why = 'journaled.1 has not started: pending: no suitable node (no log driver journald on';
+    await until('logs to say why there are none', async () =>
+      (await ctl('m1', 'service', 'logs', 'journaled')).stderr.includes(why) ? true : undefined,
+    );
+    await host.startService(JOURNAL, ['sh', '-c', START]);
+    const [task] = await untilRunning('journaled', 1);
+    const read = `journalctl --file "/proc/$(cat /run/${JOURNAL}.pid)/root/var/log/journal/*/system.journal" -o json CONTAINER_ID_FULL=${task?.id}`;
+    const rows = await until('both lines in the journal', async () => {
+      const { stdout } = await host.exec(['sh', '-c', read], { okCodes: [0, 1] });
+      const found = stdout.split('\n').filter((row) => row.startsWith('{'));
+      return found.length === 2 ? found : undefined;
+    });
+    const tag = { CONTAINER_TAG: expect.stringMatching(/^journaled\.1/) as string };
+    expect(rows.map((row) => JSON.parse(row) as object)).toMatchObject([
+      { MESSAGE: 'out', PRIORITY: '6', ...tag },
+      { MESSAGE: 'bad', PRIORITY: '3', ...tag },
+    ]);
+    // What the journal has, the node has too, for those who read by swarmctl.
+    expect(await ok('service', 'logs', '--raw', 'journaled')).toContain('out');
   });
 });
