@@ -43,6 +43,9 @@ export function logs(harness: () => Harness, make: { started: Make }): void {
     await harness().executor.wait(id, signal());
     const all = await read(id, { follow: false });
     const chunks = await Array.fromAsync(harness().executor.logs(id, { follow: false }, signal()));
+    // The wire knows no other fields, and refuses what has them.
+    const fields = ['cursor', 'data', 'lengths', 'notice', 'streams', 'timestamps'];
+    for (const chunk of chunks) expect(Object.keys(chunk).toSorted()).toEqual(fields);
     expect(await read(id, { follow: true, after: chunks.at(-1)?.cursor })).toEqual([]);
     const [begun] = await Array.fromAsync(
       harness().executor.logs(id, { follow: true, tail: 0 }, signal()),

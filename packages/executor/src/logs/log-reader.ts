@@ -12,7 +12,7 @@ import { LOG_POLL_MS, LOG_TAIL_MAX_BYTES } from '../limits.ts';
 import type { LogOptions } from '../types.ts';
 import { ConmonRows, emptyRow, JsonRows, parseRow, type RowFormat } from './log-rows.ts';
 import { LogScanner, parseCursor } from './log-scanner.ts';
-import type { LogBytes, LogPosition, PlacedChunk } from './log-scanner.ts';
+import type { LogBytes, LogPosition } from './log-scanner.ts';
 import { tailPosition } from './log-tail.ts';
 import { OpenLog } from './open-log.ts';
 
@@ -41,6 +41,21 @@ export async function* readLog(
   source: LogSource,
   options: LogOptions,
   signal: AbortSignal,
+): AsyncGenerator<LogChunk> {
+  for await (const { chunk } of readPlaced(source, options, signal)) yield chunk;
+}
+
+export interface PlacedChunk {
+  readonly chunk: LogChunk;
+  /** Cursor of the place before its first line; not of a tail, whose lines were picked. */
+  readonly start: string;
+}
+
+/** As `readLog`, for who may take a part of a chunk. */
+export async function* readPlaced(
+  source: LogSource,
+  options: LogOptions,
+  signal: AbortSignal,
 ): AsyncGenerator<PlacedChunk> {
   const { follow: isFollowing, tail: count, after, sinceMs, untilMs } = options;
   const rows = rowsOf(source);
@@ -48,25 +63,26 @@ export async function* readLog(
   if (after !== undefined) from = parseCursor(after);
   else if (count !== undefined) from = await tailPosition(source.path, rows, count);
   const scanner = new LogScanner(rows, { sinceMs, untilMs, skip: from.skip });
+  const placed = (chunk: LogChunk): PlacedChunk => ({ chunk, start: scanner.start });
   let tail = count === undefined || after !== undefined ? undefined : new Tail(count);
   for await (const step of follow(source, { isFollowing, from, untilMs }, signal)) {
     if (step === 'caught-up') {
       if (!isFollowing || tail === undefined) continue;
-      yield tail.chunk(scanner.cursor);
+      yield placed(tail.chunk(scanner.cursor));
       tail = undefined;
       continue;
     }
     if ('missed' in step) scanner.expectAll();
     const chunk = 'missed' in step ? noticeOf(step, scanner.cursor) : scanner.scan(step);
     if (tail !== undefined) tail.add(chunk);
-    else if (hasContent(chunk)) yield chunk;
+    else if (hasContent(chunk)) yield placed(chunk);
     if (scanner.isPast && isFollowing) return;
   }
   const rest = scanner.flush();
   if (tail !== undefined) {
     tail.add(rest);
-    yield tail.chunk(rest.cursor);
-  } else if (hasContent(rest)) yield rest;
+    yield placed(tail.chunk(rest.cursor));
+  } else if (hasContent(rest)) yield placed(rest);
 }
 
 /**

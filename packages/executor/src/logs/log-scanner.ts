@@ -31,11 +31,6 @@ interface Partial {
   length: number;
 }
 
-export interface PlacedChunk extends LogChunk {
-  /** Cursor of the place before its first line; not of a tail, whose lines were picked. */
-  readonly start?: string;
-}
-
 export interface LogFilter {
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
@@ -54,6 +49,7 @@ export class LogScanner {
   /** Where the first piece of the lines in pieces is. */
   #held: { generation: number; offset: number; completed: number } | undefined;
   #isPast = false;
+  #start = '';
 
   constructor(format: RowFormat, { sinceMs, untilMs, skip }: LogFilter) {
     this.#format = format;
@@ -65,6 +61,11 @@ export class LogScanner {
   /** A line younger than what is wanted was seen. */
   get isPast(): boolean {
     return this.#isPast;
+  }
+
+  /** Cursor of the place before the lines that came last. */
+  get start(): string {
+    return this.#start;
   }
 
   get cursor(): string {
@@ -81,9 +82,9 @@ export class LogScanner {
   }
 
   /** Lines that these bytes complete. The bytes are overwritten. */
-  scan({ bytes, generation, offset }: LogBytes): PlacedChunk {
+  scan({ bytes, generation, offset }: LogBytes): LogChunk {
     if (this.#held === undefined) this.#next = { generation, offset, skip: this.#skip };
-    const placed = this.cursor;
+    this.#start = this.cursor;
     // A line is shorter than its row, so that they can be moved together where they are.
     const waiting = this.#partialBytes();
     const columns = new Columns(waiting === 0 ? bytes : Buffer.allocUnsafe(bytes.length + waiting));
@@ -96,12 +97,12 @@ export class LogScanner {
     }
     // Lines that are still to be skipped stay so for whoever goes on from here.
     this.#next = { generation, offset: offset + start, skip: this.#skip };
-    return { ...columns.chunk(this.cursor), start: placed };
+    return columns.chunk(this.cursor);
   }
 
   /** What was printed without a newline at its end. */
-  flush(): PlacedChunk {
-    const start = this.cursor;
+  flush(): LogChunk {
+    this.#start = this.cursor;
     const columns = new Columns(Buffer.allocUnsafe(this.#partialBytes()));
     for (const index of [0, 1] as const) {
       const partial = this.#partial[index];
@@ -109,7 +110,7 @@ export class LogScanner {
       if (partial !== undefined) this.#complete(columns, index, partial);
     }
     this.#held = undefined;
-    return { ...columns.chunk(this.cursor), start };
+    return columns.chunk(this.cursor);
   }
 
   #add(columns: Columns, position: { generation: number; offset: number }): void {

@@ -11,8 +11,8 @@ import { logLines } from '@swarmd/model';
 
 import { SHIP_BOUND_MS } from '../../limits.ts';
 import { logFiles, surplusFiles } from '../log-files.ts';
-import { readLog, type LogSource } from '../log-reader.ts';
-import { cursorBehind, parseCursor, type PlacedChunk } from '../log-scanner.ts';
+import { readPlaced, type LogSource, type PlacedChunk } from '../log-reader.ts';
+import { cursorBehind, parseCursor } from '../log-scanner.ts';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { countLines } from './count-lines.ts';
 import type { FromShipper, ShipJob, ShipLine, Sink } from './protocol.ts';
@@ -88,11 +88,13 @@ export class Shipment {
       this.#restart = new AbortController();
       const either = AbortSignal.any([signal, this.#restart.signal]);
       try {
-        for await (const chunk of readLog(source, { follow: true, after: this.#cursor }, either)) {
+        const options = { follow: true, after: this.#cursor };
+        for await (const placed of readPlaced(source, options, either)) {
+          const { chunk } = placed;
           if (chunk.notice !== '') {
             this.#deps.tell({ kind: 'trouble', id: this.#job.id, message: chunk.notice });
           }
-          for await (const cursor of this.#hand(sink, chunk, either)) {
+          for await (const cursor of this.#hand(sink, placed, either)) {
             this.#cursor = cursor;
             const output = sink.place ?? { generation: 0, size: 0 };
             writeCheckpoint(file, { cursor, output, dropped: this.#dropped });
@@ -106,7 +108,11 @@ export class Shipment {
   }
 
   /** Until all of it has been taken, or given up; in between come the cursors of what has been. */
-  async *#hand(sink: Sink, chunk: PlacedChunk, signal: AbortSignal): AsyncGenerator<string> {
+  async *#hand(
+    sink: Sink,
+    { chunk, start }: PlacedChunk,
+    signal: AbortSignal,
+  ): AsyncGenerator<string> {
     const lines = [...logLines(chunk)].map(({ stream, timestamp, data }): ShipLine => {
       const text = Buffer.from(data.buffer, data.byteOffset, data.length);
       return { isError: stream === 'stderr', timestamp, text };
@@ -117,8 +123,7 @@ export class Shipment {
     }
     for (let taken = 0; taken < lines.length;) {
       taken += await this.#give(sink, lines.slice(taken), signal);
-      const { start } = chunk;
-      if (start !== undefined && taken < lines.length) yield cursorBehind(start, taken);
+      if (taken < lines.length) yield cursorBehind(start, taken);
     }
     yield chunk.cursor;
   }
