@@ -16,9 +16,12 @@ afterAll(async () => {
   await ctl('m1', 'node', 'demote', NAME);
   await untilVoters(3);
   // The node that it was before it left is another one, which nobody has told that it is gone.
-  const nodes = JSON.parse(await ok('node', 'ls', '--format', 'json')) as Node[];
-  for (const { id, status } of nodes)
-    if (status.state === 'down') await ok('node', 'rm', '--force', id);
+  await until('every node to be a host of the lab', async () => {
+    const nodes = JSON.parse(await ok('node', 'ls', '--format', 'json')) as Node[];
+    for (const { id, status } of nodes)
+      if (status.state === 'down') await ok('node', 'rm', '--force', id);
+    return nodes.length === lab.nodes.length ? true : undefined;
+  });
 });
 
 async function voters(): Promise<number> {

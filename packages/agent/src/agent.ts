@@ -76,7 +76,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       plane,
       state,
       reporter,
-      networksReady: (task, signal) => network.ready(task, signal),
+      networks: network,
       describe: () => describeNode(options),
       ...ports,
     }),

@@ -1,6 +1,6 @@
 /**
  * Brings the network plane to the newest assigned state, with retries, and lets tasks wait until
- * their networks are there. Published and virtual addresses follow without anyone waiting.
+ * their networks are there, and until all is there that came with them.
  */
 import {
   Backoff,
@@ -31,7 +31,24 @@ export interface NetworkLoopDeps {
   readonly logger: Logger;
 }
 
-export class NetworkLoop implements AsyncDisposable {
+/** What tasks wait for. */
+export interface TaskNetworks {
+  /**
+   * Resolves once the kernel has every network of `task`.
+   * @throws SwarmError `unavailable` with the reason when that takes too long.
+   */
+  ready(task: Task, signal: AbortSignal): Promise<void>;
+  /** Names the newest state, for `reached`. */
+  newest(): number;
+  /**
+   * Resolves once the kernel has that state or a newer one. A task is not to be reached before: what asks
+   * it would not get the answer, as long as its node does not know the way back.
+   * @throws SwarmError `unavailable` with the reason when that takes too long.
+   */
+  reached(state: number, signal: AbortSignal): Promise<void>;
+}
+
+export class NetworkLoop implements TaskNetworks, AsyncDisposable {
   readonly #deps: NetworkLoopDeps;
   readonly #scope: Scope;
   readonly #changed = new Notice();
@@ -39,6 +56,9 @@ export class NetworkLoop implements AsyncDisposable {
   #wanted: NetworkState | undefined;
   #wantedVersion = 0;
   #applied: NetworkState | undefined;
+  /** How many states there were until `#wanted`, and until `#applied`. */
+  #wantedCount = 0;
+  #appliedCount = 0;
   #error = 'no network state has reached this node yet';
 
   constructor(deps: NetworkLoopDeps) {
@@ -59,7 +79,9 @@ export class NetworkLoop implements AsyncDisposable {
       this.#tellApplied(version);
       return;
     }
+    if (state !== this.#wanted) this.#wantedCount += 1;
     this.#wanted = state;
+    if (state === this.#applied) this.#appliedCount = this.#wantedCount;
     this.#changed.notify();
   }
 
@@ -69,17 +91,25 @@ export class NetworkLoop implements AsyncDisposable {
     return { [Symbol.dispose]: () => void this.#appliedListeners.delete(listener) };
   }
 
-  /**
-   * Resolves once the kernel has every network of `task`.
-   * @throws SwarmError `unavailable` with the reason when that takes too long.
-   */
-  async ready(task: Task, signal: AbortSignal): Promise<void> {
-    if (this.#has(task)) return;
+  ready(task: Task, signal: AbortSignal): Promise<void> {
+    return this.#until(() => this.#has(task), signal);
+  }
+
+  newest(): number {
+    return this.#wantedCount;
+  }
+
+  reached(state: number, signal: AbortSignal): Promise<void> {
+    return this.#until(() => this.#appliedCount >= state, signal);
+  }
+
+  async #until(isThere: () => boolean, signal: AbortSignal): Promise<void> {
+    if (isThere()) return;
     const { clock } = this.#deps;
     const limit = { clock, timeoutMs: NETWORK_WAIT_MS, what: 'programming the networks', signal };
     try {
       await withDeadline(limit, async (signal) => {
-        while (!this.#has(task)) await this.#changed.wait(signal);
+        while (!isThere()) await this.#changed.wait(signal);
       });
     } catch (cause) {
       if (signal.aborted) throw cause;
@@ -112,6 +142,7 @@ export class NetworkLoop implements AsyncDisposable {
     for (;;) {
       const state = this.#wanted;
       const version = this.#wantedVersion;
+      const count = this.#wantedCount;
       if (state === undefined || state === this.#applied) {
         await this.#changed.wait(signal);
         continue;
@@ -123,6 +154,7 @@ export class NetworkLoop implements AsyncDisposable {
         );
         backoff.reset();
         this.#applied = state;
+        this.#appliedCount = count;
         this.#error = 'its networks are not assigned to this node yet';
         this.#changed.notify();
         // Other assignments may have come meanwhile that change nothing here.

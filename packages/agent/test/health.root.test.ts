@@ -79,7 +79,11 @@ describe.runIf(isInside)('the health of a container', () => {
     const runner = new TaskRunner(task, task.status, {
       executor,
       plane,
-      networksReady: () => Promise.resolve(),
+      networks: {
+        ready: () => Promise.resolve(),
+        newest: () => 0,
+        reached: () => Promise.resolve(),
+      },
       assignment: () => ({ tasks: [task], secrets: [], configs: [] }),
       slot: (_signal, fn) => fn(),
       describe: () => ({ hostname: 'host1', platform: { os: 'linux', architecture: 'amd64' } }),

@@ -83,6 +83,23 @@ test('a task without networks waits for the first state only', async () => {
   expect(plane.applied).toHaveLength(1);
 });
 
+test('a task waits for all that came with it, and not for what came later', async () => {
+  loop.set(state('a'), 1);
+  await loop.ready(aTask({ networks: ['a'] }), NOT_ABORTED);
+  plane.applyError = new Error('nft: busy');
+  loop.set({ ...state('a'), peers: [state('a').self] }, 2);
+  const newest = loop.newest();
+  loop.set(state('a'), 3);
+  let isThere = false;
+  const reached = loop.reached(newest, NOT_ABORTED).then(() => (isThere = true));
+  await loop.ready(aTask({ networks: ['a'] }), NOT_ABORTED);
+  await until('it was tried', () => clock.nextTimerInMs() !== undefined);
+  expect(isThere).toBe(false);
+  plane.applyError = undefined;
+  await until('it is there', () => isThere, { manual: clock, stepMs: 100 });
+  await reached;
+});
+
 test('what fails is tried again', async () => {
   plane.applyError = new Error('nft: busy');
   loop.set(state('a'), 1);

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { silentLogger, SwarmError } from '@swarmd/base';
 import { ManualClock, SeededRandom } from '@swarmd/base/testing';
@@ -29,6 +30,8 @@ class Node implements AsyncDisposable {
   readonly plane = new TestPlane();
   readonly clock = new ManualClock(1_000);
   reporter = new StatusReporter();
+  /** That all is programmed which came with a task. */
+  network: Promise<void> = Promise.resolve();
   worker!: Worker;
   readonly folder: string;
 
@@ -43,7 +46,11 @@ class Node implements AsyncDisposable {
     this.worker = new Worker({
       executor: this.executor,
       plane: this.plane,
-      networksReady: () => Promise.resolve(),
+      networks: {
+        ready: () => Promise.resolve(),
+        newest: () => 0,
+        reached: () => this.network,
+      },
       describe: () => ({
         hostname: 'host1',
         platform: { os: 'linux', architecture: 'amd64' },
@@ -114,6 +121,17 @@ describe('an assigned task', () => {
     expect(node.reporter.nextBatch()?.updates).toMatchObject([
       { taskId: 't1', status: { state: 'running', pid: 4_711 } },
     ]);
+  });
+
+  test('does not run before its node knows the ways back to those who will ask it', async () => {
+    const programmed = Promise.withResolvers<void>();
+    node.network = programmed.promise;
+    await node.assign(aTask());
+    await until('its container is made', () => node.executor.containers.has('t1'));
+    for (let turn = 0; turn < 20; turn += 1) await nextTurn();
+    expect(node.status().state).toBe('preparing');
+    programmed.resolve();
+    await node.hasState('running');
   });
 
   test('that stands prepared runs before the disk has taken the wish, and is adopted if it never did', async () => {

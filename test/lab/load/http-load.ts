@@ -6,7 +6,7 @@
  */
 import { Resolver } from 'node:dns/promises';
 import { existsSync, writeFileSync } from 'node:fs';
-import { Agent, get } from 'node:http';
+import { Agent, get, type ClientRequest } from 'node:http';
 
 export interface LoadOptions {
   /** Addresses or names; workers take them in turn. */
@@ -77,7 +77,7 @@ async function main(options: LoadOptions): Promise<LoadResult> {
       options.nameserver === undefined ? host : await lookUp(host, options.nameserver);
     await new Promise<void>((resolve, reject) => {
       const asked = get({ agent, host: address, port: options.port, timeout: TIMEOUT_MS });
-      asked.on('timeout', () => asked.destroy(new Error('no answer in time')));
+      asked.on('timeout', () => asked.destroy(new Error(unanswered(asked))));
       asked.on('error', (error: NodeJS.ErrnoException) => {
         const stale = asked.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '');
         reject(stale ? new Stale() : error);
@@ -96,8 +96,17 @@ async function main(options: LoadOptions): Promise<LoadResult> {
   return result;
 }
 
+/** Tells a connection that was never made from an answer that never came. */
+function unanswered({ socket, reusedSocket }: ClientRequest): string {
+  if (socket === null || socket.connecting) return 'not connected in time';
+  const { localPort, remoteAddress, bytesWritten, bytesRead } = socket;
+  const way = `from port ${localPort} to ${remoteAddress}`;
+  const first = reusedSocket ? 'used before' : 'new';
+  return `no answer in time ${way} (${first}, ${bytesWritten} bytes sent, ${bytesRead} received)`;
+}
+
 async function lookUp(name: string, nameserver: string): Promise<string> {
-  const resolver = new Resolver({ timeout: 1_000, tries: 1 });
+  const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: 1 });
   resolver.setServers([nameserver]);
   const [address] = await resolver.resolve4(name);
   if (address === undefined) throw new Error(`no address for ${name}`);

@@ -37,13 +37,13 @@ import { HealthWatch } from './health.ts';
 import type { Effect, Observation } from './life.ts';
 import { pullMessage } from './pull-message.ts';
 import { registryAuthOf } from './registry-auth.ts';
+import type { TaskNetworks } from '../network-loop.ts';
 import { containerRequest } from './request.ts';
 
 export interface EffectDeps {
   readonly executor: Executor;
   readonly plane: NetworkPlane;
-  /** Resolves once every network of the task is programmed on this machine. */
-  readonly networksReady: (task: Task, signal: AbortSignal) => Promise<void>;
+  readonly networks: TaskNetworks;
   /** The newest assignment, for secrets and configs. */
   readonly assignment: () => AssignmentSet;
   /** Bounds how many containers are made at the same time. */
@@ -103,7 +103,8 @@ export class TaskEffects {
   }
 
   async #prepare(limits: ResourceLimits, signal: AbortSignal): Answer {
-    const { executor, assignment, slot } = this.#deps;
+    const { executor, assignment, slot, networks } = this.#deps;
+    const network = networks.newest();
     // From before the pull until the container exists no clean-up may take the image away.
     using _image = executor.images.hold(this.#task.spec.container.image);
     try {
@@ -117,6 +118,7 @@ export class TaskEffects {
           (signal) => executor.prepare(request, signal),
         ),
       );
+      await networks.reached(network, signal);
       const healthcheck = executor.healthcheck(this.#task.id);
       return { kind: 'prepared', ...(healthcheck === undefined ? {} : { healthcheck }) };
     } catch (error) {
@@ -154,8 +156,8 @@ export class TaskEffects {
   }
 
   async #attach(signal: AbortSignal): Promise<NetworkAttachment> {
-    const { plane, networksReady } = this.#deps;
-    await networksReady(this.#task, signal);
+    const { plane, networks } = this.#deps;
+    await networks.ready(this.#task, signal);
     return this.#within(
       { what: 'attaching the network', timeoutMs: ATTACH_TIMEOUT_MS, signal },
       (signal) => plane.attach(this.#task, signal),
