@@ -122,7 +122,26 @@ const EVENTS: readonly Event[] = [
   },
 ];
 
+const JOURNAL = 'journal';
+const withJournal = lab.host('w1');
+// Its files are its own, and with a name of its own it does not read the kernel's messages.
+const START_JOURNAL = `mkdir -p /run/systemd && ln -sfn journal.lab /run/systemd/journal &&
+  exec unshare --mount --propagation private sh -c 'mount -t tmpfs tmpfs /var/log && exec /lib/systemd/systemd-journald lab'`;
+
+/** Nodes tell what they have a few times a minute: a journal that is begun now is known at the end. */
+async function beginJournal(): Promise<void> {
+  const args = ['--log-driver', 'journald', '--log-opt', 'tag={{.Name}}', '--stop-signal', 'KILL'];
+  const script = 'echo out; echo bad >&2; sleep 100000';
+  await ok('service', 'create', '-d', '--name', 'journaled', ...args, BUSYBOX, 'sh', '-c', script);
+  const why = 'journaled.1 has not started: pending: no suitable node (no log driver journald on';
+  await until('logs to say why there are none', async () =>
+    (await ctl('m1', 'service', 'logs', 'journaled')).stderr.includes(why) ? true : undefined,
+  );
+  await withJournal.startService(JOURNAL, ['sh', '-c', START_JOURNAL]);
+}
+
 beforeAll(async () => {
+  await beginJournal();
   const where = ['--constraint', 'node.role==worker', '--restart-delay', '0'];
   const spec = ['--name', 'chatty', '--replicas', '2', '--stop-signal', 'SIGKILL', ...where];
   await ok('service', 'create', ...spec, BUSYBOX, 'sh', '-c', COUNT);
@@ -135,7 +154,9 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const host of lab.nodes) await lab.heal(host.name);
   await lab.cluster.allReady(reader);
-  await remove('chatty');
+  await remove('chatty', 'journaled');
+  await withJournal.stopService(JOURNAL, 'KILL');
+  await sh(withJournal, 'rm -rf /run/systemd');
   await until('the follower to end with the service', async () =>
     (await reader.servicePid('follow')) === undefined ? true : undefined,
   );
@@ -148,50 +169,13 @@ describe('swarmctl service logs --follow', () => {
   });
 });
 
-describe('a node with a journal', () => {
-  const JOURNAL = 'journal';
-  const host = lab.host('w1');
-  // Its files are its own, and with a name of its own it does not read the kernel's messages.
-  const START = `mkdir -p /run/systemd && ln -sfn journal.lab /run/systemd/journal &&
-    exec unshare --mount --propagation private sh -c 'mount -t tmpfs tmpfs /var/log && exec /lib/systemd/systemd-journald lab'`;
-
-  afterAll(async () => {
-    await remove('journaled');
-    await host.stopService(JOURNAL, 'KILL');
-    await sh(host, 'rm -r /run/systemd');
-  });
-
-  it('is waited for by services whose lines go there, and gets them', async () => {
-    const args = [
-      '--log-driver',
-      'journald',
-      '--log-opt',
-      'tag={{.Name}}',
-      '--stop-signal',
-      'KILL',
-    ];
-    const script = 'echo out; echo bad >&2; sleep 100000';
-    await ok(
-      'service',
-      'create',
-      '-d',
-      '--name',
-      'journaled',
-      ...args,
-      BUSYBOX,
-      'sh',
-      '-c',
-      script,
-    );
-    const why = 'journaled.1 has not started: pending: no suitable node (no log driver journald on';
-    await until('logs to say why there are none', async () =>
-      (await ctl('m1', 'service', 'logs', 'journaled')).stderr.includes(why) ? true : undefined,
-    );
-    await host.startService(JOURNAL, ['sh', '-c', START]);
+describe('a journal', () => {
+  it('gets the lines of services that want it, once there is one', async () => {
     const [task] = await untilRunning('journaled', 1);
-    const read = `journalctl --file "/proc/$(cat /run/${JOURNAL}.pid)/root/var/log/journal/*/system.journal" -o json CONTAINER_ID_FULL=${task?.id}`;
+    const files = `/proc/$(cat /run/${JOURNAL}.pid)/root/var/log/journal/*/system.journal`;
+    const read = `journalctl --file "${files}" -o json CONTAINER_ID_FULL=${task?.id}`;
     const rows = await until('both lines in the journal', async () => {
-      const { stdout } = await host.exec(['sh', '-c', read], { okCodes: [0, 1] });
+      const { stdout } = await withJournal.exec(['sh', '-c', read], { okCodes: [0, 1] });
       const found = stdout.split('\n').filter((row) => row.startsWith('{'));
       return found.length === 2 ? found : undefined;
     });
