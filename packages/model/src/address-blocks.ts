@@ -6,25 +6,72 @@
 import { formatIpv4, parseIpv4 } from './ipv4.ts';
 
 /** Sorted; what is no IPv4 address stays as it is. */
-export function addressBlocks(addresses: Iterable<string>): string[] {
-  const hosts = new Map<number, Set<number>>();
-  const others = new Set<string>();
-  for (const text of addresses) {
-    const address = parseIpv4(text);
-    if (address === undefined) {
-      others.add(text);
-      continue;
-    }
-    const block = address >>> 8;
-    const known = hosts.get(block);
-    if (known === undefined) hosts.set(block, new Set([address & 255]));
-    else known.add(address & 255);
+export function addressBlocks(addresses: Iterable<string>): readonly string[] {
+  const blocks = new AddressBlocks();
+  for (const address of addresses) blocks.add(address);
+  return blocks.list();
+}
+
+/** The same while addresses come and go: of thousands only the /24 of one that does is written again. */
+export class AddressBlocks {
+  /** How often each was added. */
+  readonly #counts = new Map<number | string, number>();
+  readonly #hosts = new Map<number, Set<number>>();
+  readonly #others = new Set<string>();
+  readonly #texts = new Map<number, string>();
+  #list: readonly string[] | undefined;
+
+  /** It is there until it has been removed as often. */
+  add(text: string): void {
+    const address = parseIpv4(text) ?? text;
+    const count = this.#counts.get(address) ?? 0;
+    this.#counts.set(address, count + 1);
+    if (count > 0) return;
+    this.#list = undefined;
+    if (typeof address === 'string') this.#others.add(address);
+    else this.#hostsLike(address).add(address & 255);
   }
-  const blocks = [...hosts].toSorted(([a], [b]) => a - b);
-  return [
-    ...blocks.map(([block, set]) => `${prefixOf(block)}${runs([...set])}`),
-    ...[...others].toSorted(),
-  ];
+
+  remove(text: string): void {
+    const address = parseIpv4(text) ?? text;
+    const count = this.#counts.get(address) ?? 0;
+    if (count > 1) this.#counts.set(address, count - 1);
+    if (count !== 1) return;
+    this.#counts.delete(address);
+    this.#list = undefined;
+    if (typeof address === 'string') this.#others.delete(address);
+    else {
+      const hosts = this.#hostsLike(address);
+      hosts.delete(address & 255);
+      if (hosts.size === 0) this.#hosts.delete(address >>> 8);
+    }
+  }
+
+  /** As `addressBlocks` writes them. */
+  list(): readonly string[] {
+    return (this.#list ??= [
+      ...[...this.#hosts.keys()].toSorted((a, b) => a - b).map((block) => this.#textOf(block)),
+      ...[...this.#others].toSorted(),
+    ]);
+  }
+
+  /** Those of its /24, which will be written again. */
+  #hostsLike(address: number): Set<number> {
+    const block = address >>> 8;
+    this.#texts.delete(block);
+    let hosts = this.#hosts.get(block);
+    if (hosts === undefined) this.#hosts.set(block, (hosts = new Set()));
+    return hosts;
+  }
+
+  #textOf(block: number): string {
+    let text = this.#texts.get(block);
+    if (text === undefined) {
+      text = `${prefixOf(block)}${runs([...(this.#hosts.get(block) ?? [])])}`;
+      this.#texts.set(block, text);
+    }
+    return text;
+  }
 }
 
 /** The addresses that `addressBlocks` was given, each once. */

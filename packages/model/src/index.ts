@@ -8,7 +8,7 @@ export type {
   ServiceVip,
 } from './assignment.ts';
 export { tunnelAddress, tunnelsByIpv6 } from './assignment.ts';
-export { addressBlocks, addressesOfBlocks } from './address-blocks.ts';
+export { addressBlocks, AddressBlocks, addressesOfBlocks } from './address-blocks.ts';
 export { joinList, partsOf } from './joined-list.ts';
 export { parseAffinity, type Affinity } from './affinity.ts';
 export {

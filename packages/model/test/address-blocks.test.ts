@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 
-import { addressBlocks, addressesOfBlocks, formatIpv4 } from '@swarmd/model';
+import { addressBlocks, AddressBlocks, addressesOfBlocks, formatIpv4 } from '@swarmd/model';
 
 it.each([
   { of: [], blocks: [] },
@@ -32,4 +32,25 @@ it('says exactly the addresses it was given', () => {
 it('five thousand hosts of a few subnets are some hundred bytes', () => {
   const texts = Array.from({ length: 5_000 }, (_, at) => formatIpv4(0xc0_a8_00_00 + at));
   expect(addressBlocks(texts).join('').length).toBeLessThan(400);
+});
+
+it('is the same for addresses that came and went as for those that are there', () => {
+  const address = fc.constantFrom('10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.7.9', 'a host', '');
+  const step = fc.record({ address, comes: fc.boolean(), isAsked: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
+      const blocks = new AddressBlocks();
+      const there: string[] = [];
+      for (const one of steps) {
+        const at = there.indexOf(one.address);
+        if (one.comes) there.push(one.address);
+        else if (at >= 0) there.splice(at, 1);
+        if (one.comes) blocks.add(one.address);
+        else blocks.remove(one.address);
+        if (one.isAsked) expect(blocks.list()).toEqual(addressBlocks(there));
+      }
+      expect(blocks.list()).toEqual(addressBlocks(there));
+    }),
+    { numRuns: 100 },
+  );
 });

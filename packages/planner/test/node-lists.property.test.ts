@@ -12,9 +12,10 @@ import {
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import { pictureOf } from '../src/assign/picture.ts';
 import { allocateNode } from '../src/index.ts';
 import { heldIndex } from '../src/place/held-index.ts';
-import type { PlanView } from '../src/types.ts';
+import type { AssignView, PlanView } from '../src/types.ts';
 import { World } from './world.ts';
 
 const NODES = 8;
@@ -28,6 +29,8 @@ const step = fc.oneof(
       state: fc.constantFrom('ready', 'ready', 'down' as const),
       availability: fc.constantFrom('active', 'active', 'pause', 'drain' as const),
       zone: fc.constantFrom('a', 'b'),
+      address: fc.constantFrom<string[]>('', '10.0.0.1', '10.0.0.2', '10.0.1.1', 'fd00::1'),
+      incarnation: fc.constantFrom<string[]>('', 'first', 'second'),
     }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('remove' as const), at: fc.nat(NODES) }) },
@@ -65,14 +68,17 @@ function specWith(constraints: readonly string[]): TaskSpec {
 
 class Nodes {
   readonly world = new World();
-  readonly view: PlanView;
+  readonly view: AssignView;
   readonly #journal: Journal<NodeId>;
 
   /** `kept`: changes that the view remembers; 0: it does not tell which nodes changed. */
   constructor(kept: number) {
     this.#journal = new Journal(Math.max(1, kept));
     const nodesWrittenSince: PlanView['nodesWrittenSince'] = (mark) => this.#journal.since(mark);
-    this.view = kept === 0 ? this.world.view : { ...this.world.view, nodesWrittenSince };
+    this.view =
+      kept === 0
+        ? this.world.view
+        : Object.assign(Object.create(this.world.view) as AssignView, { nodesWrittenSince });
   }
 
   all(): Node[] {
@@ -82,8 +88,12 @@ class Nodes {
   play(one: Exclude<Step, { kind: 'look' }>): void {
     const id = asId('node', `n${one.at}`);
     if (one.kind === 'write') {
-      const { state, availability, zone } = one;
-      this.world.node(id, { state, availability, labels: { zone } });
+      const { zone, incarnation, kind: _kind, at: _at, ...options } = one;
+      const node = this.world.node(id, { ...options, lacks: '', labels: { zone } });
+      const { description } = node;
+      const encryption = { lacks: '', incarnation, newestKey: 0 };
+      if (description === undefined) return;
+      this.world.put('node', { ...node, description: { ...description, encryption } });
       this.#journal.note(id);
       return;
     }
@@ -91,6 +101,7 @@ class Nodes {
     if (node === undefined) return;
     if (one.kind === 'remove') {
       this.world.tables.node.delete(id);
+      this.world.version += 1;
       this.#journal.note(id);
     } else if (one.kind === 'move') {
       const isTaken = this.all().some(({ index }) => index === one.to);
@@ -105,11 +116,22 @@ class Nodes {
 
   #renumber(node: Node, index: number): void {
     this.world.tables.node.set(node.id, { ...node, index });
+    this.world.version += 1;
     this.#journal.note(node.id);
   }
 }
 
-function compare({ view, all }: { view: PlanView; all: readonly Node[] }): void {
+function compare(nodes: Nodes): void {
+  const [view, all] = [nodes.view, nodes.all()];
+  const now = pictureOf(view);
+  const anew = pictureOf(Object.create(view) as AssignView);
+  for (const list of ['peers', 'nodes', 'encryptedPeers'] as const) {
+    expect(now[list]).toEqual(anew[list]);
+  }
+  compareNumbers(view, all);
+}
+
+function compareNumbers(view: PlanView, all: readonly Node[]): void {
   const { numbers, memos } = heldIndex(view);
   const byNumber = new Map(all.map(({ index, id }) => [index, id]));
   let free = 1;
@@ -143,12 +165,36 @@ describe('lists of nodes that are kept', () => {
       fc.property(fc.array(step, { minLength: 5, maxLength: 60 }), (steps) => {
         const nodes = new Nodes(kept);
         for (const one of steps) {
-          if (one.kind === 'look') compare({ view: nodes.view, all: nodes.all() });
+          if (one.kind === 'look') compare(nodes);
           else nodes.play(one);
         }
-        compare({ view: nodes.view, all: nodes.all() });
+        compare(nodes);
       }),
       { numRuns: 60 },
     );
   });
+
+  it('stay the same lists while nothing in them changes', () => {
+    const nodes = new Nodes(100);
+    for (const at of [1, 2]) nodes.play({ ...WELL, at, address: `10.0.0.${at}` });
+    const before = pictureOf(nodes.view);
+    nodes.play({ ...WELL, at: 1, address: '10.0.0.1', availability: 'drain' });
+    const drained = pictureOf(nodes.view);
+    expect(drained).not.toBe(before);
+    expect(drained.peers).toBe(before.peers);
+    expect(drained.nodes).toBe(before.nodes);
+    nodes.play({ ...WELL, at: 2, address: '10.0.0.3' });
+    const moved = pictureOf(nodes.view);
+    expect(moved.peers[0]).toBe(before.peers[0]);
+    expect(moved.peers[1]).toMatchObject({ nodeId: 'n2', address: '10.0.0.3' });
+    expect(moved.nodes).toEqual(['10.0.0.1,3']);
+  });
 });
+
+const WELL = {
+  kind: 'write',
+  state: 'ready',
+  availability: 'active',
+  zone: 'a',
+  incarnation: '',
+} as const;

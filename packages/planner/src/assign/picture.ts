@@ -19,10 +19,11 @@ import type {
   Task,
   TaskId,
 } from '@swarmd/model';
-import { addressBlocks, asId, hasMeshPort, tunnelAddress } from '@swarmd/model';
+import { AddressBlocks, asId, hasMeshPort, tunnelAddress } from '@swarmd/model';
 
 import { isOver, sameSpec } from '../task-view.ts';
 import type { AssignView } from '../types.ts';
+import { IndexedList } from './indexed-list.ts';
 import { keep } from './keep.ts';
 import { PeerLists } from './peers.ts';
 
@@ -75,11 +76,13 @@ class PictureBook {
     vips: new Map(),
     ingressPorts: [],
   };
-  /** Of the nodes and services as they are known here: see `writesOf`. */
-  #nodeWrites: number | undefined;
+  #nodeMark: number | undefined;
+  readonly #nodes = new Map<NodeId, Node>();
+  readonly #peers = new IndexedList<NetworkPeer>();
+  readonly #encryptedPeers = new IndexedList<EncryptedPeer>();
+  readonly #addresses = new AddressBlocks();
+  /** Of the services as they are known here: see `writesOf`. */
   #serviceWrites: number | undefined;
-  #nodes = new Map<NodeId, Node>();
-  #encryptedPeers: readonly EncryptedPeer[] = [];
   #services = new Map<ServiceId, Service>();
   readonly #parts = new Map<TaskId, Part>();
   readonly #endpoints = new Map<NetworkId, Map<TaskId, NetworkEndpoint>>();
@@ -94,16 +97,16 @@ class PictureBook {
 
   follow(view: AssignView): Picture {
     if (this.#picture.version === view.version) return this.#picture;
-    const peers = this.#followNodes(view);
+    this.#followNodes(view);
     this.#followTasks(view);
     const services = this.#followServices(view);
     const { endpoints, vips, ingressPorts, nodes, mesh, peerLists } = this.#picture;
     this.#picture = {
       version: view.version,
-      peers,
-      nodes: peers === this.#picture.peers ? nodes : addressesOf(peers, nodes),
+      peers: this.#peers.list(),
+      nodes: keepTexts(nodes, this.#addresses.list()),
       mesh: this.#meshIsNew ? new Set(this.#mesh.keys()) : mesh,
-      encryptedPeers: this.#encryptedPeers,
+      encryptedPeers: this.#encryptedPeers.list(),
       peerLists,
       endpoints: this.#drawEndpoints(endpoints),
       vips: services ? this.#drawVips(view, vips) : vips,
@@ -118,33 +121,31 @@ class PictureBook {
     return this.#picture;
   }
 
-  #followNodes(view: AssignView): readonly NetworkPeer[] {
-    const writes = view.writesOf?.('node');
-    if (writes !== undefined && writes === this.#nodeWrites) return this.#picture.peers;
-    this.#nodeWrites = writes;
-    const nodes = new Map<NodeId, Node>();
-    const changed: NodeId[] = [];
-    for (const node of view.list('node')) {
-      nodes.set(node.id, node);
-      if (this.#nodes.get(node.id) !== node) changed.push(node.id);
+  #followNodes(view: AssignView): void {
+    const written = view.nodesWrittenSince?.(this.#nodeMark);
+    this.#nodeMark = written?.mark;
+    if (written?.ids !== undefined) {
+      for (const id of written.ids) this.#followNode(view, id);
+      return;
     }
-    const gone = [...this.#nodes.keys()].filter((id) => !nodes.has(id));
-    this.#nodes = nodes;
-    if (changed.length === 0 && gone.length === 0) return this.#picture.peers;
-    for (const id of [...changed, ...gone]) {
-      // A task on a node that is not heard of serves nobody.
-      for (const task of view.tasksByNode(id)) this.#put(view, task.id);
-    }
-    this.#encryptedPeers = keep(
-      this.#encryptedPeers,
-      [...nodes.values()].flatMap(encryptedPeer).toSorted((a, b) => a.index - b.index),
-      (one) => one.nodeId,
-    );
-    const peers = [...nodes.values()]
-      .map((node) => peerOf(node))
-      .filter((peer) => peer !== undefined)
-      .toSorted((a, b) => a.index - b.index);
-    return keep(this.#picture.peers, peers, (one) => one.nodeId);
+    for (const id of Array.from(this.#nodes.keys())) this.#followNode(view, id);
+    for (const { id } of view.list('node')) this.#followNode(view, id);
+  }
+
+  #followNode(view: AssignView, id: NodeId): void {
+    const node = view.get('node', id);
+    if (node === this.#nodes.get(id)) return;
+    if (node === undefined) this.#nodes.delete(id);
+    else this.#nodes.set(id, node);
+    // A task on a node that is not heard of serves nobody.
+    for (const task of view.tasksByNode(id)) this.#put(view, task.id);
+    this.#encryptedPeers.put(id, node && encryptedPeer(node));
+    const peer = node && peerOf(node);
+    const changed = this.#peers.put(id, peer);
+    if (changed === undefined) return;
+    if (peer !== undefined) for (const one of addressesOf(peer)) this.#addresses.add(one);
+    if (changed.before === undefined) return;
+    for (const one of addressesOf(changed.before)) this.#addresses.remove(one);
   }
 
   #followTasks(view: AssignView): void {
@@ -373,19 +374,21 @@ export function peerOf(node: Node): NetworkPeer | undefined {
 }
 
 /** None as long as the node's kernel holds no state of encryption. */
-function encryptedPeer({ id: nodeId, index, status, description }: Node): EncryptedPeer[] {
-  const address = tunnelAddress({
-    address: status.address,
-    dataPathAddress: description?.dataPathAddress,
-  });
+function encryptedPeer({ id, index, status, description }: Node): EncryptedPeer | undefined {
+  const { dataPathAddress } = description ?? {};
+  const address = tunnelAddress({ address: status.address, dataPathAddress });
   const incarnation = description?.encryption?.incarnation ?? '';
-  return address === '' || incarnation === '' ? [] : [{ nodeId, index, address, incarnation }];
+  if (address === '' || incarnation === '') return undefined;
+  return { nodeId: id, index, address, incarnation };
+}
+
+function addressesOf(peer: NetworkPeer): string[] {
+  return [peer.address, tunnelAddress(peer)];
 }
 
 /** The list as it was when it is the same. */
-function addressesOf(peers: readonly NetworkPeer[], before: readonly string[]): readonly string[] {
-  const addresses = addressBlocks(peers.flatMap((peer) => [peer.address, tunnelAddress(peer)]));
-  const isSame =
-    addresses.length === before.length && addresses.every((one, at) => one === before[at]);
-  return isSame ? before : addresses;
+function keepTexts(before: readonly string[], after: readonly string[]): readonly string[] {
+  if (before === after) return before;
+  const isSame = after.length === before.length && after.every((one, at) => one === before[at]);
+  return isSame ? before : after;
 }
