@@ -68,7 +68,10 @@ describe('a secret', () => {
       const alive = tasks.filter(
         ({ status, desiredState }) => status.state === 'running' && desiredState === 'running',
       );
-      return alive.length === 2 && alive.every((task) => usedBy(task) === id);
+      if (alive.length !== 2 || alive.some((task) => usedBy(task) !== id)) return false;
+      // The update's end is a write of the service as well: until then what was read of it is out of date.
+      const { updateStatus } = await host.control.getService({ id: web.id }, aCall());
+      return ['completed', 'rollback-completed', undefined].includes(updateStatus?.state);
     });
   }
 
