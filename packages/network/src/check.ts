@@ -3,7 +3,6 @@
  * nodes. Changes nothing.
  */
 import { errorMessage, workThrough } from '@swarmd/base';
-import { run } from '@swarmd/base/system';
 import {
   isEncrypted,
   tunnelAddress,
@@ -18,6 +17,7 @@ import { AGENT_PORT, knock } from './apply/knock.ts';
 import { encryptionFindings, xfrmErrors } from './check-encryption.ts';
 import { overlapFindings } from './check-overlaps.ts';
 import { observe } from './apply/observe.ts';
+import { outputOf } from './apply/reading.ts';
 import {
   listingDifferences,
   listingStatements,
@@ -151,24 +151,21 @@ async function listTables(
   netns: string | undefined,
   signal: AbortSignal,
 ): Promise<string> {
-  const enter = netns === undefined ? [] : ['nsenter', `--net=/run/netns/${netns}`];
+  const enter = netns === undefined ? '' : `nsenter --net=/run/netns/${netns} `;
   const listings = programs.map(async ({ family }) => {
-    const argv = [...enter, 'nft', '-s', 'list', 'table', family, NFT_TABLE];
-    const [name = '', ...args] = argv;
-    const { code, stdout, stderr } = await run(name, args, { signal, okCodes: [0, 1] });
-    if (code !== 0 && !/No such file or directory/.test(stderr)) throw new Error(stderr.trim());
-    return stdout;
+    try {
+      return await outputOf(`${enter}nft -s list table ${family} ${NFT_TABLE}`, signal);
+    } catch (error) {
+      if (!/No such file or directory/.test(errorMessage(error))) throw error;
+      return '';
+    }
   });
-  return (await Promise.all(listings)).join('');
+  return (await Promise.all(listings)).join('\n');
 }
 
-async function listInScratch(program: string, signal: AbortSignal): Promise<string> {
-  const script = 'nft -f - && nft -s list ruleset';
-  const { stdout } = await run('unshare', ['--net', 'sh', '-c', script], {
-    input: program,
-    signal,
-  });
-  return stdout;
+function listInScratch(program: string, signal: AbortSignal): Promise<string> {
+  const script = `unshare --net sh -c 'nft -f - && nft -s list ruleset' <<'E'\n${program}E`;
+  return outputOf(script, signal);
 }
 
 interface Probe {

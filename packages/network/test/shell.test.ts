@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import { until } from '@swarmd/base/testing';
 
-import { openShell } from '../src/apply/shell.ts';
+import { openReader, openShell } from '../src/apply/shell.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -67,4 +67,18 @@ test('what hangs is given up with all that it began', async () => {
   await until('it to be gone', () => !existsSync(`/proc/${pid}`) || undefined);
   await shell.run(`touch '${folder}/next'`);
   expect(existsSync(join(folder, 'next'))).toBe(true);
+});
+
+test('a reader gives what scripts print, however long, each to who asked', async () => {
+  const reader = openReader();
+  const [long, short] = await Promise.all([
+    reader.run(`seq 60000\ncat <<'E'\n two  'words' "and" $more\nE`),
+    reader.run('echo short; echo said >&2'),
+  ]);
+  const numbers = Array.from({ length: 60_000 }, (_, at) => String(at + 1));
+  expect(long.split('\n')).toEqual([...numbers, ` two  'words' "and" $more`]);
+  expect(short).toBe('short\nsaid');
+  await expect(reader.run(`cat '${folder}/nothing'`)).rejects.toMatchObject({
+    message: expect.stringMatching(/^exit code 1: cat: .*nothing/) as unknown,
+  });
 });

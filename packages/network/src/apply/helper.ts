@@ -19,7 +19,7 @@ import {
 } from '../limits.ts';
 
 interface Waiting {
-  readonly resolve: () => void;
+  readonly resolve: (said: string) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -58,20 +58,21 @@ export class Helper<Job extends string | Buffer> {
   /**
    * @param job stops at its first failure. Its time counts from when its turn has come: of five hundred that come at once most have not begun
    * when the first are done.
+   * @returns what it said.
    * @throws SwarmError `internal` with what it said, `deadline-exceeded` when it takes too long, and
    * `unavailable` when nobody knows how far it came;
    * `failed-precondition`: the program is not there or no program, and nothing was done.
    */
-  run(job: Job): Promise<void> {
+  run(job: Job): Promise<string> {
     return this.#turns.run(undefined, () => this.#runNow(job));
   }
 
-  #runNow(job: Job): Promise<void> {
+  #runNow(job: Job): Promise<string> {
     this.#idle?.cancel();
     const helper = (this.#process ??= this.#start());
     this.#count += 1;
     const id = this.#count;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
     this.#waiting.set(id, { resolve, reject });
     const timer = systemClock.after(this.#timeoutMs, () => {
       const message = `not done after ${this.#timeoutMs} ms`;
@@ -140,11 +141,9 @@ export class Helper<Job extends string | Buffer> {
   #hear(line: string): void {
     const [id = '', code = '', ...said] = line.split(' ');
     const waiting = this.#waiting.get(Number(id));
-    if (code === '0') waiting?.resolve();
-    else {
-      const text = said.join(' ').replaceAll(RECORD, '\n').trim();
-      waiting?.reject(new SwarmError('internal', `exit code ${code}: ${text}`));
-    }
+    const text = said.join(' ').replaceAll(RECORD, '\n').trim();
+    if (code === '0') waiting?.resolve(text);
+    else waiting?.reject(new SwarmError('internal', `exit code ${code}: ${text}`));
   }
 }
 

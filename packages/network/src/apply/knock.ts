@@ -1,7 +1,8 @@
 /** Whether somebody is there, by a TCP connection. */
-import { run } from '@swarmd/base/system';
+import { errorMessage } from '@swarmd/base';
 
 import { PROBE_SECONDS } from '../limits.ts';
+import { asks } from './reading.ts';
 
 /** Where managers reach the agents: nodes let each other in there. */
 export const AGENT_PORT = 4_244;
@@ -18,10 +19,15 @@ export async function knock(
   target: { address: string; port: number },
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const script = `exec 3<>/dev/tcp/${target.address}/${target.port}`;
-  const argv = [...enter, 'timeout', String(PROBE_SECONDS), 'bash', '-c', script];
-  const [program = '', ...args] = argv;
-  const { code, stderr } = await run(program, args, { signal, okCodes: [0, 1, TIMED_OUT] });
-  if (code === 0 || /Connection refused/.test(stderr)) return undefined;
-  return code === TIMED_OUT ? 'timeout' : (stderr.trim().split(': ').at(-1) ?? '');
+  const { address, port } = target;
+  const script = `${enter.join(' ')} timeout ${PROBE_SECONDS} bash -c 'exec 3<>/dev/tcp/${address}/${port}'`;
+  try {
+    await asks(script, signal);
+    return undefined;
+  } catch (error) {
+    const [, code, said = ''] = /^exit code (\d+): ([^]*)$/.exec(errorMessage(error)) ?? [];
+    if (code === undefined) throw error;
+    if (/Connection refused/.test(said)) return undefined;
+    return Number(code) === TIMED_OUT ? 'timeout' : (said.trim().split(': ').at(-1) ?? '');
+  }
 }
