@@ -4,7 +4,7 @@
  * settings cost a third of its speed (measured: CPU time for a write, all managers), and an agent that passes
  * on a flood of logs half of its time, in a full collection every 300 ms.
  */
-import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 
 import { every, type Clock } from '@swarmd/base';
 
@@ -26,13 +26,6 @@ const LARGE_HEAP_BYTES = 64 * 1024 ** 2;
  * heaps of other threads get less than that: Raft's was collected for every 8 MiB of its log.
  */
 const LARGE_HEAP_GROWS_PERCENT = 150;
-
-/**
- * The young generation (both halves) of a process with a small heap does not grow beyond this: what it has more
- * it does not give back for long. With a large heap it grows as far as the process's flags allow: 100,000 tasks
- * placed in a tenth less processor time than with so much, as less of what is under way is taken for old.
- */
-const SMALL_YOUNG_BYTES = 32 * 1024 ** 2;
 
 /** V8's own, and so long that what it costs does not matter. */
 const REDUCE_AFTER_MS = 8_000;
@@ -62,12 +55,6 @@ export function nextMode(
   return { mode: quiet >= QUIET_LOOKS ? 'idle' : now.mode, quiet, busy };
 }
 
-/** By how much the young generation grows when it is full of what lives: 2, or 1: not at all. Pure. */
-export function youngGrowth(mode: Mode, youngBytes: number): 1 | 2 {
-  if (mode === 'idle') return 1;
-  return mode === 'large' || youngBytes < SMALL_YOUNG_BYTES ? 2 : 1;
-}
-
 export interface HeapOptions {
   /** Whether the young generation may grow under load: it does not shrink before many full collections. */
   readonly youngGrows: boolean;
@@ -79,29 +66,22 @@ export interface HeapOptions {
 export function tuneHeap(clock: Clock, options: HeapOptions): Disposable {
   let state: HeapState = { mode: 'idle', quiet: 0, busy: 0 };
   let before = performance.eventLoopUtilization();
-  let growth = setMode(state.mode, options);
+  apply(state.mode, options);
   return every(clock, LOOK_EVERY_MS, () => {
     const after = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(after, before);
     before = after;
     const heapBytes = getHeapStatistics().used_heap_size;
     const next = nextMode(state, { utilization, heapBytes }, options.busyLooks);
-    const isNews = next.mode !== state.mode || youngGrowth(next.mode, youngBytes()) !== growth;
-    if (isNews) growth = setMode(next.mode, options);
+    if (next.mode !== state.mode) apply(next.mode, options);
     state = next;
   });
 }
 
-function youngBytes(): number {
-  const space = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
-  return space?.space_size ?? 0;
-}
-
-/** Flags that V8 reads whenever it decides, not only at its start. @returns how the young generation grows now. */
-function setMode(mode: Mode, { youngGrows }: HeapOptions): 1 | 2 {
-  const growth = youngGrowth(mode, youngBytes());
+/** Flags that V8 reads whenever it decides, not only at its start. */
+function apply(mode: Mode, { youngGrows }: HeapOptions): void {
   setFlagsFromString(mode === 'idle' ? '--optimize-for-size' : '--no-optimize-for-size');
-  setFlagsFromString(`--semi-space-growth-factor=${youngGrows ? growth : 1}`);
+  setFlagsFromString(`--semi-space-growth-factor=${mode !== 'idle' && youngGrows ? 2 : 1}`);
   setFlagsFromString(`--heap-growing-percent=${mode === 'large' ? LARGE_HEAP_GROWS_PERCENT : 0}`);
   // With a heap of hundreds of MiB each of V8's collections to save memory takes half a second of
   // processor time, and leaves so little room that the next one is due three seconds later: a manager
@@ -110,5 +90,4 @@ function setMode(mode: Mode, { youngGrows }: HeapOptions): 1 | 2 {
   setFlagsFromString(
     `--gc-memory-reducer-start-delay-ms=${mode === 'idle' ? REDUCE_AFTER_MS : REDUCE_RARELY_MS}`,
   );
-  return growth;
 }

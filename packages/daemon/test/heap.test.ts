@@ -1,7 +1,7 @@
 /** When a process's heap may grow. */
 import { expect, it } from 'vitest';
 
-import { nextMode, youngGrowth, type HeapState, type Mode } from '../src/heap.ts';
+import { nextMode, type HeapState, type Mode } from '../src/heap.ts';
 
 const MIB = 1024 ** 2;
 
@@ -39,15 +39,3 @@ it('is never idle with a large heap', () => {
   expect(after(quiet(20), { heapBytes: 200 * MIB })).toBe('large');
   expect(after([0.5, ...quiet(20)], { heapBytes: 200 * MIB })).toBe('large');
 });
-
-it.each([
-  { mode: 'idle', youngMiB: 2, growth: 1 },
-  { mode: 'busy', youngMiB: 16, growth: 2 },
-  { mode: 'busy', youngMiB: 32, growth: 1 },
-  { mode: 'large', youngMiB: 32, growth: 2 },
-] as const)(
-  'the young generation of $youngMiB MiB grows by $growth while the heap is $mode',
-  ({ mode, youngMiB, growth }) => {
-    expect(youngGrowth(mode, youngMiB * MIB)).toBe(growth);
-  },
-);
