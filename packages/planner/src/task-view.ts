@@ -20,6 +20,11 @@ export function isWanted(task: Task): boolean {
   return isWantedState(task.desiredState);
 }
 
+/** Runs on its node, or will: what counts for how many of a service are there. One that completed is not. */
+export function isAtWork(task: Task): boolean {
+  return isWanted(task) && !isOver(task);
+}
+
 /** Ended by itself, as opposed to being told to or losing its node. */
 export function endedByItself(task: Task): boolean {
   const { state } = task.status;

@@ -4,7 +4,7 @@ import { nodeAttribute, type Node, type NodeId, type Refusal, type Task } from '
 import { demandOf, refusal, wishesMet } from '../src/place/filters.ts';
 import { fullnessOf } from '../src/place/node-branches.ts';
 import { Usage } from '../src/place/usage.ts';
-import { isWanted, sameSpec, statusTime } from '../src/task-view.ts';
+import { isOver, isWanted, sameSpec, statusTime } from '../src/task-view.ts';
 import type { PlanView } from '../src/types.ts';
 
 interface Candidate {
@@ -36,7 +36,7 @@ export class SlowRanking {
       sameSpec(one.spec, task.spec);
     this.#candidates = [...view.list('node')].map((node) => {
       const held = usage.of(node.id);
-      const ofService = countOn(node.id, isWanted);
+      const ofService = countOn(node.id, (one) => isWanted(one) && !isOver(one));
       const failures = countOn(node.id, hasFailed);
       const isBinpack = task.spec.placement.strategy === 'binpack';
       const filling = isBinpack ? [-fullnessOf(node, held), -held.tasks] : [ofService, held.tasks];

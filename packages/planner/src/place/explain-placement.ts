@@ -1,7 +1,7 @@
 /** For people who ask why: every node, and what it lacks for a task. */
 import { isGlobal, meetsConstraint, portText, type Node, type Task } from '@swarmd/model';
 
-import { isWanted } from '../task-view.ts';
+import { isAtWork } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { areWanted } from '../words.ts';
 import { demandOf, NO_ENCRYPTION, refusal, type Demand, type NodeState } from './filters.ts';
@@ -26,7 +26,7 @@ export function nodeVerdicts(view: PlanView, task: Task): NodeVerdict[] {
   const isPinned = service !== undefined && isGlobal(service.spec.mode);
   const counts = new Map<string, number>();
   for (const one of view.tasksByService(task.serviceId)) {
-    if (!isWanted(one) || one.nodeId === undefined || one.id === task.id) continue;
+    if (!isAtWork(one) || one.nodeId === undefined || one.id === task.id) continue;
     counts.set(one.nodeId, (counts.get(one.nodeId) ?? 0) + 1);
   }
   return [...view.list('node')]

@@ -17,7 +17,7 @@ import {
 import type { Draft } from '../draft.ts';
 import { EXPLAINED_TASKS_MAX } from '../limits.ts';
 import type { ReasonCode } from '../reasons.ts';
-import { isOver, isWanted, sameSpec, taskName } from '../task-view.ts';
+import { isAtWork, isOver, sameSpec, taskName } from '../task-view.ts';
 import { demandOf, explain, refusal } from './filters.ts';
 import { mayPreempt, nominate } from './preempt.ts';
 import { Ranking } from './ranking.ts';
@@ -144,7 +144,7 @@ function placeNominated(
   const { nodeId, victims } = task.nominated;
   const node = draft.view.get('node', nodeId);
   usage.release(task);
-  const ofService = draft.tasks().filter((one) => isWanted(one) && one.nodeId === nodeId).length;
+  const ofService = draft.tasks().filter((one) => isAtWork(one) && one.nodeId === nodeId).length;
   if (
     node !== undefined &&
     refusal({ node, usage, ofService }, demandOf(draft.view, task)) === undefined

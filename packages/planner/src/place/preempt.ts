@@ -8,7 +8,7 @@ import type { Node, NodeId, Task } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 import { PREEMPTION_NODES_MAX } from '../limits.ts';
-import { isOver, isWanted } from '../task-view.ts';
+import { isAtWork, isOver, isWanted } from '../task-view.ts';
 import { refusal, type Demand } from './filters.ts';
 import { Usage } from './usage.ts';
 
@@ -63,7 +63,7 @@ function roomOn(
   if (candidates.length === 0) return undefined;
   const usage = new Usage(draft.view, draft.changes(), draft.service);
   for (const one of here) if (isLeaving(draft, one)) usage.release(one);
-  const ofService = draft.tasks().filter((one) => isWanted(one) && one.nodeId === node.id).length;
+  const ofService = draft.tasks().filter((one) => isAtWork(one) && one.nodeId === node.id).length;
   const fits = (): boolean => refusal({ node, usage, ofService }, demand) === undefined;
   const victims: Task[] = [];
   for (const one of candidates) {

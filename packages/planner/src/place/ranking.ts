@@ -13,7 +13,7 @@ import {
 } from '@swarmd/model';
 
 import { NODE_FAILURES_MAX, NODE_FAILURES_WINDOW_MS } from '../limits.ts';
-import { isWanted, sameSpec, statusTime } from '../task-view.ts';
+import { isAtWork, sameSpec, statusTime } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { refusal, sortRefusals, wishesMet, type Demand } from './filters.ts';
 import { LazyChoice } from './lazy-choice.ts';
@@ -59,7 +59,7 @@ export class Ranking {
   readonly #demand: Demand;
   readonly #serviceId: ServiceId;
   /** Of the service, by node. */
-  readonly #wanted: ReadonlyMap<NodeId, number>;
+  readonly #present: ReadonlyMap<NodeId, number>;
   readonly #failed: ReadonlyMap<NodeId, number>;
   readonly #candidates = new Map<NodeId, Candidate>();
   #standing: Standing | undefined;
@@ -71,7 +71,7 @@ export class Ranking {
     this.#usage = usage;
     this.#demand = demand;
     this.#serviceId = serviceId;
-    this.#wanted = countByNode(tasks.filter((task) => isWanted(task)));
+    this.#present = countByNode(tasks.filter(isAtWork));
     this.#failed = countByNode(tasks.filter((task) => isRecentFailure(task, demand.spec, now)));
     this.#standing = usage.standing(this.#inquirer());
   }
@@ -134,7 +134,7 @@ export class Ranking {
 
   #inquirer(): Inquirer {
     const ask = (node: Node): string | undefined => {
-      const ofService = this.#wanted.get(node.id) ?? 0;
+      const ofService = this.#present.get(node.id) ?? 0;
       return refusal({ node, usage: this.#usage, ofService }, this.#demand);
     };
     return { serviceId: this.#serviceId, demand: this.#demand, ask };
@@ -170,7 +170,7 @@ export class Ranking {
 
   /** Nodes to which something sets them apart from where they stand in an order, or all that may fit. */
   #fewNodes(): { ids: ReadonlySet<NodeId>; areAll: boolean } {
-    const ids = new Set([...this.#usage.changed, ...this.#wanted.keys(), ...this.#failed.keys()]);
+    const ids = new Set([...this.#usage.changed, ...this.#present.keys(), ...this.#failed.keys()]);
     const { affinities } = this.#demand;
     for (const { service } of affinities) {
       for (const id of this.#usage.hostsOf(service)) ids.add(id);
@@ -213,7 +213,7 @@ export class Ranking {
       node,
       failures: failures >= NODE_FAILURES_MAX ? failures : 0,
       wishes: wishesMet(held, this.#demand),
-      ofService: this.#wanted.get(node.id) ?? 0,
+      ofService: this.#present.get(node.id) ?? 0,
       tasks: held.tasks,
       fullness: fullnessOf(node, held),
     };

@@ -63,8 +63,8 @@ export class Usage {
       before?.nodeId === undefined && after?.nodeId !== undefined ? [after] : [],
     );
     for (const { before, after } of changes) {
-      if (before !== undefined) this.#count(before, isOver(before) ? 0 : -1);
-      if (after !== undefined) this.#count(after, isOver(after) ? 0 : 1);
+      if (before !== undefined) this.release(before);
+      if (after !== undefined && !isOver(after)) this.#count(after, 1);
     }
   }
 
@@ -119,7 +119,7 @@ export class Usage {
 
   /** Counts a task out, to see what would be if it were gone. */
   release(task: Task): void {
-    this.#count(task, isOver(task) ? 0 : -1);
+    if (!isOver(task)) this.#count(task, -1);
   }
 
   /** Addresses of a network, for tasks and virtual addresses. */
@@ -163,8 +163,7 @@ export class Usage {
     return pool;
   }
 
-  /** `sign` 0: it holds nothing, but the node is not what the index says. */
-  #count(task: Task, sign: 1 | 0 | -1): void {
+  #count(task: Task, sign: 1 | -1): void {
     const nodeId = task.nodeId ?? task.nominated?.nodeId;
     if (nodeId === undefined) return;
     let usage = this.#nodes.get(nodeId);
@@ -172,7 +171,7 @@ export class Usage {
       usage = overUsage(this.#index.nodes.get(nodeId) ?? NOTHING);
       this.#nodes.set(nodeId, usage);
     }
-    if (sign !== 0) countUsage(usage, task, sign);
+    countUsage(usage, task, sign);
   }
 }
 
