@@ -12,6 +12,8 @@ export {
 
 export { OTHER_KERNEL_TIMEOUT_MS, outputOnOtherKernel } from './system/other-kernel.ts';
 export { Dice } from './dice.ts';
+export { mutated, type Mutation } from './mutation.ts';
+export { failingTest } from './system/mutated-tests.ts';
 export { positive, playSeeds, SEED_OPTIONS, SEED_USAGE } from './system/play-seeds.ts';
 export { SeededRandom } from './seeded-random.ts';
 export { until } from './until.ts';

@@ -13,6 +13,7 @@ import {
   rank,
   refusesLimits,
   type Node,
+  type NodeId,
   type Reason,
   type Service,
   type Task,
@@ -258,8 +259,18 @@ function nodesSay(placement: Verdicts | undefined): string[] {
   if (groups.size === 0 && willing.length === 0) return ['  there is no node that it may run on'];
   return [
     ...[...groups].map(([lacks, refusing]) => `  refused by ${someOf(refusing)}: ${lacks}`),
-    ...(willing.length === 0 ? [] : [`  it fits on ${someOf(willing)}`]),
+    ...(willing.length === 0 ? cureOf(placement, names) : [`  it fits on ${someOf(willing)}`]),
   ];
+}
+
+/** Where the fewest commands let it run, and which. */
+function cureOf({ verdicts }: Verdicts, names: ReadonlyMap<NodeId, string | undefined>): string[] {
+  const [best] = verdicts
+    .filter(({ cure }) => cure.length > 0)
+    .toSorted((a, b) => a.cure.length - b.cure.length);
+  if (best === undefined) return [];
+  const name = names.get(best.nodeId) ?? best.nodeId;
+  return [`  it would fit on ${name} after: ${best.cure.join('; ')}`];
 }
 
 function someOf(names: readonly string[]): string {

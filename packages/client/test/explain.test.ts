@@ -50,9 +50,9 @@ describe('explain', () => {
       },
     );
     const verdicts = [
-      { nodeId: asId('node', 'n1'), lacks: 'insufficient memory' },
-      { nodeId: asId('node', 'n2'), lacks: 'insufficient memory' },
-      { nodeId: asId('node', 'n3') },
+      { nodeId: asId('node', 'n1'), lacks: 'insufficient memory', cure: [] },
+      { nodeId: asId('node', 'n2'), lacks: 'insufficient memory', cure: [] },
+      { nodeId: asId('node', 'n3'), cure: [] },
     ];
     const placement = { verdicts, nodes: [node('n1')] };
     expect(explainTask(waiting, { now: NOW, placement })).toEqual([
@@ -207,12 +207,14 @@ describe('explain', () => {
     const verdicts = Array.from({ length: 12 }, (_, n) => ({
       nodeId: asId('node', `n${n + 1}`),
       lacks: 'drained',
+      cure: n === 11 ? ['swarmctl node update --availability active n12'] : ['a', 'b'],
     }));
     const around = { now: NOW, nodes: [] };
     const placement = { verdicts, nodes: [] };
-    expect(explainService(service(), [waiting], { ...around, placement }).at(-1)).toBe(
+    expect(explainService(service(), [waiting], { ...around, placement }).slice(-2)).toEqual([
       '  refused by n1, n2, n3, n4, n5, n6, n7, n8, n9, n10 and 2 more: drained',
-    );
+      '  it would fit on n12 after: swarmctl node update --availability active n12',
+    ]);
     const nobody = { verdicts: [], nodes: [] };
     expect(explainService(service(), [waiting], { ...around, placement: nobody }).at(-1)).toBe(
       '  there is no node that it may run on',

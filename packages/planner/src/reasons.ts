@@ -51,6 +51,8 @@ export const REASONS = {
   'no-network': 'a network of the task does not exist',
   'ports-changed': 'the published ports of the service changed',
   'limits-changed': 'the limits of the service changed, and its tasks take them over as they run',
+  'placement-changed':
+    'what the service keeps away or how important it is changed, and its tasks take it over as they run',
   'history-limit': 'the slot keeps no more ended tasks than this',
   'task-gone': 'the task was to be forgotten once stopped, and it has stopped',
 } as const;

@@ -137,6 +137,8 @@ export interface NodeVerdict {
   readonly nodeId: NodeId;
   /** Why it refuses; undefined: it would take the task. */
   readonly lacks?: string;
+  /** Commands after which it would take the task, all of them; none: no commands do it. */
+  readonly cure: readonly string[];
 }
 
 export interface Control {

@@ -31,8 +31,8 @@ export function someVerdicts(): NodeVerdict[] {
   const memory = 'insufficient memory';
   const says = { nodem1: memory, nodem2: memory, nodem3: 'node is down', nodew2: 'drained' };
   return [
-    ...Object.entries(says).map(([id, lacks]) => ({ nodeId: nodeIdOf(id), lacks })),
-    { nodeId: nodeIdOf('nodew1') },
+    ...Object.entries(says).map(([id, lacks]) => ({ nodeId: nodeIdOf(id), lacks, cure: [] })),
+    { nodeId: nodeIdOf('nodew1'), cure: [] },
   ];
 }
 

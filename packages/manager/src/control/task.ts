@@ -25,9 +25,9 @@ export function taskControl(
       const view = await context.read(call);
       const task = view.get('task', taskId);
       if (task === undefined) throw notFound('task', taskId);
-      return nodeVerdicts(view, task).map(({ node: { id }, lacks, detail }) => {
-        if (lacks === undefined) return { nodeId: id };
-        return { nodeId: id, lacks: detail === undefined ? lacks : `${lacks}: ${detail}` };
+      return nodeVerdicts(view, task).map(({ node: { id }, lacks, detail, cure = [] }) => {
+        if (lacks === undefined) return { nodeId: id, cure };
+        return { nodeId: id, lacks: detail === undefined ? lacks : `${lacks}: ${detail}`, cure };
       });
     },
   };

@@ -4,6 +4,7 @@ import { isGlobal, meetsConstraint, portText, type Node, type Task } from '@swar
 import { isAtWork } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { areWanted } from '../words.ts';
+import { cureOf } from './cures.ts';
 import { demandOf, NO_ENCRYPTION, refusal, type Demand, type NodeState } from './filters.ts';
 import { isPortHeld } from './node-usage.ts';
 import { lacksEncryption } from './plugins.ts';
@@ -15,6 +16,8 @@ export interface NodeVerdict {
   readonly lacks?: string;
   /** What exactly, where the words of the filter leave it open. */
   readonly detail?: string;
+  /** Commands after which it would take the task; undefined: no commands do it. */
+  readonly cure?: readonly string[];
 }
 
 /** What each node says to one more task like this one; for global services only its own node. */
@@ -37,7 +40,13 @@ export function nodeVerdicts(view: PlanView, task: Task): NodeVerdict[] {
       const lacks = refusal(state, demand);
       if (lacks === undefined) return { node };
       const detail = DETAILS.get(lacks)?.(state, demand);
-      return { node, lacks, ...(detail === undefined ? {} : { detail }) };
+      const cure = cureOf(state, { view, task, demand });
+      return {
+        node,
+        lacks,
+        ...(detail === undefined ? {} : { detail }),
+        ...(cure === undefined ? {} : { cure }),
+      };
     });
 }
 

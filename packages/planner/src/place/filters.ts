@@ -98,9 +98,7 @@ const FILTERS: readonly Filter[] = [
   ({ node }, { encrypted }) =>
     encrypted && lacksEncryption(node) !== undefined ? NO_ENCRYPTION : undefined,
   ({ node }, { constraints }) =>
-    constraints.every((constraint) => meetsConstraint(node, constraint))
-      ? undefined
-      : 'placement constraints not met',
+    meetsConstraints(node, constraints) ? undefined : 'placement constraints not met',
   ({ node }, { spec }) => (runsOn(node, spec) ? undefined : 'unsupported platform'),
   ({ node, usage }, { hostPorts }) =>
     hostPorts.some((port) => isPortHeld(usage.of(node.id), port))
@@ -110,7 +108,9 @@ const FILTERS: readonly Filter[] = [
     spec.placement.maxReplicasPerNode > 0 && ofService >= spec.placement.maxReplicasPerNode
       ? 'max replicas per node reached'
       : undefined,
-  ({ node, usage }, demand) => repulsion(usage.of(node.id), demand),
+  ({ node, usage }, demand) => unmetAffinity(usage.of(node.id), demand),
+  ({ node, usage }, { serviceName }) =>
+    usage.of(node.id).repelled.has(serviceName) ? 'a task that keeps the service away' : undefined,
   ({ node, usage }) =>
     usage.of(node.id).holders < PLENTY_OF_ADDRESSES || usage.gateway(node).hasFree()
       ? undefined
@@ -139,12 +139,11 @@ function runsOn(node: Node, spec: TaskSpec): boolean {
   );
 }
 
-/** Conditions only; anti-affinity counts both ways: who is there already need not bear a newcomer. */
-function repulsion(
+/** Conditions only. Anti-affinity counts both ways: that of who is there already is the filter after this. */
+function unmetAffinity(
   here: {
     readonly services: Pick<Tally, 'has'>;
     readonly expected: Pick<Tally, 'has'>;
-    readonly repelled: Pick<Tally, 'has'>;
   },
   demand: Demand,
 ): string | undefined {
@@ -154,7 +153,7 @@ function repulsion(
     if (together && !isThere) return `no task of ${service}`;
     if (!together && (isThere || here.expected.has(service))) return `a task of ${service}`;
   }
-  return here.repelled.has(demand.serviceName) ? 'a task that keeps the service away' : undefined;
+  return undefined;
 }
 
 /** How many of the demand's wishes the node meets. */
@@ -172,6 +171,15 @@ export function refusal(state: NodeState, demand: Demand): string | undefined {
     if (lacks !== undefined) return lacks;
   }
   return undefined;
+}
+
+/** Everything that the node lacks for the task. */
+export function lacksOf(state: NodeState, demand: Demand): string[] {
+  return FILTERS.flatMap((filter) => filter(state, demand) ?? []);
+}
+
+export function meetsConstraints(node: Node, constraints: readonly Constraint[]): boolean {
+  return constraints.every((constraint) => meetsConstraint(node, constraint));
 }
 
 /** Counted refusals, most frequent first. */

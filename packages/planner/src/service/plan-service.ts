@@ -22,6 +22,7 @@ import { Enforcer } from './enforce.ts';
 import { keepStandbys } from './standby.ts';
 import { rebalance } from './rebalance.ts';
 import { refreshLimits } from './refresh-limits.ts';
+import { refreshPlacement } from './refresh-placement.ts';
 import { coverNodes, leaveNodes } from './global.ts';
 import { removeOtherRuns, startJobTasks } from './job.ts';
 import { activeRuns } from './runs.ts';
@@ -48,6 +49,7 @@ export function planService(view: PlanView, serviceId: ServiceId, context: PlanC
 function planLasting(draft: Draft, stored: Service): void {
   if (isGlobal(stored.spec.mode)) leaveNodes(draft, stored);
   refreshLimits(draft, stored);
+  refreshPlacement(draft, stored);
   const service = judgeUpdate(draft, stored);
   refreshPorts(draft, service);
   dropOvertaken(draft, service);

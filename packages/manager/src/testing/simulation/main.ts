@@ -4,17 +4,27 @@ import { parseArgs } from 'node:util';
 import { errorMessage } from '@swarmd/base';
 import { playSeeds, positive, SEED_OPTIONS, SEED_USAGE } from '@swarmd/base/testing';
 
+import { runMutations } from '../mutations/run-mutations.ts';
 import { runSeed } from './run-seed.ts';
 
 const USAGE = `usage: npm run sim:cluster -- [--seed N [--trace]] [--seeds COUNT] [--minutes M] [--nodes COUNT]
+       npm run sim:cluster -- --mutations [--quick]
 ${SEED_USAGE}  --nodes N     machines, three of them managers; by the seed unless given
+  --mutations   do things too late, or remember what is over, in known ways; every one must be caught
+  --quick       of these, only what falls due
 `;
 
-const OPTIONS = { ...SEED_OPTIONS, nodes: { type: 'string' } } as const;
+const OPTIONS = {
+  ...SEED_OPTIONS,
+  nodes: { type: 'string' },
+  mutations: { type: 'boolean' },
+  quick: { type: 'boolean' },
+} as const;
 const USUAL_SEEDS = 100;
 
 async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: OPTIONS });
+  if (values.mutations) return (await runMutations({ quick: values.quick === true })) ? 0 : 1;
   const size = values.nodes === undefined ? {} : { nodes: positive('nodes', values.nodes) };
   const again = values.nodes === undefined ? '' : ` --nodes ${values.nodes}`;
   const totals = { steps: 0, commits: 0, tasks: 0, settledMsMax: 0 };

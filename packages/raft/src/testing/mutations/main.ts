@@ -4,7 +4,8 @@
  */
 import { registerHooks } from 'node:module';
 import { assert } from '@swarmd/base';
-import { CONTROL, MUTATIONS, mutated } from './mutations.ts';
+import { mutated } from '@swarmd/base/testing';
+import { CONTROL, MUTATIONS } from './mutations.ts';
 
 const mutation = [CONTROL, ...MUTATIONS].find(({ name }) => name === process.env['RAFT_MUTATION']);
 assert(mutation, 'RAFT_MUTATION names a mutation');

@@ -2,24 +2,12 @@
  * Known ways to get Raft wrong, as edits of the source that are made while it is loaded: the
  * source itself has no switches. The suite must fail on every one.
  */
-import { assert } from '@swarmd/base';
+import type { Mutation as BaseMutation } from '@swarmd/base/testing';
 
-export interface Mutation {
-  readonly name: string;
+/** Its path begins at `src/`. */
+export interface Mutation extends BaseMutation {
   /** The scenario of raft's checklist that it breaks, where there is one. */
   readonly scenario?: number;
-  /** In `src/`. */
-  readonly file: string;
-  /** Must occur exactly once. */
-  readonly find: string;
-  readonly replace: string;
-}
-
-/** The source with the mistake in it. */
-export function mutated(source: string, { name, file, find, replace }: Mutation): string {
-  const parts = source.split(find);
-  assert(parts.length === 2, `"${name}" finds its place in ${file} once`);
-  return parts.join(replace);
 }
 
 /** No mistake: must not be caught, or the table says nothing. */

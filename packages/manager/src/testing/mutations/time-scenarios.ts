@@ -1,0 +1,129 @@
+/**
+ * Small clusters in which something falls due: an update without a node, a run of a job, steps of autoscaling,
+ * runs and steps under a new leader. What the watch over time says of them.
+ */
+import type { ServiceSpecInput } from '@swarmd/model';
+
+import { SimWorld, Violation } from '../simulation/sim-world.ts';
+
+const NODES = 3;
+/** Of one wait; usually some 40 a second. */
+const STEPS_MAX = 5_000;
+const NOWHERE = { constraints: ['node.labels.moon==1'] };
+
+export type ScenarioName = keyof typeof SCENARIOS;
+
+/** The first promise that is broken in the scenario, or in any; undefined: none is. */
+export async function brokenInTime(name?: ScenarioName): Promise<string | undefined> {
+  try {
+    for (const play of name === undefined ? Object.values(SCENARIOS) : [SCENARIOS[name]]) {
+      await using sim = await begun();
+      await play(sim);
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof Violation) return error.message;
+    throw error;
+  }
+}
+
+const task = (placement: object = {}) => ({ container: { image: 'good1' }, placement });
+
+const STUCK = (placement: object): ServiceSpecInput => ({
+  name: 'stuck',
+  mode: { kind: 'replicated', replicas: 1 },
+  // One that cannot be prepared is tried again and again, and shows nothing meanwhile.
+  task: task(placement),
+  update: { progressDeadlineMs: 8_000 },
+});
+
+const TICK: ServiceSpecInput = {
+  name: 'tick',
+  mode: { kind: 'replicated-job' },
+  task: task(),
+  schedule: { cron: '* * * * *' },
+};
+
+const SCALED: ServiceSpecInput = {
+  name: 'scaled',
+  mode: { kind: 'replicated', replicas: 1 },
+  task: { ...task(), reservations: { nanoCpus: 5e8 } },
+  autoscale: {
+    min: 1,
+    max: 3,
+    cpuPercent: 50,
+    upWindowMs: 5_000,
+    downWindowMs: 5_000,
+    intervalMs: 5_000,
+    warmupMs: 0,
+  },
+};
+
+const SCENARIOS = {
+  update: async (sim: SimWorld): Promise<void> => {
+    await create(sim, STUCK({}));
+    await pass(sim, 5_000);
+    await update(sim, STUCK(NOWHERE));
+    await pass(sim, 20_000);
+  },
+  run: async (sim: SimWorld): Promise<void> => {
+    await create(sim, TICK);
+    await pass(sim, 75_000);
+  },
+  scaleUp: async (sim: SimWorld): Promise<void> => {
+    sim.load = () => 5e8;
+    await create(sim, SCALED);
+    await pass(sim, 70_000);
+  },
+  scaleDown: async (sim: SimWorld): Promise<void> => {
+    sim.load = () => 0;
+    await create(sim, { ...SCALED, mode: { kind: 'replicated', replicas: 2 } });
+    await pass(sim, 70_000);
+  },
+  /** What the first leader has written, the next one must see to. */
+  newLeader: async (sim: SimWorld): Promise<void> => {
+    sim.load = () => 5e8;
+    await create(sim, TICK);
+    await create(sim, SCALED);
+    const isPressed = (): boolean => service(sim, 'scaled')?.autoscale?.pressure !== undefined;
+    await pass(sim, 40_000, isPressed);
+    // Time has to pass for that.
+    const { raft } = sim.leader()!.core;
+    const handedOver = raft.transferLeadership(undefined, new AbortController().signal);
+    await pass(sim, 75_000);
+    await handedOver;
+  },
+} as const;
+
+async function begun(): Promise<SimWorld> {
+  const sim = await SimWorld.create({ seed: 1, nodes: NODES });
+  await sim.start();
+  await pass(sim, 10_000, () => sim.leader() !== undefined);
+  return sim;
+}
+
+/** Time must pass: managers that look at something again and again at the same moment never end. */
+async function pass(sim: SimWorld, ms: number, isDone = (): boolean => false): Promise<void> {
+  const before = sim.steps;
+  await sim.run(sim.clock.now() + ms, () => {
+    if (sim.steps - before > STEPS_MAX) throw new Violation('in-time', 'time stands still');
+    return isDone();
+  });
+}
+
+function service(sim: SimWorld, name: string) {
+  return sim.judge.view.serviceByName(name);
+}
+
+async function create(sim: SimWorld, spec: ServiceSpecInput): Promise<void> {
+  sim.user(`create ${spec.name}`, ({ control }, call) => control.createService({ spec }, call));
+  await pass(sim, 2_000, () => service(sim, spec.name) !== undefined);
+}
+
+async function update(sim: SimWorld, spec: ServiceSpecInput): Promise<void> {
+  const { id, meta } = service(sim, spec.name)!;
+  sim.user(`update ${spec.name}`, ({ control }, call) =>
+    control.updateService({ id, version: meta.version, spec, rollback: false }, call),
+  );
+  await pass(sim, 1_000);
+}
