@@ -118,7 +118,7 @@ export const MEMORY: readonly Mutation[] = [
   },
 ];
 
-/** No mistake: must not be caught, or the tables say nothing. */
+/** No mistake: must not be caught. */
 export const CONTROL: Mutation = {
   name: 'nothing',
   file: 'planner/src/service/progress-deadline.ts',
