@@ -74,9 +74,9 @@ class MutatedModules implements Disposable {
 
   async judge(mutation: Mutation): Promise<string | undefined> {
     const number = this.#mutations.push(mutation) - 1;
-    const scenarios = (await import(
-      `${SCENARIOS}?mutation=${number}`
-    )) as typeof import('./time-scenarios.ts');
+    const scenarios = (await import(`${SCENARIOS}?mutation=${number}`)) as {
+      brokenInTime: typeof brokenInTime;
+    };
     return await scenarios.brokenInTime(TIME.find(({ name }) => name === mutation.name)?.scenario);
   }
 

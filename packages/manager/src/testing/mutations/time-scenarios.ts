@@ -2,6 +2,7 @@
  * Small clusters in which something falls due: an update without a node, a run of a job, steps of autoscaling,
  * runs and steps under a new leader. What the watch over time says of them.
  */
+import { assert } from '@swarmd/base';
 import type { ServiceSpecInput } from '@swarmd/model';
 
 import { SimWorld, Violation } from '../simulation/sim-world.ts';
@@ -88,8 +89,8 @@ const SCENARIOS = {
     const isPressed = (): boolean => service(sim, 'scaled')?.autoscale?.pressure !== undefined;
     await pass(sim, 40_000, isPressed);
     // Time has to pass for that.
-    const { raft } = sim.leader()!.core;
-    const handedOver = raft.transferLeadership(undefined, new AbortController().signal);
+    const never = new AbortController().signal;
+    const handedOver = sim.leader()?.core.raft.transferLeadership(undefined, never);
     await pass(sim, 75_000);
     await handedOver;
   },
@@ -121,7 +122,9 @@ async function create(sim: SimWorld, spec: ServiceSpecInput): Promise<void> {
 }
 
 async function update(sim: SimWorld, spec: ServiceSpecInput): Promise<void> {
-  const { id, meta } = service(sim, spec.name)!;
+  const found = service(sim, spec.name);
+  assert(found !== undefined, `the scenario made ${spec.name}`);
+  const { id, meta } = found;
   sim.user(`update ${spec.name}`, ({ control }, call) =>
     control.updateService({ id, version: meta.version, spec, rollback: false }, call),
   );
