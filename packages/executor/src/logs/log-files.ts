@@ -78,8 +78,8 @@ export async function rotateLog(
   if (size !== undefined && size < maxBytes && !isDue) return size;
   const rotated = (await logFiles(path)).filter((file) => !file.isNewest);
   if (size !== undefined) await rename(path, `${path}.${(rotated.at(-1)?.generation ?? 0) + 1}`);
-  // Whoever else removes them counts what is in them, and is looked after only by their number.
-  const bounds = isShipped ? { maxBytes: NO_BOUND, kept: 2 * kept + 2 } : { maxBytes, kept };
+  // Whoever else removes them counts what is in them; only what is far beyond their bound is removed here.
+  const bounds = isShipped ? { maxBytes: 2 * maxBytes, kept: 2 * kept + 2 } : { maxBytes, kept };
   const left = (await logFiles(path)).filter((file) => !file.isNewest);
   for (const file of await surplusFiles(left, bounds)) {
     await rm(file.path, { force: true });
@@ -108,7 +108,6 @@ export async function surplusFiles(
 
 /** Nobody looks at a log at the very moment when it is full. */
 const ROTATION_SLACK = 1.5;
-const NO_BOUND = Number.MAX_SAFE_INTEGER;
 
 /**
  * Without rotated files the last one keeps its name, which says the generation, but not its content.

@@ -10,7 +10,7 @@ import { Backoff, errorMessage, sleep, type Clock, type Random } from '@swarmd/b
 import { logLines } from '@swarmd/model';
 
 import { SHIP_BOUND_MS } from '../../limits.ts';
-import { logFiles, surplusFiles } from '../log-files.ts';
+import { logFiles, surplusFiles, type LogFile } from '../log-files.ts';
 import { readPlaced, type LogSource, type PlacedChunk } from '../log-reader.ts';
 import { cursorBehind, parseCursor } from '../log-scanner.ts';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.ts';
@@ -40,6 +40,10 @@ export class Shipment {
   /** What was given up since the last line that was delivered. */
   #unsaid = 0;
   #restart = new AbortController();
+  /** Nothing is delivered any more after `#restart`. */
+  #halted: Promise<void> = Promise.resolve();
+  /** Delivering may go on. */
+  #resumed: Promise<void> = Promise.resolve();
 
   constructor(job: ShipJob, deps: ShipmentDeps) {
     this.#job = job;
@@ -85,6 +89,9 @@ export class Shipment {
       ended: this.#ended.promise,
     };
     for (;;) {
+      await this.#resumed;
+      const halted = Promise.withResolvers<void>();
+      this.#halted = halted.promise;
       this.#restart = new AbortController();
       const either = AbortSignal.any([signal, this.#restart.signal]);
       try {
@@ -103,6 +110,8 @@ export class Shipment {
         return;
       } catch (error) {
         if (signal.aborted || !this.#restart.signal.aborted) throw error;
+      } finally {
+        halted.resolve();
       }
     }
   }
@@ -165,7 +174,7 @@ export class Shipment {
 
   /** Removes files that are too many; their lines that nobody has taken are counted. */
   async #prune(): Promise<void> {
-    const { id, plan, spool } = this.#job;
+    const { plan, spool } = this.#job;
     const rotated = (await logFiles(spool)).filter((one) => !one.isNewest);
     const at = parseCursor(this.#cursor ?? '0.0.0');
     // What files of our own have taken over is read there.
@@ -174,19 +183,34 @@ export class Shipment {
     for (const { path } of spare) await rm(path, { force: true });
     const left = rotated.slice(spare.length);
     const surplus = await surplusFiles(left, plan.spool);
-    const lost = surplus.filter(({ generation }) => generation >= at.generation);
-    let lines = 0;
-    for (const log of lost) {
-      lines += await countLines(log, log.generation === at.generation ? at : undefined);
-    }
-    const next = lost.at(-1);
-    if (next !== undefined) {
+    if (surplus.some(({ generation }) => generation >= at.generation)) await this.#giveUp(surplus);
+    for (const { path } of surplus) await rm(path, { force: true });
+  }
+
+  /**
+   * Counts the lines of these files that nobody has taken. Nothing is delivered meanwhile: a thread that cannot
+   * keep up with a flood would take turns with itself, and the flood would win.
+   */
+  async #giveUp(files: readonly LogFile[]): Promise<void> {
+    const resumed = Promise.withResolvers<void>();
+    this.#resumed = resumed.promise;
+    try {
+      this.#restart.abort();
+      await this.#halted;
+      const at = parseCursor(this.#cursor ?? '0.0.0');
+      const lost = files.filter(({ generation }) => generation >= at.generation);
+      let lines = 0;
+      for (const log of lost) {
+        lines += await countLines(log, log.generation === at.generation ? at : undefined);
+      }
+      const next = lost.at(-1);
+      if (next === undefined) return;
       this.#cursor = `${next.generation + 1}.0.0`;
       this.#dropped += lines;
       this.#unsaid += lines;
-      this.#deps.tell({ kind: 'dropped', id, lines: this.#dropped });
-      this.#restart.abort();
+      this.#deps.tell({ kind: 'dropped', id: this.#job.id, lines: this.#dropped });
+    } finally {
+      resumed.resolve();
     }
-    for (const { path } of surplus) await rm(path, { force: true });
   }
 }
