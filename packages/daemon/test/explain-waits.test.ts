@@ -241,6 +241,20 @@ const CASES: readonly Case[] = [
     cure: (cluster) => cluster.remove('shy'),
   },
   {
+    name: 'a service keeps it away, and then bears it',
+    make: async (cluster) => {
+      await cluster.create('shy', { ...onEach, ...placed({ affinities: ['service!=web'] }) });
+      await web()(cluster);
+    },
+    says: /after: swarmctl service update --affinity-rm 'service!=web' shy/,
+    cure: (cluster) => {
+      const { task } = cluster.service('shy').spec;
+      return cluster.update('shy', {
+        task: { ...task, placement: { ...task.placement, affinities: [] } },
+      });
+    },
+  },
+  {
     name: 'its network has no free address',
     make: async (cluster) => {
       const task = { networks: [{ target: 'narrow' }] };

@@ -264,10 +264,15 @@ function mayHelpRelease({ because }: Task): boolean {
   return refusals === undefined || !refusals.every(({ filter }) => OF_NODES.has(filter));
 }
 
-/** A task that ended or vanished gives its node's resources, its ports and addresses back. */
+/**
+ * A task that ended or vanished gives its node's resources, its ports and addresses back; one that goes on may
+ * bear others, or be less important, than before.
+ */
 function releases({ before, after }: ChangedObject<'task'>): boolean {
   if (before === undefined || isTerminal(before.status.state)) return false;
-  return after === undefined || isTerminal(after.status.state);
+  if (after === undefined || isTerminal(after.status.state)) return true;
+  const [was, is] = [before.spec.placement, after.spec.placement];
+  return was !== is && !sameValue(was, is);
 }
 
 function concernsPlacement({ before, after }: ChangedObject<'node'>): boolean {
