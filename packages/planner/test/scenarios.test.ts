@@ -50,6 +50,24 @@ test.each(Object.entries(SCENARIOS))('%s', (_area, names) => {
   expect(missing).toEqual([]);
 });
 
+/** Those of the control API; rotation of the CA, unlock keys and blacklisted certificates do not exist. */
+const CONTROL_API = `UpdateClusterRotateToken RemoveUsedSecret RemoveUnusedSecret RemoveUsedConfig
+  RemoveUnusedConfig RemoveNetworkWithAttachedService RemoveNodes UpdateNodeDemote OrphanNodeTasks
+  ServiceUpdateRejectNetworkChange ServiceEndpointSpecUpdate ListServiceStatuses JobService
+  ServiceValidateJob ValidateResources ValidateMode ValidateTaskSpec ValidateContainerSpec
+  ValidateServiceSpec ValidateRestartPolicy ValidateUpdate ValidateEndpointSpec
+  ValidateIPAMConfiguration`;
+
+test('control API', () => {
+  const tests = ['control-scenarios.test.ts', 'service-rules.test.ts']
+    .map((file) => readFileSync(new URL(`../../manager/test/${file}`, import.meta.url), 'utf8'))
+    .join('\n');
+  const missing = CONTROL_API.split(/\s+/).filter(
+    (name) => !new RegExp(`\\b${name}\\b`).test(tests),
+  );
+  expect(missing).toEqual([]);
+});
+
 const LAB = 'test/lab';
 const DATA = 'packages/planner/testdata';
 const MANAGER = 'packages/manager/test';
