@@ -82,6 +82,17 @@ describe('nodes as the leader knows them', () => {
     expect(node('old')).toBeDefined();
   });
 
+  it('a manager is not forgotten for its agent, which never came: it would be taken out of Raft', async () => {
+    const fresh = node('fresh')!;
+    const manager = { raftId: 1, apiAddress: '10.0.0.1:1', raftAddress: '10.0.0.1:2' };
+    await store.update((tx) => {
+      tx.put('node', { ...fresh, id: asId('node', 'voter'), meta, role: 'manager', manager });
+    }, signal);
+    clock.advance(UNJOINED_MAX_MS + 1_000);
+    await until('the one that is no manager is gone', () => node('fresh') === undefined);
+    expect(node('voter')).toBeDefined();
+  });
+
   it('one that says goodbye has the grace of the cluster, and none once it is back', async () => {
     const id = asId('node', 'old');
     const { address, agentAddress } = node('old')!.status;

@@ -287,9 +287,12 @@ function writeNews(tx: Transaction, news: readonly LiveNode[], now: number): voi
   }
 }
 
-/** Still as it was made with its certificate, long after. */
-function isUnjoined({ status, description }: Node, now: number): boolean {
-  const isNew = status.state === 'unknown' && description === undefined;
+/**
+ * Still as it was made with its certificate, long after. A manager that is in Raft has joined, whatever keeps its
+ * agent: without its node it would be taken out of Raft.
+ */
+function isUnjoined({ status, description, manager }: Node, now: number): boolean {
+  const isNew = status.state === 'unknown' && description === undefined && manager === undefined;
   return isNew && now - status.since > UNJOINED_MAX_MS;
 }
 
