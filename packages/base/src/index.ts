@@ -22,5 +22,5 @@ export { BoundedQueue } from './queue.ts';
 export { Scope } from './scope.ts';
 export { Slots } from './slots.ts';
 export { microTimeText, timeText } from './time-text.ts';
-export { abortReason, eitherSignal, every, sleep, withDeadline } from './wait.ts';
+export { abortReason, eitherSignal, every, orAborted, sleep, withDeadline } from './wait.ts';
 export { workThrough } from './work-through.ts';

@@ -70,6 +70,22 @@ export function eitherSignal(
 }
 
 /**
+ * What `work` comes to, unless the signal aborts before; what was begun then comes to its end by itself.
+ * @throws the signal's reason.
+ */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = (): void => reject(abortReason(signal));
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.race([aborted, work]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/**
  * Runs `fn` with a signal that aborts after `timeoutMs` or with `signal`.
  * It does not wait for an `fn` that ignores its signal.
  * @throws SwarmError `deadline-exceeded` naming `what` when the time is up; the signal's reason.

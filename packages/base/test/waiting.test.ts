@@ -1,3 +1,5 @@
+import { getEventListeners } from 'node:events';
+
 import { describe, expect, it } from 'vitest';
 
 import {
@@ -10,6 +12,7 @@ import {
   Scope,
   sleep,
   SwarmError,
+  orAborted,
   withDeadline,
 } from '../src/index.ts';
 import { ManualClock, SeededRandom } from '../src/testing.ts';
@@ -63,6 +66,27 @@ describe('abortReason', () => {
     const own = new Error('own');
     expect(abortReason(AbortSignal.abort(own))).toBe(own);
     expect(abortReason(AbortSignal.abort('text'))).toMatchObject({ code: 'cancelled' });
+  });
+});
+
+describe('orAborted', () => {
+  it('gives what the work comes to, and leaves no listener behind', async () => {
+    const { signal } = new AbortController();
+    expect(await orAborted(Promise.resolve(7), signal)).toBe(7);
+    await expect(orAborted(Promise.reject(new Error('no')), signal)).rejects.toThrow('no');
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it('throws the reason of a signal that aborts before, or has long', async () => {
+    const controller = new AbortController();
+    const work = Promise.withResolvers<number>();
+    const waiting = orAborted(work.promise, controller.signal);
+    controller.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    await expect(orAborted(work.promise, controller.signal)).rejects.toThrow('enough');
+    // Nobody is left with its end.
+    work.reject(new Error('no'));
+    await expect(work.promise).rejects.toThrow('no');
   });
 });
 

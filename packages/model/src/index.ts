@@ -44,6 +44,7 @@ export {
   formatIpv4,
   formatIpv4Network,
   ipv4Contains,
+  ipv4NetworksWithin,
   ipv4Overlap,
   ipv4Part,
   ipv4Within,

@@ -62,3 +62,11 @@ export function ipv4Contains(network: Ipv4Network, address: number): boolean {
 export function ipv4Within(inner: Ipv4Network, outer: Ipv4Network): boolean {
   return inner.base >= outer.base && inner.base + inner.size <= outer.base + outer.size;
 }
+
+/** Those of the networks, as text, that have no address outside of `outer`; what is no IPv4 network is none. */
+export function ipv4NetworksWithin(texts: readonly string[], outer: Ipv4Network): string[] {
+  return texts.filter((text) => {
+    const network = parseIpv4Network(text);
+    return network !== undefined && ipv4Within(network, outer);
+  });
+}

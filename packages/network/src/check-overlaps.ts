@@ -1,6 +1,6 @@
 /** The doctor's look at networks of the machine which a network of ours hides, or the other way round. */
 import {
-  ipv4Within,
+  ipv4NetworksWithin,
   parseIpv4Network,
   type Network,
   type NetworkFinding,
@@ -21,7 +21,10 @@ interface Used {
  * @param own as `hostNetworks` gives them.
  */
 export function overlapFindings(state: Used, own: readonly string[]): NetworkFinding[] {
-  const inside = (subnet: string): string[] => own.filter((one) => isWithin(one, subnet));
+  const inside = (subnet: string): string[] => {
+    const ours = parseIpv4Network(subnet);
+    return ours === undefined ? [] : ipv4NetworksWithin(own, ours);
+  };
   const details = [
     ...state.networks
       // Its containers are meant to be on the machine's wire.
@@ -46,9 +49,4 @@ export function overlapFindings(state: Used, own: readonly string[]): NetworkFin
     'give the network another --subnet, or that of this machine; what nodes have is of the pool that ' +
     'the cluster was made with (swarm init --gateway-pool)';
   return [{ subject: 'networks of this machine', details: [...details, advice], wanted: [] }];
-}
-
-function isWithin(inner: string, outer: string): boolean {
-  const [one, other] = [parseIpv4Network(inner), parseIpv4Network(outer)];
-  return one !== undefined && other !== undefined && ipv4Within(one, other);
 }

@@ -1,6 +1,6 @@
 /** Whether the addresses that nodes are to get are free on the machine that makes the cluster. */
 import { SwarmError } from '@swarmd/base';
-import { ipv4Overlap, ipv4Within, parseIpv4Network, type Ipv4Network } from '@swarmd/model';
+import { ipv4NetworksWithin, ipv4Overlap, parseIpv4Network } from '@swarmd/model';
 
 const POOLS = [
   ['gatewayPool', '--gateway-pool', 'what nodes give their containers'],
@@ -29,7 +29,7 @@ export function checkPools(spec: object, own: readonly string[]): void {
     throw new SwarmError('invalid-argument', message);
   }
   for (const { text, flag, what, network } of pools) {
-    const taken = own.find((one) => isWithin(one, network));
+    const [taken] = ipv4NetworksWithin(own, network);
     if (taken === undefined) continue;
     throw new SwarmError(
       'failed-precondition',
@@ -37,9 +37,4 @@ export function checkPools(spec: object, own: readonly string[]): void {
         `give another network with ${flag}, which no machine of the cluster uses`,
     );
   }
-}
-
-function isWithin(text: string, pool: Ipv4Network): boolean {
-  const network = parseIpv4Network(text);
-  return network !== undefined && ipv4Within(network, pool);
 }

@@ -1,7 +1,7 @@
 /** One container as the executor knows it: its record, and who waits for its end. */
 import { rm } from 'node:fs/promises';
 
-import { abortReason, errorMessage, SwarmError, type Clock, type Logger } from '@swarmd/base';
+import { errorMessage, orAborted, SwarmError, type Clock, type Logger } from '@swarmd/base';
 import { logPlan, type LogPlan } from '@swarmd/model';
 
 import type { LogSource } from '../logs/log-reader.ts';
@@ -158,14 +158,6 @@ export class LiveContainer {
   /** @throws the signal's reason when it aborts first. */
   async wait(signal: AbortSignal): Promise<ContainerExit> {
     if (this.#record.exit !== undefined) return this.#record.exit;
-    if (signal.aborted) throw abortReason(signal);
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const stop = (): void => reject(abortReason(signal));
-    signal.addEventListener('abort', stop, { once: true });
-    try {
-      return await Promise.race([this.ended, aborted]);
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
+    return orAborted(this.ended, signal);
   }
 }

@@ -2,7 +2,7 @@
  * One run of an operation for all who want its result at the same time. The run is cancelled when
  * the last of them has given up.
  */
-import { abortReason } from '@swarmd/base';
+import { abortReason, orAborted } from '@swarmd/base';
 
 interface Flight<T> {
   readonly controller: AbortController;
@@ -21,15 +21,9 @@ export class SingleFlight<T> {
     if (signal.aborted) throw abortReason(signal);
     const flight = this.#flights.get(key) ?? this.#begin(key, fn);
     flight.waiters += 1;
-    let stop = (): void => undefined;
-    const aborted = new Promise<never>((_, reject) => {
-      stop = () => reject(abortReason(signal));
-      signal.addEventListener('abort', stop, { once: true });
-    });
     try {
-      return await Promise.race([flight.result, aborted]);
+      return await orAborted(flight.result, signal);
     } finally {
-      signal.removeEventListener('abort', stop);
       flight.waiters -= 1;
       if (flight.waiters === 0) {
         // Nobody may join a run that is being cancelled.

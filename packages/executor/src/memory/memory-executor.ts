@@ -2,7 +2,7 @@
  * The in-memory twin of the executor: same port, same conformance suite, no root and no processes.
  * Tests say what containers do (`MemoryMachineOptions.behaviour`) and may make operations fail.
  */
-import { abortReason, SwarmError } from '@swarmd/base';
+import { orAborted, SwarmError } from '@swarmd/base';
 
 import {
   logColumns,
@@ -101,7 +101,7 @@ export class MemoryExecutor implements Executor, AsyncDisposable {
   async wait(id: string, signal: AbortSignal): Promise<ContainerExit> {
     const container = this.#get(id);
     if (container.exit !== undefined) return container.exit;
-    return until(container.ended, signal);
+    return orAborted(container.ended, signal);
   }
 
   async stop(id: string, options: { graceMs: number; signal: AbortSignal }): Promise<void> {
@@ -115,7 +115,7 @@ export class MemoryExecutor implements Executor, AsyncDisposable {
     else container.signal('SIGKILL');
     const timer = this.machine.options.clock.after(graceMs, () => container.signal('SIGKILL'));
     try {
-      await until(container.ended, signal);
+      await orAborted(container.ended, signal);
     } finally {
       timer.cancel();
     }
@@ -149,7 +149,7 @@ export class MemoryExecutor implements Executor, AsyncDisposable {
       if (next < container.log.length || container.exit !== undefined) continue;
       const { promise, resolve } = Promise.withResolvers<void>();
       using _listening = container.listen(resolve);
-      await until(promise, signal);
+      await orAborted(promise, signal);
     }
   }
 
@@ -207,16 +207,4 @@ export function createMemoryExecutor(options: MemoryMachineOptions): MemoryExecu
 
 function chunkOf(lines: readonly LogLine[], next: number): LogChunk {
   return { ...logColumns(lines), cursor: String(next), notice: '' };
-}
-
-async function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) throw abortReason(signal);
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const stop = (): void => reject(abortReason(signal));
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }

@@ -109,7 +109,7 @@ function describe(tx: Rehearsal, write: Write, { clock, ids }: ControlOptions): 
   return {
     spec,
     tasks: plannedTasks(tx, changes),
-    waits: waits.toSorted((a, b) => a.until - b.until).map((wait) => ({ ...wait })),
+    waits: waits.toSorted((a, b) => a.until - b.until),
     later,
   };
 }

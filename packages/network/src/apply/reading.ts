@@ -2,7 +2,7 @@
  * Looking at the kernel by programs, which shells start: from the daemon itself each would cost its only
  * thread 3 ms, and the doctor looks at every container by two.
  */
-import { abortReason } from '@swarmd/base';
+import { orAborted } from '@swarmd/base';
 
 import { openReader, openShell } from './shell.ts';
 
@@ -21,16 +21,4 @@ export function outputOf(script: string, signal: AbortSignal): Promise<string> {
 /** Runs a script that waits for others. @throws as `outputOf` does. */
 export async function asks(script: string, signal: AbortSignal): Promise<void> {
   await orAborted(askers.run(script), signal);
-}
-
-/** What was begun comes to its end by itself. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) {
-    work.catch(() => undefined);
-    return Promise.reject(abortReason(signal));
-  }
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(abortReason(signal));
-  signal.addEventListener('abort', abort, { once: true });
-  return Promise.race([work, promise]).finally(() => signal.removeEventListener('abort', abort));
 }

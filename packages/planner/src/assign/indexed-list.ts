@@ -4,6 +4,7 @@
  */
 import type { NodeId } from '@swarmd/model';
 
+import { lowerBound } from '../lower-bound.ts';
 import { sameSpec } from '../task-view.ts';
 
 interface Indexed {
@@ -40,11 +41,5 @@ export class IndexedList<T extends Indexed> {
 
 /** The first place whose item has this number or a higher one: for a moment two nodes may have the same. */
 function placeOf(items: readonly Indexed[], { index }: Indexed): number {
-  let [from, to] = [0, items.length];
-  while (from < to) {
-    const middle = (from + to) >> 1;
-    if ((items[middle] as Indexed).index < index) from = middle + 1;
-    else to = middle;
-  }
-  return from;
+  return lowerBound(items, (item) => item.index < index);
 }

@@ -4,6 +4,7 @@
  */
 import type { Node, NodeId, TaskSpec } from '@swarmd/model';
 
+import { lowerBound } from '../lower-bound.ts';
 import { compliance } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import type { NodeNews } from './node-usage.ts';
@@ -59,12 +60,6 @@ export class SuitableNodes {
 
   /** Where a number is, or would be. */
   #placeOf(number: number): number {
-    let [from, to] = [0, this.#numbers.length];
-    while (from < to) {
-      const middle = (from + to) >> 1;
-      if ((this.#numbers[middle] as number) < number) from = middle + 1;
-      else to = middle;
-    }
-    return from;
+    return lowerBound(this.#numbers, (known) => known < number);
   }
 }
