@@ -19,7 +19,7 @@ export {
 } from './ports.ts';
 export { Journal } from './journal.ts';
 export { BoundedQueue } from './queue.ts';
-export { Scope } from './scope.ts';
+export { disposeOnFailure, Scope } from './scope.ts';
 export { Slots } from './slots.ts';
 export { microTimeText, timeText } from './time-text.ts';
 export { abortReason, eitherSignal, every, orAborted, sleep, withDeadline } from './wait.ts';

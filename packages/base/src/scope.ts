@@ -54,3 +54,16 @@ export class Scope implements AsyncDisposable {
     await this.#resources.disposeAsync();
   }
 }
+
+/** Runs `fn`; when it fails, disposes `owned` before passing the failure on. */
+export async function disposeOnFailure<T>(
+  owned: AsyncDisposable | undefined,
+  fn: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await fn();
+  } catch (error) {
+    await owned?.[Symbol.asyncDispose]();
+    throw error;
+  }
+}

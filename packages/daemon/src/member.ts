@@ -18,15 +18,22 @@ import {
   type ManagerConnection,
   type NetworkPlane,
 } from '@swarmd/agent';
-import { errorMessage, Scope, type Clock, type Logger, type Random } from '@swarmd/base';
+import {
+  disposeOnFailure,
+  errorMessage,
+  Scope,
+  type Clock,
+  type Logger,
+  type Random,
+} from '@swarmd/base';
 import type { NodeRole } from '@swarmd/model';
 
-import { parseHostPort, type HostPort, type Settings } from './config/settings.ts';
-import type { Credentials, Identity, IdentityStore } from './identity/identity.ts';
+import type { Settings } from './config/settings.ts';
+import type { Identity, IdentityStore } from './identity/identity.ts';
 import { keepRenewing } from './identity/renewal.ts';
-import { AGENT_PORT_OFFSET, DEFAULT_PORT, RAFT_PORT_OFFSET } from './limits.ts';
+import { AGENT_PORT_OFFSET } from './limits.ts';
 import type { ManagerProcess } from './manager/manager-process.ts';
-import type { ManagerStart } from './manager/protocol.ts';
+import { parseAddress } from './swarm/addresses.ts';
 import { VERSION } from './version.ts';
 
 export interface MemberDeps {
@@ -63,12 +70,7 @@ export class Member implements AsyncDisposable {
     deps: MemberDeps,
   ): Promise<Member> {
     const member = new Member(identity, manager, deps.logger);
-    try {
-      await member.#start(deps);
-    } catch (error) {
-      await member[Symbol.asyncDispose]();
-      throw error;
-    }
+    await disposeOnFailure(member, () => member.#start(deps));
     return member;
   }
 
@@ -184,33 +186,4 @@ export class Member implements AsyncDisposable {
       [Symbol.asyncDispose]: () => Promise.resolve(channel[Symbol.dispose]()),
     };
   }
-}
-
-/** What the manager process of this identity is started with. */
-export function managerStart(
-  { membership, credentials }: { membership: Identity['membership']; credentials: Credentials },
-  settings: Settings,
-  how: Pick<ManagerStart, 'raftStart' | 'bootstrap' | 'forceNewCluster'>,
-): ManagerStart {
-  const listen = parseAddress(membership.listen);
-  const advertise = parseAddress(membership.advertise);
-  return {
-    stateDir: settings.stateDir,
-    runDir: settings.runDir,
-    logLevel: settings.logLevel,
-    raftProfile: settings.raftProfile,
-    nodeId: membership.nodeId,
-    clusterId: membership.clusterId,
-    credentials,
-    raftId: membership.raftId ?? 0,
-    apiListen: listen,
-    apiAdvertise: `${advertise.host}:${advertise.port}`,
-    raftListen: { host: listen.host, port: listen.port + RAFT_PORT_OFFSET },
-    raftAdvertise: `${advertise.host}:${advertise.port + RAFT_PORT_OFFSET}`,
-    ...how,
-  };
-}
-
-function parseAddress(text: string): HostPort {
-  return parseHostPort(text, { what: 'address', defaultPort: DEFAULT_PORT });
 }

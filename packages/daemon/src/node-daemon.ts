@@ -2,13 +2,13 @@
  * What `swarmctl swarm init|join|leave` and a restart do to this machine. One such change at a time;
  * one that fails leaves the machine as it was.
  */
-import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
 import type { LocalInfo } from '@swarmd/api';
 import {
   Backoff,
+  disposeOnFailure,
   errorMessage,
   Scope,
   sleep,
@@ -24,12 +24,13 @@ import { hostNetworks } from '@swarmd/network';
 import type { Settings } from './config/settings.ts';
 import type { Identity, IdentityStore } from './identity/identity.ts';
 import { RESUME_FIRST_MS, RESUME_MAX_MS } from './limits.ts';
-import { ManagerProcess, type ManagerProcessDeps } from './manager/manager-process.ts';
-import type { ManagerStart } from './manager/protocol.ts';
+import type { ManagerProcess, ManagerProcessDeps } from './manager/manager-process.ts';
+import { ManagerStarter } from './manager/manager-starter.ts';
 import type { Machine } from './machine.ts';
-import { managerStart, Member } from './member.ts';
+import { Member } from './member.ts';
 import { OneChange } from './one-change.ts';
 import { hasServed, RoleKeeper } from './role-keeper.ts';
+import { removeClusterState, removeManagerState } from './state-folders.ts';
 import {
   chooseAddresses,
   followAdvertise,
@@ -86,23 +87,21 @@ export class NodeDaemon implements AsyncDisposable {
   /** Aborted when there is nothing to continue any more. */
   #resuming: AbortController | undefined;
   readonly #role: RoleKeeper;
+  readonly #managers: ManagerStarter;
 
   constructor(deps: NodeDaemonDeps) {
     this.#deps = deps;
     this.#scope = new Scope((name, error) =>
       deps.logger.error({ name, error: errorMessage(error) }, 'work of the daemon failed'),
     );
+    this.#managers = new ManagerStarter(deps.settings, { ...deps, fork: deps.forkManager });
     this.#role = new RoleKeeper({
       ...deps,
       change: (name, fn) => this.#changes.run(name, fn),
       member: () => this.#active?.member,
       startManager: (identity, signal) =>
-        ManagerProcess.start(
-          this.#startOf(identity, { raftStart: 'join' }),
-          this.#managerDeps(),
-          signal,
-        ),
-      removeManagerState: () => this.#remove(join(deps.settings.stateDir, 'manager')),
+        this.#managers.start(identity, { raftStart: 'join' }, signal),
+      removeManagerState: () => removeManagerState(deps.settings),
     });
     this.#scope.spawn('role', (signal) => this.#role.run(signal));
   }
@@ -172,12 +171,10 @@ export class NodeDaemon implements AsyncDisposable {
     return this.#enter('initializing', async () => {
       checkPools(request.spec, hostNetworks());
       const { identity, rootCa } = newCluster(chooseAddresses(request, settings), this.#deps);
-      const start = this.#startOf(identity, {
-        raftStart: 'bootstrap',
-        bootstrap: { clusterSpec: request.spec, rootCa },
-      });
-      const manager = await ManagerProcess.start(start, this.#managerDeps(), signal);
-      await disposingOnFailure(manager, () => identities.save(identity));
+      const bootstrap = { clusterSpec: request.spec, rootCa };
+      const beginning = { raftStart: 'bootstrap', bootstrap } as const;
+      const manager = await this.#managers.start(identity, beginning, signal);
+      await disposeOnFailure(manager, () => identities.save(identity));
       await this.#activate(identity, manager);
     });
   }
@@ -192,7 +189,7 @@ export class NodeDaemon implements AsyncDisposable {
           ? await this.#joinAsManager(entered, signal)
           : undefined;
       const identity = hasServed(entered);
-      await disposingOnFailure(manager, () => identities.save(identity));
+      await disposeOnFailure(manager, () => identities.save(identity));
       await this.#activate(identity, manager);
     });
   }
@@ -224,14 +221,14 @@ export class NodeDaemon implements AsyncDisposable {
     const identity = await this.#load();
     this.#stored = identity;
     if (identity === undefined) {
-      await this.#removeState(); // What an interrupted init or join may have left.
+      await removeClusterState(this.#deps.settings); // What an interrupted init or join may have left.
     } else {
       const { nodeId, role, joining } = identity.membership;
       this.#deps.logger.info({ node: nodeId, role }, 'resuming');
-      if (role === 'worker') await this.#remove(join(this.#deps.settings.stateDir, 'manager'));
-      const start = this.#startOf(identity, { raftStart: joining === true ? 'join' : 'restart' });
+      if (role === 'worker') await removeManagerState(this.#deps.settings);
+      const raftStart = joining === true ? 'join' : 'restart';
       const manager =
-        role === 'manager' ? ManagerProcess.resume(start, this.#managerDeps()) : undefined;
+        role === 'manager' ? this.#managers.resume(identity, { raftStart }) : undefined;
       await this.#activate(identity, manager);
       if (manager !== undefined && joining === true) {
         this.#scope.spawn('joined', () => manager.served.then(() => this.#role.joined()));
@@ -274,7 +271,7 @@ export class NodeDaemon implements AsyncDisposable {
       } catch (error) {
         await this.#deactivate();
         await this.#deps.identities.remove();
-        await this.#removeState();
+        await removeClusterState(this.#deps.settings);
         throw error;
       }
     });
@@ -283,9 +280,9 @@ export class NodeDaemon implements AsyncDisposable {
 
   /** Takes over `manager`. */
   async #activate(identity: Identity, manager: ManagerProcess | undefined): Promise<void> {
-    const machine = await disposingOnFailure(manager, () => this.#deps.openMachine());
+    const machine = await disposeOnFailure(manager, () => this.#deps.openMachine());
     const { executor, plane } = machine;
-    const member = await disposingOnFailure(machine, () =>
+    const member = await disposeOnFailure(machine, () =>
       Member.start(identity, manager, {
         ...this.#deps,
         executor,
@@ -307,8 +304,7 @@ export class NodeDaemon implements AsyncDisposable {
 
   async #joinAsManager(identity: Identity, signal: AbortSignal): Promise<ManagerProcess> {
     try {
-      const start = this.#startOf(identity, { raftStart: 'join' });
-      return await ManagerProcess.start(start, this.#managerDeps(), signal);
+      return await this.#managers.start(identity, { raftStart: 'join' }, signal);
     } catch (error) {
       // The others have added this machine already: without this they wait for it for ever.
       await leaveManagers(identity, identity.membership.managers, signal).catch((cause: unknown) =>
@@ -345,7 +341,7 @@ export class NodeDaemon implements AsyncDisposable {
     this.#active = undefined;
     await clearMachine(active, { ...this.#deps, force, signal });
     await this.#deps.identities.remove();
-    await this.#removeState();
+    await removeClusterState(this.#deps.settings);
     this.#stored = undefined;
     this.#role.want(undefined);
     this.#error = '';
@@ -378,14 +374,10 @@ export class NodeDaemon implements AsyncDisposable {
         identities,
         controlSocket: join(settings.runDir, 'control.sock'),
         startAlone: (identity) => {
-          const start = this.#startOf(identity, { raftStart: 'restart', forceNewCluster: true });
-          return ManagerProcess.start(start, this.#managerDeps(), signal);
+          const alone = { raftStart: 'restart', forceNewCluster: true } as const;
+          return this.#managers.start(identity, alone, signal);
         },
-        startAgain: (identity) =>
-          ManagerProcess.resume(
-            this.#startOf(identity, { raftStart: 'restart' }),
-            this.#managerDeps(),
-          ),
+        startAgain: (identity) => this.#managers.resume(identity, { raftStart: 'restart' }),
         signal,
       });
       logger.warn({}, 'this machine goes on as the only manager');
@@ -403,45 +395,5 @@ export class NodeDaemon implements AsyncDisposable {
       this.resume();
       throw error;
     }
-  }
-
-  #startOf(
-    identity: Identity,
-    how: Pick<ManagerStart, 'raftStart' | 'bootstrap' | 'forceNewCluster'>,
-  ): ManagerStart {
-    return managerStart(identity, this.#deps.settings, how);
-  }
-
-  #managerDeps(): ManagerProcessDeps {
-    const { forkManager, clock, random, logger } = this.#deps;
-    return { fork: forkManager, clock, random, logger };
-  }
-
-  async #removeState(): Promise<void> {
-    const { stateDir, runDir } = this.#deps.settings;
-    for (const folder of [
-      join(stateDir, 'manager'),
-      join(stateDir, 'agent'),
-      join(runDir, 'agent'),
-    ]) {
-      await this.#remove(folder);
-    }
-  }
-
-  #remove(folder: string): Promise<void> {
-    return rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** Runs `fn`; when it fails, disposes `owned` before passing the failure on. */
-async function disposingOnFailure<T>(
-  owned: AsyncDisposable | undefined,
-  fn: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await fn();
-  } catch (error) {
-    await owned?.[Symbol.asyncDispose]();
-    throw error;
   }
 }

@@ -7,6 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 
 import {
   Backoff,
+  disposeOnFailure,
   errorMessage,
   Scope,
   sleep,
@@ -64,12 +65,7 @@ export class ManagerProcess implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<ManagerProcess> {
     const manager = new ManagerProcess(start, deps);
-    try {
-      await manager.#launch(signal);
-    } catch (error) {
-      await manager[Symbol.asyncDispose]();
-      throw error;
-    }
+    await disposeOnFailure(manager, () => manager.#launch(signal));
     return manager;
   }
 

@@ -7,7 +7,7 @@ import { canonicalIpv6 } from '@swarmd/model';
 
 import type { Membership } from '../identity/identity.ts';
 import { DEFAULT_PORT } from '../limits.ts';
-import { checkAdvertise, parseHostPort, type Settings } from '../config/settings.ts';
+import { checkAdvertise, parseHostPort, type HostPort, type Settings } from '../config/settings.ts';
 
 export interface Addresses {
   /** host:port that other nodes use. */
@@ -145,4 +145,9 @@ function ownAddresses(): string[] {
     .flatMap((addresses) => addresses ?? [])
     .filter(({ family, internal }) => family === 'IPv4' && !internal)
     .map(({ address }) => address);
+}
+
+/** Of an address as it is kept with the membership. */
+export function parseAddress(text: string): HostPort {
+  return parseHostPort(text, { what: 'address', defaultPort: DEFAULT_PORT });
 }

@@ -12,7 +12,7 @@ import {
   MEMBERSHIP_CALL_MAX_MS,
   RAFT_PORT_OFFSET,
 } from '../limits.ts';
-import type { Addresses } from './addresses.ts';
+import { parseAddress, type Addresses } from './addresses.ts';
 
 /**
  * A certificate from one of the managers at `remotes`, and for managers a place in Raft.
@@ -95,10 +95,7 @@ async function joinManagers(
   identity: Identity,
   signal: AbortSignal,
 ): Promise<number> {
-  const { host, port } = parseHostPort(identity.membership.advertise, {
-    what: 'advertised address',
-    defaultPort: DEFAULT_PORT,
-  });
+  const { host, port } = parseAddress(identity.membership.advertise);
   const { raftId: given } = identity.membership;
   const place = {
     apiAddress: `${host}:${port}`,

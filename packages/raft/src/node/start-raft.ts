@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 
 import {
+  disposeOnFailure,
   errorMessage,
   SwarmError,
   unreachable,
@@ -52,13 +53,8 @@ export async function startRaft(
   const start: WorkerStart = { options, protoDir: dependencies.protoDir };
   const worker = new Worker(url, { workerData: start, name: 'raft' });
   const raft = new WorkerRaft({ worker, stateMachine, ...dependencies }, options);
-  try {
-    await raft.started;
-    return raft;
-  } catch (error) {
-    await raft[Symbol.asyncDispose]();
-    throw error;
-  }
+  await disposeOnFailure(raft, () => raft.started);
+  return raft;
 }
 
 interface Parts {
