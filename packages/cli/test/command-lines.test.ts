@@ -17,7 +17,7 @@ import type { Context } from '../src/context.ts';
 import { runProgram } from '../src/program.ts';
 import { splitWords } from '../src/words.ts';
 import { FakeCluster, type Place } from './support/fake-cluster.ts';
-import { NOW } from './support/world.ts';
+import { addStandbys, NOW } from './support/world.ts';
 
 const folder = fileURLToPath(new URL('../testdata/', import.meta.url));
 const rewrite = process.env['UPDATE'] === '1';
@@ -92,6 +92,7 @@ class Session {
     else if (what === 'failure') this.#fake.failure = value as ErrorCode;
     else if (what === 'terminal') this.#interactive = true;
     else if (what === 'network') this.#fake.addNetwork(value);
+    else if (what === 'standbys') addStandbys(this.#fake.world, value);
     else throw new Error(`given ${what}?`);
   }
 

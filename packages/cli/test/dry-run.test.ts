@@ -10,7 +10,7 @@ const READS =
 
 const MACHINE = 'it acts on this machine, and writes no desired state';
 const CONTAINER = 'it acts on a container at once: nothing is planned';
-const NODE = 'it acts on what nodes and registries have on their disks, which no plan reads';
+const NODE = 'it copies between a node and a registry or an archive, and nobody is without it';
 
 /** Commands that write something and have none, with the reason. */
 const WITHOUT: Readonly<Record<string, string>> = {
@@ -26,17 +26,10 @@ const WITHOUT: Readonly<Record<string, string>> = {
   'task unpause': CONTAINER,
   'task signal': CONTAINER,
   'task cp': CONTAINER,
-  'image pull': NODE,
-  'image tag': NODE,
   'image push': NODE,
   'image save': NODE,
   'image load': NODE,
   'image import': NODE,
-  'image rm': NODE,
-  'image prune': NODE,
-  'volume create': NODE,
-  'volume rm': NODE,
-  'volume prune': NODE,
 };
 
 function leaves(command: Command, path: readonly string[]): [string, Command][] {

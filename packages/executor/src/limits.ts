@@ -115,8 +115,6 @@ export const USER_FILES_KEPT_CHARS = 16 * 1024;
 export const CLEAN_UP_INTERVAL_MS = 60_000;
 /** That an image is still used is written down this often: each time is a write of the index. */
 export const TOUCH_INTERVAL_MS = 3_600_000;
-/** Between a pull and the container it is for nothing else says that the image is needed. */
-export const IMAGE_GRACE_MS = 60_000;
 
 /** A plugin may have to reach storage over the network. */
 export const PLUGIN_TIMEOUT_MS = 60_000;

@@ -12,11 +12,18 @@ import {
   parseFormat,
   shortId,
   type Column,
-  type Format,
   formatOf,
   listing,
   type ListFlags,
 } from '../output.ts';
+import {
+  addNodeDryRunFlag,
+  addNodeDryRunFlags,
+  printNodeChanges,
+  type NodeChange,
+  type NodeDryRunFlags,
+} from '../node-dry-run.ts';
+import { pullOf, removalOf, removalsOf, tagOf } from './image-dry-run.ts';
 import { showPull } from '../pull-progress.ts';
 import { registryAuthFor } from '../registry-auth.ts';
 import { forEach } from '../several.ts';
@@ -25,17 +32,22 @@ import { nodeOf, NODE_FLAG, NODE_HINT } from './on-node.ts';
 
 const PULL_TIMEOUT_MS = 30 * 60_000;
 
+type NodeFlags = NodeDryRunFlags & { node?: string };
+
 export function addImageCommands(program: Command, context: Context): void {
   const group = program.command('image').description('images on a node');
 
-  group
-    .command('pull')
+  addNodeDryRunFlags(group.command('pull'))
     .description('make an image present on a node before a task needs it')
     .argument('<image>', '[registry/]repository[:tag][@digest]')
     .option(NODE_FLAG, NODE_HINT)
-    .action(async (reference: string, flags: { node?: string }) => {
+    .action(async (reference: string, flags: NodeFlags) => {
       const { engine } = await context.cluster();
       const nodeId = await nodeOf(context, flags.node);
+      if (flags.dryRun) {
+        printNodeChanges(context, [await pullOf(context, nodeId, reference)], flags.format);
+        return;
+      }
       const call = { ...context.call, timeoutMs: PULL_TIMEOUT_MS };
       const request = { nodeId, reference, ...registryAuthFor(context, reference) };
       const image = await showPull(engine.pullImage(request, call), context.terminal);
@@ -58,42 +70,60 @@ export function addImageCommands(program: Command, context: Context): void {
 }
 
 function addChanges(group: Command, context: Context): void {
-  group
-    .command('tag')
+  addNodeDryRunFlags(group.command('tag'))
     .description('give an image of a node another name')
     .argument('<image>', 'a name that it has')
     .argument('<name>', 'the name it gets')
     .option(NODE_FLAG, NODE_HINT)
-    .action(async (reference: string, target: string, flags: { node?: string }) => {
+    .action(async (reference: string, target: string, flags: NodeFlags) => {
       const { engine } = await context.cluster();
       const nodeId = await nodeOf(context, flags.node);
+      if (flags.dryRun) {
+        const change = await tagOf(context, { nodeId, reference, target });
+        printNodeChanges(context, [change], flags.format);
+        return;
+      }
       await engine.tagImage({ nodeId, reference, target }, context.call);
     });
 
-  group
-    .command('rm')
+  addNodeDryRunFlags(group.command('rm'))
     .description('take names from images of a node; what no name needs goes from its disk')
     .argument('<image...>', 'names')
     .option(NODE_FLAG, NODE_HINT)
-    .action(async (references: string[], flags: { node?: string }) => {
+    .action(async (references: string[], flags: NodeFlags) => {
       const { engine } = await context.cluster();
       const nodeId = await nodeOf(context, flags.node);
+      if (flags.dryRun) {
+        const changes: NodeChange[] = [];
+        try {
+          await forEach(references, async (one) => {
+            changes.push(await removalOf(context, nodeId, one));
+          });
+        } finally {
+          printNodeChanges(context, changes, flags.format);
+        }
+        return;
+      }
       await forEach(references, async (reference) => {
         const { freedBytes } = await engine.removeImage({ nodeId, reference }, context.call);
         context.terminal.out(`${reference} (${bytes(freedBytes)})\n`);
       });
     });
 
-  group
-    .command('prune')
+  addNodeDryRunFlag(group.command('prune'))
     .description('remove the images of a node that no container is made of')
     .option(NODE_FLAG, NODE_HINT)
     .option(FORCE_FLAG, FORCE_HINT)
     .option('--unused-for <duration>', 'only those unused for so long', parseDuration, 0)
     .option('--format <table|json>', 'output format', parseFormat, 'table')
-    .action(async (flags: { node?: string; unusedFor: number; format: Format }) => {
+    .action(async (flags: NodeFlags & { unusedFor: number }) => {
       const { engine } = await context.cluster();
       const nodeId = await nodeOf(context, flags.node);
+      if (flags.dryRun) {
+        const changes = await removalsOf(context, nodeId, flags.unusedFor);
+        printNodeChanges(context, changes, flags.format);
+        return;
+      }
       const request = { nodeId, unusedForMs: flags.unusedFor };
       const pruned = await engine.pruneImages(request, context.call);
       if (flags.format === 'json') {

@@ -6,6 +6,13 @@ import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
 import { collect, parseLabel } from '../flags.ts';
+import {
+  addNodeDryRunFlags,
+  printNodeChanges,
+  refuseUsed,
+  type NodeChange,
+  type NodeDryRunFlags,
+} from '../node-dry-run.ts';
 import { ago, json, list, type Column, formatOf, listing, type ListFlags } from '../output.ts';
 import { forEach } from '../several.ts';
 import { nodeOf, NODE_FLAG, NODE_HINT } from './on-node.ts';
@@ -13,8 +20,7 @@ import { nodeOf, NODE_FLAG, NODE_HINT } from './on-node.ts';
 export function addVolumeCommands(program: Command, context: Context): void {
   const group = program.command('volume').description('named volumes of a node');
 
-  group
-    .command('create')
+  addNodeDryRunFlags(group.command('create'))
     .description('make a volume, unless it is there')
     .argument('<name>', 'unique on its node')
     .option(NODE_FLAG, NODE_HINT)
@@ -24,7 +30,7 @@ export function addVolumeCommands(program: Command, context: Context): void {
     .action(
       async (
         name: string,
-        flags: {
+        flags: NodeDryRunFlags & {
           node?: string;
           driver: string;
           opt?: [string, string][];
@@ -36,6 +42,11 @@ export function addVolumeCommands(program: Command, context: Context): void {
         const options = Object.fromEntries(flags.opt ?? []);
         const labels = Object.fromEntries(flags.label ?? []);
         const request = { nodeId, name, driver: flags.driver, options, labels };
+        if (flags.dryRun) {
+          const volumes = await engine.listVolumes({ nodeId }, context.call);
+          printNodeChanges(context, [creation(volumes, name, flags.driver)], flags.format);
+          return;
+        }
         context.terminal.out(`${(await engine.createVolume(request, context.call)).name}\n`);
       },
     );
@@ -70,28 +81,64 @@ export function addVolumeCommands(program: Command, context: Context): void {
 }
 
 function addRemoval(group: Command, context: Context): void {
-  group
-    .command('rm')
+  addNodeDryRunFlags(group.command('rm'))
     .description('remove volumes and what is in them')
     .argument('<name...>', 'names')
     .option(NODE_FLAG, NODE_HINT)
-    .action(async (names: string[], flags: { node?: string }) => {
+    .action(async (names: string[], flags: NodeDryRunFlags & { node?: string }) => {
       const nodeId = await nodeOf(context, flags.node);
-      await remove(context, nodeId, names);
+      if (!flags.dryRun) {
+        await remove(context, nodeId, names);
+        return;
+      }
+      const { engine } = await context.cluster();
+      const volumes = await engine.listVolumes({ nodeId }, context.call);
+      const changes: NodeChange[] = [];
+      try {
+        await forEach(names, async (name) => void changes.push(removal(named(volumes, name))));
+      } finally {
+        printNodeChanges(context, changes, flags.format);
+      }
     });
 
-  group
-    .command('prune')
+  addNodeDryRunFlags(group.command('prune'))
     .description('remove all volumes of a node that no container uses, and what is in them')
     .option(NODE_FLAG, NODE_HINT)
-    .requiredOption('-f, --force', 'yes, really')
-    .action(async (flags: { node?: string }) => {
+    .option('-f, --force', 'yes, really', false)
+    .action(async (flags: NodeDryRunFlags & { node?: string; force: boolean }) => {
+      if (!flags.force && !flags.dryRun) {
+        const message = 'this removes data: say --force, or --dry-run to see of which volumes';
+        throw new SwarmError('invalid-argument', message);
+      }
       const { engine } = await context.cluster();
       const nodeId = await nodeOf(context, flags.node);
       const volumes = await engine.listVolumes({ nodeId }, context.call);
-      const idle = volumes.filter((volume) => !volume.used).map((volume) => volume.name);
-      await remove(context, nodeId, idle);
+      const idle = volumes.filter((volume) => !volume.used);
+      if (flags.dryRun) printNodeChanges(context, idle.map(removal), flags.format);
+      else {
+        await remove(
+          context,
+          nodeId,
+          idle.map(({ name }) => name),
+        );
+      }
     });
+}
+
+/** @throws SwarmError `already-exists` as the node would. */
+function creation(volumes: readonly Volume[], name: string, driver: string): NodeChange {
+  const known = volumes.find((volume) => volume.name === name);
+  if (known === undefined) return { action: 'create', name, detail: `driver ${driver}` };
+  if (known.driver === driver) return { action: 'keep', name, detail: 'it is there already' };
+  throw new SwarmError(
+    'already-exists',
+    `volume ${name} is there already, of driver "${known.driver}" instead of "${driver}"`,
+  );
+}
+
+function removal({ name, driver, used }: Volume): NodeChange {
+  if (used) refuseUsed(`volume ${name}`);
+  return { action: 'remove', name, detail: `with what is in it (driver ${driver})` };
 }
 
 async function remove(context: Context, nodeId: NodeId, names: readonly string[]): Promise<void> {

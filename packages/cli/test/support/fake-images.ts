@@ -29,10 +29,42 @@ export function fakeImages(
       const times = { pulledAt: NOW, usedAt: NOW };
       yield { kind: 'image', reference, digest, id: digest, bytes: 300e6, ...times, used: false };
     },
+    listImages: async () => {
+      const image = (
+        reference: string,
+        id: string,
+        words: { used?: boolean; minutes?: number },
+      ) => {
+        const [digest, at] = [`sha256:${id.repeat(64)}`, NOW - (words.minutes ?? 0) * 60_000];
+        const times = { pulledAt: at, usedAt: at };
+        return { reference, digest, id: digest, bytes: 120e6, ...times, used: words.used ?? false };
+      };
+      return [
+        image('busy:1', 'a', { used: true, minutes: 90 }),
+        image('fresh:1', 'b', {}),
+        image('old:1', 'c', { minutes: 90 }),
+        image('spare:1', 'a', { minutes: 5 }),
+      ];
+    },
+    listVolumes: async () =>
+      ['data', 'cache', 'spool'].map((name) => ({
+        name,
+        driver: 'local',
+        options: {},
+        labels: {},
+        createdAt: NOW,
+        mountpoint: `/volumes/${name}`,
+        used: name === 'data',
+      })),
+    removeVolume: async ({ name }) => sent('removeVolume', name),
     inspectImage: async ({ reference }) => {
+      if (reference.startsWith('absent')) {
+        throw new SwarmError('not-found', `no image ${reference} on this node`);
+      }
       const digest = `sha256:${'e'.repeat(64)}`;
       const times = { pulledAt: NOW, usedAt: NOW };
-      const image = { reference, digest, id: digest, bytes: 300e6, ...times, used: false };
+      const used = reference === 'busy:1';
+      const image = { reference, digest, id: digest, bytes: 300e6, ...times, used };
       const history = [
         { created: '2026-01-01T00:00:00Z', created_by: 'ADD rootfs', comment: 'base' },
         { created: '2026-01-01T00:00:01Z', created_by: 'CMD ["sh"]', empty_layer: true },

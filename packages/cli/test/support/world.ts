@@ -3,6 +3,7 @@ import {
   asId,
   networkSpec,
   serviceSpec,
+  STANDBY_SLOT,
   type Cluster,
   type Config,
   type Network,
@@ -250,4 +251,18 @@ export function smallWorld(): World {
       },
     },
   };
+}
+
+/** Two standbys of a service that are prepared, and one that failed at that. */
+export function addStandbys({ nodes, services, tasks }: World, name: string): void {
+  const of = services.find(({ spec }) => spec.name === name);
+  const [one, two] = nodes;
+  if (of === undefined || one === undefined || two === undefined) throw new Error(`no ${name}`);
+  const slot = STANDBY_SLOT;
+  const ready = { slot, state: 'ready' } as const;
+  tasks.push(
+    { ...task(of, { ...ready, name: 'spare1', on: one, when: 20 }), desiredState: 'ready' },
+    task(of, { slot, name: 'spare0', on: two, when: 25, state: 'failed', error: 'exit code 1' }),
+    { ...task(of, { ...ready, name: 'spare2', on: two, when: 10 }), desiredState: 'ready' },
+  );
 }

@@ -1,9 +1,8 @@
 /** The images of this machine for people: seen, named, and removed when nothing needs them. */
 import { SwarmError, type Clock } from '@swarmd/base';
 
-import type { LayerProgress, RegistryAuth } from '@swarmd/model';
+import { isIdleImage, type LayerProgress, type RegistryAuth } from '@swarmd/model';
 
-import { IMAGE_GRACE_MS } from '../limits.ts';
 import type { ImageDetails, ImageInfo, Images, ImportOptions, PullOptions } from '../types.ts';
 import type { ImageTransfer } from './image-transfer.ts';
 import type { Puller } from './puller.ts';
@@ -163,10 +162,8 @@ export class ImageService implements Images {
   async prune(
     unusedForMs: number,
   ): Promise<{ readonly references: readonly string[]; readonly freedBytes: number }> {
-    const before = this.#options.clock.now() - Math.max(unusedForMs, IMAGE_GRACE_MS);
-    const idle = this.listNow().filter(
-      (image) => !image.used && Math.max(image.usedAt, image.pulledAt) <= before,
-    );
+    const now = this.#options.clock.now();
+    const idle = this.listNow().filter((image) => isIdleImage(image, { now, unusedForMs }));
     const references = idle.map((image) => image.reference);
     return { references, freedBytes: await this.drop(references) };
   }

@@ -29,18 +29,27 @@ function reapSlots(draft: Draft, service: Service | undefined, limit: number): v
       .toSorted((a, b) => byAge(b, a));
     if (ended.length === 0) continue;
     const keep = historyOf(slot, service, limit);
-    // That a slot has run something is what makes its update count as in flight.
-    const witness = isUpdating(service)
-      ? ended.find((task) => task.startedAt !== undefined)
-      : undefined;
+    const witnesses = isUpdating(service) ? witnessesOf(slot, service) : [];
     for (const task of ended.slice(keep)) {
-      if (task === witness) continue;
+      if (witnesses.includes(task)) continue;
       draft.delete(
         task,
         draft.reason('history-limit', `a slot keeps ${keep} ended task${keep === 1 ? '' : 's'}`),
       );
     }
   }
+}
+
+/**
+ * What an update is judged by: that a slot has run something makes it count as in flight, and its time runs
+ * from the first attempt, however many are lost after that.
+ */
+function witnessesOf(slot: readonly Task[], { specVersion }: Service): (Task | undefined)[] {
+  const byTime = slot.toSorted(byAge);
+  return [
+    byTime.findLast((task) => isOver(task) && !isWanted(task) && task.startedAt !== undefined),
+    byTime.find((task) => task.specVersion === specVersion),
+  ];
 }
 
 function historyOf(slot: readonly Task[], service: Service | undefined, limit: number): number {
@@ -51,7 +60,7 @@ function historyOf(slot: readonly Task[], service: Service | undefined, limit: n
   return Math.max(limit, atRest, counted, ...attempts.map((max) => max + 1));
 }
 
-function isUpdating(service: Service | undefined): boolean {
+function isUpdating(service: Service | undefined): service is Service {
   const phase = service?.updateStatus?.state;
   return phase === 'updating' || phase === 'rollback-started';
 }

@@ -21,6 +21,13 @@ export const TIME: readonly TimeMutation[] = [
     replace: 'if (dueAt <= draft.now) continue;',
   },
   {
+    name: 'each attempt of an update has all its time again',
+    scenario: 'attempts',
+    file: 'planner/src/service/progress-deadline.ts',
+    find: 'const dueAt = first.meta.createdAt',
+    replace: 'const dueAt = waiting.meta.createdAt',
+  },
+  {
     name: 'nobody looks again when the progress deadline has come',
     scenario: 'update',
     file: 'planner/src/service/progress-deadline.ts',

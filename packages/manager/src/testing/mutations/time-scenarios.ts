@@ -1,9 +1,9 @@
 /**
- * Small clusters in which something falls due: an update without a node, a run of a job, steps of autoscaling,
- * runs and steps under a new leader. What the watch over time says of them.
+ * Small clusters in which something falls due: an update without a node, or with one task after the other that is
+ * taken from its node, a run of a job, steps of autoscaling, runs and steps under a new leader. What the watch over time says of them.
  */
 import { assert } from '@swarmd/base';
-import type { ServiceSpecInput } from '@swarmd/model';
+import type { Node, NodeAvailability, ServiceSpecInput } from '@swarmd/model';
 
 import { SimWorld, Violation } from '../simulation/sim-world.ts';
 
@@ -67,6 +67,19 @@ const SCENARIOS = {
     await update(sim, STUCK(NOWHERE));
     await pass(sim, 20_000);
   },
+  /** The node of each new task is drained long before the task is prepared. */
+  attempts: async (sim: SimWorld): Promise<void> => {
+    await create(sim, STUCK({}));
+    await pass(sim, 5_000);
+    await update(sim, { ...STUCK({}), task: { container: { image: 'slow' } } });
+    for (let drained: Node | undefined, at = 0; at < 10; at += 1) {
+      const node = nodeOfNewest(sim, 'stuck');
+      if (drained !== undefined) setAvailability(sim, drained, 'active');
+      setAvailability(sim, node, 'drain');
+      drained = node;
+      await pass(sim, 2_000);
+    }
+  },
   run: async (sim: SimWorld): Promise<void> => {
     await create(sim, TICK);
     await pass(sim, 75_000);
@@ -109,6 +122,28 @@ async function pass(sim: SimWorld, ms: number, isDone = (): boolean => false): P
   await sim.run(sim.clock.now() + ms, () => {
     if (sim.steps - before > STEPS_MAX) throw new Violation('in-time', 'time stands still');
     return isDone();
+  });
+}
+
+/** Of its tasks, the one that was made last. */
+function nodeOfNewest(sim: SimWorld, name: string): Node {
+  const { view } = sim.judge;
+  const id = service(sim, name)?.id;
+  assert(id !== undefined, `the scenario made ${name}`);
+  const newest = [...view.tasksByService(id)]
+    .toSorted((a, b) => a.meta.createdAt - b.meta.createdAt)
+    .at(-1);
+  const node = newest?.nodeId === undefined ? undefined : view.get('node', newest.nodeId);
+  assert(node !== undefined, 'a node is free at all times');
+  return node;
+}
+
+function setAvailability(sim: SimWorld, { id }: Node, availability: NodeAvailability): void {
+  const node = sim.judge.view.get('node', id);
+  assert(node !== undefined, 'nobody removes nodes here');
+  const request = { id, version: node.meta.version, spec: { ...node.spec, availability } };
+  sim.user(`${availability} ${id}`, async ({ control }, call) => {
+    await control.updateNode(request, call);
   });
 }
 

@@ -96,7 +96,9 @@ function randomTask(
       delayMs: dice.pick([0, 500, 3_000]),
     },
     placement: {
-      ...(isReplicated ? { maxReplicasPerNode: dice.pick([0, 0, 0, 2]) } : {}),
+      ...(isReplicated || mode.kind === 'replicated-job'
+        ? { maxReplicasPerNode: dice.pick([0, 0, 0, isReplicated ? 2 : 1]) }
+        : {}),
       affinities: randomAffinities(dice, options),
       constraints: randomConstraints(dice),
       preferences: dice.happens(0.2) ? [{ spread: 'node.labels.disk' }] : [],
