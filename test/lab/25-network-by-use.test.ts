@@ -226,6 +226,16 @@ describe.runIf(LONG)('a node that gets a network of its own later', () => {
     });
     expect(alone.gatewaySubnet).toMatch(/^10\.45\./);
     expect((await ctl('w1', 'swarm', 'leave', '--force')).code).toBe(0);
+  });
+
+  it('does not join a cluster whose pools hold a network of its own', async () => {
+    const token = (await ok('swarm', 'join-token', '--quiet', 'worker')).trim();
+    await sh(w1, 'ip addr add 100.70.5.1/24 dev priv0');
+    const { address } = lab.host('m1').place;
+    const joined = await ctl('w1', 'swarm', 'join', '--token', token, address);
+    expect(joined.stderr).toContain('a route to 100.70.5.0/24, which lies in 100.64.0.0/10');
+    expect(joined.code).not.toBe(0);
+    await sh(w1, 'ip addr del 100.70.5.1/24 dev priv0');
     await lab.cluster.form();
   });
 });

@@ -270,6 +270,24 @@ describe('three managers', () => {
     );
   });
 
+  it.each([
+    ['100.70.1.0/24', 'lies in 100.64.0.0/10', '--gateway-pool'],
+    ['10.255.0.0/16', 'lies in 10.255.0.0/16', '--ingress-pool'],
+  ])('a machine with a route to %s is refused, and leaves nothing behind', async (...row) => {
+    const [network, where, flag] = row;
+    const [by] = followers();
+    const { rootCa } = await by!.control.getCluster({}, aCall());
+    const before = await by!.control.listNodes({ filter: {} }, aCall());
+    const { worker } = rootCa.joinTokens;
+    const refused = cluster.certificate(by!, worker, ['192.0.2.0/24', network]);
+    await expect(refused).rejects.toMatchObject({
+      code: 'failed-precondition',
+      message: expect.stringMatching(`${network}, which ${where},.*swarm init ${flag}`) as string,
+    });
+    const after = await by!.control.listNodes({ filter: {} }, aCall());
+    expect(after.length).toBe(before.length);
+  });
+
   it('says that there is no leader when the quorum is gone', async () => {
     await cluster.stop(await leader());
     const [last] = cluster.hosts;

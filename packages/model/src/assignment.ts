@@ -4,7 +4,7 @@
  */
 import type { NetworkEncryption } from './encryption.ts';
 import type { ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId } from './ids.ts';
-import type { Network, Task } from './objects.ts';
+import type { Network, Node, Task } from './objects.ts';
 import type { EndpointSpec, PortConfig } from './spec/service.ts';
 
 /** A secret or config a task of the node uses. */
@@ -36,6 +36,12 @@ type Tunnel = Pick<NetworkPeer, 'address'> & { readonly dataPathAddress?: string
 /** The address that packets between containers are sent to and come from; '' when none is known. */
 export function tunnelAddress({ address, dataPathAddress }: Tunnel): string {
   return dataPathAddress || address;
+}
+
+/** That of a node as the managers know it. */
+export function tunnelAddressOf({ status, description }: Node): string {
+  const { dataPathAddress } = description ?? {};
+  return tunnelAddress({ address: status.address, dataPathAddress });
 }
 
 /** Whether those packets go by IPv6. */

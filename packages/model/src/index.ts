@@ -7,7 +7,7 @@ export type {
   PublishedPort,
   ServiceVip,
 } from './assignment.ts';
-export { tunnelAddress, tunnelsByIpv6 } from './assignment.ts';
+export { tunnelAddress, tunnelAddressOf, tunnelsByIpv6 } from './assignment.ts';
 export { addressBlocks, AddressBlocks, addressesOfBlocks } from './address-blocks.ts';
 export { joinList, partsOf } from './joined-list.ts';
 export { parseAffinity, type Affinity } from './affinity.ts';

@@ -9,7 +9,8 @@ import {
 } from '@swarmd/base';
 import type { Task, TaskId } from '@swarmd/model';
 
-import { listNetns, runSteps } from './apply/kernel.ts';
+import { runSteps } from './apply/kernel.ts';
+import { listNetns } from './apply/listing.ts';
 import type { Notes } from './apply/notes.ts';
 import { readResolvConf } from './apply/resolv-conf.ts';
 import { attachSteps, linkRemovalSteps, type AttachmentNote } from './desired/attachment.ts';

@@ -9,7 +9,8 @@ import type { StateIndex } from './desired/state-index.ts';
 import type { Step } from './desired/step.ts';
 import { deadBackends, forgetLines, taskPrograms } from './desired/task-program.ts';
 import { Coalescer } from './apply/coalescer.ts';
-import { listNetns, runSteps } from './apply/kernel.ts';
+import { runSteps } from './apply/kernel.ts';
+import { listNetns } from './apply/listing.ts';
 
 export class LocalTask {
   readonly note: AttachmentNote;

@@ -2,7 +2,8 @@
 import { workThrough } from '@swarmd/base';
 import type { TaskId } from '@swarmd/model';
 
-import { listNetns, runSteps } from './apply/kernel.ts';
+import { runSteps } from './apply/kernel.ts';
+import { listNetns } from './apply/listing.ts';
 import { taskNetns } from './desired/names.ts';
 import type { LocalTask } from './local-task.ts';
 

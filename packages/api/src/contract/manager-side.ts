@@ -13,9 +13,12 @@ import type { TaskStatusUpdate, TaskUsage } from './node-side.ts';
 
 /** swarm.v1.Ca. Without a client certificate only `issueCertificate` with a token is allowed. */
 export interface Ca {
-  /** First certificate (with a join token) or renewal (over a connection with the old one). */
+  /**
+   * First certificate (with a join token) or renewal (over a connection with the old one).
+   * @param request `networks`: what a joiner's machine has routes to.
+   */
   issueCertificate(
-    request: { csrPem: string; token?: string },
+    request: { csrPem: string; token?: string; networks?: readonly string[] },
     call: Call,
   ): Promise<{
     nodeId: NodeId;

@@ -2,6 +2,7 @@
 import { connect, createCaClient, createMembershipClient } from '@swarmd/api';
 import { errorCode, errorMessage, SwarmError, type ErrorCode } from '@swarmd/base';
 import { asId } from '@swarmd/model';
+import { hostNetworks } from '@swarmd/network';
 import { createKeyAndCsr, fetchRootCa, parseJoinToken } from '@swarmd/pki';
 
 import { parseHostPort } from '../config/settings.ts';
@@ -75,7 +76,7 @@ async function firstCertificate(
   using channel = connect({ address: remote, tls: () => tls, serverRole: 'manager' });
   const { keyPem, csrPem } = createKeyAndCsr();
   const issued = await createCaClient(channel).issueCertificate(
-    { csrPem, token },
+    { csrPem, token, networks: hostNetworks() },
     { signal, timeoutMs: JOIN_CALL_MAX_MS },
   );
   return {

@@ -12,7 +12,7 @@ import {
   type Node,
   type NodeId,
   type Task,
-  tunnelAddress,
+  tunnelAddressOf,
 } from '@swarmd/model';
 import { asTold } from '@swarmd/planner';
 import type { ChangedObject, Commit, ReadView } from '@swarmd/store';
@@ -215,10 +215,5 @@ function peerKey(node: Node | undefined): string {
 function sealKey(node: Node | undefined): string {
   const incarnation = node?.description?.encryption?.incarnation ?? '';
   if (node === undefined || incarnation === '') return '';
-  const { index, status, description } = node;
-  const address = tunnelAddress({
-    address: status.address,
-    dataPathAddress: description?.dataPathAddress,
-  });
-  return [index, address, incarnation].join(' ');
+  return [node.index, tunnelAddressOf(node), incarnation].join(' ');
 }

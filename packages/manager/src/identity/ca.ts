@@ -4,7 +4,14 @@
  */
 import type { Ca, Call } from '@swarmd/api';
 import { SwarmError, type Clock, type Ids } from '@swarmd/base';
-import { asId, type Cluster, type NodeId, type NodeRole } from '@swarmd/model';
+import {
+  asId,
+  ipv4NetworksWithin,
+  parseIpv4Network,
+  type Cluster,
+  type NodeId,
+  type NodeRole,
+} from '@swarmd/model';
 import { roleOfToken, signNodeCertificate } from '@swarmd/pki';
 import type { Raft, RaftStatus } from '@swarmd/raft';
 import type { Store } from '@swarmd/store';
@@ -39,7 +46,10 @@ export function createCa(options: CaOptions): Ca {
         here: (_duties, signal) =>
           request.token === undefined || request.token === ''
             ? authority.renew(request.csrPem, callingNode(call), signal)
-            : authority.admit(request.csrPem, request.token, signal),
+            : authority.admit(
+                { csrPem: request.csrPem, token: request.token, networks: request.networks ?? [] },
+                signal,
+              ),
         there: (manager, forwarded) => manager.ca.issueCertificate(request, forwarded),
       });
     },
@@ -54,6 +64,13 @@ function callingNode(call: Call): NodeId {
   );
 }
 
+interface Joiner {
+  readonly csrPem: string;
+  readonly token: string;
+  /** What its machine has routes to. */
+  readonly networks: readonly string[];
+}
+
 class Authority {
   readonly #options: CaOptions;
 
@@ -61,9 +78,10 @@ class Authority {
     this.#options = options;
   }
 
-  async admit(csrPem: string, token: string, signal: AbortSignal): Promise<Issued> {
+  async admit({ csrPem, token, networks }: Joiner, signal: AbortSignal): Promise<Issued> {
     const { store, ids, clock } = this.#options;
     const role = admittedRole(theCluster(store.view), token);
+    refuseTakenPools(theCluster(store.view), networks);
     const nodeId = asId('node', ids.next());
     // Signed first: a malformed request leaves no node behind.
     const issued = this.#issue(csrPem, { nodeId, role });
@@ -135,4 +153,26 @@ function admittedRole(cluster: Cluster, token: string): NodeRole {
     'this join token is not valid for this cluster: it was rotated, or belongs to another one; ' +
       'print the present one on a manager: swarmctl swarm join-token worker',
   );
+}
+
+/**
+ * Pools stay as the cluster was made with them. What is around a pool is no conflict: the smaller network is
+ * found first.
+ * @throws SwarmError `failed-precondition`
+ */
+function refuseTakenPools({ spec }: Cluster, networks: readonly string[]): void {
+  for (const [pool, flag] of [
+    [spec.gatewayPool, '--gateway-pool'],
+    [spec.ingressPool, '--ingress-pool'],
+  ] as const) {
+    const parsed = parseIpv4Network(pool);
+    const [taken] = parsed === undefined ? [] : ipv4NetworksWithin(networks, parsed);
+    if (taken === undefined) continue;
+    throw new SwarmError(
+      'failed-precondition',
+      `this machine has a route to ${taken}, which lies in ${pool}, where the cluster's nodes and containers ` +
+        'have their own addresses: published ports would not lead from here to them. Give the machine another ' +
+        `network or take that route away, or make the cluster with another pool: swarmctl swarm init ${flag}`,
+    );
+  }
 }

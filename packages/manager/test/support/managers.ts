@@ -155,13 +155,15 @@ export class TestCluster implements AsyncDisposable {
   async certificate(
     by: Host,
     token: string,
+    networks: readonly string[] = [],
   ): Promise<{ nodeId: NodeId; identity: ManagerIdentity }> {
     const { keyPem, csrPem } = createKeyAndCsr();
     using channel = connect({
       address: by.options.advertise.api,
       tls: constant({ caPem: by.identity.caPem }),
     });
-    const issued = await createCaClient(channel).issueCertificate({ csrPem, token }, aCall());
+    const ca = createCaClient(channel);
+    const issued = await ca.issueCertificate({ csrPem, token, networks }, aCall());
     const { certificatePem, caPem, nodeId } = issued;
     return { nodeId, identity: { certificatePem, keyPem, caPem } };
   }

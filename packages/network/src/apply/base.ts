@@ -11,7 +11,8 @@ import { tableOf } from '../desired/nft-program.ts';
 import type { Step } from '../desired/step.ts';
 import { leaveForeignFirewall } from './firewall.ts';
 import { forwardIpv4, restoreForwarding } from './forwarding.ts';
-import { listJson, listNetns, runSteps } from './kernel.ts';
+import { runSteps } from './kernel.ts';
+import { listJson, listNetns } from './listing.ts';
 import { observe, type LinkRow } from './observe.ts';
 
 /**

@@ -6,7 +6,7 @@ import { access, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { GATEWAY_LINK_PREFIX, INGRESS_LINK } from '../desired/names.ts';
-import { listJson } from './kernel.ts';
+import { listJson } from './listing.ts';
 import { replaceFile } from './notes.ts';
 
 const IPV4 = '/proc/sys/net/ipv4/ip_forward';

@@ -1,6 +1,5 @@
 /** The kernel through the worker, and through the programs of iproute2, nftables and conntrack. */
 import { errorMessage, SwarmError } from '@swarmd/base';
-import { run } from '@swarmd/base/system';
 
 import { withoutKeys } from '../desired/differences.ts';
 import type { Step } from '../desired/step.ts';
@@ -58,16 +57,4 @@ async function runScript(steps: readonly Step[]): Promise<void> {
     const input = withoutKeys(script).slice(0, INPUT_IN_ERRORS_CHARS);
     throw new SwarmError('internal', `${errorMessage(cause)} in:\n${input}`, { cause });
   }
-}
-
-/** The JSON that a listing prints; an empty list when it prints nothing. */
-export async function listJson<T>(program: 'ip' | 'bridge', args: readonly string[]): Promise<T[]> {
-  const { stdout } = await run(program, ['-j', ...args]);
-  return stdout.trim() === '' ? [] : (JSON.parse(stdout) as T[]);
-}
-
-/** Names of all network namespaces that are mounted in our mount namespace. */
-export async function listNetns(): Promise<string[]> {
-  const namespaces = await listJson<{ name: string }>('ip', ['netns', 'list']);
-  return namespaces.map(({ name }) => name);
 }

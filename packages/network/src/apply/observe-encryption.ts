@@ -1,6 +1,4 @@
 /** IPsec states and policies of ours that the kernel has. iproute2 has no JSON for them. */
-import { run } from '@swarmd/base/system';
-
 import {
   espPolicyObject,
   espStateObject,
@@ -8,15 +6,16 @@ import {
   type KernelObject,
 } from '../desired/kernel-object.ts';
 import { ESP_GUARD_PRIORITY, ESP_PRIORITY, ESP_REQUEST } from '../desired/names.ts';
+import { list } from './listing.ts';
 
 /** Nothing on a kernel without IPsec. */
 export async function observeEncryption(): Promise<KernelObject[]> {
-  const [states, policies] = await Promise.all([list('state'), list('policy')]);
+  const [states, policies] = await Promise.all([listXfrm('state'), listXfrm('policy')]);
   return [...statesOf(states), ...policiesOf(policies)];
 }
 
-async function list(what: 'state' | 'policy'): Promise<string> {
-  const { code, stdout, stderr } = await run('ip', ['xfrm', what, 'list'], { okCodes: [0, 1, 2] });
+async function listXfrm(what: 'state' | 'policy'): Promise<string> {
+  const { code, stdout, stderr } = await list('ip', ['xfrm', what, 'list']);
   if (code === 0 || /not supported/i.test(stderr)) return stdout;
   throw new Error(`ip xfrm ${what} list: ${stderr.trim()}`);
 }

@@ -35,7 +35,7 @@ import {
   RULE_SKIP,
   vxlanLink,
 } from '../desired/names.ts';
-import { listJson } from './kernel.ts';
+import { listJson } from './listing.ts';
 import { observeEncryption } from './observe-encryption.ts';
 
 export interface LinkRow {

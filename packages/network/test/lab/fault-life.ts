@@ -1,5 +1,5 @@
 /**
- * One life of a network plane that attaches and detaches containers, to be killed at one of its steps.
+ * One life of a network plane that attaches and detaches containers and looks at what it has made, to be killed at one of its steps.
  * argv: JSON of { state, tasks }; runs where its host is.
  */
 import { silentLogger } from '@swarmd/base';
@@ -23,6 +23,7 @@ await plane.apply(before, signal);
 beginFaults();
 await plane.apply(during, signal);
 await Promise.all(tasks.map((task) => plane.attach(task, signal)));
+await plane.check({ repair: true, signal });
 await plane.apply(before, signal);
 for (const { id } of tasks) await plane.detach(id, signal);
 await plane[Symbol.asyncDispose]();

@@ -1,4 +1,7 @@
-/** Shell lines that print all that a host has of networks which we might change. */
+/**
+ * Shell lines that print all that a host has of networks which we might change. Entries are sorted: the kernel
+ * lists them in the order of a table which all namespaces of the machine share.
+ */
 export const SNAPSHOT: readonly string[] = [
   'ip -o link | sed "s/^[0-9]*: //"',
   'ip -4 -o addr show scope global | cut -d" " -f2-',
@@ -7,8 +10,8 @@ export const SNAPSHOT: readonly string[] = [
   'ip -6 -o addr show scope global | cut -d" " -f2-',
   'ip -6 route show table all | grep -v "^\\(fe80\\|multicast\\|local fe80\\)"',
   'ip -6 rule',
-  'ip -4 neigh show nud permanent; ip -6 neigh show nud permanent',
-  'bridge fdb show | grep -v eth0',
+  'ip -4 neigh show nud permanent | sort; ip -6 neigh show nud permanent | sort',
+  'bridge fdb show | grep -v eth0 | sort',
   'nft list tables',
   'ls /run/netns 2>/dev/null',
   'cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/*/forwarding',

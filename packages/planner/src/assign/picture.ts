@@ -19,7 +19,7 @@ import type {
   Task,
   TaskId,
 } from '@swarmd/model';
-import { AddressBlocks, asId, hasMeshPort, tunnelAddress } from '@swarmd/model';
+import { AddressBlocks, asId, hasMeshPort, tunnelAddress, tunnelAddressOf } from '@swarmd/model';
 
 import { isOver, sameSpec } from '../task-view.ts';
 import type { AssignView } from '../types.ts';
@@ -374,9 +374,9 @@ export function peerOf(node: Node): NetworkPeer | undefined {
 }
 
 /** None as long as the node's kernel holds no state of encryption. */
-function encryptedPeer({ id, index, status, description }: Node): EncryptedPeer | undefined {
-  const { dataPathAddress } = description ?? {};
-  const address = tunnelAddress({ address: status.address, dataPathAddress });
+function encryptedPeer(node: Node): EncryptedPeer | undefined {
+  const { id, index, description } = node;
+  const address = tunnelAddressOf(node);
   const incarnation = description?.encryption?.incarnation ?? '';
   if (address === '' || incarnation === '') return undefined;
   return { nodeId: id, index, address, incarnation };
