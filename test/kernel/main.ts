@@ -27,7 +27,11 @@ function environmentFor(files: readonly string[]): Record<string, string> {
   if (files.every(isRootTest)) {
     // The kernel's first process has no need of another mount namespace.
     const inside = { SWARMD_ROOT_TESTS: '1', SWARMD_EXECUTOR_TEST_INSIDE: '1' };
-    return { ...inside, SWARMD_LAB_LONG: long };
+    return {
+      ...inside,
+      SWARMD_LAB_LONG: long,
+      SWARMD_FAULT_STEP: process.env['SWARMD_FAULT_STEP'] ?? '',
+    };
   }
   if (files.some(isRootTest)) throw new Error('root tests and lab tests need a kernel each');
   return {

@@ -118,6 +118,17 @@ describe.runIf(isInside)('a remapped container', () => {
     expect(await runner.output(other)).toBe('12:34\n0:0');
   });
 
+  it('has its network’s kernel parameters set by the machine', async () => {
+    const sysctls = { 'net.core.somaxconn': '77', 'kernel.shmmax': '1000000' };
+    const show = sh('cat /proc/sys/net/core/somaxconn /proc/sys/kernel/shmmax');
+    expect(await runner.output({ ...remapped(), ...show, sysctls })).toBe('77\n1000000');
+    const unknown = { ...remapped(), ...show, sysctls: { 'net.core.no_such': '1' } };
+    await expect(runner.output(unknown)).rejects.toMatchObject({
+      code: 'failed-precondition',
+      message: expect.stringMatching(/net\.core\.no_such cannot be set.*nonexistent|No such file/s),
+    });
+  });
+
   it('is given files, and gives them, with owners that it knows', async () => {
     await runner.whileRunning({ spec: remapped() }, async (_pid, id) => {
       const { workbench } = runner.executor;

@@ -112,6 +112,11 @@ export {
   type MountSpec,
 } from './spec/container.ts';
 export {
+  parseSeccompProfile,
+  type CustomSeccompProfile,
+  type SeccompCondition,
+} from './spec/seccomp-profile.ts';
+export {
   logColumns,
   logLines,
   type LogChunk,

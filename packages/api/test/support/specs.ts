@@ -87,7 +87,7 @@ const container: fc.Arbitrary<ContainerSpec> = fc
     shmSizeBytes: uint,
     oomScoreAdj: fc.integer({ min: -1000, max: 1000 }),
     userns: fc.constantFrom('' as const, 'host' as const, 'remap' as const),
-    seccomp: text,
+    seccomp: fc.constantFrom('', 'unconfined', '{"defaultAction":"SCMP_ACT_LOG"}'),
     runtime: text,
     registrySecret: text,
     log: fc.oneof(

@@ -4,7 +4,8 @@ import type { ResourceLimits } from '@swarmd/model';
 
 import { errnoOf } from '../files/atomic-file.ts';
 import type { Cgroups } from '../oci/cgroup.ts';
-import { limitFiles } from '../oci/limit-files.ts';
+import { ioWeightValue, isWrittenByRuntimes } from '../oci/io-weight.ts';
+import { limitFiles, type LimitFile } from '../oci/limit-files.ts';
 import { memoryInUse } from '../workbench/stats.ts';
 import type { LiveContainer } from './live.ts';
 
@@ -28,17 +29,36 @@ export async function changeLimits(
       `it uses ${Math.ceil(used / MIB)} MiB of memory, more than the new limit of ${Math.floor(memoryBytes / MIB)} MiB; it keeps the limits that it has until it uses less`,
     );
   }
-  const files = limitFiles(limits, record.limits, cgroups.limitsContext(id));
-  for (const { controller, file, value } of files) {
-    try {
-      await cgroups.write(id, { controller, file }, value);
-    } catch (cause) {
-      const why = errnoOf(cause);
-      throw new SwarmError(
-        'failed-precondition',
-        `the kernel does not take "${value}" for ${file}${why === '' ? '' : ` (${why})`}`,
-        { cause },
-      );
-    }
+  for (const file of limitFiles(limits, record.limits, cgroups.limitsContext(id)))
+    await write(id, file, cgroups);
+}
+
+/** What runtimes do not write when they create a container. @throws SwarmError `failed-precondition`. */
+export async function limitFurther(
+  id: string,
+  { ioWeight }: ResourceLimits,
+  cgroups: Cgroups,
+): Promise<void> {
+  if (ioWeight === undefined) return;
+  for (const file of cgroups.abilities.ioWeights.filter((name) => !isWrittenByRuntimes(name))) {
+    const value = ioWeightValue(file, ioWeight);
+    await write(id, { controller: 'blkio', file, value }, cgroups);
+  }
+}
+
+async function write(
+  id: string,
+  { controller, file, value }: LimitFile,
+  cgroups: Cgroups,
+): Promise<void> {
+  try {
+    await cgroups.write(id, { controller, file }, value);
+  } catch (cause) {
+    const why = errnoOf(cause);
+    throw new SwarmError(
+      'failed-precondition',
+      `the kernel does not take "${value}" for ${file}${why === '' ? '' : ` (${why})`}`,
+      { cause },
+    );
   }
 }

@@ -1,6 +1,7 @@
 /** From a request to a created container whose process waits to be started. */
 import { mkdirSync } from 'node:fs';
 import { chmod, chown, mkdir, stat } from 'node:fs/promises';
+import { release } from 'node:os';
 import { join } from 'node:path';
 
 import { SwarmError, type Clock } from '@swarmd/base';
@@ -15,11 +16,14 @@ import type { Cgroups } from '../oci/cgroup.ts';
 import { createContainer, type MonitoredProcess } from '../oci/monitor.ts';
 import { checkProgram, type Runtime } from '../oci/runtime.ts';
 import type { SeccompCache } from '../oci/seccomp-cache.ts';
-import { customSeccomp, seccompProfile, type SeccompProfile } from '../oci/seccomp.ts';
+import { customSeccomp } from '../oci/custom-seccomp.ts';
+import { seccompProfile, type SeccompProfile } from '../oci/seccomp.ts';
 import { ociSpec, STDIN_ANNOTATION, type OciMount, type SpecInput } from '../oci/spec.ts';
 import type { ContainerRequest } from '../types.ts';
 import { deviceEdits } from './devices.ts';
+import { limitFurther } from './limits.ts';
 import { fileMounts, inOrder, networkFileMounts, rootPropagation, specMounts } from './mounts.ts';
+import { isOfNetwork, setNetworkSysctls } from './network-sysctls.ts';
 import type { ContainerPaths } from './paths.ts';
 import { environment, INIT_PATH, processArguments, rlimits } from './process.ts';
 import { makeRoot, type LayerStore } from './rootfs.ts';
@@ -76,6 +80,7 @@ export async function createFromRequest(
   await makeRoot(paths, context, { layers: image.layers, mapping });
   const config = ociSpec({
     ...fromSpec(spec),
+    sysctls: await sysctlsFor(request, mapping, signal),
     ...(await processOf(wanted, { env: edits.env, mapping, userFiles: context.userFiles })),
     argv,
     hostname: request.hostname,
@@ -98,6 +103,7 @@ export async function createFromRequest(
     { id, paths, tty, stdin, isLogged: wanted.isLogged, runtime, conmonPath, clock },
     signal,
   );
+  await limitFurther(id, request.limits, cgroups);
   if (profile !== undefined && seccompBpf === '') await seccomp.learn(profile, id, runtime);
   return created;
 }
@@ -114,7 +120,6 @@ function fromSpec(spec: ContainerSpec) {
   return {
     tty: spec.tty,
     readOnly: spec.readOnly,
-    sysctls: spec.sysctls,
     annotations: spec.stdin ? { [STDIN_ANNOTATION]: 'true' } : {},
     privileged: spec.privileged,
     noNewPrivileges: spec.noNewPrivileges,
@@ -163,6 +168,18 @@ async function mappingFor(
   return idMapping(options.user, options.folder);
 }
 
+/** Sets those that the runtime cannot. @returns the others. */
+async function sysctlsFor(
+  { spec, networkNamespace }: ContainerRequest,
+  mapping: IdMapping | undefined,
+  signal: AbortSignal,
+): Promise<Readonly<Record<string, string>>> {
+  if (mapping === undefined) return spec.sysctls;
+  const named = Map.groupBy(Object.entries(spec.sysctls), ([name]) => isOfNetwork(name));
+  await setNetworkSysctls(networkNamespace, Object.fromEntries(named.get(true) ?? []), signal);
+  return Object.fromEntries(named.get(false) ?? []);
+}
+
 /** The runtime looks for the root, and for what is bound, as the container's root. */
 async function letThrough(paths: ContainerPaths, { gid }: IdMapping): Promise<void> {
   for (const folder of paths.through) {
@@ -179,9 +196,10 @@ function wantedSeccomp(
   capabilities: readonly string[],
 ): SeccompProfile | undefined {
   if (spec.seccomp === 'unconfined' || (spec.privileged && spec.seccomp === '')) return undefined;
+  const architecture = process.arch;
   return spec.seccomp === ''
-    ? seccompProfile(capabilities, process.arch)
-    : customSeccomp(spec.seccomp);
+    ? seccompProfile(capabilities, architecture)
+    : customSeccomp(spec.seccomp, { capabilities, architecture, kernel: release() });
 }
 
 async function allMounts(

@@ -115,9 +115,7 @@ export class Cgroups {
       layout.version === 2 ? join(parent, 'memory.swap.max') : 'memory/memory.memsw.limit_in_bytes';
     const canLimitSwap = isThereNow(join(ROOT, swapFile));
     const io = layout.version === 2 ? parent : 'blkio';
-    const ioWeights = ioWeightFiles(layout.version).filter((file) =>
-      isThereNow(join(ROOT, io, file)),
-    );
+    const ioWeights = ioWeightFiles(layout.version, (sign) => isThereNow(join(ROOT, io, sign)));
     return new Cgroups(layout, parent, { limitSwap: canLimitSwap, ioWeights });
   }
 

@@ -7,16 +7,15 @@
  * give ENOSYS, so that C libraries fall back to older calls.
  */
 
-import { SwarmError } from '@swarmd/base';
-
 interface SyscallArgument {
   readonly index: number;
   readonly value: number;
   readonly valueTwo?: number;
-  readonly op: 'SCMP_CMP_EQ' | 'SCMP_CMP_NE' | 'SCMP_CMP_MASKED_EQ';
+  /** "SCMP_CMP_EQ", ... */
+  readonly op: string;
 }
 
-interface SyscallRule {
+export interface SyscallRule {
   readonly names: readonly string[];
   readonly action: string;
   readonly errnoRet?: number;
@@ -28,6 +27,9 @@ export interface SeccompProfile {
   readonly defaultAction: string;
   readonly defaultErrnoRet?: number;
   readonly architectures?: readonly string[];
+  readonly flags?: readonly string[];
+  readonly listenerPath?: string;
+  readonly listenerMetadata?: string;
   readonly syscalls: readonly SyscallRule[];
 }
 
@@ -156,21 +158,4 @@ const CLONE_WITHOUT_NAMESPACES: readonly SyscallRule[] = [
 
 function when(name: string, argument: SyscallArgument): SyscallRule {
   return { names: [name], action: 'SCMP_ACT_ALLOW', args: [argument] };
-}
-
-/**
- * A profile of a spec's own, in the form of the OCI runtime specification; the runtime checks its parts.
- * @throws SwarmError `invalid-argument`.
- */
-export function customSeccomp(text: string): SeccompProfile {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new SwarmError('invalid-argument', 'the seccomp profile is not JSON', { cause });
-  }
-  if (typeof json === 'object' && json !== null && 'defaultAction' in json) {
-    return { syscalls: [], ...(json as Partial<SeccompProfile>) } as SeccompProfile;
-  }
-  throw new SwarmError('invalid-argument', 'the seccomp profile has no defaultAction');
 }

@@ -5,7 +5,7 @@
 import type { ResourceLimits } from '@swarmd/model';
 
 import type { IdMapping } from '../userns/id-mapping.ts';
-import { ioWeightValue, type IoWeightFile } from './io-weight.ts';
+import { ioWeightValue, isWrittenByRuntimes, type IoWeightFile } from './io-weight.ts';
 import type { SeccompProfile } from './seccomp.ts';
 
 export interface OciMount {
@@ -220,9 +220,12 @@ export function resources({ limits, canLimitSwap, ioWeights }: LimitsInput): obj
 
 /** Runtimes write only one of version 2's files, whichever the device goes by: so we say which, and what. */
 function weightOfIo(weight: number, files: readonly IoWeightFile[]): object {
-  if (files.length === 0) return {};
   if (files.includes('blkio.weight')) return { blockIO: { weight } };
-  return { unified: Object.fromEntries(files.map((file) => [file, ioWeightValue(file, weight)])) };
+  const written = files.filter((file) => isWrittenByRuntimes(file));
+  if (written.length === 0) return {};
+  return {
+    unified: Object.fromEntries(written.map((file) => [file, ioWeightValue(file, weight)])),
+  };
 }
 
 function mount(destination: string, type: string, options: string): OciMount {

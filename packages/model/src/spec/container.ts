@@ -4,6 +4,7 @@ import { z } from 'zod';
 
 import { LOG_DRIVERS, logPlan } from '../log-options.ts';
 import { labels, durationMs, objectName } from './common.ts';
+import { parseSeccompProfile } from './seccomp-profile.ts';
 
 /** The grammar of image references, as registries and Docker's clients understand it. */
 const IMAGE_REFERENCE = (() => {
@@ -152,10 +153,18 @@ export const containerSpec = z.strictObject({
   oomScoreAdj: z.int().min(-1000).max(1000).default(0),
   /** Whether its ids are shifted to some that are nobody's on the node; empty: as the node is configured. */
   userns: z.enum(['', 'host', 'remap']).default(''),
-  /** Empty: the default filter; "unconfined"; or a profile as JSON. */
+  /** Empty: the default filter; "unconfined"; or a profile as JSON, see `parseSeccompProfile`. */
   seccomp: z
     .string()
     .max(256 * 1024)
+    .superRefine((text, context) => {
+      if (text === '' || text === 'unconfined') return;
+      try {
+        parseSeccompProfile(text);
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: errorMessage(error) });
+      }
+    })
     .default(''),
   /** A runtime that the nodes are configured with; empty: their default. */
   runtime: z.string().default(''),

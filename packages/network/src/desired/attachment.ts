@@ -155,6 +155,7 @@ export function attachSteps(
     return [
       { kind: 'add-netns', name: netns },
       { kind: 'ip', netns, lines: ['link set lo up'] },
+      { kind: 'sysctl', netns, lines: USERS_SETTINGS },
     ];
   }
   const links: BatchStep = {
@@ -195,10 +196,20 @@ export function attachSteps(
   ];
 }
 
+/**
+ * As Docker: whoever runs in a container may take ports below 1024 of it, and ask for echoes. A remapped root needs
+ * this, too: its capabilities are none over a namespace that the machine has made.
+ */
+const USERS_SETTINGS = [
+  'net/ipv4/ip_unprivileged_port_start=0',
+  'net/ipv4/ping_group_range=0 2147483647',
+];
+
 /** Before the links are up; nor may one container tell another. */
 function insideSettings({ networks }: AttachmentNote): string[] {
   const links = [...networks.map((_, i) => `eth${i}`), CONTAINER_GATEWAY_LINK];
   return [
+    ...USERS_SETTINGS,
     `net/ipv4/conf/${CONTAINER_GATEWAY_LINK}/route_localnet=1`,
     ...links.map((link) => `net/ipv6/conf/${link}/accept_ra?=0`),
   ];
