@@ -1,12 +1,13 @@
 /** Dry runs: what a write would do, by the very code that does it. */
 import type { Call, Control, Preview, Write } from '@swarmd/api';
 import { unreachable } from '@swarmd/base';
-import type { ServiceId } from '@swarmd/model';
+import type { ServiceId, Task } from '@swarmd/model';
 import {
   followsNodes,
   outdatedTasks,
   plannedTasks,
   planService,
+  type Plan,
   type PlanContext,
   servicesConcerned,
   servicesWaiting,
@@ -92,18 +93,18 @@ function describe(tx: Rehearsal, write: Write, { clock, ids }: ControlOptions): 
   const now = clock.now();
   const waits: Wait[] = [];
   let later = 0;
-  const concerned = [...concernedBy(tx, write)];
+  const concerned = [...concernedBy(tx, write), ...madeRoomFor(tx)];
   const planned = new Set<ServiceId>();
   const isAboutService = SERVICE_WRITES.has(write.kind);
   for (const id of concerned) {
     if (planned.has(id)) continue;
     planned.add(id);
     const plan = planOn(tx, id, { now, ids });
+    // Less important tasks that have to make room are moved by the plans of their own services.
+    concerned.push(...plan.makeRoom);
     // Of all that a node or network may concern, those that go on as before wait as before.
     if (isAboutService || plan.changes) waits.push(...plan.waits);
     later += outdatedTasks(tx, id);
-    // Less important tasks that have to make room are moved by the plans of their own services.
-    concerned.push(...servicesMakingRoom(tx));
   }
   const changes = tx.changes().flatMap((change) => (change.table === 'task' ? [change] : []));
   return {
@@ -114,27 +115,45 @@ function describe(tx: Rehearsal, write: Write, { clock, ids }: ControlOptions): 
   };
 }
 
+interface Planned {
+  readonly changes: boolean;
+  readonly waits: readonly Wait[];
+  /** Services of which a task is told now to make room. */
+  readonly makeRoom: readonly ServiceId[];
+}
+
 /** Until the service has nothing more to do at this time, and then waits. */
-function planOn(
-  tx: Rehearsal,
-  id: ServiceId,
-  context: PlanContext,
-): { readonly changes: boolean; readonly waits: readonly Wait[] } {
+function planOn(tx: Rehearsal, id: ServiceId, context: PlanContext): Planned {
+  const makeRoom: ServiceId[] = [];
   for (let plans = 1; ; plans += 1) {
     const { ops, waits, requeueAfterMs } = planService(tx, id, context);
+    makeRoom.push(...makingRoomBy(tx, ops));
     writeChanges(tx, ops);
     const changes = plans > 1 || ops.length > 0;
     if (requeueAfterMs !== 0 || ops.length === 0 || plans === PREVIEW_PLANS_MAX) {
-      return { changes, waits };
+      return { changes, waits, makeRoom };
     }
   }
 }
 
-function servicesMakingRoom(tx: Rehearsal): ServiceId[] {
-  return tx.changes().flatMap((change) => {
-    if (change.table !== 'task' || change.after?.preemptedBy === undefined) return [];
-    return change.before?.preemptedBy === undefined ? [change.after.serviceId] : [];
+/** `ops` are not written yet. */
+function makingRoomBy(tx: Rehearsal, ops: Plan['ops']): ServiceId[] {
+  return ops.flatMap((op) => {
+    if (op.kind !== 'put' || op.table !== 'task') return [];
+    return makingRoom(tx.get('task', op.object.id), op.object);
   });
+}
+
+function makingRoom(before: Task | undefined, after: Task | undefined): ServiceId[] {
+  if (after?.preemptedBy === undefined || before?.preemptedBy !== undefined) return [];
+  return [after.serviceId];
+}
+
+/** A write of a service has the first plan of it in it, which may have asked others to make room. */
+function madeRoomFor(tx: Rehearsal): ServiceId[] {
+  return tx
+    .changes()
+    .flatMap((one) => (one.table === 'task' ? makingRoom(one.before, one.after) : []));
 }
 
 /** As the managers' loops would be woken. */

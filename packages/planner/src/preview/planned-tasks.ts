@@ -34,7 +34,8 @@ export function plannedTasks(view: PlanView, changes: readonly TaskChange[]): Pl
     else continue;
     slots.set(key, slot);
   }
-  return [...slots.values()].map((slot) => planned(view, slot)).toSorted(bySlot);
+  const alive = new AliveTasks(view);
+  return [...slots.values()].map((slot) => planned(alive, slot)).toSorted(bySlot);
 }
 
 /** Tasks of an older spec that are left for later steps of an update; nothing of jobs. */
@@ -62,11 +63,11 @@ function stops(before: Task, after: Task | undefined): boolean {
   return !isOver(before) && isWanted(before) && (after === undefined || !isWanted(after));
 }
 
-function planned(view: PlanView, { starts: next, stops: last }: SlotChange): PlannedTask {
+function planned(alive: AliveTasks, { starts: next, stops: last }: SlotChange): PlannedTask {
   const task = next ?? last;
   if (task === undefined) throw new TypeError('a slot without a change');
   const { serviceName, slot } = task;
-  const old = last ?? (next === undefined ? undefined : predecessor(view, next));
+  const old = last ?? (next === undefined ? undefined : predecessor(alive, next));
   const to = next?.nodeId;
   return {
     action: actionOf(next, old),
@@ -97,11 +98,30 @@ function messageOf(next: Task | undefined, old: Task | undefined): string {
 }
 
 /** The task that goes on until the new one of its slot is ready. */
-function predecessor(view: PlanView, next: Task): Task | undefined {
+function predecessor(alive: AliveTasks, next: Task): Task | undefined {
   if (next.slot === STANDBY_SLOT) return undefined;
-  return [...view.tasksByService(next.serviceId)].find(
-    (task) => task.slot === next.slot && task.id !== next.id && !isOver(task),
-  );
+  return alive.of(next).find(({ id }) => id !== next.id);
+}
+
+/** Tasks that are not over, by slot: each service is read once, however many of its slots are asked for. */
+class AliveTasks {
+  readonly #view: PlanView;
+  readonly #services = new Map<Task['serviceId'], Map<number, Task[]>>();
+
+  constructor(view: PlanView) {
+    this.#view = view;
+  }
+
+  /** Those of the same slot. */
+  of({ serviceId, slot }: Task): readonly Task[] {
+    let slots = this.#services.get(serviceId);
+    if (slots === undefined) {
+      const alive = [...this.#view.tasksByService(serviceId)].filter((task) => !isOver(task));
+      slots = Map.groupBy(alive, (task) => task.slot);
+      this.#services.set(serviceId, slots);
+    }
+    return slots.get(slot) ?? [];
+  }
 }
 
 function bySlot(a: PlannedTask, b: PlannedTask): number {
