@@ -20,7 +20,11 @@ const suite =
 export default defineConfig({
   test: {
     include: {
-      unit: ['packages/*/test/**/*.test.ts', 'test/tidy/**/*.test.ts'],
+      unit: [
+        'packages/*/test/**/*.test.ts',
+        'test/tidy/**/*.test.ts',
+        'test/swarmctl/**/*.test.ts',
+      ],
       root: ['packages/*/test/**/*.root.test.ts'],
       kernel: ['packages/*/test/**/*.kernel.test.ts'],
       install: ['test/install/**/*.test.ts'],

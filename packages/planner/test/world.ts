@@ -196,7 +196,7 @@ export class World {
 
   network(
     name: string,
-    fields: Partial<Pick<NetworkSpec, 'driver' | 'ipv6' | 'options' | 'subnet'>> = {},
+    fields: Partial<Pick<NetworkSpec, 'driver' | 'ipv6' | 'options' | 'reserved' | 'subnet'>> = {},
   ): Allocated<Network> {
     const spec = networkSpec.parse({ name, ...fields });
     const chosen = allocateNetwork(this.view, spec);

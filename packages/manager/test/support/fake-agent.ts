@@ -12,6 +12,7 @@ import {
   rank,
   type EncryptedPeer,
   type KeyRing,
+  type NodeDescription,
   type NodeEncryption,
   type NodeId,
   type NodeRole,
@@ -35,6 +36,7 @@ export class FakeAgent implements AsyncDisposable {
   encryptsMesh = false;
   readonly encryptedPeers = new Map<NodeId, EncryptedPeer>();
   #encryption: NodeEncryption = { lacks: '', incarnation: '', newestKey: 0 };
+  #description: Partial<NodeDescription> = {};
   readonly errors: string[] = [];
   managers: readonly ManagerAddress[] = [];
   isConnected = false;
@@ -145,6 +147,12 @@ export class FakeAgent implements AsyncDisposable {
     this.#send(this.#hello());
   }
 
+  /** Tells of a machine that is different in this. */
+  describe(description: Partial<NodeDescription>): void {
+    this.#description = description;
+    this.#send(this.#hello());
+  }
+
   #hello(): AgentMessage {
     return {
       kind: 'hello',
@@ -157,6 +165,7 @@ export class FakeAgent implements AsyncDisposable {
         addresses6: [],
         labels: {},
         encryption: this.#encryption,
+        ...this.#description,
       },
       address: '127.0.0.1',
       agentAddress: '127.0.0.1:1',

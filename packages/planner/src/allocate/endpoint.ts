@@ -128,7 +128,10 @@ function clash(holder: PortHolder, wanted: PortConfig): boolean {
 
 const DAEMONS = { mode: 'ingress', address: '' } as const;
 
-function heldPorts(view: PlanView, except: Service | undefined): Map<string, PortHolder[]> {
+function heldPorts(
+  view: Pick<PlanView, 'list'>,
+  except: Service | undefined,
+): Map<string, PortHolder[]> {
   const held = new Map<string, PortHolder[]>();
   const hold = (key: string, holder: PortHolder): void => {
     held.set(key, [...(held.get(key) ?? []), holder]);
@@ -157,6 +160,11 @@ function heldPorts(view: PlanView, except: Service | undefined): Map<string, Por
     hold(`${encryptedVxlanPort(vxlanPort)}/udp`, networks);
   }
   return held;
+}
+
+/** As "8080/tcp": what services other than this one publish, and what the cluster needs itself. */
+export function heldNumbers(view: Pick<PlanView, 'list'>, except: Service): Set<string> {
+  return new Set(heldPorts(view, except).keys());
 }
 
 function daemonPorts(node: Node): number[] {

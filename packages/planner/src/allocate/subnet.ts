@@ -92,8 +92,14 @@ export function unfitAddresses(spec: NetworkSpec, subnet: Ipv4Network): string |
   return undefined;
 }
 
-/** A free part of the cluster's pool. Networks that nodes have beside it are avoided if possible. */
-export function freeSubnet(view: PlanView): Allocated<Ipv4Network> {
+/**
+ * A free part of the cluster's pool. Networks that nodes have beside it are avoided if possible. `others`: subnets
+ * that are spoken for beside those of the stored networks.
+ */
+export function freeSubnet(
+  view: Pick<PlanView, 'list'>,
+  others: readonly string[] = [],
+): Allocated<Ipv4Network> {
   const cluster = clusterOf(view);
   const pool = cluster === undefined ? undefined : parseIpv4Network(cluster.spec.overlayPool);
   if (cluster === undefined || pool === undefined) {
@@ -101,7 +107,7 @@ export function freeSubnet(view: PlanView): Allocated<Ipv4Network> {
   }
   const taken = [...view.list('network')]
     .flatMap(subnetsOf)
-    .concat(ownPools(cluster))
+    .concat(ownPools(cluster), others)
     .map((text) => parseIpv4Network(text))
     .filter((network) => network !== undefined);
   const hosts = underlayAddresses(view);
@@ -195,13 +201,13 @@ function ownPools(cluster: Cluster | undefined): string[] {
   return cluster === undefined ? [] : [cluster.spec.gatewayPool, cluster.spec.ingressPool];
 }
 
-function underlayAddresses(view: PlanView): number[] {
+function underlayAddresses(view: Pick<PlanView, 'list'>): number[] {
   return [...view.list('node')]
     .map((node) => parseIpv4(node.status.address))
     .filter((address) => address !== undefined);
 }
 
-function foreignNetworks(view: PlanView): { network: Ipv4Network; node: Node }[] {
+function foreignNetworks(view: Pick<PlanView, 'list'>): { network: Ipv4Network; node: Node }[] {
   return [...view.list('node')].flatMap((node) =>
     (node.description?.networks ?? []).flatMap((text) => {
       const network = parseIpv4Network(text);

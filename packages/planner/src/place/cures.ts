@@ -1,25 +1,15 @@
 /**
  * What would let a node take a task: all that it lacks, not only the first, as the commands that change it.
- * Nothing for what no command changes: a node that is silent or held back, what it is made of, ports that
- * others hold, the cluster's addresses. That they are right, `test/cures.property.test.ts` tries out.
+ * Nothing for what no command changes: a node that is silent or held back, that is full, or that cannot encrypt.
+ * That they are right, `test/cures.property.test.ts` tries out, and `test/swarmctl` by the real command line.
  */
-import { parseAffinity, type Constraint, type Task } from '@swarmd/model';
+import { parseAffinity, type Constraint } from '@swarmd/model';
 
 import { isAtWork } from '../task-view.ts';
-import type { PlanView } from '../types.ts';
-import { lacksOf, meetsConstraints, type Demand, type NodeState } from './filters.ts';
-
-export interface Cured {
-  readonly view: Pick<PlanView, 'tasksByNode'>;
-  readonly task: Pick<Task, 'serviceName'>;
-  readonly demand: Demand;
-}
-
-/** What is changed: flags of `node update` of the node, and of `service update`, by the name of the service. */
-interface Changes {
-  readonly node: string[];
-  readonly services: Map<string, string[]>;
-}
+import { addFlag, ofService, quoted, type Changes, type Cure, type Cured } from './cure.ts';
+import { cureGeneric, curePlatform, curePlugins } from './cure-drivers.ts';
+import { curePorts } from './cure-ports.ts';
+import { lacksOf, meetsConstraints, type NodeState } from './filters.ts';
 
 /** Commands, all of which are needed; undefined: no commands do it. */
 export function cureOf(state: NodeState, cured: Cured): string[] | undefined {
@@ -40,9 +30,6 @@ export function cureOf(state: NodeState, cured: Cured): string[] | undefined {
     ),
   ];
 }
-
-/** Adds what is to be changed. False: nothing does it. */
-type Cure = (changes: Changes, state: NodeState, cured: Cured & { lacks: string }) => boolean;
 
 const CURES: readonly (readonly [RegExp, Cure])[] = [
   [/^(paused|drained)$/, ({ node }) => node.push('--availability active') > 0],
@@ -75,19 +62,15 @@ const CURES: readonly (readonly [RegExp, Cure])[] = [
   ],
   [/^(no|a) task of /, cureAffinities],
   [/^a task that keeps the service away$/, cureRepulsion],
+  [/^host-mode port already in use$/, curePorts],
+  [/^unsupported platform$/, curePlatform],
+  [/^no (volume|log|network) driver |^no (runtime|interface) /, curePlugins],
+  // Of kinds that nodes are configured with; CPU and memory are above.
+  [/^insufficient /, cureGeneric],
 ];
 
 /** What a task may reserve at least, if anything. */
 const LEAST_MIB = 4;
-
-function ofService({ services }: Changes, { task }: Cured, flag: string): boolean {
-  return addFlag(services, task.serviceName, flag);
-}
-
-function addFlag(services: Changes['services'], name: string, flag: string): boolean {
-  services.set(name, [...(services.get(name) ?? []), flag]);
-  return true;
-}
 
 const NODE_LABEL = /^node\.labels\./i;
 const PLAIN = /^[\w.-]+$/;
@@ -102,7 +85,7 @@ function cureConstraints(changes: Changes, { node }: NodeState, cured: Cured): b
     const isOnly = keys.filter((key) => key === constraint.key.toLowerCase()).length === 1;
     const label = isOnly && NODE_LABEL.test(constraint.key) ? labelFlag(constraint) : undefined;
     if (label !== undefined) changes.node.push(label);
-    else ofService(changes, cured, `--constraint-rm '${text}'`);
+    else ofService(changes, cured, `--constraint-rm ${quoted(text)}`);
   }
   return true;
 }
@@ -139,7 +122,7 @@ function cureAffinities(changes: Changes, { node, usage }: NodeState, cured: Cur
     if (typeof parsed === 'string' || !parsed.required) continue;
     const { service, together } = parsed;
     const isThere = here.services.has(service) || (!together && here.expected.has(service));
-    if (isThere !== together) ofService(changes, cured, `--affinity-rm '${text}'`);
+    if (isThere !== together) ofService(changes, cured, `--affinity-rm ${quoted(text)}`);
   }
   return true;
 }
@@ -154,7 +137,7 @@ function cureRepulsion(changes: Changes, { node }: NodeState, { view, task }: Cu
       if (parsed.service !== task.serviceName || found.has(`${other.serviceName} ${text}`))
         continue;
       found.add(`${other.serviceName} ${text}`);
-      addFlag(changes.services, other.serviceName, `--affinity-rm '${text}'`);
+      addFlag(changes.services, other.serviceName, `--affinity-rm ${quoted(text)}`);
     }
   }
   // One that is only expected there keeps others away as well.

@@ -1,18 +1,23 @@
 /** For people who ask why: every node, and what it lacks for a task. */
-import { isGlobal, meetsConstraint, portText, type Node, type Task } from '@swarmd/model';
+import { asId, isGlobal, meetsConstraint, portText, type Node, type Task } from '@swarmd/model';
 
 import { isAtWork } from '../task-view.ts';
 import type { PlanView } from '../types.ts';
 import { areWanted } from '../words.ts';
+import { cureAddresses } from './cure-addresses.ts';
 import { cureOf } from './cures.ts';
 import { demandOf, NO_ENCRYPTION, refusal, type Demand, type NodeState } from './filters.ts';
 import { isPortHeld } from './node-usage.ts';
 import { lacksEncryption } from './plugins.ts';
+import { fullNetworks, noAddress } from './settle.ts';
 import { Usage } from './usage.ts';
 
 export interface NodeVerdict {
   readonly node: Node;
-  /** The first filter that turns the task away, in its words; undefined: the node would take it. */
+  /**
+   * The first filter that turns the task away, in its words, or that its networks have no address for it;
+   * undefined: the node would take it.
+   */
   readonly lacks?: string;
   /** What exactly, where the words of the filter leave it open. */
   readonly detail?: string;
@@ -32,15 +37,22 @@ export function nodeVerdicts(view: PlanView, task: Task): NodeVerdict[] {
     if (!isAtWork(one) || one.nodeId === undefined || one.id === task.id) continue;
     counts.set(one.nodeId, (counts.get(one.nodeId) ?? 0) + 1);
   }
+  const networks = task.spec.networks.flatMap(
+    ({ target }) => view.get('network', asId('network', target)) ?? [],
+  );
+  const full = fullNetworks(networks, usage);
+  const [withoutAddress] = full.map(noAddress);
+  const more = cureAddresses(view, full);
   return [...view.list('node')]
     .filter((node) => !isPinned || node.index === task.slot)
     .toSorted((a, b) => a.index - b.index)
     .map((node) => {
       const state: NodeState = { node, usage, ofService: counts.get(node.id) ?? 0 };
-      const lacks = refusal(state, demand);
+      const lacks = refusal(state, demand) ?? withoutAddress;
       if (lacks === undefined) return { node };
       const detail = DETAILS.get(lacks)?.(state, demand);
-      const cure = cureOf(state, { view, task, demand });
+      const first = cureOf(state, { view, task, demand });
+      const cure = first === undefined || more === undefined ? undefined : [...first, ...more];
       return {
         node,
         lacks,

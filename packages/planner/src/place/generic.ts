@@ -23,10 +23,18 @@ export function missingGeneric(
   wanted: Reservations,
 ): string | undefined {
   for (const { kind, count } of wanted) {
-    const total = resourceOf(node, kind)?.count ?? 0;
-    if (usage.generic.get(kind) + count > total) return kind;
+    if (count > freeGeneric(node, usage, kind)) return kind;
   }
   return undefined;
+}
+
+/** How many of a kind nobody holds. */
+export function freeGeneric(
+  node: Node,
+  usage: { readonly generic: GenericUse },
+  kind: string,
+): number {
+  return (resourceOf(node, kind)?.count ?? 0) - usage.generic.get(kind);
 }
 
 /** What a task with these reservations gets: the first free names, where there are names. */

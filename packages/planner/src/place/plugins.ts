@@ -37,20 +37,26 @@ export function neededPlugins(
   return needed.filter(({ kind, name }) => !BUILT_IN.has(`${kind} ${name}`));
 }
 
-/** In words, what the node lacks first. A node of an earlier version, that tells of none, may have all. */
-export function missingPlugin(
+/** In words, what the node lacks first. */
+export function missingPlugin(node: Node, needed: readonly NodePlugin[]): string | undefined {
+  if (needed.length === 0) return undefined;
+  const [lacking] = missingPlugins(node, needed);
+  return lacking === undefined ? undefined : `no ${WORDS[lacking.kind]} ${lacking.name}`;
+}
+
+/** A node of an earlier version, that tells of none, may have all. */
+export function missingPlugins(
   { description }: Node,
   needed: readonly NodePlugin[],
-): string | undefined {
+): readonly NodePlugin[] {
   const plugins = description?.plugins ?? [];
-  if (needed.length === 0 || plugins.length === 0) return undefined;
+  if (plugins.length === 0) return [];
   const told = new Set(plugins.map(({ kind }) => kind));
-  const lacking = needed.find(
+  return needed.filter(
     ({ kind, name }) =>
       (told.has(kind) || !EVERYWHERE.has(kind)) &&
       !plugins.some((one) => one.kind === kind && one.name === name),
   );
-  return lacking === undefined ? undefined : `no ${WORDS[lacking.kind]} ${lacking.name}`;
 }
 
 /** Every machine has one of these: who tells of none is of an earlier version. */

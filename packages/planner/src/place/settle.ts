@@ -39,8 +39,7 @@ function takeAddresses(task: Task, networks: readonly Network[], usage: Usage): 
       for (const one of taken) {
         if (one.address !== '') usage.network(one.network).giveBack(one.address);
       }
-      const error = `no free address on network ${network.spec.name} (${subnetsOf(network).join(', ')})`;
-      return { kind: 'none', error };
+      return { kind: 'none', error: noAddress(network) };
     }
     taken.push({ network, address });
   }
@@ -54,9 +53,18 @@ function takeAddresses(task: Task, networks: readonly Network[], usage: Usage): 
   };
 }
 
+export function noAddress(network: Network): string {
+  return `no free address on network ${network.spec.name} (${subnetsOf(network).join(', ')})`;
+}
+
+/** Those that have no address for one more task. */
+export function fullNetworks(networks: readonly Network[], usage: Usage): Network[] {
+  return networks.filter((one) => givesAddresses(one) && !usage.network(one).hasFree());
+}
+
 /** Whether there is an address for one more task on each of the networks. */
 export function haveAddresses(networks: readonly Network[], usage: Usage): boolean {
-  return networks.every((one) => !givesAddresses(one) || usage.network(one).hasFree());
+  return fullNetworks(networks, usage).length === 0;
 }
 
 /** What came of it: placed and counted in the usage, or why not. */

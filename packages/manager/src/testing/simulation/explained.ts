@@ -21,9 +21,14 @@ export function* staleReasons(view: ReadView, task: Task): Iterable<string> {
     const told = words(why.placement?.refusals.map(({ filter }) => filter) ?? []);
     const real = words(verdicts.flatMap(({ lacks }) => lacks ?? []));
     if (told !== real) yield `${says}, and nodes say: ${real}`;
-  } else if (why.code === 'no-address' && willing.length === 0) {
+  } else if (why.code === 'no-address' && !verdicts.some(isOpen)) {
     yield `${says}, and no node would take it: ${words(verdicts.flatMap(({ lacks }) => lacks ?? []))}`;
   }
+}
+
+/** But for addresses, which others may have given back a moment ago. */
+function isOpen({ lacks }: ReturnType<typeof nodeVerdicts>[number]): boolean {
+  return lacks === undefined || lacks.startsWith('no free address on network');
 }
 
 function words(filters: readonly string[]): string {
