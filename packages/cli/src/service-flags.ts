@@ -237,7 +237,8 @@ export function addFlagsOfCreate(command: Command): Command {
     .optionsGroup(HEADINGS.network)
     .option(
       '-p, --publish <published:target>',
-      'port that every node answers',
+      'port that every node answers: 8080:80, 53:53/udp, 8000-8010:80-90, 80 (a free one is chosen), ' +
+        '192.0.2.7:8080:80; or published=8080,target=80,protocol=tcp|udp|sctp,mode=ingress|host,address=192.0.2.7',
       collectAll(parsePorts),
     )
     .option('--network <name>', 'overlay network to attach to', collect(parseNetwork))

@@ -6,7 +6,8 @@ import { Coalescer } from './apply/coalescer.ts';
 import { runSteps } from './apply/kernel.ts';
 import { isInternal, type AttachmentNote } from './desired/attachment.ts';
 import { meshAddress } from './desired/family.ts';
-import { hostFamilies, hostPrograms } from './desired/host-program.ts';
+import { hostPrograms } from './desired/host-program.ts';
+import { lacksRules } from './desired/lacks-rules.ts';
 import { diffProgram, replaceProgram, tableOf, type NftProgram } from './desired/nft-program.ts';
 import { keyOf } from './desired/published-ports.ts';
 import type { StateIndex } from './desired/state-index.ts';
@@ -45,13 +46,15 @@ export class HostFirewall {
     this.#programmed = undefined;
   }
 
-  /** Puts the tables back if somebody flushed them. */
+  /** Puts back what somebody flushed: tables, or rules of them. */
   async check(): Promise<void> {
     if (this.#options.wanted() === undefined) return;
-    const { stdout } = await run('nft', ['list', 'tables']);
-    const present = new Set(stdout.split('\n').map((line) => line.trim()));
-    const tables = hostFamilies(this.#options.ipv6()).map((family) => tableOf({ family }));
-    if (tables.every((table) => present.has(`table ${table}`))) return;
+    const programmed = this.#programmed;
+    const listings = await Promise.all((programmed?.programs ?? []).map(listTable));
+    // What was programmed meanwhile was not listed.
+    if (programmed !== this.#programmed) return;
+    const isWhole = programmed?.programs.every((one, at) => !lacksRules(listings[at] ?? '', one));
+    if (isWhole === true) return;
     this.distrust();
     await this.sync();
   }
@@ -86,6 +89,12 @@ export class HostFirewall {
     if (lines.length > 0) await runSteps([{ kind: 'forget-connections', lines }]);
     this.#programmed = { programs, ports };
   }
+}
+
+/** Empty when there is none. Without the elements of its sets. */
+async function listTable(program: NftProgram): Promise<string> {
+  const words = ['-t', '-s', 'list', 'table', ...tableOf(program).split(' ')];
+  return (await run('nft', words, { okCodes: [0, 1] })).stdout;
 }
 
 /**

@@ -271,12 +271,27 @@ describe('changes', () => {
     await s.apply(base);
   }, 60_000);
 
-  test('somebody flushes all rules: they come back at once', async () => {
+  test.each([
+    'nft flush ruleset',
+    'nft flush table ip swarmd',
+    'nft flush chain ip swarmd pre_nat',
+  ])('somebody does "%s": the rules come back at once', async (flush) => {
     await s.apply({ ...base, tasks: placed.filter(({ id }) => id !== 'web3') });
-    await s.hosts[0].sh('nft flush ruleset');
+    await s.hosts[0].sh(flush);
     const question = ask('tcp', s.hosts[0].address, { port: 8081 });
     await eventually('the port answers', async () => (await s.outside(question)).out !== '');
     expect((await s.hosts[0].run('nft', 'list', 'tables')).out).toContain('table ip swarmd');
+  });
+
+  test('somebody does "iptables -F" where a firewall drops what is forwarded', async () => {
+    await s.hosts[0].sh('iptables -P FORWARD DROP');
+    const passed = async (): Promise<boolean> =>
+      (await s.hosts[0].sh('iptables -S FORWARD')).out.includes('--comment swarmd');
+    await eventually('our rules to be there', passed);
+    await s.hosts[0].sh('iptables -F');
+    await eventually('our rules to be there again', passed);
+    expect((await s.hosts[0].sh('iptables -S FORWARD')).out).toContain('-P FORWARD DROP');
+    await s.hosts[0].sh('iptables -P FORWARD ACCEPT');
   });
 
   test('nodes leave and join, ports come and go, one change at a time', async () => {

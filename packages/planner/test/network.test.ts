@@ -51,6 +51,8 @@ describe('a network', () => {
   const wire = { driver: 'macvlan', subnet: '192.168.0.0/24' } as const;
 
   it.each([
+    [{ mtu: 67 }, /IPv4 needs an MTU of at least 68 bytes/],
+    [{ ipv6: true, mtu: 1_279 }, /IPv6 needs an MTU of at least 1280 bytes/],
     [{ driver: 'host', subnet: '10.1.0.0/24' }, /driver host has no addresses: leave out subnet/],
     [{ driver: 'host', ipv6: true }, /driver host gives no IPv6/],
     [{ driver: 'none', internal: true }, /leave out internal/],

@@ -98,7 +98,11 @@ function addCreate(group: Command, context: Context): void {
       'as Docker\u2019s; all containers are tasks here, which may join every network',
       false,
     )
-    .option('--mtu <bytes>', 'largest packet', parseCount)
+    .option(
+      '--mtu <bytes>',
+      'largest packet (default: what the nodes’ own links leave)',
+      parseCount,
+    )
     .option('--label <key=value>', 'label', collect(parseLabel))
     .action(async (name: string, flags: CreateFlags) => {
       const { label, auxAddress, opt, dryRun: isDry, format, ...rest } = flags;

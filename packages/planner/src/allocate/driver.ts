@@ -17,6 +17,9 @@ const OPTIONS: Readonly<Record<NetworkSpec['driver'], Readonly<Record<string, Re
   macvlan: { parent: /^[^\s/]{1,15}$/, macvlan_mode: /^(bridge|private|vepa)$/ },
 };
 
+/** RFC 791 and RFC 8200: what every link must carry; the kernel gives up the family below it. */
+const LEAST_MTU = { ip: 68, ip6: 1_280 } as const;
+
 /** A refusal when the spec says what its driver has no use for. */
 export function unfitForDriver(spec: NetworkSpec): Allocated<never> | undefined {
   const known = OPTIONS[spec.driver];
@@ -26,6 +29,11 @@ export function unfitForDriver(spec: NetworkSpec): Allocated<never> | undefined 
     if (!form.test(value)) {
       return refused('invalid-argument', `"${value}" is no value of option ${key}`);
     }
+  }
+  const least = LEAST_MTU[spec.ipv6 ? 'ip6' : 'ip'];
+  if (spec.mtu !== 0 && spec.mtu < least) {
+    const family = spec.ipv6 ? 'IPv6' : 'IPv4';
+    return refused('invalid-argument', `${family} needs an MTU of at least ${least} bytes`);
   }
   if (spec.ipv6 && spec.driver !== 'overlay' && spec.driver !== 'bridge') {
     return refused(
