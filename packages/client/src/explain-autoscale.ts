@@ -1,6 +1,8 @@
 /** Autoscaling in words: what is aimed at, what was decided, what is waited for. */
 import { wantedReplicas, type AutoscalePolicy, type Service } from '@swarmd/model';
 
+import { duration } from './explain-words.ts';
+
 const SECOND_MS = 1_000;
 
 /** Lines; none for services that are not autoscaled. */
@@ -8,15 +10,15 @@ export function explainAutoscale(service: Service, now: number): string[] {
   const { autoscale: policy } = service.spec;
   const status = service.autoscale;
   if (policy === undefined || status === undefined) return [];
-  const seconds = (at: number): string => `${Math.round(Math.max(0, now - at) / SECOND_MS)} s`;
+  const since = (at: number): string => duration(Math.max(0, now - at));
   const why = status.message === '' ? 'use is as wanted' : status.message;
   const { pressure } = status;
   return [
-    `  autoscaling, ${policy.min} to ${policy.max} replicas by ${targets(policy)}: ${wantedReplicas(service)} for ${seconds(status.changedAt)}: ${why}`,
+    `  autoscaling, ${policy.min} to ${policy.max} replicas by ${targets(policy)}: ${wantedReplicas(service)} for ${since(status.changedAt)}: ${why}`,
     ...(pressure === undefined
       ? []
       : [
-          `    ${pressure.replicas} replicas are wanted for ${seconds(pressure.since)}; ${waits(policy)}`,
+          `    ${pressure.replicas} replicas are wanted for ${since(pressure.since)}; ${waits(policy)}`,
         ]),
   ];
 }

@@ -3,7 +3,7 @@ import type { PlannedWait } from '@swarmd/api';
 import { isWantedState, type Service, type Task } from '@swarmd/model';
 
 import { isCurrent } from './converge.ts';
-import { ago, many, seconds } from './explain-words.ts';
+import { ago, duration, many } from './explain-words.ts';
 
 /** Waits of these rules are told elsewhere: with the update, the schedule or the task itself. */
 const TOLD_ELSEWHERE = new Set(['update-health', 'schedule', 'restart-delay', 'predecessor']);
@@ -39,7 +39,7 @@ export function explainWaits(waits: readonly PlannedWait[], now: number): string
       .slice(0, WAITS_SHOWN_MAX)
       .map(
         ({ code, message, until }) =>
-          `  waits ${seconds(Math.max(0, until - now))}: ${message} [${code}]`,
+          `  waits ${duration(Math.max(0, until - now))}: ${message} [${code}]`,
       ),
     ...(more > 0 ? [`  and ${many(more, 'wait', 'waits')} more`] : []),
   ];
@@ -47,5 +47,5 @@ export function explainWaits(waits: readonly PlannedWait[], now: number): string
 
 /** ", for 5 s more", empty when that time is over. */
 export function forMore(until: number | undefined, now: number): string {
-  return until === undefined || until <= now ? '' : `, for ${seconds(until - now)} more`;
+  return until === undefined || until <= now ? '' : `, for ${duration(until - now)} more`;
 }

@@ -23,7 +23,7 @@ import {
 import { explainAutoscale } from './explain-autoscale.ts';
 import { explainRuns } from './explain-runs.ts';
 import { explainUpdate, explainWaits, forMore } from './explain-update.ts';
-import { ago, many, seconds } from './explain-words.ts';
+import { ago, duration, many } from './explain-words.ts';
 
 const SECOND_MS = 1_000;
 /** Of nodes that say the same; the others are counted. */
@@ -81,7 +81,7 @@ export function explainService(
   const unprepared = standbys.filter(({ status }) => status.state !== 'ready');
   const running = newest.length - unsettled.length;
   return [
-    `service ${service.spec.name}: ${running} of ${many(newest.length, 'slot is', 'slots are')} as ${newest.length === 1 ? 'it' : 'they'} should be${ofJob(service, newest)}`,
+    `service ${service.spec.name}: ${slotsLine(service, { running, all: newest.length })}${ofJob(service, newest)}`,
     ...explainUpdate(service, tasks, now),
     ...explainWaits(waits, now),
     ...standbyLines(service, standbys),
@@ -100,6 +100,18 @@ export function explainService(
   ];
 }
 
+/** While an update is not over, tasks that run may be of the spec before: the line after this counts them. */
+function slotsLine(
+  { updateStatus }: Service,
+  { running, all }: { running: number; all: number },
+): string {
+  if (all === 0) return 'it has no task now';
+  if (updateStatus !== undefined && updateStatus.completedAt === undefined) {
+    return `${running} of ${many(all, 'slot has', 'slots have')} a task that runs`;
+  }
+  return `${running} of ${many(all, 'slot is', 'slots are')} as ${all === 1 ? 'it' : 'they'} should be`;
+}
+
 /** Lines: may the node take tasks, and why not; what leaves it, and why. */
 export function explainNode(node: Node, tasks: readonly Task[], now: number): string[] {
   const name = node.description?.hostname ?? node.id;
@@ -108,16 +120,18 @@ export function explainNode(node: Node, tasks: readonly Task[], now: number): st
   const leaving = alive.filter((task) => !isWantedState(task.desiredState));
   const why = message === '' ? '' : `: ${message}`;
   return [
-    `node ${name} (${node.id}) is ${state} since ${ago(since, now)}${why}`,
-    `  ${refusesTasks(node) ?? 'takes new tasks that fit'}`,
+    `node ${name} (${node.id}) has been ${state} for ${duration(Math.max(0, now - since))}${why}`,
+    `  ${refusesTasks(node, now) ?? 'takes new tasks that fit'}`,
     `  ${many(alive.length - leaving.length, 'task is', 'tasks are')} to run here, ${many(leaving.length, 'is', 'are')} to stop`,
     ...leaving.map((task) => `  ${taskName(task)} leaves: ${lastMessage(task)}`),
   ];
 }
 
-function refusesTasks({ status, spec }: Node): string | undefined {
+function refusesTasks({ status, spec }: Node, now: number): string | undefined {
   if (status.state !== 'ready') return `takes no tasks: it is ${status.state}`;
-  if (status.heldUntil !== undefined) return 'takes no new tasks yet: it comes and goes';
+  if (status.heldUntil !== undefined) {
+    return `takes no new tasks yet: it comes and goes${forMore(status.heldUntil, now)}`;
+  }
   if (spec.availability === 'pause') return 'takes no new tasks: it is paused';
   if (spec.availability === 'drain')
     return 'takes no tasks: it is drained, and its tasks move away';
@@ -183,7 +197,7 @@ function turnOf(task: Task, { now, siblings }: { now: number; siblings: readonly
   if (first !== undefined && dueInMs < SECOND_MS) return `it starts when ${first}`;
   if (dueInMs > 0) {
     const also = first === undefined ? '' : `, when ${first}`;
-    return `it may start in ${seconds(dueInMs)}${also}: ${lastMessage(task)}`;
+    return `it may start in ${duration(dueInMs)}${also}: ${lastMessage(task)}`;
   }
   return rank(task.status.state) < rank('ready')
     ? 'it is being prepared ahead'

@@ -2,6 +2,7 @@ import { asId, type Node, type Reason, type Task } from '@swarmd/model';
 import { describe, expect, it } from 'vitest';
 
 import { explainNode, explainService, explainTask } from '../src/index.ts';
+import { duration } from '../src/explain-words.ts';
 import { service, task } from './support/objects.ts';
 
 const NOW = 100_000;
@@ -143,7 +144,7 @@ describe('explain', () => {
       nodes: [node('n1')],
       waits: [told, wait],
     });
-    expect(lines[0]).toBe('service web: 1 of 2 slots are as they should be');
+    expect(lines[0]).toBe('service web: 1 of 2 slots have a task that runs');
     expect(lines[1]).toBe(
       '  update: paused, begun 100 s ago, 1 of 2 tasks run the present spec: update paused',
     );
@@ -221,13 +222,28 @@ describe('explain', () => {
     );
   });
 
+  it.each([
+    [400, '0 s'],
+    [179_000, '179 s'],
+    [600_000, '10 min'],
+    [86_399_000, '24 h'],
+    [3 * 86_400_000, '3 d'],
+  ])('times as people say them: %d ms', (ms, text) => {
+    expect(duration(ms)).toBe(text);
+  });
+
+  it('a service without tasks has none that is not as it should be', () => {
+    const [line] = explainService(service(), [], { now: NOW, nodes: [] });
+    expect(line).toBe('service web: it has no task now');
+  });
+
   it('a node: whether it takes tasks, and what leaves it', () => {
     const flapping = node('n2');
     const heldUntil = NOW + 1_000;
     const held = { ...flapping, status: { ...flapping.status, message: 'lost twice', heldUntil } };
     expect(explainNode(held, [], NOW)).toEqual([
-      'node n2 (n2) is ready since 100 s ago: lost twice',
-      '  takes no new tasks yet: it comes and goes',
+      'node n2 (n2) has been ready for 100 s: lost twice',
+      '  takes no new tasks yet: it comes and goes, for 1 s more',
       '  0 tasks are to run here, 0 are to stop',
     ]);
     const drained = node('n1', { spec: { labels: {}, role: 'worker', availability: 'drain' } });
@@ -235,7 +251,7 @@ describe('explain', () => {
       because: [because('node-drained', 'its node is being drained')],
     });
     expect(explainNode(drained, [leaving, made('2 failed')], NOW)).toEqual([
-      'node n1 (n1) is ready since 100 s ago',
+      'node n1 (n1) has been ready for 100 s',
       '  takes no tasks: it is drained, and its tasks move away',
       '  0 tasks are to run here, 1 is to stop',
       '  web.1 (t1) leaves: its node is being drained',

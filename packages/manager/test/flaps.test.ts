@@ -63,7 +63,7 @@ describe('a node that comes and goes', () => {
     const flaps = { losses: 3, at: 0 };
     const back = heldBack(node('n', { flaps }).status, 0, terms);
     expect(back.message).toBe(
-      'lost 3 times lately: it gets no new tasks for 20000 ms after its return',
+      'lost 3 times lately: it gets no new tasks for 20 s after its return',
     );
     const after = released(node('n', back)).status;
     expect(after).toEqual(node('n', { flaps }).status);

@@ -29,6 +29,7 @@ export {
   parseConstraint,
   type Constraint,
 } from './constraint.ts';
+export { fieldChanges } from './field-changes.ts';
 export { isIdleImage } from './idle-image.ts';
 export {
   asId,

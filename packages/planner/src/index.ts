@@ -42,7 +42,6 @@ export { asTold, holdersOf, isLeaving } from './assign/release.ts';
 export { reason } from './reasons.ts';
 export { planAutoscale, type Measured, type TaskUsage } from './service/autoscale.ts';
 export { scheduleFault } from './schedule/cron.ts';
-export { fieldChanges } from './preview/field-changes.ts';
 export {
   outdatedTasks,
   plannedTasks,

@@ -2,7 +2,7 @@
 import type { ServiceCounts } from '@swarmd/api';
 import { unreachable } from '@swarmd/base';
 import { explainRuns, nextRun } from '@swarmd/client';
-import type { PastSpec, Service } from '@swarmd/model';
+import { fieldChanges, type PastSpec, type Service, type ServiceSpec } from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
@@ -90,6 +90,7 @@ function historyOf(
 ): string {
   const past: readonly Partial<PastSpec>[] = history?.specs ?? [];
   const all = [...past, { specVersion, spec }].toReversed();
+  const before = new Map(all.map((one, at) => [one, all[at + 1]?.spec]));
   const columns: Column<Partial<PastSpec>>[] = [
     { title: 'SPEC', value: (one) => `${one.specVersion}` },
     {
@@ -102,9 +103,22 @@ function historyOf(
       value: ({ spec: { mode } = spec }) =>
         mode.kind === 'replicated' ? `${mode.replicas}` : mode.kind,
     },
-    { title: 'IMAGE', value: (one) => one.spec?.task.container.image ?? '' },
+    { title: 'IMAGE', value: (one) => withoutDigest(one.spec?.task.container.image ?? '') },
+    { title: 'CHANGED', value: (one) => changed(before.get(one), one.spec) },
   ];
   return list(format, columns, all);
+}
+
+const FIELDS_SHOWN_MAX = 4;
+
+/** The fields that are not as in the spec before, lists as a whole. */
+function changed(before: ServiceSpec | undefined, after: ServiceSpec | undefined): string {
+  if (before === undefined) return '';
+  const paths = fieldChanges(before, after).map(({ path }) => path.replace(/\[.*/, ''));
+  const fields = [...new Set(paths.map((path) => path.replace(/^task\.(container\.)?/, '')))];
+  const more = fields.length - FIELDS_SHOWN_MAX;
+  const shown = fields.slice(0, FIELDS_SHOWN_MAX).join(', ');
+  return more > 0 ? `${shown} and ${more} more` : shown;
 }
 
 /** "2/3", with what else there is to say of the number. */

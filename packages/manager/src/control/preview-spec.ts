@@ -1,8 +1,8 @@
 /** What a write makes different in the object that it is about, as its dry run shows it. */
 import type { Preview, Write } from '@swarmd/api';
 import { assert, unreachable } from '@swarmd/base';
-import { networkSpec, serviceSpec, type Cluster, type ObjectOf } from '@swarmd/model';
-import { fieldChanges, fileReferences, type FileTable } from '@swarmd/planner';
+import { fieldChanges, networkSpec, serviceSpec, type Cluster, type ObjectOf } from '@swarmd/model';
+import { fileReferences, type FileTable } from '@swarmd/planner';
 import type { ChangedObject, Rehearsal } from '@swarmd/store';
 
 type Fields = Preview['spec'];

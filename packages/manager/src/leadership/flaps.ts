@@ -44,7 +44,7 @@ export function heldBack(
   const beyond = Math.round(losses) - 2;
   if (beyond < 0 || terms.flapHoldMs === 0) return { message: '', flaps };
   const holdMs = Math.min(terms.flapHoldMaxMs, terms.flapHoldMs * 2 ** beyond);
-  const message = `lost ${Math.round(losses)} times lately: it gets no new tasks for ${holdMs} ms after its return`;
+  const message = `lost ${Math.round(losses)} times lately: it gets no new tasks for ${holdMs / 1_000} s after its return`;
   return { message, flaps, heldUntil: now + holdMs };
 }
 

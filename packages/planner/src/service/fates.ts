@@ -164,13 +164,25 @@ function mustWait(draft: Draft, others: readonly Task[]): boolean {
 }
 
 function retire(draft: Draft, task: Task, code: ReasonCode): void {
-  draft.stop(task, code, code === 'superseded' ? 'another task has its slot' : explain(task, code));
+  draft.stop(
+    task,
+    code,
+    code === 'superseded' ? 'another task has its slot' : explain(draft, task, code),
+  );
 }
 
-function explain(task: Task, code: ReasonCode): string {
+function explain(draft: Draft, task: Task, code: ReasonCode): string {
+  if (code === 'preempted') return preemptionOf(draft, task);
   if (code in LOSS_TEXT) return LOSS_TEXT[code as keyof typeof LOSS_TEXT];
   const { state, error } = task.status;
   return error === '' ? `it ended: ${state}` : `it ended: ${state} (${error})`;
+}
+
+/** Who needs its place, where that is still there to be told. */
+function preemptionOf(draft: Draft, { preemptedBy }: Task): string {
+  const by = preemptedBy === undefined ? undefined : draft.view.get('task', preemptedBy);
+  const who = by === undefined ? '' : `: ${taskName(by)}`;
+  return `${LOSS_TEXT.preempted}${who}`;
 }
 
 function succeed(
@@ -192,7 +204,7 @@ function succeed(
   }
   const because = draft.reason(
     code,
-    `replaces ${taskName(task)}: ${explain(task, code)}${count === undefined ? '' : `; ${count}`}`,
+    `replaces ${taskName(task)}: ${explain(draft, task, code)}${count === undefined ? '' : `; ${count}`}`,
     startAt !== undefined && startAt > draft.now ? { until: startAt } : {},
   );
   addTask(draft, service, {

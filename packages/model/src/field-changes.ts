@@ -1,8 +1,8 @@
 /**
- * In the order of the fields, of `after` first. What is not set and what is empty are the same here.
+ * What is different in two specs, field by field, as people are told of it. In the order of the fields, of `after` first. What is not set and what is empty are the same here.
  * Bytes are told by their number only: they may be secret.
  */
-import type { FieldChange } from '@swarmd/model';
+import type { FieldChange } from './preview.ts';
 
 export function fieldChanges(before: unknown, after: unknown): FieldChange[] {
   const old = new Map(leaves(before, ''));
