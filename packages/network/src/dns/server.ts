@@ -17,6 +17,7 @@ import { AnswerCache } from './answer-cache.ts';
 import type { Directory, DnsView } from './directory.ts';
 import { Forwarder } from './forwarder.ts';
 import { frame, Unframer } from './framing.ts';
+import { Linger } from './linger.ts';
 import {
   DNS_CODE,
   readQuery,
@@ -56,6 +57,7 @@ interface Asked {
 export class DnsServer implements AsyncDisposable {
   readonly #options: DnsServerOptions;
   readonly #forwarder: Forwarder;
+  readonly #linger: Linger;
   /** Addresses are addresses: nothing is looked up, nor waited for. */
   readonly #udp: UdpSocket = createSocket({
     type: 'udp4',
@@ -71,6 +73,8 @@ export class DnsServer implements AsyncDisposable {
   private constructor(options: DnsServerOptions) {
     this.#options = options;
     this.#forwarder = new Forwarder(options);
+    const nextTurn = (step: () => void): void => void setImmediate(step);
+    this.#linger = new Linger({ clock: options.clock, nextTurn });
     this.#tcp.maxConnections = DNS_TCP_CONNECTIONS_MAX;
   }
 
@@ -94,6 +98,7 @@ export class DnsServer implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#forwarder[Symbol.dispose]();
+    this.#linger[Symbol.dispose]();
     for (const socket of this.#connections) socket.destroy();
     await Promise.all([
       new Promise<void>((resolve) => this.#udp.close(() => resolve())),
@@ -118,6 +123,7 @@ export class DnsServer implements AsyncDisposable {
   }
 
   #onDatagram(bytes: Buffer, { address, port }: RemoteInfo): void {
+    this.#linger.asked();
     const cache = this.#cacheFor(address);
     const known = cache?.find(bytes);
     if (known !== undefined) this.#udp.send(known, port, address);
