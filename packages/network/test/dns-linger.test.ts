@@ -38,7 +38,7 @@ test('after quick questions it looks for the next one, until none has come for i
   expect(steps).toHaveLength(1);
   expect(turn(SOON_MS)).toBe(true);
   expect(turn(SOON_MS)).toBe(true);
-  expect(turn(SOON_MS)).toBe(false);
+  expect(turn(DNS_LINGER_MS)).toBe(false);
 });
 
 test('who waited in vain does so after more questions, until it has been worth it', () => {
