@@ -93,5 +93,7 @@ describe('placement constraints', () => {
     ['node.labels.a > b', 'compares with "b", which is no number'],
     ['node.rack exists', 'unknown key'],
     ['node.labels.a is b', 'not of the form'],
-  ])('is refused with a reason: %s', (text, why) => expect(parseConstraint(text)).toContain(why));
+  ])('WrongSyntax is refused with a reason: %s', (text, why) =>
+    expect(parseConstraint(text)).toContain(why),
+  );
 });

@@ -50,6 +50,29 @@ test.each(Object.entries(SCENARIOS))('%s', (_area, names) => {
   expect(missing).toEqual([]);
 });
 
+/** Swarm's jobs are told of in sentences: what they say, and the comment of our case that does. */
+const OF_JOBS: readonly (readonly [says: string, comment: string])[] = [
+  ['creates MaxConcurrent tasks', 'ReplicatedJob: creates MaxConcurrent tasks'],
+  ['unique slots', 'in slots of their own'],
+  ['desired COMPLETE', 'wanted is that they complete'],
+  ['only as many as needed', 'only as many as needed to TotalCompletions'],
+  ['ignores tasks shutting down', 'the new tasks wait until the old ones have stopped'],
+  ['does not reuse slots of failing tasks', 'and not used for anything else'],
+  ['a restart for each failing task', 'Failing slots are retried under the restart policy'],
+  ['a new iteration removes old tasks', 'the tasks of the earlier run go'],
+  ['one per matching node', 'GlobalJob: one per matching node'],
+  ['not on drained, paused, not ready ones', 'not on drained, paused or not ready ones'],
+  ['shuts tasks on drained nodes', 'Draining a node shuts its task down'],
+  ['the service is deleted', 'ServiceDeleted: the tasks of a removed job go'],
+];
+
+test.each(OF_JOBS)('jobs: %s', (_says, comment) => expect(comments).toContain(comment));
+
+test('scheduler: WrongSyntax is the parser of constraints', () => {
+  const file = new URL('../../model/test/constraint.test.ts', import.meta.url);
+  expect(readFileSync(file, 'utf8')).toContain('WrongSyntax');
+});
+
 /** Those of the control API; rotation of the CA, unlock keys and blacklisted certificates do not exist. */
 const CONTROL_API = `UpdateClusterRotateToken RemoveUsedSecret RemoveUnusedSecret RemoveUsedConfig
   RemoveUnusedConfig RemoveNetworkWithAttachedService RemoveNodes UpdateNodeDemote OrphanNodeTasks
