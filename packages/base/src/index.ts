@@ -22,5 +22,6 @@ export { BoundedQueue } from './queue.ts';
 export { disposeOnFailure, Scope } from './scope.ts';
 export { Slots } from './slots.ts';
 export { microTimeText, timeText } from './time-text.ts';
+export { TurnQueue, type NextTurn } from './turn-queue.ts';
 export { abortReason, eitherSignal, every, orAborted, sleep, withDeadline } from './wait.ts';
 export { workThrough } from './work-through.ts';

@@ -1,12 +1,11 @@
 /** The parts of a manager that its other parts are built on, and how they hang together. */
-import { errorMessage, Scope } from '@swarmd/base';
+import { errorMessage, Scope, type NextTurn } from '@swarmd/base';
 import { clusterSpec, type NodeId } from '@swarmd/model';
 import type { Raft } from '@swarmd/raft';
 import type { Gather, Store } from '@swarmd/store';
 
 import { parseSpec } from './control/validate.ts';
 import { SessionDispatcher } from './dispatcher/dispatcher.ts';
-import type { NextTurn } from './dispatcher/herald.ts';
 import { ReleaseReporter } from './dispatcher/release-reporter.ts';
 import { SessionReporter } from './dispatcher/session-reporter.ts';
 import { openDuties, type Duties } from './leadership/duties.ts';
@@ -32,7 +31,7 @@ export interface Outside {
   readonly startRaft: RaftStarter;
   /** When transactions that wait are looked at: by default at once. */
   readonly gather?: Gather;
-  /** Runs a function in a turn of the event loop of its own; at once unless given. */
+  /** The queue of what is put off to a later turn of the event loop; at once unless given. */
   readonly nextTurn?: NextTurn;
   readonly managerAt: (address: string) => ManagerClients;
 }

@@ -142,3 +142,9 @@ export const REMOVED_MANAGERS_MAX = 1_000;
 
 /** Keys of encrypted networks last for hours; timers cannot be set for weeks. */
 export const KEY_LOOP_LOOKS_MS = 3_600_000;
+
+/**
+ * A turn of what the manager puts off begins nothing new after so long: what arrives on a socket, and who waits
+ * for an answer, waits for the rest of one turn.
+ */
+export const TURN_MS = 4;

@@ -3,11 +3,12 @@
  * are served on the cluster port and on the local control socket.
  */
 import { errorMessage, withDeadline } from '@swarmd/base';
+import { systemTurns } from '@swarmd/base/system';
 import { asId } from '@swarmd/model';
 import type { RaftStatus } from '@swarmd/raft';
 
 import { assembleCore, type Core } from './core.ts';
-import { BOOTSTRAP_MS, HAND_OVER_MS } from './limits.ts';
+import { BOOTSTRAP_MS, HAND_OVER_MS, TURN_MS } from './limits.ts';
 import { Peers } from './net/peers.ts';
 import { tellOwnAddress } from './membership/own-address.ts';
 import { refuseRemoved } from './membership/refuse-removed.ts';
@@ -45,11 +46,12 @@ export async function assembleManager(
   const { clusterId } = options;
   let { identity } = options;
   const peers = stack.use(new Peers({ tls: () => identity, clusterId }));
+  const nextTurn = systemTurns(TURN_MS);
   const outside = {
-    startRaft: raftOnDisk(options),
+    startRaft: raftOnDisk(options, nextTurn),
     // After the sockets were read: under load each entry then carries many requests.
-    gather: setImmediate,
-    nextTurn: setImmediate,
+    gather: nextTurn,
+    nextTurn,
     managerAt: (address: string) => peers.manager(address),
   };
   const core = await assembleCore(options, outside, stack);

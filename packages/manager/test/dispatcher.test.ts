@@ -127,6 +127,27 @@ it('a node that is still to be told of a commit has not confirmed it', async () 
   expect(applied()).toEqual([{ nodeId: NODE, version: store.view.version }]);
 });
 
+it('a session ends with its reader, whether it waits for a message or for none', async () => {
+  await using world = await aDispatcher(systemClock);
+  const { dispatcher } = world;
+  const peer = { nodeId: NODE, role: 'worker', clusterId: asId('cluster', 'c') } as const;
+  const open = () => {
+    const messages = agent(new Promise(() => undefined));
+    return dispatcher.session(messages, { peer, signal })[Symbol.asyncIterator]();
+  };
+  const first = open();
+  const begins = first.next();
+  await first.return?.();
+  expect(await begins).toEqual({ done: true, value: undefined });
+  expect([dispatcher.lost, dispatcher.heardSessions()]).toEqual([[NODE], []]);
+  const second = open();
+  expect((await second.next()).value).toMatchObject({ kind: 'welcome' });
+  expect([dispatcher.lost, dispatcher.heardSessions().length]).toEqual([[], 1]);
+  await second.return?.();
+  expect(await second.next()).toEqual({ done: true, value: undefined });
+  expect([dispatcher.lost, dispatcher.heardSessions()]).toEqual([[NODE], []]);
+});
+
 it('ends sessions that are silent for too long, but not for the time it stood still itself', async () => {
   const clock = new ManualClock();
   await using world = await aDispatcher(clock);

@@ -34,6 +34,8 @@ export class Batch {
   /** Those that are to be told once the batch is committed. */
   readonly ran: Ran[] = [];
   readonly changes: Change[] = [];
+  /** Of the state that they saw. */
+  readonly version: number;
   readonly #tables: Tables;
   readonly #now: number;
   readonly #requests = new Map<string, AppliedRequest>();
@@ -43,6 +45,7 @@ export class Batch {
 
   constructor(options: { tables: Tables; clock: Clock }) {
     this.#tables = options.tables;
+    this.version = options.tables.version;
     // Strictly later than the batch before, also after a change to a leader whose clock is behind:
     // who is older than whom is what planning goes by.
     this.#now = Math.max(options.clock.now(), options.tables.lastStamp + 1);

@@ -12,13 +12,12 @@
  */
 import { abortReason, assert, SwarmError, type Clock } from '@swarmd/base';
 
-import { Batch, settle, type Waiting } from './batch.ts';
+import { Batch, settle, type Ran, type Waiting } from './batch.ts';
 import {
-  BATCH_LEAST_CHANGES,
-  BATCH_LEAST_TRANSACTIONS,
   BATCH_RESTS_CHANGES,
-  BATCH_RUN_MS,
+  BATCH_SHARE,
   WAITING_TRANSACTIONS_MAX,
+  type BatchShare,
 } from './limits.ts';
 import type { Tables } from './tables.ts';
 import type { OpenTransaction } from './transaction.ts';
@@ -124,6 +123,14 @@ export class GroupCommit {
         await this.#rest();
       }
       const batch = this.#collect();
+      if (batch.changes.length >= BATCH_RESTS_CHANGES) {
+        await this.#rest();
+        // A new leader's, or this one's in a later term, which does not know what it was decided on.
+        if (batch.version !== this.#tables.version) {
+          this.#again(batch.ran);
+          continue;
+        }
+      }
       const committing = batch.changes.length > 0 ? this.#commit(batch) : () => settleAll(batch);
       if (size + batch.changes.length >= BATCH_RESTS_CHANGES) await this.#rest();
       answer();
@@ -134,6 +141,12 @@ export class GroupCommit {
     this.#busy = false;
   }
 
+  /** What they saw is not, or no more, what is there. They come first, whatever lane they were in. */
+  #again(ran: readonly Ran[]): void {
+    const left = ran.map((one) => one.waiting).filter(({ signal }) => !signal.aborted);
+    this.#lanes.prompt.unshift(...left);
+  }
+
   /** Lets others have their turn. */
   #rest(): Promise<void> {
     return this.#gather === undefined ? Promise.resolve() : new Promise(this.#gather);
@@ -142,24 +155,25 @@ export class GroupCommit {
   /** Runs what waits, as far as one batch goes, and leaves the tables as they were. */
   #collect(): Batch {
     const batch = new Batch({ tables: this.#tables, clock: this.#clock });
-    this.#runLane('prompt', batch);
-    this.#runLane('patient', batch);
+    this.#runLane('prompt', batch, BATCH_SHARE.prompt);
+    const isWaitedFor = batch.changes.length > 0;
+    this.#runLane('patient', batch, isWaitedFor ? BATCH_SHARE.besides : BATCH_SHARE.patient);
     batch.undo();
     return batch;
   }
 
   /**
-   * At least some of those that wait in the lane, unless the batch is full: none waits for ever. Large
-   * prompt ones leave less room for the patient: how long a batch takes is what everybody waits for.
+   * At least some of those that wait in the lane, unless the batch is full: none waits for ever. Prompt ones
+   * leave less room for the patient: how long a batch takes is what everybody waits for.
    */
-  #runLane(lane: Lane, batch: Batch): void {
+  #runLane(lane: Lane, batch: Batch, { runMs, leastChanges, leastTransactions }: BatchShare): void {
     const queue = this.#lanes[lane];
     const again: Waiting[] = [];
-    const until = this.#clock.monotonic() + BATCH_RUN_MS[lane];
-    const [leastTaken, leastChanges] = [BATCH_LEAST_TRANSACTIONS[lane], BATCH_LEAST_CHANGES[lane]];
+    const until = this.#clock.monotonic() + runMs;
     let taken = 0;
     for (const waiting of queue) {
-      const hasLeast = taken >= leastTaken || (taken > 0 && batch.changes.length >= leastChanges);
+      const hasLeast =
+        taken >= leastTransactions || (taken > 0 && batch.changes.length >= leastChanges);
       if (batch.isFull || (hasLeast && this.#clock.monotonic() >= until)) break;
       taken += 1;
       if (!batch.run(waiting)) again.push(waiting);
@@ -180,9 +194,7 @@ export class GroupCommit {
     } catch (error) {
       for (const one of writers) one.waiting.reject(error);
       // Those that wrote nothing may have seen writes that are not there: they look again.
-      this.#lanes.prompt.unshift(
-        ...batch.ran.filter((one) => !one.wrote).map((one) => one.waiting),
-      );
+      this.#again(batch.ran.filter((one) => !one.wrote));
       return () => undefined;
     }
     return () => settleAll(batch);
@@ -206,11 +218,14 @@ function unknownOutcome(signal: AbortSignal): SwarmError {
 function whenAllGaveUp(writers: readonly Waiting[]): AbortSignal {
   const controller = new AbortController();
   let left = writers.length;
+  const gaveUp = (signal: AbortSignal): void => {
+    left -= 1;
+    if (left === 0) controller.abort(abortReason(signal));
+  };
   for (const writer of writers) {
-    writer.onAbandoned = (signal) => {
-      left -= 1;
-      if (left === 0) controller.abort(abortReason(signal));
-    };
+    // While others had their turn, between its run and now.
+    if (writer.signal.aborted) gaveUp(writer.signal);
+    else writer.onAbandoned = gaveUp;
   }
   return controller.signal;
 }

@@ -6,19 +6,28 @@ export const JOURNAL_WRITES_MAX = 65_536;
 /** Transactions that may wait while a batch is being committed; beyond it callers must back off. */
 export const WAITING_TRANSACTIONS_MAX = 10_000;
 
-/**
- * A batch takes no further transaction of a lane after so long: the process must answer others in between. Who
- * is left out waits for a whole batch more, so those that somebody waits for have longer.
- */
-export const BATCH_RUN_MS = { prompt: 12, patient: 8 } as const;
+/** How much of those that wait in a lane goes into one batch. */
+export interface BatchShare {
+  /** No further transaction is taken after so long: the process must answer others in between. */
+  readonly runMs: number;
+  /**
+   * So many transactions, or changes of the whole batch, are taken however long it takes. It is what goes into that
+   * time on a machine that has nothing else to do. On one that does time passes while nothing gets done: batches
+   * would shrink to one transaction each, of which each costs as much as a full one.
+   */
+  readonly leastChanges: number;
+  readonly leastTransactions: number;
+}
 
 /**
- * So many transactions, or changes of the whole batch, are taken of a lane however long it takes. It is what goes
- * into that time on a machine that has nothing else to do. On one that does time passes while nothing gets done:
- * batches would shrink to one transaction each, of which each costs as much as a full one.
+ * Who is left out waits for a whole batch more, so those that somebody waits for have longer. Besides them go only
+ * some of the others: what these take, to run, to encode, to be written and applied, is waited for as well.
  */
-export const BATCH_LEAST_CHANGES = { prompt: 250, patient: 400 } as const;
-export const BATCH_LEAST_TRANSACTIONS = { prompt: 16, patient: 8 } as const;
+export const BATCH_SHARE = {
+  prompt: { runMs: 12, leastChanges: 250, leastTransactions: 16 },
+  patient: { runMs: 8, leastChanges: 400, leastTransactions: 8 },
+  besides: { runMs: 2, leastChanges: 150, leastTransactions: 8 },
+} as const satisfies Record<string, BatchShare>;
 
 /** A batch takes no further transaction once it has so many changes: keeps one commit short. */
 export const BATCH_CHANGES_MAX = 4_096;

@@ -1,6 +1,6 @@
 /** The replicated state of the cluster on one manager: fed by committed entries, read by everyone. */
 import type { Clock } from '@swarmd/base';
-import { TABLE_NAMES, type Change, type ObjectOf, type TableName } from '@swarmd/model';
+import { TABLE_NAMES, type Change, type Meta, type ObjectOf, type TableName } from '@swarmd/model';
 
 import type { AppliedRequest } from './applied-requests.ts';
 import { GroupCommit, type Gather } from './group-commit.ts';
@@ -99,7 +99,7 @@ class MemoryStore implements Store {
     for (const change of changes) {
       const result =
         change.kind === 'put'
-          ? this.#replace(change.table, change.object.id, atVersion(change.object, version))
+          ? this.#replace(change.table, change.object.id, stamped(change.object, version))
           : this.#replace(change.table, change.id, undefined);
       if (result.before !== undefined || result.after !== undefined) {
         changed.push(result as Commit['changes'][number]);
@@ -172,6 +172,12 @@ function* puts(
   }
 }
 
-function atVersion<T extends TableName>(object: ObjectOf[T], version: number): ObjectOf[T] {
-  return { ...object, meta: { ...object.meta, version } };
+/**
+ * Written in place: what is applied was made for this, by a transaction or by decoding, and nobody else has it yet.
+ * A copy of each object would be most of what applying costs, and garbage that has grown old.
+ */
+function stamped<T extends TableName>(object: ObjectOf[T], version: number): ObjectOf[T] {
+  const meta: { -readonly [K in keyof Meta]: Meta[K] } = object.meta;
+  meta.version = version;
+  return object;
 }

@@ -18,6 +18,7 @@ import {
   type Clock,
   type Ids,
   type Logger,
+  type NextTurn,
   type Random,
   type Timer,
 } from '@swarmd/base';
@@ -40,10 +41,11 @@ import {
   UP_TO_DATE_WAIT_MS,
   OVERDUE_HEARTBEATS,
 } from '../limits.ts';
-import { Herald, type NextTurn } from './herald.ts';
+import { Herald } from './herald.ts';
 import { KeepUp } from './keep-up.ts';
 import { Outbox } from './outbox.ts';
 import { receiveHello, Session, type Hello } from './session.ts';
+import { SessionStream, type Begun } from './session-stream.ts';
 import { StatusHub } from './status-hub.ts';
 import { StatusRelay } from './status-relay.ts';
 import { sameValue } from '../same-value.ts';
@@ -95,8 +97,7 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
           there: (manager, call) => manager.leader.reportUsage({ tasks }, call),
         }),
     });
-    const { nextTurn = queueMicrotask } = options;
-    const { clock } = options;
+    const { clock, nextTurn = queueMicrotask } = options;
     this.#herald = new Herald({ nextTurn, clock, tell: ({ outbox }) => outbox.prepare() });
     this.#admission = new Herald({ nextTurn, clock, tell: (admit) => admit() });
     this.#keepUp = new KeepUp({ nextTurn, follow: () => followTasks(options.store.view) });
@@ -117,28 +118,32 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     return Promise.resolve();
   }
 
-  async *session(messages: AsyncIterable<AgentMessage>, call: Call): AsyncIterable<ManagerMessage> {
-    const { peer, signal } = call;
+  session(messages: AsyncIterable<AgentMessage>, call: Call): AsyncIterable<ManagerMessage> {
+    return new SessionStream(() => this.#begin(messages, call));
+  }
+
+  async #begin(messages: AsyncIterable<AgentMessage>, { peer, signal }: Call): Promise<Begun> {
     if (peer === undefined) {
       throw new SwarmError('unauthenticated', 'a session needs a node certificate of this cluster');
     }
-    const { clock } = this.#options;
     await this.#upToDate(peer.nodeId, signal);
     const incoming = messages[Symbol.asyncIterator]();
-    const hello = await receiveHello(incoming, { clock, signal });
+    const hello = await receiveHello(incoming, { clock: this.#options.clock, signal });
     const session = this.#open(peer.nodeId, hello);
-    using _running = session.begin(incoming, {
+    const running = session.begin(incoming, {
       signal,
       onNews: () => this.#notify(),
       onApplied: () => this.#tellApplied(session.nodeId),
       onUsage: (tasks) => this.#usage.add(tasksOf(session, tasks, this.#options.store.view)),
       onGoodbye: (until) => this.#reportAway(session.nodeId, until),
     });
-    try {
-      for (;;) yield await session.next();
-    } finally {
-      this.#close(session);
-    }
+    return {
+      session,
+      [Symbol.dispose]: () => {
+        this.#close(session);
+        running[Symbol.dispose]();
+      },
+    };
   }
 
   /** Tells the leader what the tasks of the nodes here use. */

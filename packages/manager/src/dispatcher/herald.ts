@@ -3,12 +3,9 @@
  * as take a few milliseconds. With thousands of sessions others would wait too long otherwise. What
  * comes again before its turn counts once.
  */
-import type { Clock } from '@swarmd/base';
+import type { Clock, NextTurn } from '@swarmd/base';
 
 import { HERALD_SLICE_MS, HERALD_SLICE_SESSIONS } from '../limits.ts';
-
-/** Runs a function in a turn of its own. */
-export type NextTurn = (fn: () => void) => void;
 
 interface HeraldOptions<T> {
   readonly nextTurn: NextTurn;

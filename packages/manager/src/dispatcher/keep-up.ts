@@ -3,8 +3,9 @@
  * that happens to tasks concerns neither, so that a hundred thousand of them would be due at once some time
  * later. This brings both up to date in between.
  */
+import type { NextTurn } from '@swarmd/base';
+
 import { FOLLOW_CHANGES } from '../limits.ts';
-import type { NextTurn } from './herald.ts';
 
 interface KeepUpOptions {
   readonly nextTurn: NextTurn;

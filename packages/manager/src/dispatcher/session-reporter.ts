@@ -8,13 +8,12 @@
  * others are still being written.
  */
 import type { LiveNode } from '@swarmd/api';
-import { errorMessage, type Clock, type Logger } from '@swarmd/base';
+import { errorMessage, type Clock, type Logger, type NextTurn } from '@swarmd/base';
 import type { NodeId } from '@swarmd/model';
 
 import { SESSION_REPORT_MAX_NODES, SESSION_REPORTS_PER_HEARTBEAT } from '../limits.ts';
 import { Wakeup } from '../wakeup.ts';
 import type { SessionDispatcher } from './dispatcher.ts';
-import type { NextTurn } from './herald.ts';
 import type { Session } from './session.ts';
 
 const FIRST_PERIOD_MS = 1_000;

@@ -103,66 +103,91 @@ export class Session {
   }
 
   /**
-   * What the agent is to be told next, for one reader. Rejects with why the session has ended. Nothing
-   * but the promise waits meanwhile: thousands of sessions do for most of the time.
+   * What the agent is to be told next, for one reader. Rejects with why the session has ended, after `onOver`.
+   * Nothing but the promise waits meanwhile: thousands of sessions do for most of the time.
    */
-  next(): Promise<ManagerMessage> {
+  next(onOver: () => void): Promise<IteratorYieldResult<ManagerMessage>> {
     return new Promise((resolve, reject) => {
       this.outbox.onNews = () => {
-        const message = this.outbox.next();
-        const isOver = message === undefined && this.#signal.aborted;
-        if (message === undefined && !isOver) return;
-        this.outbox.onNews = () => undefined;
-        if (message !== undefined) resolve(message);
-        else reject(abortReason(this.#signal));
+        const value = this.outbox.next();
+        const isOver = value === undefined && this.#signal.aborted;
+        if (value === undefined && !isOver) return;
+        this.outbox.onNews = nothing;
+        if (value !== undefined) resolve({ done: false, value });
+        else {
+          onOver();
+          reject(abortReason(this.#signal));
+        }
       };
       this.outbox.onNews();
     });
   }
 
-  async #read(
+  /** Resolves when the session is over. Callbacks instead of a loop that awaits, as each wait would make its own. */
+  #read(
     messages: AsyncIterator<AgentMessage>,
     signal: AbortSignal,
     options: SessionEvents,
   ): Promise<void> {
-    for (;;) {
-      const next = await messages.next();
-      if (signal.aborted) return;
-      if (next.done === true) {
-        this.end(new SwarmError('cancelled', 'the agent closed its session'));
-        return;
-      }
-      this.heardAt = this.#clock.monotonic();
-      switch (next.value.kind) {
-        case 'hello':
-          this.#hello = next.value;
-          this.descriptionIsNews = true;
-          options.onNews();
-          break;
-        case 'goodbye':
-          this.#isLeaving = true;
-          await options.onGoodbye(signal);
+    return new Promise((resolve, reject) => {
+      const read = (): void => void messages.next().then(hear, reject);
+      const hear = (next: IteratorResult<AgentMessage>): void => {
+        try {
+          if (signal.aborted) resolve();
+          else if (next.done === true) {
+            this.end(new SwarmError('cancelled', 'the agent closed its session'));
+            resolve();
+          } else {
+            const taken = this.#take(next.value, signal, options);
+            if (taken === undefined) read();
+            else taken.then((isOver) => (isOver ? resolve() : read()), reject);
+          }
+        } catch (error) {
+          reject(error);
+        }
+      };
+      read();
+    });
+  }
+
+  /** @returns what is to be waited for before the next message is read: whether there is a next one. */
+  #take(
+    message: AgentMessage,
+    signal: AbortSignal,
+    options: SessionEvents,
+  ): Promise<boolean> | undefined {
+    this.heardAt = this.#clock.monotonic();
+    switch (message.kind) {
+      case 'hello':
+        this.#hello = message;
+        this.descriptionIsNews = true;
+        options.onNews();
+        return undefined;
+      case 'goodbye':
+        this.#isLeaving = true;
+        return options.onGoodbye(signal).then(() => {
           this.end(new SwarmError('cancelled', 'the agent said goodbye'));
-          return;
-        case 'heartbeat':
-          this.outbox.answerHeartbeat();
-          break;
-        case 'statuses':
-          await this.#relay.add(next.value, signal);
-          break;
-        case 'applied':
-          this.outbox.confirm(next.value.version);
-          options.onApplied();
-          break;
-        case 'usage':
-          options.onUsage(next.value.tasks);
-          break;
-        default:
-          break;
-      }
+          return true;
+        });
+      case 'heartbeat':
+        this.outbox.answerHeartbeat();
+        return undefined;
+      case 'statuses':
+        return this.#relay.add(message, signal)?.then(() => false);
+      case 'applied':
+        this.outbox.confirm(message.version);
+        options.onApplied();
+        return undefined;
+      case 'usage':
+        options.onUsage(message.tasks);
+        return undefined;
+      default:
+        return undefined;
     }
   }
 }
+
+const nothing = (): void => undefined;
 
 /** @throws SwarmError `invalid-argument` when the agent starts with something else. */
 export async function receiveHello(

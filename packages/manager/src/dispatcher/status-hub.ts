@@ -4,9 +4,9 @@
  * transaction each, and with thousands of tasks that start at once cost more than all other work.
  */
 import type { StatusReport } from '@swarmd/api';
+import type { NextTurn } from '@swarmd/base';
 
 import { STATUS_BATCH_MAX, STATUS_REPORTS_MAX } from '../limits.ts';
-import type { NextTurn } from './herald.ts';
 
 interface StatusHubOptions {
   readonly nextTurn: NextTurn;

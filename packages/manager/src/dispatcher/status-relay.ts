@@ -39,14 +39,18 @@ export class StatusRelay {
     this.#options = options;
   }
 
-  /** Resolves when there is room for more: the reader of the stream waits for it. */
-  async add(
+  /** @returns when there is room for more, if there is none now: the reader of the stream waits for it. */
+  add(
     message: { sequence: number; updates: readonly TaskStatusUpdate[] },
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<void> | undefined {
     for (const update of message.updates) this.#pending.set(update.taskId, update);
     this.#sequence = Math.max(this.#sequence, message.sequence);
     this.#arrived.wake();
+    return this.#pending.size > STATUS_PENDING_MAX ? this.#room(signal) : undefined;
+  }
+
+  async #room(signal: AbortSignal): Promise<void> {
     while (this.#pending.size > STATUS_PENDING_MAX) await this.#taken.wait(signal);
   }
 

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { errorCode, errorMessage, SwarmError, type Clock } from '@swarmd/base';
+import { errorCode, errorMessage, SwarmError, type Clock, type NextTurn } from '@swarmd/base';
 import type { NodeId } from '@swarmd/model';
 import { startRaft, type Raft, type StateMachine } from '@swarmd/raft';
 import { createStore, type Gather, type Store } from '@swarmd/store';
@@ -40,7 +40,7 @@ export async function startReplication(options: {
 }
 
 /** Raft with its log in the manager's folder and its own listener. */
-export function raftOnDisk(options: ManagerOptions): RaftStarter {
+export function raftOnDisk(options: ManagerOptions, nextTurn: NextTurn): RaftStarter {
   const { raftTiming, snapshotEvery, clock, logger } = options;
   return async (machine) => {
     const directory = join(options.stateDir, 'manager', 'raft');
@@ -60,7 +60,7 @@ export function raftOnDisk(options: ManagerOptions): RaftStarter {
         ...(snapshotEvery === undefined ? {} : { snapshotEvery }),
       },
       machine,
-      { clock, logger },
+      { clock, logger, nextTurn },
     );
     return await started.catch((error: unknown) => {
       throw errorCode(error) === 'data-loss' ? withWayBack(error, options.nodeId) : error;

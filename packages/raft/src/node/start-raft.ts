@@ -9,6 +9,7 @@ import {
   withDeadline,
   type Clock,
   type Logger,
+  type NextTurn,
 } from '@swarmd/base';
 
 import { Calls } from './calls.ts';
@@ -62,6 +63,7 @@ interface Parts {
   readonly stateMachine: StateMachine;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly nextTurn?: NextTurn | undefined;
 }
 
 class WorkerRaft implements Raft {
@@ -90,7 +92,7 @@ class WorkerRaft implements Raft {
     this.#feed = new StateMachineFeed(parts.stateMachine, {
       clock: parts.clock,
       post: (message) => this.#post(message),
-      nextTurn: (step) => void setImmediate(() => this.#turnOfMachine(step)),
+      nextTurn: (step) => (parts.nextTurn ?? setImmediate)(() => this.#turnOfMachine(step)),
     });
     this.failed = new Promise<never>((_, reject) => (this.#onFailed = reject));
     // Nobody needs to listen; whoever does still gets it.

@@ -1,5 +1,5 @@
 /** The driver as its user sees it: a replicated log of opaque entries, and a state machine fed by it. */
-import type { Clock, Logger } from '@swarmd/base';
+import type { Clock, Logger, NextTurn } from '@swarmd/base';
 
 export interface RaftMember {
   readonly raftId: number;
@@ -84,6 +84,8 @@ export interface RaftOptions {
 export interface RaftDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** When frames of a snapshot have their turn, each small work; with other callbacks of the event loop unless given. */
+  readonly nextTurn?: NextTurn;
   /** Of the worker's entry; `worker.ts` beside this package's sources unless said otherwise. */
   readonly workerUrl?: URL;
   /** Folder of `swarm/v1/raft.proto`; found beside sources or bundle unless said otherwise. */
