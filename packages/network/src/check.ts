@@ -17,7 +17,7 @@ import { AGENT_PORT, knock } from './apply/knock.ts';
 import { encryptionFindings, xfrmErrors } from './check-encryption.ts';
 import { overlapFindings } from './check-overlaps.ts';
 import { observe } from './apply/observe.ts';
-import { outputOf } from './apply/reading.ts';
+import { listInScratch, listRules } from './apply/reading.ts';
 import {
   listingDifferences,
   listingStatements,
@@ -25,9 +25,9 @@ import {
   objectStatements,
 } from './desired/differences.ts';
 import type { KernelObjects } from './desired/kernel-object.ts';
-import { NFT_TABLE, taskNetns } from './desired/names.ts';
+import { taskNetns } from './desired/names.ts';
 import { wayTo } from './desired/objects.ts';
-import { loadProgram, type NftProgram } from './desired/nft-program.ts';
+import { loadProgram, tableOf, type NftProgram } from './desired/nft-program.ts';
 import type { Scope } from './desired/scope.ts';
 import type { StateIndex } from './desired/state-index.ts';
 import { CHECKS_AT_ONCE, PROBES_MAX } from './limits.ts';
@@ -151,21 +151,15 @@ async function listTables(
   netns: string | undefined,
   signal: AbortSignal,
 ): Promise<string> {
-  const enter = netns === undefined ? '' : `nsenter --net=/run/netns/${netns} `;
-  const listings = programs.map(async ({ family }) => {
+  const listings = programs.map(async (program) => {
     try {
-      return await outputOf(`${enter}nft -s list table ${family} ${NFT_TABLE}`, signal);
+      return await listRules(tableOf(program), { netns, signal });
     } catch (error) {
       if (!/No such file or directory/.test(errorMessage(error))) throw error;
       return '';
     }
   });
   return (await Promise.all(listings)).join('\n');
-}
-
-function listInScratch(program: string, signal: AbortSignal): Promise<string> {
-  const script = `unshare --net sh -c 'nft -f - && nft -s list ruleset' <<'E'\n${program}E`;
-  return outputOf(script, signal);
 }
 
 interface Probe {

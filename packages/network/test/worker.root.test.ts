@@ -17,6 +17,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { until } from '@swarmd/base/testing';
 
 import { runSteps } from '../src/apply/kernel.ts';
+import { listInScratch, listRules } from '../src/apply/reading.ts';
 import { scriptOf } from '../src/apply/script.ts';
 import { jobOf, openWorker } from '../src/apply/worker.ts';
 import type { Step } from '../src/desired/step.ts';
@@ -225,6 +226,28 @@ test('it stops at what fails, and says which and why', async () => {
   await expect(runSteps([{ kind: 'delete-netns', name: third }])).rejects.toThrow(
     /No such file or directory/,
   );
+});
+
+test('rules are listed as nft lists them, and what is tried out is nowhere', async () => {
+  const { signal } = new AbortController();
+  const text = 'table ip t {\n  chain c {\n    counter accept\n    udp dport 53 drop\n  }\n}\n';
+  await runSteps([
+    { kind: 'add-netns', name: one },
+    { kind: 'nft', netns: one, text },
+  ]);
+  const listed = sh(`nsenter --net=/run/netns/${one} nft -s list table ip t`).trim();
+  expect(listed).toContain('udp dport 53 drop');
+  expect(await listRules('ip t', { netns: one, signal })).toBe(listed);
+  await expect(listRules('ip u', { netns: one, signal })).rejects.toThrow('No such file');
+  const tables = sh('nft list tables');
+  expect(await listInScratch(text.replace(' t ', ' u '), signal)).toBe(
+    listed.replace(' t ', ' u '),
+  );
+  expect(sh('nft list tables')).toBe(tables);
+  await expect(listInScratch('table ip t { chain c { no } }\n', signal)).rejects.toThrow('syntax');
+  const rules = Array.from({ length: 2_000 }, (_, i) => `add rule ip t c udp dport ${i + 1} drop`);
+  await runSteps([{ kind: 'nft', netns: one, text: `${rules.join('\n')}\n` }]);
+  expect((await listRules('ip t', { netns: one, signal })).split('\n')).toHaveLength(2_006);
 });
 
 test('once at rest, it holds no namespace that was removed', async () => {

@@ -4,11 +4,12 @@
  *
  * A job is "ID LENGTH\n" and so many bytes, which are operations "NAME ARGUMENT LENGTH\n" with bytes of
  * their own. Nothing of a job is done before all of it was read. It stops at the first operation that
- * fails. The answer is a line "ID CODE text": code 0, or 1 with the number of the operation and why.
+ * fails. The answer is a line "ID CODE text": code 0 and what was listed, or 1 with the number of the operation and why.
  *
  * - `in NAMESPACE`: the others of this job happen there; "-" is the host's own.
  * - `add NAMESPACE`, `del NAMESPACE`: as ip-netns(8) makes and removes them.
- * - `set FILE`: its new content. `nft -`: one transaction in the language of nft(8).
+ * - `set FILE`: its new content. `nft -`: one transaction in the language of nft(8); `list -`: what such a command lists,
+ *   without counters. `scratch -`: the others happen in a namespace that ends with the job.
  * - `rt FILLS`: one message of rtnetlink(7), after numbers that only the kernel knows were put in:
  *   comma-separated OFFSET=i:LINK (its index) and OFFSET=n:NAMESPACE (a descriptor of it).
  *
@@ -47,6 +48,8 @@ ffi.cdef [[
   int nft_ctx_buffer_error(struct nft_ctx *);
   int nft_ctx_buffer_output(struct nft_ctx *);
   const char *nft_ctx_get_error_buffer(struct nft_ctx *);
+  const char *nft_ctx_get_output_buffer(struct nft_ctx *);
+  void nft_ctx_output_set_flags(struct nft_ctx *, unsigned);
 ]]
 local C, nft = ffi.C, nil
 jit.off() -- calls are few, and memory is dear
@@ -136,16 +139,28 @@ does['set'] = function(path, value)
   C.close(fd)
   if result < 0 then error(path .. ': ' .. ffi.string(C.strerror(why)), 0) end
 end
-does['nft'] = function(_, text)
+local function run(text, flags)
   nft = nft or ffi.load('libnftables.so.1')
   if #kept >= KEEP_MAX then free(KEEP_MAX / 2) end
   local context = nft.nft_ctx_new(0)
   kept[#kept + 1] = context
   nft.nft_ctx_buffer_error(context)
   nft.nft_ctx_buffer_output(context)
+  nft.nft_ctx_output_set_flags(context, flags)
   if nft.nft_run_cmd_from_buffer(context, text) ~= 0 then
     error(ffi.string(nft.nft_ctx_get_error_buffer(context)), 0)
   end
+  return context
+end
+does['nft'] = function(_, text) run(text, 0) end
+does['list'] = function(_, text)
+  local context = run(text, 4) -- NFT_CTX_OUTPUT_STATELESS
+  return ffi.string(nft.nft_ctx_get_output_buffer(context))
+end
+does['scratch'] = function()
+  if sock >= 0 then C.close(sock); sock = -1 end
+  inside = ''
+  check(C.unshare(NEWNET), 'unshare')
 end
 local function tell(fills, bytes, fine)
   local message = ffi.new('uint8_t[?]', #bytes)
@@ -173,7 +188,7 @@ does['rt'] = function(fills, bytes) tell(fills, bytes, 0) end
 does['gone'] = function(fills, bytes) tell(fills, bytes, 19) end -- ENODEV
 
 local function work(job)
-  local at, number = 1, 0
+  local at, number, listed = 1, 0, ''
   while at <= #job do
     local from, to, name, argument, length = job:find('^(%a+) (%S+) (%d+)\n', at)
     number = number + 1
@@ -181,8 +196,9 @@ local function work(job)
     at = to + 1 + #bytes
     local ok, why = pcall(does[name], argument, bytes)
     if not ok then return '1 ' .. number .. ' ' .. tostring(why):sub(1, TEXT_MAX):gsub('\n', '\30') end
+    if why then listed = listed .. why end
   end
-  return '0'
+  return '0 ' .. listed:gsub('\n', '\30')
 end
 
 local chunk = ffi.new('uint8_t[65536]')

@@ -50,9 +50,27 @@ export function jobOf(steps: readonly Step[]): Job | undefined {
     operations.push(...some);
   }
   return {
-    bytes: Buffer.concat(operations.flatMap(({ head, data }) => [Buffer.from(head), data])),
+    bytes: bytesOf(operations),
     what: operations.map(({ what }) => what),
   };
+}
+
+/** Lists the rules of a table, as a namespace has them. */
+export function listJob(table: string, netns?: string): Buffer {
+  return bytesOf([enter(netns), operation('list', '-', `list table ${table}`)]);
+}
+
+/** Lists rules as the kernel would have them. @param program in the language of nft(8) */
+export function scratchJob(program: string): Buffer {
+  return bytesOf([
+    operation('scratch', '-'),
+    operation('nft', '-', program),
+    operation('list', '-', 'list ruleset'),
+  ]);
+}
+
+function bytesOf(operations: readonly Operation[]): Buffer {
+  return Buffer.concat(operations.flatMap(({ head, data }) => [Buffer.from(head), data]));
 }
 
 function linesOf(step: Step): number {
@@ -122,7 +140,7 @@ function setting(line: string): Operation {
 }
 
 function operation(
-  name: 'in' | 'add' | 'del' | 'set' | 'nft' | 'rt' | 'gone',
+  name: 'in' | 'add' | 'del' | 'set' | 'nft' | 'list' | 'scratch' | 'rt' | 'gone',
   argument: string,
   content: string | Buffer = '',
 ): Operation {
