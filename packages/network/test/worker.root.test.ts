@@ -184,18 +184,26 @@ test('batches that programs read faster are left to them', () => {
 test('without LuaJIT programs do the same', () => {
   const folder = mkdtempSync(join(tmpdir(), 'worker-'));
   try {
-    const kernel = join(import.meta.dirname, '../src/apply/kernel.ts');
-    for (const name of ['sh', 'setpriv', 'nsenter', 'ip', 'nft', 'head', 'tr']) {
+    const [kernel, reading] = ['kernel', 'reading'].map((name) =>
+      join(import.meta.dirname, `../src/apply/${name}.ts`),
+    );
+    for (const name of ['sh', 'setpriv', 'nsenter', 'unshare', 'ip', 'nft', 'head', 'tr']) {
       symlinkSync(sh(`command -v ${name}`).trim(), join(folder, name));
     }
     const program = `
       const { runSteps } = await import(${JSON.stringify(kernel)});
       const steps = ${JSON.stringify(linesIn(one))};
       await runSteps(steps.slice(0, 2));
-      await runSteps(steps.slice(2));`;
+      await runSteps(steps.slice(2));
+      const { listInScratch, listRules } = await import(${JSON.stringify(reading)});
+      const { signal } = new AbortController();
+      console.log(await listRules('ip t', { netns: ${JSON.stringify(one)}, signal }));
+      console.log(await listInScratch('add table ip u\\nadd chain ip u tried\\n', signal));`;
     const argv = ['--input-type=module', '-e', program];
-    execFileSync(process.execPath, argv, { env: { PATH: folder } });
+    const options = { env: { PATH: folder }, encoding: 'utf8' } as const;
+    const said = execFileSync(process.execPath, argv, options);
     expect(seenIn(one)).toContain('jump c');
+    expect(said).toMatch(/jump c[^]*chain tried/);
   } finally {
     rmSync(folder, { recursive: true });
   }
