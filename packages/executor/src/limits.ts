@@ -118,6 +118,8 @@ export const TOUCH_INTERVAL_MS = 3_600_000;
 
 /** A plugin may have to reach storage over the network. */
 export const PLUGIN_TIMEOUT_MS = 60_000;
+/** A file server that does not tell within this how full it is will keep whoever asks it for more. */
+export const VOLUME_ANSWER_TIMEOUT_MS = 10_000;
 export const PLUGIN_ANSWER_MAX_BYTES = 1024 * 1024;
 
 /** A program may leave children behind that hold its output open; they are not waited for. */

@@ -10,6 +10,7 @@ import { run } from '@swarmd/base/system';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { copyLayers } from '../src/container/plain-root.ts';
+import { TestDocker } from './fixtures/docker.ts';
 import { ImageMachine } from './fixtures/image-machine.ts';
 import { TestRegistry } from './fixtures/registry.ts';
 import { directory, file, hardlink, symlink, tarOf } from './fixtures/tar-writer.ts';
@@ -83,20 +84,35 @@ describe('what an image unpacks to', () => {
     return join(bundle, 'rootfs');
   }
 
-  it('is what umoci unpacks, by overlayfs and by plain copies', { timeout: 120_000 }, async () => {
-    const judge = await entriesOf(await unpackedByUmoci());
-    expect(judge.size).toBeGreaterThan(800);
-    const layers = await machine.layersOf(name);
-    const merged = join(folder, 'merged');
-    for (const part of [merged, join(folder, 'upper'), join(folder, 'work')]) await mkdir(part);
-    const lower = layers.toReversed().join(':');
-    const options = `lowerdir=${lower},upperdir=${folder}/upper,workdir=${folder}/work`;
+  /** As containers have it. */
+  async function mergedEntries(): Promise<ReadonlyMap<string, string>> {
+    const parts = ['merged', 'upper', 'work'].map((part) => join(folder, part));
+    for (const part of parts) await mkdir(part, { recursive: true });
+    const [merged = '', upper, work] = parts;
+    const lower = (await machine.layersOf(name)).toReversed().join(':');
+    const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
     await run('mount', ['-t', 'overlay', '-o', options, 'overlay', merged]);
     try {
-      expect(differences(judge, await entriesOf(merged))).toEqual([]);
+      return await entriesOf(merged);
     } finally {
       await run('umount', ['-l', merged]);
     }
+  }
+
+  it('is what Docker unpacks', { timeout: 180_000 }, async ({ skip }) => {
+    if (!(await TestDocker.isInstalled())) skip('no dockerd in the PATH (Debian: docker.io)');
+    await using docker = await TestDocker.start();
+    const judge = await entriesOf(await docker.rootOf(name));
+    expect(judge.size).toBeGreaterThan(800);
+    expect(judge.get('extended attributes')).toContain('security.capability');
+    expect(differences(judge, await mergedEntries())).toEqual([]);
+  });
+
+  it('is what umoci unpacks, by overlayfs and by plain copies', { timeout: 120_000 }, async () => {
+    const judge = await entriesOf(await unpackedByUmoci());
+    expect(judge.size).toBeGreaterThan(800);
+    expect(differences(judge, await mergedEntries())).toEqual([]);
+    const layers = await machine.layersOf(name);
     const plain = join(folder, 'plain');
     await mkdir(plain);
     await copyLayers(
@@ -167,7 +183,7 @@ async function entriesOf(root: string): Promise<ReadonlyMap<string, string>> {
   const archive = ['--xattrs', '--xattrs-include=user.*', '--xattrs-include=security.capability'];
   const headers = await run('sh', [
     '-c',
-    'cd "$1" && shift && tar --format=pax "$@" -cf - srv | grep -a -o "SCHILY.xattr[^=]*=.*" | sort',
+    'cd "$1" && shift && tar --format=pax "$@" -cf - . | grep -a -o "SCHILY.xattr[^=]*=.*" | sort',
     'sh',
     root,
     ...archive,

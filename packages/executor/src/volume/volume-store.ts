@@ -7,6 +7,7 @@
  * dot, which `recover` removes. A volume whose file cannot be read is left exactly as it is, and every use of it says so: taken
  * for another kind of volume, it would hide what is on its file server.
  */
+import { lookup } from 'node:dns/promises';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -16,10 +17,11 @@ import { z } from 'zod';
 
 import { KeyedLock } from '../container/keyed-lock.ts';
 import { copyUp } from '../container/copy-up.ts';
-import { unmount } from '../files/unmount.ts';
+import { isMounted, unmountUnseen } from '../files/unmount.ts';
 import { errnoOf, readIfExists, writeAtomically } from '../files/atomic-file.ts';
 import type { IdMapping } from '../userns/id-mapping.ts';
 import type { VolumeInfo, VolumeRequest } from '../types.ts';
+import { VOLUME_ANSWER_TIMEOUT_MS } from '../limits.ts';
 import { VolumePlugin } from './plugin.ts';
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
@@ -95,8 +97,11 @@ export class VolumeStore {
       }
       const data = join(this.#root, name, '_data');
       if (Object.keys(options).length > 0) {
-        await mkdir(data, { recursive: true });
-        if (!(await isMounted(data))) await mountLocal(name, options, data);
+        if (await isMounted(data)) await checkAnswers(name, data);
+        else {
+          await mkdir(data, { recursive: true });
+          await mountLocal(name, options, data);
+        }
       } else if (await this.#isFresh(name, use.user)) {
         await copyUp(use.content, data, use.mapping);
       }
@@ -128,13 +133,13 @@ export class VolumeStore {
     const data = join(folder, '_data');
     const volume = name.startsWith('.') ? undefined : await this.#read(name);
     if (volume === undefined) {
-      await unmount(data);
+      await unmountUnseen(data);
       await rm(folder, { recursive: true, force: true });
       return;
     }
     await rm(`${data}.tmp`, { recursive: true, force: true });
     const isOurMount = volume.driver === LOCAL && Object.keys(volume.options).length > 0;
-    if (isOurMount && !isUsed) await unmount(data);
+    if (isOurMount && !isUsed) await unmountUnseen(data);
   }
 
   /**
@@ -153,7 +158,8 @@ export class VolumeStore {
     const volume = await this.#read(name);
     if (volume === undefined) return;
     if (volume.driver !== LOCAL) await this.#plugin(volume.driver).unmount(name, user);
-    else if (!this.#options.used(user).has(name)) await unmount(join(this.#root, name, '_data'));
+    else if (!this.#options.used(user).has(name))
+      await unmountUnseen(join(this.#root, name, '_data'));
   }
 
   async list(): Promise<readonly VolumeInfo[]> {
@@ -180,7 +186,7 @@ export class VolumeStore {
       }
       if (volume.driver !== LOCAL) await this.#plugin(volume.driver).remove(name);
       // What is mounted there is not ours to delete.
-      await unmount(join(this.#root, name, '_data'));
+      await unmountUnseen(join(this.#root, name, '_data'));
       const gone = join(this.#root, `.gone-${name}`);
       await rm(gone, { recursive: true, force: true });
       await rename(join(this.#root, name), gone);
@@ -273,8 +279,15 @@ async function mountLocal(
   target: string,
 ): Promise<void> {
   const { type = '', device = '', o = '' } = options;
-  const args = [...(type === '' ? [] : ['-t', type]), ...(o === '' ? [] : ['-o', o])];
   try {
+    const byKernel = /^nfs/.test(type) ? await nfsOptions(o) : undefined;
+    const said = byKernel ?? o;
+    const args = [
+      // As Docker, whose users write "device=:/path": mount.nfs would not take that.
+      ...(byKernel === undefined ? [] : ['--internal-only']),
+      ...(type === '' ? [] : ['-t', type]),
+      ...(said === '' ? [] : ['-o', said]),
+    ];
     await run('mount', [...args, '--', device || type, target], { timeoutMs: 60_000 });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -284,8 +297,28 @@ async function mountLocal(
   }
 }
 
-async function isMounted(path: string): Promise<boolean> {
-  return (await stat(path)).dev !== (await stat(join(path, '..'))).dev;
+/** With the server's address, which the kernel wants as a number; undefined where none is said. */
+async function nfsOptions(o: string): Promise<string | undefined> {
+  const host = /(?:^|,)addr=([^,]+)/.exec(o)?.[1];
+  if (host === undefined) return undefined;
+  const { address } = await lookup(host);
+  return o.replace(`addr=${host}`, `addr=${address}`);
+}
+
+/**
+ * Who merely looks at a mount whose server is away waits for it, and there are few threads to wait with: a process does.
+ * @throws SwarmError `unavailable`.
+ */
+async function checkAnswers(name: string, data: string): Promise<void> {
+  try {
+    await run('stat', ['--file-system', '--', data], { timeoutMs: VOLUME_ANSWER_TIMEOUT_MS });
+  } catch (cause) {
+    throw new SwarmError(
+      'unavailable',
+      `volume ${name} is mounted, but does not answer: is its server there? ${errorMessage(cause)}`,
+      { cause },
+    );
+  }
 }
 
 function json(bytes: Buffer): unknown {
