@@ -12,7 +12,9 @@ import { fileURLToPath } from 'node:url';
 const INIT = fileURLToPath(new URL('./init.sh', import.meta.url));
 const BUILD = fileURLToPath(new URL('../../scripts/kernel', import.meta.url));
 /** What a small cluster on one slow processor can show. */
-const FILES = ['test/lab/22-whole-kernel.test.ts', 'test/lab/23-encrypted.test.ts'];
+const FILES = ['22-whole-kernel', '23-encrypted', '27-nfs'].map(
+  (name) => `test/lab/${name}.test.ts`,
+);
 const DEADLINE_MS = 60 * 60_000;
 const MEMORY_MIB = 4_096;
 const DISK_MIB = 4_096;

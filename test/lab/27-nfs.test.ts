@@ -26,7 +26,8 @@ const hasServer = OWN_KERNEL && /\bnfsd$/m.test(readFileSync('/proc/filesystems'
 const QUICK = ['--stop-signal', 'SIGKILL', '--restart-delay', '0'];
 const WORKER = ['--constraint', 'node.role==worker'];
 const SERVICES = ['first', 'second', 'refused', 'later', 'other'];
-const FOREVER = 4_000_000_000;
+/** Seconds since 1970; the kernel reads 31 bits. */
+const FOREVER = 2_000_000_000;
 
 describe.runIf(hasServer)('a volume on a file server', { timeout: 600_000 }, () => {
   const server = lab.host('m1');
@@ -39,21 +40,25 @@ describe.runIf(hasServer)('a volume on a file server', { timeout: 600_000 }, () 
           `echo "nfsd ${place.address} ${FOREVER} all" >/proc/net/rpc/auth.unix.ip/channel`,
       )
       .join('\n');
-    // rw, no_root_squash, insecure ports, no subtree check; the root of version 4.
+    // rw, no_root_squash, insecure, no_subtree_check, fsid=0: the root of version 4.
     return `${clients}
-      echo "all ${folder} ${FOREVER} 1038 65534 65534 0" >/proc/net/rpc/nfsd.export/channel
+      echo "all ${folder} ${FOREVER} 9218 65534 65534 0" >/proc/net/rpc/nfsd.export/channel
       printf 'all 1 \\\\x00000000 ${FOREVER} ${folder}\\n' >/proc/net/rpc/nfsd.fh/channel`;
   };
   const folder = '/var/lib/swarmd/exported';
   const serve = `mkdir -p ${folder} /var/lib/nfs/v4recovery; chmod 777 ${folder}
     mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd
-    echo 1 >/proc/fs/nfsd/nfsv4gracetime; echo 5 >/proc/fs/nfsd/nfsv4leasetime
+    echo 10 >/proc/fs/nfsd/nfsv4gracetime; echo 10 >/proc/fs/nfsd/nfsv4leasetime
     echo '-2 -3 +4' >/proc/fs/nfsd/versions; echo 'tcp 2049' >/proc/fs/nfsd/portlist; echo 2 >/proc/fs/nfsd/threads`;
   const driver = (options: string): string[] => [
     '--driver',
     'local',
-    ...['--opt', 'type=nfs4', '--opt', `o=addr=${server.place.address},${options}`],
-    ...['--opt', 'device=:/'],
+    '--opt',
+    'type=nfs4',
+    '--opt',
+    `o=addr=${server.place.address},${options}`,
+    '--opt',
+    'device=:/',
   ];
   const start = (name: string, volume: string, ...rest: string[]): Promise<string> => {
     const mount = ['--mount', `type=volume,source=${volume},target=/data`];

@@ -280,7 +280,7 @@ async function mountLocal(
 ): Promise<void> {
   const { type = '', device = '', o = '' } = options;
   try {
-    const byKernel = /^nfs/.test(type) ? await nfsOptions(o) : undefined;
+    const byKernel = type.startsWith('nfs') ? await nfsOptions(o) : undefined;
     const said = byKernel ?? o;
     const args = [
       // As Docker, whose users write "device=:/path": mount.nfs would not take that.
