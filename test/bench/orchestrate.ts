@@ -102,6 +102,7 @@ async function place(
   const { leader, agents } = cluster;
   const before = await leader.figures();
   const agentsBefore = await agents.figures();
+  const othersBefore = await cpuOfOthers(cluster);
   const writer = new Writer(leader);
   const total = Math.floor(tasks / services) * services;
   const begin = clock();
@@ -126,6 +127,7 @@ async function place(
   const end = clock();
   const after = await leader.figures();
   const agentsAfter = await agents.figures();
+  const othersMs = (await cpuOfOthers(cluster)) - othersBefore;
   const latencies = await writer.stop();
   const perTask = (ms: number): number[] => [(ms * 1_000) / total];
   emit({
@@ -140,6 +142,7 @@ async function place(
     unit: 'us',
     values: perTask(after.cpuMs - before.cpuMs),
     mainThread: perTask(after.mainCpuMs - before.mainCpuMs)[0],
+    otherManagers: perTask(othersMs)[0],
   });
   emit({
     metric: 'simulated-nodes-cpu-per-task',
@@ -157,6 +160,13 @@ async function place(
     failed: writer.failed,
   });
   emit({ metric: 'longest-stall', unit: 'ms', values: [stall.wall], target: 50, cpu: stall.cpu });
+}
+
+/** Milliseconds, of all managers but the leader together. */
+async function cpuOfOthers({ managers, leader }: ScaleCluster): Promise<number> {
+  let cpuMs = 0;
+  for (const one of managers) if (one !== leader) cpuMs += (await one.figures()).cpuMs;
+  return cpuMs;
 }
 
 async function createAll(leader: ScaleManager, services: number, replicas: number): Promise<void> {
