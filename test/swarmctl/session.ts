@@ -46,7 +46,7 @@ export class Session implements Disposable {
         err: (text) => void (printed.err += text),
         interactive: false,
         columns: () => 80,
-        readFile: none,
+        readFile: (path) => Buffer.from(`content of ${path}`),
         console: {
           isTerminal: false,
           size: () => ({ rows: 0, columns: 0 }),

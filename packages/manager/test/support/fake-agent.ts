@@ -45,6 +45,8 @@ export class FakeAgent implements AsyncDisposable {
   readonly identity: ManagerIdentity;
   /** Confirms every assignment at once. */
   confirms = true;
+  /** Tasks of jobs do their work at once; otherwise they stop when they are to begin. */
+  completes = false;
   /** Of the newest assignments. */
   version = 0;
   readonly #stop = new AbortController();
@@ -200,7 +202,9 @@ export class FakeAgent implements AsyncDisposable {
     if (this.#slow) return;
     for (const task of this.tasks.values()) {
       const state = this.#states.get(task.id) ?? 'assigned';
-      if (rank(task.desiredState) > rank('running')) {
+      if (this.completes && task.desiredState === 'complete') {
+        if (rank(state) < rank('complete')) this.#report([task.id], 'complete');
+      } else if (rank(task.desiredState) > rank('running')) {
         if (rank(state) <= rank('running')) this.#report([task.id], 'shutdown');
       } else if (rank(state) < rank(task.desiredState)) {
         this.#report([task.id], task.desiredState);
