@@ -1,7 +1,7 @@
 /** Watches what services promise beyond their tasks: rollouts, places, standbys, moves, scaling, runs. */
 import type { Clock } from '@swarmd/base';
 import { isGlobal, type NodeId, type Service, type ServiceId, type Task } from '@swarmd/model';
-import type { Commit, ReadView } from '@swarmd/store';
+import type { ChangedObject, Commit, ReadView } from '@swarmd/store';
 
 import { badPlace, badVictim, needlessVictim } from './rules-placement.ts';
 import { badMove, badRuns, badScaling, badStandby, surplusStandby } from './rules-policies.ts';
@@ -36,13 +36,15 @@ export class PolicyJudge {
   /** `unsteady`: nodes that changed in the same commit. */
   onCommit(commit: Commit, unsteady: ReadonlySet<string>): void {
     const placed = new Set<Task>();
+    const told = new Set<Task>();
     for (const { table, before, after } of commit.changes) {
       if (table !== 'task' || after?.nodeId === undefined) continue;
       if (before?.nodeId === undefined) placed.add(after);
+      if (before?.preemptedBy !== after.preemptedBy) told.add(after);
     }
     for (const change of commit.changes) {
       if (change.table === 'service') this.#onService(change.before, change.after);
-      if (change.table === 'task') this.#onTask(change.before, change.after, unsteady);
+      if (change.table === 'task') this.#onTask(change, { unsteady, told });
     }
     for (const task of placed) this.#onPlaced(task, { placed, unsteady });
   }
@@ -63,7 +65,11 @@ export class PolicyJudge {
     this.#say('autoscale', badScaling(before, after, around));
   }
 
-  #onTask(before: Task | undefined, after: Task | undefined, unsteady: ReadonlySet<string>): void {
+  /** `told`: tasks that were told in the same commit to leave for others. */
+  #onTask(
+    { before, after }: ChangedObject<'task'>,
+    { unsteady, told }: { unsteady: ReadonlySet<string>; told: ReadonlySet<Task> },
+  ): void {
     if (after === undefined) return;
     const { view } = this.#options;
     this.#say('standby', badStandby(after));
@@ -75,7 +81,7 @@ export class PolicyJudge {
     const chosen = after.nominated;
     if (chosen !== undefined && chosen !== before?.nominated && !unsteady.has(chosen.nodeId)) {
       const node = view.get('node', chosen.nodeId);
-      if (node !== undefined) this.#say('preemption', needlessVictim(view, after, node));
+      if (node !== undefined) this.#say('preemption', needlessVictim(view, after, { node, told }));
     }
   }
 

@@ -59,14 +59,21 @@ export function badVictim(victim: Task, winner: Task): string | undefined {
 
 /**
  * Somebody who leaves for a task although there is room without that: neither memory nor processors
- * nor ports nor affinities ask for it. Everybody else who leaves the node is counted as gone.
+ * nor ports nor affinities ask for it. Everybody else who leaves the node is counted as gone, unless
+ * that was decided in the same commit (`told`): perhaps later, and others' room was not to be foreseen.
  */
-export function needlessVictim(view: ReadView, task: Task, node: Node): string | undefined {
+export function needlessVictim(
+  view: ReadView,
+  task: Task,
+  { node, told }: { node: Node; told: ReadonlySet<Task> },
+): string | undefined {
   const { nominated } = task;
   const { affinities, maxReplicasPerNode } = task.spec.placement;
   if (nominated === undefined || affinities.length > 0 || maxReplicasPerNode > 0) return undefined;
   const staying = [...view.tasksByNode(node.id)].filter(
-    (one) => !isOver(one) && one.preemptedBy === undefined,
+    (one) =>
+      !isOver(one) &&
+      (one.preemptedBy === undefined || (told.has(one) && one.preemptedBy !== task.id)),
   );
   const promised = [...view.list('task')].filter(
     (one) => one.id !== task.id && one.nominated?.nodeId === node.id && isWanted(one),
