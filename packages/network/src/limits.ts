@@ -71,7 +71,7 @@ export const DNS_CACHED_RECORDS_MAX = 32;
  * so that a lookup or two, or a client that asks less often, costs nothing; where waiting was mostly in vain, it
  * costs less than a us a question.
  */
-export const DNS_LINGER_MS = 0.15;
+export const DNS_LINGER_MS = 0.25;
 export const DNS_LINGER_AFTER = 16;
 export const DNS_LINGER_AFTER_MAX = 256;
 
