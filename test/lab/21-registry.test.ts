@@ -59,9 +59,10 @@ describe('a registry with a guard', () => {
     const refused = await ctl('m1', 'image', 'push', APP);
     expect(refused.stderr).toContain(`swarmctl registry login ${GUARDED}`);
     expect(await login('pass')).toMatchObject({ code: 0 });
-    const root = 'mkdir -p /tmp/o && echo other > /tmp/o/name && tar -C /tmp/o -cf /tmp/o.tar .';
+    const root =
+      'mkdir -p /run/ann/o && echo other > /run/ann/o/name && tar -C /run/ann/o -cf /run/ann/o.tar .';
     await sh(lab.host('m1'), root);
-    await ok('image', 'import', '/tmp/o.tar', OTHER);
+    await ok('image', 'import', '/run/ann/o.tar', OTHER);
     for (const image of [APP, OTHER]) {
       expect(await ann(['image', 'push', image])).toMatchObject({ code: 0 });
     }
@@ -91,22 +92,22 @@ describe('a registry with a guard', () => {
 
 describe('images', () => {
   it('travel from node to node as archives', async () => {
-    await sh(lab.host('m1'), `swarmctl image save -o /tmp/app.tar ${APP}`);
-    await ok('image', 'load', '--node', 'w2', '-i', '/tmp/app.tar');
+    await sh(lab.host('m1'), `swarmctl image save -o /run/ann/app.tar ${APP}`);
+    await ok('image', 'load', '--node', 'w2', '-i', '/run/ann/app.tar');
     const [here, there] = await Promise.all(
       ['m1', 'w2'].map(async (node) => ok('image', 'inspect', '--node', node, APP)),
     );
     const digestOf = (text = ''): unknown => (JSON.parse(text) as { digest: string }[])[0]?.digest;
     expect(digestOf(there)).toBe(digestOf(here));
-    const imported = `mkdir -p /tmp/i/etc && echo imported > /tmp/i/etc/name && tar -C /tmp/i -cf /tmp/i.tar . && swarmctl image import --node w1 /tmp/i.tar scratch:1`;
+    const imported = `mkdir -p /run/ann/i/etc && echo imported > /run/ann/i/etc/name && tar -C /run/ann/i -cf /run/ann/i.tar . && swarmctl image import --node w1 /run/ann/i.tar scratch:1`;
     expect(await sh(lab.host('m1'), imported)).toContain('scratch:1');
     expect(await ok('image', 'history', '--node', 'w1', 'scratch:1')).not.toBe('');
   });
 
   it('go on coming after kill -9 of the daemon that pulls them', async () => {
-    const make = `mkdir -p /tmp/b && head -c ${12 * MIB} /dev/urandom > /tmp/b/noise && tar -C /tmp/b -cf /tmp/b.tar .`;
+    const make = `mkdir -p /run/ann/b && head -c ${12 * MIB} /dev/urandom > /run/ann/b/noise && tar -C /run/ann/b -cf /run/ann/b.tar .`;
     await sh(lab.host('m1'), make);
-    await ok('image', 'import', '/tmp/b.tar', PLAIN_BIG);
+    await ok('image', 'import', '/run/ann/b.tar', PLAIN_BIG);
     await ok('image', 'push', PLAIN_BIG);
     const slow = 'tc qdisc replace dev eth0 root tbf rate 32mbit burst 64k latency 400ms';
     await sh(lab.registry, slow);
