@@ -73,6 +73,8 @@ export const RESTORE_AT_ONCE = 32;
 /** Output kept of one exec. */
 export const EXEC_OUTPUT_MAX_CHARS = 64 * 1024;
 
+/** How often a log is looked at that does not grow, or slowly. */
+export const LOG_QUIET_MS = 1_500;
 /** How often the room on the disk is looked at for logs that suddenly grow: one system call. */
 export const LOG_GLANCE_MS = 250;
 /** Less than half of a log file: what somebody wrote between two glances to have all logs looked at. */

@@ -15,6 +15,7 @@ import {
   LOG_GLANCE_MS,
   LOG_LOOK_MIN_MS,
   LOG_PACK_AFTER_MS,
+  LOG_QUIET_MS,
   SWEEP_MS,
 } from '../limits.ts';
 import { emptyRotated, packLogFile, plainFiles, reopenConmonLog, rotateLog } from './log-files.ts';
@@ -112,9 +113,12 @@ export class LogKeeper {
     if (spool.kept === 0 && !isShipped) await emptyRotated(path);
     // A fresh file has no history: it is looked at soon if the last one filled quickly.
     const grown = isRotated ? spool.maxBytes : size - (before?.size ?? 0);
-    const untilFull = grown <= 0 ? SWEEP_MS : ((spool.maxBytes - size) * passed) / grown;
-    const wait = Math.min(Math.max(untilFull / 2, LOG_LOOK_MIN_MS), SWEEP_MS);
-    this.#growth.set(id, { size, at, nextAt: at + wait });
+    const untilFull = grown <= 0 ? Infinity : ((spool.maxBytes - size) * passed) / grown;
+    const wait = Math.max(untilFull / 2, LOG_LOOK_MIN_MS);
+    // Quiet ones all at the same time: hundreds, each at its own, would keep this process from sleeping.
+    const nextAt =
+      wait < LOG_QUIET_MS ? at + wait : (Math.floor(at / LOG_QUIET_MS) + 1) * LOG_QUIET_MS;
+    this.#growth.set(id, { size, at, nextAt });
   }
 
   #wait(): number {
