@@ -7,9 +7,9 @@ import { silentLogger } from '@swarmd/base';
 import { ManualClock } from '@swarmd/base/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { LOG_LOOK_MIN_MS, SWEEP_MS } from '../src/limits.ts';
+import { LOG_LOOK_MIN_MS, LOG_QUIET_MS, SWEEP_MS } from '../src/limits.ts';
 import { logFiles } from '../src/logs/log-files.ts';
-import { LogKeeper } from '../src/logs/log-keeper.ts';
+import { LogKeeper, type KeptLog } from '../src/logs/log-keeper.ts';
 
 const MAX = 10_000;
 
@@ -18,15 +18,20 @@ describe('the keeper of logs', () => {
   let path: string;
   let clock: ManualClock;
   let keeper: LogKeeper;
+  let logs: KeptLog[];
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'swarmd-keeper-'));
     path = join(folder, 'log');
     clock = new ManualClock();
-    const spool = { maxBytes: MAX, kept: 9, isCompressed: false };
-    const log = { id: 'a', path, bundle: folder, spool, isShipped: false };
-    keeper = new LogKeeper({ folder, logs: () => [log], clock, logger: silentLogger });
+    logs = [logAt('a', path)];
+    keeper = new LogKeeper({ folder, logs: () => logs, clock, logger: silentLogger });
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  const logAt = (id: string, at: string): KeptLog => {
+    const spool = { maxBytes: MAX, kept: 9, isCompressed: false };
+    return { id, path: at, bundle: folder, spool, isShipped: false };
+  };
 
   /** The newest file grows to so many bytes, and is looked at `ms` after the last look. */
   async function look(bytes: number, ms: number): Promise<readonly number[]> {
@@ -53,5 +58,16 @@ describe('the keeper of logs', () => {
       expect(await look(MAX, wait)).toHaveLength(count);
       wait = Math.max(wait / 2, LOG_LOOK_MIN_MS);
     }
+  });
+
+  it('looks at quiet ones at the same time, whenever they began', async () => {
+    expect(await look(100, SWEEP_MS)).toEqual([]);
+    const later = join(folder, 'later');
+    logs.push(logAt('b', later));
+    await writeFile(later, Buffer.alloc(100));
+    expect(await look(100, LOG_QUIET_MS / 2)).toEqual([]);
+    await writeFile(later, Buffer.alloc(MAX));
+    expect(await look(MAX, LOG_QUIET_MS / 2)).toEqual([MAX]);
+    expect(await logFiles(later)).toMatchObject([{ isNewest: false }]);
   });
 });
