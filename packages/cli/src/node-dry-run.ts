@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 
 import type { Context } from './context.ts';
 import { json, parseFormat, table, type Format } from './output.ts';
+import { forEach } from './several.ts';
 
 export interface NodeDryRunFlags {
   readonly dryRun: boolean;
@@ -58,6 +59,20 @@ export function printNodeChanges(
           changes,
         );
   terminal.out(`dry run: nothing is changed\n${rows}`);
+}
+
+/** One by one, as they would be removed: those that would be refused are said, and the others shown. */
+export async function printRemovals(
+  context: Context,
+  { names, format }: { names: readonly string[]; format: Format },
+  removalOf: (name: string) => NodeChange | Promise<NodeChange>,
+): Promise<void> {
+  const changes: NodeChange[] = [];
+  try {
+    await forEach(names, async (name) => void changes.push(await removalOf(name)));
+  } finally {
+    printNodeChanges(context, changes, format);
+  }
 }
 
 /** As the node would refuse it. */

@@ -17,7 +17,7 @@ export async function pullOf(
   const { engine } = await context.cluster();
   const request = { nodeId, reference, ...registryAuthFor(context, reference) };
   const { reference: name } = await engine.resolveImage(request, context.call);
-  const [present] = await imageOf(context, nodeId, name);
+  const present = await imageOf(context, nodeId, name);
   return present === undefined
     ? { action: 'pull', name, detail: 'the node does not have it' }
     : { action: 'keep', name, detail: 'the node has it' };
@@ -29,7 +29,7 @@ export async function tagOf(
 ): Promise<NodeChange> {
   const { engine } = await context.cluster();
   const { image } = await engine.inspectImage({ nodeId, reference }, context.call);
-  const [present] = await imageOf(context, nodeId, target);
+  const present = await imageOf(context, nodeId, target);
   const was = present === undefined ? '' : `, no longer ${nameOf(present)}`;
   return present?.id === image.id
     ? { action: 'keep', name: target, detail: `it names ${nameOf(image)} already` }
@@ -60,15 +60,15 @@ export async function removalsOf(
   const { engine } = await context.cluster();
   const images = await engine.listImages({ nodeId }, context.call);
   const now = context.clock.now();
-  const [idle, staying] = [true, false].map((wanted) =>
-    images.filter((image) => isIdleImage(image, { now, unusedForMs }) === wanted),
-  );
-  return (idle ?? []).map((image) =>
-    removal(
+  const idle = images.filter((image) => isIdleImage(image, { now, unusedForMs }));
+  const staying = images.filter((image) => !idle.includes(image));
+  return idle.map((image) => {
+    const others = staying.filter(({ id }) => id === image.id);
+    return removal(
       image,
-      (staying ?? []).filter(({ id }) => id === image.id).map(({ reference }) => reference),
-    ),
-  );
+      others.map(({ reference }) => reference),
+    );
+  });
 }
 
 function removal({ reference, bytes: size }: Image, others: readonly string[]): NodeChange {
@@ -79,14 +79,17 @@ function removal({ reference, bytes: size }: Image, others: readonly string[]): 
   return { action: 'remove', name: reference, detail };
 }
 
-/** None or one. */
-async function imageOf(context: Context, nodeId: NodeId, reference: string): Promise<Image[]> {
+async function imageOf(
+  context: Context,
+  nodeId: NodeId,
+  reference: string,
+): Promise<Image | undefined> {
   const { engine } = await context.cluster();
   try {
-    return [(await engine.inspectImage({ nodeId, reference }, context.call)).image];
+    return (await engine.inspectImage({ nodeId, reference }, context.call)).image;
   } catch (error) {
-    if (errorCode(error) !== 'not-found') throw error;
-    return [];
+    if (errorCode(error) === 'not-found') return undefined;
+    throw error;
   }
 }
 

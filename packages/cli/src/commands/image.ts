@@ -20,7 +20,7 @@ import {
   addNodeDryRunFlag,
   addNodeDryRunFlags,
   printNodeChanges,
-  type NodeChange,
+  printRemovals,
   type NodeDryRunFlags,
 } from '../node-dry-run.ts';
 import { pullOf, removalOf, removalsOf, tagOf } from './image-dry-run.ts';
@@ -94,14 +94,8 @@ function addChanges(group: Command, context: Context): void {
       const { engine } = await context.cluster();
       const nodeId = await nodeOf(context, flags.node);
       if (flags.dryRun) {
-        const changes: NodeChange[] = [];
-        try {
-          await forEach(references, async (one) => {
-            changes.push(await removalOf(context, nodeId, one));
-          });
-        } finally {
-          printNodeChanges(context, changes, flags.format);
-        }
+        const wanted = { names: references, format: flags.format };
+        await printRemovals(context, wanted, (name) => removalOf(context, nodeId, name));
         return;
       }
       await forEach(references, async (reference) => {

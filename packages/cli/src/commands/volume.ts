@@ -9,6 +9,7 @@ import { collect, parseLabel } from '../flags.ts';
 import {
   addNodeDryRunFlags,
   printNodeChanges,
+  printRemovals,
   refuseUsed,
   type NodeChange,
   type NodeDryRunFlags,
@@ -93,12 +94,8 @@ function addRemoval(group: Command, context: Context): void {
       }
       const { engine } = await context.cluster();
       const volumes = await engine.listVolumes({ nodeId }, context.call);
-      const changes: NodeChange[] = [];
-      try {
-        await forEach(names, async (name) => void changes.push(removal(named(volumes, name))));
-      } finally {
-        printNodeChanges(context, changes, flags.format);
-      }
+      const wanted = { names, format: flags.format };
+      await printRemovals(context, wanted, (name) => removal(named(volumes, name)));
     });
 
   addNodeDryRunFlags(group.command('prune'))

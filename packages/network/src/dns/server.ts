@@ -3,7 +3,7 @@ import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dg
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 
-import { errorMessage, type Clock, type Logger } from '@swarmd/base';
+import { disposeOnFailure, errorMessage, type Clock, type Logger } from '@swarmd/base';
 
 import {
   DNS_CACHED_RECORDS_MAX,
@@ -81,12 +81,7 @@ export class DnsServer implements AsyncDisposable {
   /** @throws when the address cannot be bound, e.g. as another DNS server of the host has it. */
   static async listen(options: DnsServerOptions): Promise<DnsServer> {
     const server = new DnsServer(options);
-    try {
-      await server.#listen();
-    } catch (error) {
-      await server[Symbol.asyncDispose]();
-      throw error;
-    }
+    await disposeOnFailure(server, () => server.#listen());
     return server;
   }
 
