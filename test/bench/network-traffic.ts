@@ -1,42 +1,17 @@
 /**
- * The ends of the traffic that the network benchmark measures: network-traffic.ts MODE ARGS.
- *   serve PORT               takes streams ("s"), answers "c" with microseconds of CPU used so far, and
- *                            single bytes (anything else)
+ * What the network benchmark sends to network/other-end.pl, and asks of names: network-traffic.ts MODE ARGS.
  *   stream HOST PORT MS      prints bits per second of one stream
  *   round-trip HOST PORT MS  prints the median of microseconds for a byte and back
  *   dns NAME IN-FLIGHT MS    prints {perSecond, p50Us, p99Us} of questions to 127.0.0.11
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 
 import { quantile } from './statistics.ts';
 
 const CHUNK = Buffer.alloc(256 * 1024, 's');
 const [mode = '', ...args] = process.argv.slice(2);
-
-async function serve(port: number): Promise<void> {
-  const server = createServer({ noDelay: true }, (socket) => {
-    socket.on('error', () => socket.destroy());
-    socket.once('data', (first) => {
-      if (first[0] === CHUNK[0]) socket.resume();
-      else if (first.toString() === 'c') {
-        const tell = (): void => {
-          const { user, system } = process.cpuUsage();
-          socket.write(`${user + system}\n`);
-        };
-        tell();
-        socket.on('data', tell);
-      } else {
-        socket.write('a');
-        socket.on('data', () => socket.write('a'));
-      }
-    });
-  });
-  server.listen(port, '0.0.0.0');
-  await once(server, 'listening');
-  process.stdout.write('ready\n');
-}
 
 async function open(): Promise<Socket> {
   const socket = connect({ host: args[0] ?? '', port: Number(args[1]), noDelay: true });
@@ -111,9 +86,6 @@ async function dns(name: string, inFlight: number, ms: number): Promise<object> 
 
 const say = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
 switch (mode) {
-  case 'serve':
-    await serve(Number(args[0]));
-    break;
   case 'stream':
     say(await stream(Number(args[2])));
     break;

@@ -29,6 +29,7 @@ import { print, quantile } from './statistics.ts';
 const TRAFFIC = fileURLToPath(new URL('network-traffic.ts', import.meta.url));
 const ASK_NAMES = fileURLToPath(new URL('network/ask-names.pl', import.meta.url));
 const BESIDE = fileURLToPath(new URL('network/beside.pl', import.meta.url));
+const OTHER_END = fileURLToPath(new URL('network/other-end.pl', import.meta.url));
 /** Of one turn of ways that are measured by turns, and of the whole of those that one program measures. */
 const TURN_MS = 500;
 const BESIDE_MS = 4_000;
@@ -334,8 +335,8 @@ class NetworkBench {
     await Promise.all([this.#first.attach(task(client)), this.#second.attach(task(this.#server))]);
     const lab = this.#lab;
     const stops = [
-      lab.start('h2', ...traffic('serve', PORT + 1)),
-      await lab.startIn(this.#second, 'server', ...traffic('serve', PORT)),
+      lab.start('h2', 'perl', OTHER_END, String(PORT + 1)),
+      await lab.startIn(this.#second, 'server', 'perl', OTHER_END, String(PORT)),
     ];
     await Promise.all(stops.map(({ stdout }) => once(stdout, 'data')));
     const hosts = async (mode: Mode): Promise<number> => {

@@ -24,6 +24,7 @@ const PUBLISHED = 8_090;
 /** Of the mesh. */
 const MESH_VNI = 4_096;
 const TRAFFIC = fileURLToPath(new URL('../bench/network-traffic.ts', import.meta.url));
+const OTHER_END = fileURLToPath(new URL('../bench/network/other-end.pl', import.meta.url));
 const TRAFFIC_PORT = 9_000;
 const ROUNDS = 3;
 const MEASURED_MS = 3_000;
@@ -105,20 +106,19 @@ describe.runIf(canEncrypt)('what it costs', { timeout: ENCRYPTED_TIMEOUT_MS }, (
     const { safe, open } = await createEverywhere();
     [server, client] = [await taskOn('peer', w1), await taskOn('peer', lab.host('m1'))];
     addresses = { plain: addressIn(open, server), encrypted: addressIn(safe, server) };
-    await w1.startService('traffic', [...inside(server), 'serve', String(TRAFFIC_PORT)]);
+    const argv = [...inside(server), 'perl', OTHER_END, String(TRAFFIC_PORT)];
+    await w1.startService('traffic', argv);
   }, ENCRYPTED_TIMEOUT_MS);
   afterAll(async () => {
     await w1.killService('traffic');
     await removeEverywhere();
   }, ENCRYPTED_TIMEOUT_MS);
 
-  const inside = (task: Task): string[] => {
-    const enter = ['nsenter', '--target', String(pidOf(task)), '--net', '--'];
-    return [...enter, process.execPath, TRAFFIC];
-  };
+  const inside = (task: Task): string[] => `nsenter --target ${pidOf(task)} --net --`.split(' ');
 
   async function measure(what: 'stream' | 'round-trip', address: string): Promise<number> {
-    const argv = [...inside(client), what, address, String(TRAFFIC_PORT), String(MEASURED_MS)];
+    const asked = [what, address, String(TRAFFIC_PORT), String(MEASURED_MS)];
+    const argv = [...inside(client), process.execPath, TRAFFIC, ...asked];
     return Number((await (await hostOf(client)).exec(argv)).stdout);
   }
 

@@ -250,8 +250,8 @@ describe('the way out, and what is closed', () => {
 
   test('VXLAN packets of strangers are dropped', async () => {
     const dropped = async (): Promise<string> =>
-      (await s.hosts[0].run('nft', 'list', 'chain', 'ip', 'swarmd', 'pre_raw')).out;
-    expect(await dropped()).toContain('ip saddr != @nodes drop');
+      (await s.hosts[0].run('nft', 'list', 'chain', 'ip', 'swarmd', 'tunnel')).out;
+    expect(await dropped()).toContain('ip saddr != @nodes fib daddr type local drop');
     // A stranger that claims to be a remote endpoint: an ICMP echo for cli1 in VNI 4097.
     await s.lab.run(
       'cl',

@@ -91,11 +91,14 @@ function addressesOf({ self, peers, nodes }: HostProgramInput, family: NftFamily
  * Traps, in order: VXLAN itself must not fill the connection table; a container may only send from its
  * own address; the mark must be gone before VXLAN looks up the outer packet's route, or it loops. VXLAN of
  * encrypted networks passes only if it came, or will leave, by IPsec, whatever its policies say.
+ *
+ * Every packet between hosts passes all of this, so what ends a rule for most of them, and costs least, stands
+ * first in it: a look at the connection before a set, both before an interface's name, the routes last.
  */
 function fixedPart(input: HostProgramInput, family: NftFamily): string {
   const gateway = meshAddress(family, firstHost(input.self.gatewaySubnet));
   const addr = family === 'ip' ? 'ipv4_addr' : 'ipv6_addr';
-  const control = `tcp dport { ${input.controlPorts.join(', ')} }`;
+  const control = controlOf(input.controlPorts);
   const { vxlanPort, sealedPort } = input;
   const sealed = `udp dport ${sealedPort}`;
   const tunnel =
@@ -112,11 +115,14 @@ function fixedPart(input: HostProgramInput, family: NftFamily): string {
   set node_hairpin { type ${addr} . ${addr}; flags interval; }
   set nodes { type ${addr}; }
   set internal { type ${addr}; }
+  chain tunnel {
+    ${family} saddr != @nodes fib daddr type local drop${onlySealed(`${sealed} meta ipsec missing fib daddr type local drop`)}
+    notrack
+  }
   chain pre_raw {
     type filter hook prerouting priority -300; policy accept;
-    ${tunnel} fib daddr type local ${family} saddr != @nodes drop${onlySealed(`${sealed} fib daddr type local meta ipsec missing drop`)}
-    ${tunnel} notrack
     iifname "swg*" fib saddr . iif oif missing drop
+    ${tunnel} goto tunnel
     iifname "ing0" ct original zone set ether saddr map @node_zone
   }
   chain out_raw {
@@ -125,8 +131,8 @@ function fixedPart(input: HostProgramInput, family: NftFamily): string {
   }
   chain pre_mangle {
     type filter hook prerouting priority -150; policy accept;
-    iifname "ing0" ct direction original ct state new ct mark set ether saddr map @node_mark
-    iifname "swg*" ct direction reply ct mark & 0xff000000 == 0x5a000000 meta mark set ct mark
+    ct direction original ct state new iifname "ing0" ct mark set ether saddr map @node_mark
+    ct direction reply ct mark & 0xff000000 == 0x5a000000 iifname "swg*" meta mark set ct mark
   }
   chain out_mangle {
     type route hook output priority -150; policy accept;
@@ -151,16 +157,36 @@ ${natChains(input.self, family)}
     iifname "swg*" oifname { "swg*", "ing0" } drop
     oifname "swg*" drop
   }
+${inputChains(input, { family, gateway, tunnel })}`;
+}
+
+/** What containers, and clients of the mesh, may ask of this host itself. */
+function inputChains(
+  { controlPorts }: HostProgramInput,
+  names: { family: NftFamily; gateway: string; tunnel: string },
+): string {
+  const { family, gateway, tunnel } = names;
+  return `  chain inp_task {
+    ct state established,related accept
+    ${family} daddr ${gateway} meta l4proto { udp, tcp } th dport 53 accept
+    ${family} saddr @internal drop
+    ${controlOf(controlPorts)} drop
+    ${tunnel} drop
+  }
+  chain inp_mesh {
+    ct state established,related accept
+    drop
+  }
   chain inp {
     type filter hook input priority 0; policy accept;
-    iifname != { "swg*", "lo" } ${family} daddr ${gateway} drop
-    iifname { "swg*", "ing0" } ct state established,related accept
-    iifname "ing0" drop
-    iifname "swg*" ${family} daddr ${gateway} meta l4proto { udp, tcp } th dport 53 accept
-    iifname "swg*" ${family} saddr @internal drop
-    iifname "swg*" ${control} drop
-    iifname "swg*" ${tunnel} drop
+    ${family} daddr ${gateway} iifname != { "swg*", "lo" } drop
+    iifname "swg*" goto inp_task
+    iifname "ing0" goto inp_mesh
   }`;
+}
+
+function controlOf(ports: readonly number[]): string {
+  return `tcp dport { ${ports.join(', ')} }`;
 }
 
 /**
@@ -195,8 +221,8 @@ function natChains(self: NetworkPeer, family: NftFamily): string {
   chain pre_gone {
     type filter hook prerouting priority -50; policy accept;
     ${family} daddr ${subnet} ${family} daddr != ${gateway} fib daddr oif missing jump gone
-    iifname != "ing0" fib daddr type local ct direction original meta l4proto . th dport @unserved jump gone
-    iifname != "ing0" fib daddr type local ct direction original ${family} daddr . meta l4proto . th dport @bound_unserved jump gone
+    ct direction original meta l4proto . th dport @unserved iifname != "ing0" fib daddr type local jump gone
+    ct direction original ${family} daddr . meta l4proto . th dport @bound_unserved iifname != "ing0" fib daddr type local jump gone
   }
   chain post_nat {
     type nat hook postrouting priority 100; policy accept;

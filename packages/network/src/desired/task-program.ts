@@ -101,8 +101,8 @@ function addressesIn(
 
 /**
  * The rule on `ct state` keeps conntrack registered when no other rule needs it, as connections that
- * are already translated depend on it. At the filter's priority a packet that still has a virtual
- * address found no backend.
+ * are already translated depend on it. It spares their packets the look at the set, too. At the filter's priority
+ * a connection's first packet that still has a virtual address found no backend; so did one that conntrack forgot.
  */
 function fixedPart(family: NftFamily, gateway: string): string {
   const [map, type] = family === 'ip' ? ['vip4', 'ipv4_addr'] : ['vip6', 'ipv6_addr'];
@@ -115,7 +115,7 @@ function fixedPart(family: NftFamily, gateway: string): string {
 ${names.output}  }
 ${names.rest}  chain flt_out {
     type filter hook output priority 0; policy accept;
-    ct state invalid accept
+    ct state invalid,established,related accept
     ${family} daddr @vips meta l4proto tcp reject with tcp reset
     ${family} daddr @vips reject
   }`;
