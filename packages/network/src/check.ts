@@ -88,12 +88,9 @@ export async function checkHost(input: CheckInput): Promise<NetworkFinding[]> {
     }),
   ];
   const sealed = await encryptionFindings({ index, declared: input.encryption, scope });
-  const ofMachine =
-    scope === undefined
-      ? [...apartFindings(index.state), ...overlapFindings(index.state, hostNetworks())]
-      : [];
   return [
-    ...ofMachine,
+    ...(scope === undefined ? apartFindings(index.state) : []),
+    ...overlapFindings(inScope(index.state, scope), hostNetworks()),
     ...sealed,
     ...(await workThrough(checks, CHECKS_AT_ONCE, (check) => check())),
   ];
@@ -109,6 +106,15 @@ function checkObjects(objects: KernelObjects, scope: Scope | undefined): Promise
     const details = objectDifferences(scope.objects(await observe()), wanted);
     return { details, wanted: objectStatements(wanted) };
   });
+}
+
+/** Of a network that somebody asks about, only what the machine hides of that one. */
+function inScope(
+  state: NetworkState,
+  scope: Scope | undefined,
+): Parameters<typeof overlapFindings>[0] {
+  if (scope === undefined) return state;
+  return { networks: state.networks.filter(({ id }) => scope.hasNetwork(id)), peers: [] };
 }
 
 /** Nodes that nothing is sent to, as their VXLAN is of the other family. */

@@ -32,6 +32,7 @@ import { lacksForEncryption } from './apply/probe-encryption.ts';
 import { RulesWatch } from './apply/rules-watch.ts';
 import { Containers, type PlacedTask } from './containers.ts';
 import { firstHost } from './desired/addresses.ts';
+import { GATEWAY_LINK_PREFIX, INGRESS_LINK } from './desired/names.ts';
 import { attachmentOf, isInternal, usesHost, type AttachmentNote } from './desired/attachment.ts';
 import { diffObjects } from './desired/diff-objects.ts';
 import { hasEncrypted, type Sealing } from './desired/encryption.ts';
@@ -93,6 +94,8 @@ class HostPlane implements NetworkPlane {
   #guardTimer: Timer | undefined;
   readonly #rulesWatch: RulesWatch;
   #guarding: Promise<void> = Promise.resolve();
+  /** Of other firewalls, that would need rules of ours and cannot get them. */
+  #refusedChains = '';
 
   constructor(options: NetworkPlaneOptions, { notes, seal }: { notes: Notes; seal: Seal }) {
     this.#options = options;
@@ -349,13 +352,14 @@ class HostPlane implements NetworkPlane {
     try {
       const { vxlanPort } = index.state;
       const sealedPort = this.#seal.lacks === '' ? encryptedVxlanPort(vxlanPort) : undefined;
-      await passForeignFirewall({
+      const refused = await passForeignFirewall({
         gateway,
         vxlanPort,
         sealedPort,
         ipv6: this.#ipv6,
         tunnelsByIpv6: tunnelsByIpv6(index.state.self),
       });
+      this.#tellOfRefused(refused.join('; '));
       await this.#firewall.check();
       await this.#names.update(gateway);
       this.#lostNodes.look();
@@ -367,6 +371,16 @@ class HostPlane implements NetworkPlane {
     this.#guardTimer = this.#options.clock.after(GUARD_PERIOD_MS, () => this.#guardNow(), {
       unref: true,
     });
+  }
+
+  /** Once, as long as it is the same. */
+  #tellOfRefused(chains: string): void {
+    if (chains !== '' && chains !== this.#refusedChains) {
+      const links = `${GATEWAY_LINK_PREFIX}+ and ${INGRESS_LINK}`;
+      const text = `a firewall drops containers' packets, and cannot be changed: let it pass UDP ${this.#wanted?.state.vxlanPort} and the interfaces ${links}`;
+      this.#options.logger.warn({ chains }, text);
+    }
+    this.#refusedChains = chains;
   }
 }
 

@@ -1,4 +1,4 @@
-import { asId } from '@swarmd/model';
+import { asId, type Network } from '@swarmd/model';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import {
@@ -236,6 +236,17 @@ describe('changes', () => {
       'rules of the host': expect.arrayContaining(['map ports: tcp . 8080 : jump port_tcp_8080']),
     });
     expect(JSON.stringify(about)).not.toMatch(/8091|10\.0\.1\.3\b/);
+    // As on a node that joined with a route into a network that was there before.
+    await s.lab.run('h1', 'ip', 'route', 'add', '10.0.1.64/26', 'via', '10.99.0.254');
+    const hidden = {
+      'networks of this machine': expect.stringContaining('10.0.1.64/26 is a part'),
+    };
+    expect(await wrong()).toEqual(hidden);
+    const told = async (one: Network): Promise<string[]> =>
+      (await s.hosts[0].check(false, { networkId: one.id })).map(({ subject }) => subject);
+    expect(await told(front)).toContain('networks of this machine');
+    expect(await told(back)).not.toContain('networks of this machine');
+    await s.lab.run('h1', 'ip', 'route', 'del', '10.0.1.64/26');
     await s.lab.run('sw', 'ip', 'link', 'set', 'p3', 'down');
     expect(Object.values(await wrong())).toEqual([
       expect.stringMatching(/^node to node: TCP 4244 of 10\.99\.0\.3 does not answer/),
@@ -338,9 +349,29 @@ describe('changes', () => {
     await s.hosts[0].sh('nft delete table ip filter');
   });
 
+  test.each([
+    ['policy drop', 'drop'],
+    // As firewalld's chains end.
+    ['policy accept', 'accept', 'reject with icmpx type admin-prohibited'],
+  ])('so does a chain of nftables with %s %s', async (_, policy, last = '') => {
+    const rules = `ct state established,related accept; ${last}`;
+    const chain = (hook: string): string =>
+      `chain ${hook} { type filter hook ${hook} priority 10; policy ${policy}; ${rules}; }`;
+    await s.hosts[0].sh(`nft 'table inet others { ${chain('input')}; ${chain('forward')}; }'`);
+    await eventually('our rules to be there', async () => {
+      const { out } = await s.hosts[0].sh('nft list table inet others');
+      return ['udp dport 53 accept', 'oifname "swg*" accept'].every((rule) => out.includes(rule));
+    });
+    expect((await s.outside(ask('tcp', s.hosts[0].address, { port: 8081 }))).out).not.toBe('');
+    expect(await s.dig(client, ['web'])).toEqual({ web: [0, '10.0.1.2'] });
+    await s.hosts[0].sh('nft delete table inet others');
+  });
+
   test('the foreign firewall got rules for us', async () => {
     const { out } = await s.hosts[1].run('iptables', '-S', 'FORWARD');
     expect(out).toContain('-A FORWARD -o swg+ -m comment --comment swarmd -j ACCEPT');
+    const nft = await s.hosts[2].sh('nft list table inet filter');
+    expect(nft.out).toContain('udp dport 4789 accept comment "swarmd"');
   });
 
   test('destroy leaves nothing', async () => {

@@ -2,7 +2,7 @@
 import { quantile, type Figure } from '../statistics.ts';
 
 /** As many as it takes until medians of a busy machine agree. */
-const TURNS = 9;
+const TURNS = 31;
 
 export type Mode = 'stream' | 'round-trip';
 

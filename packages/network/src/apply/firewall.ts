@@ -1,11 +1,13 @@
 /**
  * Getting along with other firewalls. An "accept" in our table does not overrule a "drop" in
  * another's (nftables(8), base chains), so where Docker or ufw make DROP the policy of iptables'
- * chains, our packets need rules there.
+ * chains, our packets need rules there. So they do in chains of nftables (`desired/foreign-chains.ts`).
  */
 import { run } from '@swarmd/base/system';
 
+import type { FirewallNeeds } from '../desired/foreign-chains.ts';
 import { GATEWAY_LINK_PREFIX, INGRESS_LINK } from '../desired/names.ts';
+import { leaveForeignChains, passForeignChains } from './foreign-chains.ts';
 
 const MARKER = ['-m', 'comment', '--comment', 'swarmd'];
 const OUR_LINKS = [`${GATEWAY_LINK_PREFIX}+`, INGRESS_LINK];
@@ -35,19 +37,18 @@ function inputRules({ gateway, vxlanPort, sealedPort }: FirewallNeeds): string[]
   ];
 }
 
-export interface FirewallNeeds {
-  readonly gateway: string;
-  readonly vxlanPort: number;
-  /** Whether containers use IPv6 here. */
-  readonly ipv6: boolean;
-  /** Whether VXLAN packets come by IPv6. */
-  readonly tunnelsByIpv6: boolean;
-  /** Of encrypted networks; undefined on a node that cannot encrypt. */
-  readonly sealedPort: number | undefined;
+/**
+ * Adds our rules to chains of nftables that drop what is left over, and to those of iptables whose policy is
+ * DROP. Nothing without iptables.
+ * @returns chains that cannot be changed, and why
+ */
+export async function passForeignFirewall(needs: FirewallNeeds): Promise<string[]> {
+  const refused = await passForeignChains(needs);
+  await passIptables(needs);
+  return refused;
 }
 
-/** Adds our rules to chains of iptables whose policy is DROP. Nothing without iptables. */
-export async function passForeignFirewall(needs: FirewallNeeds): Promise<void> {
+async function passIptables(needs: FirewallNeeds): Promise<void> {
   await passChain('iptables', 'FORWARD', FORWARD_RULES);
   await passChain('iptables', 'INPUT', inputRules(needs));
   if (!needs.ipv6) return;
@@ -74,6 +75,7 @@ async function passChain(
 
 /** Removes our rules again, whatever the policy is by now. */
 export async function leaveForeignFirewall(): Promise<void> {
+  await leaveForeignChains();
   for (const program of PROGRAMS) {
     for (const chain of ['FORWARD', 'INPUT']) {
       await removeFrom(program, chain, (await listChain(program, chain)) ?? []);

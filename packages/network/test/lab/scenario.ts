@@ -16,6 +16,21 @@ import { Lab, type Host, type Output } from './lab.ts';
 import { SNAPSHOT } from './snapshot.ts';
 
 export const CLIENT = '203.0.113.10';
+/** As administrators write them for nftables: what they did not think of is dropped. */
+const NFT_FIREWALL = `table inet filter {
+  chain input {
+    type filter hook input priority 0; policy drop;
+    ct state vmap { established : accept, related : accept, invalid : drop }
+    iif lo accept
+    meta l4proto ipv6-icmp accept
+    tcp dport { 22, 4242-4244 } accept
+  }
+  chain forward {
+    type filter hook forward priority 0; policy drop;
+    ct state established,related accept
+  }
+}`;
+
 export const front = network('front', 4097);
 export const back = network('back', 4098, { internal: true });
 
@@ -82,10 +97,11 @@ export class Scenario implements AsyncDisposable {
     const upstream = `${import.meta.dirname}/upstream.ts`;
     const server = lab.start('cl', process.execPath, upstream, CLIENT);
     const listening = new Promise((resolve) => server.stdout.once('data', resolve));
-    const [, second] = lab.hosts;
+    const [, second, third] = lab.hosts;
     await second?.sh(`
       iptables -P FORWARD DROP; iptables -P INPUT DROP; iptables -A INPUT -i lo -j ACCEPT
       iptables -A INPUT -m state --state ESTABLISHED,RELATED -j ACCEPT`);
+    await third?.sh(`nft -f - <<'END'\n${NFT_FIREWALL}\nEND`);
     const before = await Promise.all(lab.hosts.map(snapshot));
     await listening;
     const scenario = new Scenario(lab, before);

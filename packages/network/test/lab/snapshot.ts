@@ -13,6 +13,7 @@ export const SNAPSHOT: readonly string[] = [
   'ip -4 neigh show nud permanent | sort; ip -6 neigh show nud permanent | sort',
   'bridge fdb show | grep -v eth0 | sort',
   'nft list tables',
+  'nft list table inet filter 2>/dev/null',
   'ls /run/netns 2>/dev/null',
   'cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/*/forwarding',
   'grep . /proc/sys/net/ipv4/conf/*/rp_filter /proc/sys/net/ipv4/conf/*/route_localnet',
