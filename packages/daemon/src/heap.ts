@@ -4,6 +4,7 @@
  * settings cost a third of its speed (measured: CPU time for a write, all managers), and an agent that passes
  * on a flood of logs half of its time, in a full collection every 300 ms.
  */
+import { totalmem } from 'node:os';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 
 import { every, type Clock } from '@swarmd/base';
@@ -20,12 +21,21 @@ const QUIET_LOOKS = 10;
  */
 const LARGE_HEAP_BYTES = 64 * 1024 ** 2;
 /**
- * So much a large heap may grow between two full collections. Left to itself V8 goes by how fast the
+ * So much a large heap may grow at least between two full collections. Left to itself V8 goes by how fast the
  * program allocates, by the wall clock: the busier the machine is with others, the smaller it keeps the heap,
  * and the more often it collects all of it (every 6 s at a load of 12, a second of processor time each). Small
  * heaps of other threads get less than that: Raft's was collected for every 8 MiB of its log.
  */
 const LARGE_HEAP_GROWS_PERCENT = 150;
+/**
+ * It may grow by so much in any case, as far as the machine has memory: what a full collection costs is what
+ * waits for it, so that a load that a manager has now and then had better end before the next one is due.
+ */
+const LARGE_HEAP_GROWS_BYTES = 512 * 1024 ** 2;
+/** Of the memory of the machine, or of the group of processes. */
+const LARGE_HEAP_GROWS_SHARE = 1 / 32;
+/** Of what is there before a full collection so much outlives it, more or less. */
+const OUTLIVES = 0.5;
 
 /** V8's own, and so long that what it costs does not matter. */
 const REDUCE_AFTER_MS = 8_000;
@@ -55,6 +65,17 @@ export function nextMode(
   return { mode: quiet >= QUIET_LOOKS ? 'idle' : now.mode, quiet, busy };
 }
 
+/**
+ * How much larger than after a full collection the heap may be before the next one. Pure.
+ * @param heapBytes before it: V8 asks when it is over, what is left then nobody knows yet. If all of it is,
+ * the heap grows by twice as much as it should.
+ * @param memoryBytes that there are in all.
+ */
+export function growsPercent(heapBytes: number, memoryBytes: number): number {
+  const grows = Math.min(LARGE_HEAP_GROWS_BYTES, memoryBytes * LARGE_HEAP_GROWS_SHARE);
+  return Math.max(LARGE_HEAP_GROWS_PERCENT, Math.round((100 * grows) / (heapBytes * OUTLIVES)));
+}
+
 export interface HeapOptions {
   /** Whether the young generation may grow under load: it does not shrink before many full collections. */
   readonly youngGrows: boolean;
@@ -64,6 +85,7 @@ export interface HeapOptions {
 
 /** Follows the load of this thread until it is disposed. */
 export function tuneHeap(clock: Clock, options: HeapOptions): Disposable {
+  const memoryBytes = Math.min(totalmem(), process.constrainedMemory() || Infinity);
   let state: HeapState = { mode: 'idle', quiet: 0, busy: 0 };
   let before = performance.eventLoopUtilization();
   apply(state.mode, options);
@@ -74,6 +96,8 @@ export function tuneHeap(clock: Clock, options: HeapOptions): Disposable {
     const heapBytes = getHeapStatistics().used_heap_size;
     const next = nextMode(state, { utilization, heapBytes }, options.busyLooks);
     if (next.mode !== state.mode) apply(next.mode, options);
+    const percent = next.mode === 'large' ? growsPercent(heapBytes, memoryBytes) : 0;
+    setFlagsFromString(`--heap-growing-percent=${percent}`);
     state = next;
   });
 }
@@ -82,7 +106,6 @@ export function tuneHeap(clock: Clock, options: HeapOptions): Disposable {
 function apply(mode: Mode, { youngGrows }: HeapOptions): void {
   setFlagsFromString(mode === 'idle' ? '--optimize-for-size' : '--no-optimize-for-size');
   setFlagsFromString(`--semi-space-growth-factor=${mode !== 'idle' && youngGrows ? 2 : 1}`);
-  setFlagsFromString(`--heap-growing-percent=${mode === 'large' ? LARGE_HEAP_GROWS_PERCENT : 0}`);
   // With a heap of hundreds of MiB each of V8's collections to save memory takes half a second of
   // processor time, and leaves so little room that the next one is due three seconds later: a manager
   // of 5,000 nodes spent 15 % of a core on them while nothing happened. (Their number, another flag, must

@@ -1,7 +1,7 @@
 /** When a process's heap may grow. */
 import { expect, it } from 'vitest';
 
-import { nextMode, type HeapState, type Mode } from '../src/heap.ts';
+import { growsPercent, nextMode, type HeapState, type Mode } from '../src/heap.ts';
 
 const MIB = 1024 ** 2;
 
@@ -38,4 +38,16 @@ it('is idle again after a long quiet time', () => {
 it('is never idle with a large heap', () => {
   expect(after(quiet(20), { heapBytes: 200 * MIB })).toBe('large');
   expect(after([0.5, ...quiet(20)], { heapBytes: 200 * MIB })).toBe('large');
+});
+
+const GIB = 1024 * MIB;
+
+it.each([
+  { heapMib: 120, memoryGib: 24, percent: 853, why: 'half of it stays: 60 MiB may become 572' },
+  { heapMib: 600, memoryGib: 24, percent: 171, why: '300 may become 812' },
+  { heapMib: 900, memoryGib: 24, percent: 150, why: 'at least two and a half times as much' },
+  { heapMib: 120, memoryGib: 4, percent: 213, why: 'a thirty-second part of a small machine' },
+  { heapMib: 120, memoryGib: 1, percent: 150, why: 'as before on a tiny one' },
+])('lets $heapMib MiB on $memoryGib GiB grow by $percent %: $why', (one) => {
+  expect(growsPercent(one.heapMib * MIB, one.memoryGib * GIB)).toBe(one.percent);
 });

@@ -173,6 +173,29 @@ describe('does a commit concern the node?', () => {
   });
 });
 
+it('lists progress that nodes are not told of, and nothing else', () => {
+  const store = createMemoryStore();
+  const [before, after] = [
+    aTask('t', { nodeId: here, status: starting }),
+    aTask('t', { nodeId: here }),
+  ];
+  const leaving = { ...after, ports: [hostPort], desiredState: 'shutdown' } as const;
+  const changes = [
+    taskChange(before, after),
+    taskChange(after, { ...after, status: { ...after.status, state: 'failed' } }),
+    taskChange(after, { ...after, desiredState: 'shutdown' }),
+    taskChange(undefined, after),
+    taskChange({ ...before, networks: onBlue }, { ...after, networks: onBlue }),
+    taskChange(leaving, { ...leaving, because: [{ code: 'x', message: 'y', at: 1 }] }),
+  ];
+  const { progress } = audienceOf({ version: 1, changes }, store.view);
+  const asRunning = { ...leaving, desiredState: 'running' };
+  expect(progress).toEqual([
+    [before, after],
+    [asRunning, { ...asRunning, because: [{ code: 'x', message: 'y', at: 1 }] }],
+  ]);
+});
+
 describe('a task of a service with a published port', () => {
   it.each([
     [port, true],

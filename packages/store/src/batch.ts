@@ -8,7 +8,7 @@ import type { Change } from '@swarmd/model';
 import type { AppliedRequest } from './applied-requests.ts';
 import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX } from './limits.ts';
 import type { Tables } from './tables.ts';
-import { OpenTransaction, RunAgain, WrittenRows } from './transaction.ts';
+import { OpenTransaction, RunAgain, Stamps, WrittenRows } from './transaction.ts';
 
 export interface Waiting {
   /** Once it was sent on its way: told when its caller gives up. */
@@ -37,7 +37,7 @@ export class Batch {
   /** Of the state that they saw. */
   readonly version: number;
   readonly #tables: Tables;
-  readonly #now: number;
+  readonly #stamps: Stamps;
   readonly #requests = new Map<string, AppliedRequest>();
   readonly #written = new WrittenRows();
   readonly #undo: OpenTransaction[] = [];
@@ -48,7 +48,7 @@ export class Batch {
     this.version = options.tables.version;
     // Strictly later than the batch before, also after a change to a leader whose clock is behind:
     // who is older than whom is what planning goes by.
-    this.#now = Math.max(options.clock.now(), options.tables.lastStamp + 1);
+    this.#stamps = new Stamps(Math.max(options.clock.now(), options.tables.lastStamp + 1));
   }
 
   get isFull(): boolean {
@@ -68,7 +68,7 @@ export class Batch {
       return true;
     }
     if (requestId !== undefined && this.#requests.has(requestId)) return false;
-    const tx = new OpenTransaction(this.#tables, { written: this.#written, now: this.#now });
+    const tx = new OpenTransaction(this.#tables, { written: this.#written, stamps: this.#stamps });
     const result = runOne(waiting, tx);
     if (result === undefined || result.outcome.kind === 'threw') tx.undo();
     if (result === undefined) return false;
@@ -77,7 +77,7 @@ export class Batch {
     const wrote = writes.length > 0;
     if (wrote && requestId !== undefined && outcome.kind === 'returned') {
       const answer = String(outcome.value);
-      this.#requests.set(requestId, { id: requestId, answer, at: this.#now });
+      this.#requests.set(requestId, { id: requestId, answer, at: this.#stamps.now });
     }
     const one: Ran = { waiting, wrote, outcome };
     // What ran before any write of the batch saw only committed state: no need to wait.

@@ -174,7 +174,8 @@ function* puts(
 
 /**
  * Written in place: what is applied was made for this, by a transaction or by decoding, and nobody else has it yet.
- * A copy of each object would be most of what applying costs, and garbage that has grown old.
+ * A copy of each object would be most of what applying costs, and garbage that has grown old. Of one batch
+ * many have one meta, and all get the same version.
  */
 function stamped<T extends TableName>(object: ObjectOf[T], version: number): ObjectOf[T] {
   const meta: { -readonly [K in keyof Meta]: Meta[K] } = object.meta;

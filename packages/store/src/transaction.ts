@@ -27,8 +27,24 @@ export class RunAgain extends Error {}
 export interface BatchState {
   /** What earlier transactions of this batch wrote. */
   readonly written: WrittenRows;
-  /** Time stamp of the writes. */
+  /** Of its writes. */
+  readonly stamps: Stamps;
+}
+
+/** What the writes of a batch have as their meta. Most have the same: one object serves those in a row. */
+export class Stamps {
   readonly now: number;
+  #newest: Meta | undefined;
+
+  constructor(now: number) {
+    this.now = now;
+  }
+
+  meta(version: number, createdAt = this.now): Meta {
+    const known = this.#newest;
+    if (known?.version === version && known.createdAt === createdAt) return known;
+    return (this.#newest = { version, createdAt, updatedAt: this.now });
+  }
 }
 
 /** Rows that transactions of a batch wrote. */
@@ -110,11 +126,7 @@ export class OpenTransaction extends TableView implements Transaction {
     checkVersion(table, before, object);
     this.#checkName(table, object);
     if (table === 'task' && before !== undefined) assertForward(before as Task, object as Task);
-    const meta: Meta = {
-      version: object.meta.version,
-      createdAt: before?.meta.createdAt ?? this.#batch.now,
-      updatedAt: this.#batch.now,
-    };
+    const meta = this.#batch.stamps.meta(object.meta.version, before?.meta.createdAt);
     this.#write(table, object.id, { ...object, meta });
   }
 

@@ -26,6 +26,40 @@ describe('transactions', () => {
     expect([...store.view.tasksByNode(asId('node', 'n1'))].map((t) => t.id)).toEqual(['t1']);
   });
 
+  it('stamp what is written together with one meta, and later writes leave it as it was', async () => {
+    const store = createMemoryStore({ clock: new ManualClock(77) });
+    const of = (id: string) => store.view.get('task', asId('task', id))!;
+    await store.update((tx) => {
+      for (const id of ['a', 'b', 'c']) tx.put('task', task(id));
+    }, never);
+    expect(of('a').meta).toBe(of('b').meta);
+    await store.update((tx) => tx.put('task', { ...of('b'), serviceName: 'two' }), never);
+    await store.update((tx) => {
+      for (const id of ['a', 'b', 'c']) tx.put('task', { ...of(id), serviceName: 'three' });
+      tx.put('task', task('d'));
+    }, never);
+    expect(['a', 'b', 'c', 'd'].map((id) => of(id).meta)).toEqual([
+      { version: 3, createdAt: 77, updatedAt: 79 },
+      { version: 3, createdAt: 77, updatedAt: 79 },
+      { version: 3, createdAt: 77, updatedAt: 79 },
+      { version: 3, createdAt: 79, updatedAt: 79 },
+    ]);
+  });
+
+  it('refuse the old version of one of several that had one meta', async () => {
+    const store = createMemoryStore();
+    const of = (id: string) => store.view.get('task', asId('task', id))!;
+    await store.update((tx) => {
+      for (const id of ['a', 'b']) tx.put('task', task(id));
+    }, never);
+    const [a, b] = [of('a'), of('b')];
+    await store.update((tx) => tx.put('task', { ...a, serviceName: 'two' }), never);
+    expect(await codeOf(store.update((tx) => tx.put('task', a), never))).toBe('out-of-date');
+    await store.update((tx) => tx.put('task', { ...b, serviceName: 'two' }), never);
+    expect([a, b].map(({ meta }) => meta.version)).toEqual([1, 1]);
+    expect([of('a'), of('b')].map(({ meta }) => meta.version)).toEqual([2, 3]);
+  });
+
   it('leave nothing behind when they throw', async () => {
     const store = createMemoryStore();
     const failed = store.update((tx) => {

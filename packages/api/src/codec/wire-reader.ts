@@ -1,4 +1,5 @@
 /** Reads protobuf's wire format. What comes from outside may be anything: no read goes beyond the end. */
+import { shortText } from './recent-texts.ts';
 
 /** How a field's value is written: the low three bits of what stands before it. */
 export const WIRE = { varint: 0, fixed64: 1, delimited: 2, fixed32: 5 } as const;
@@ -6,7 +7,7 @@ export const WIRE = { varint: 0, fixed64: 1, delimited: 2, fixed32: 5 } as const
 /** The bytes are not in the wire format. */
 export class Malformed extends Error {}
 
-/** A text of so many bytes is put together here: faster than by a call out of the language. */
+/** A text of so many bytes at most may well have been read before. */
 const SHORT_TEXT = 12;
 
 export class WireReader {
@@ -81,13 +82,7 @@ export class WireReader {
     const begin = this.#at;
     this.#at = this.#take(length);
     if (length > SHORT_TEXT) return this.#buffer.toString('utf8', begin, this.#at);
-    let text = '';
-    for (let at = begin; at < this.#at; at += 1) {
-      const code = this.#buffer[at] ?? 0;
-      if (code > 127) return this.#buffer.toString('utf8', begin, this.#at);
-      text += String.fromCharCode(code);
-    }
-    return text;
+    return shortText(this.#buffer, begin, this.#at);
   }
 
   /** A copy: a window into the whole message would keep that alive. */

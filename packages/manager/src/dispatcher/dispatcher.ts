@@ -306,13 +306,12 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
     return managers.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
   }
 
-  /** Called after every change of Raft's members. */
+  /** Called after every change of Raft's members, or of where managers are. */
   membersChanged(): void {
     for (const session of this.#sessions.values()) session.outbox.managersChanged();
   }
 
   #onCommit(commit: Commit): void {
-    const { view } = this.#options.store;
     let managersMayDiffer = false;
     for (const { table, before, after } of commit.changes) {
       if (table === 'service') this.#measureAnew(before, after);
@@ -322,13 +321,14 @@ export class SessionDispatcher implements Dispatcher, AsyncDisposable {
         this.#sessions.get(after.id)?.outbox.nodeChanged();
       managersMayDiffer ||= before?.manager !== after?.manager;
     }
-    if (managersMayDiffer) {
-      for (const session of this.#sessions.values()) session.outbox.managersChanged();
-    }
+    if (managersMayDiffer) this.membersChanged();
     this.#keepUp.note(commit.changes.length);
-    const audience = audienceOf(commit, view);
+    const audience = audienceOf(commit, this.#options.store.view);
     for (const session of this.#unsure) this.#announce(session);
     for (const session of this.#interests.concerned(audience)) this.#announce(session);
+    for (const [told, now] of audience.progress) {
+      this.#sessions.get(now.nodeId as NodeId)?.outbox.progressed(told, now);
+    }
     if (audience.addresses) this.#tellAddresses();
   }
 

@@ -72,6 +72,8 @@ export interface Audience {
   readonly encrypted: boolean;
   /** The list of all nodes' addresses differs: everybody's concern, but one that can wait. */
   readonly addresses: boolean;
+  /** Tasks, before and now, that differ in nothing that their nodes would be told. */
+  readonly progress: readonly (readonly [before: Task, now: Task])[];
 }
 
 class Listed implements Audience {
@@ -83,6 +85,7 @@ class Listed implements Audience {
   readonly networks = new Set<string>();
   readonly secrets = new Set<string>();
   readonly configs = new Set<string>();
+  readonly progress: [before: Task, now: Task][] = [];
 }
 
 /** `view` is as of the commit. */
@@ -148,7 +151,11 @@ function addTask(
   view: AudienceView,
 ): void {
   const isSameTraffic = sameTraffic(before, after);
-  if (isSameTraffic && isOnlyProgress(before, after)) return;
+  const progress = isSameTraffic ? onlyProgress(before, after) : undefined;
+  if (progress !== undefined) {
+    audience.progress.push(progress);
+    return;
+  }
   for (const task of [before, after]) {
     if (task?.nodeId !== undefined) audience.nodes.add(task.nodeId);
   }
@@ -160,11 +167,18 @@ function addTask(
   }
 }
 
-/** Nothing that the task's own node would be told: most commits of a cluster that starts tasks. */
-function isOnlyProgress(before: Task | undefined, after: Task | undefined): boolean {
-  if (before === undefined || after === undefined) return false;
-  const wasAssigned = rank(before.status.state) >= rank('assigned');
-  return wasAssigned && sameForNode(asTold(before), asTold(after));
+/**
+ * The task as its own node was told of it and as it would be now, if that is nothing new: most commits of a cluster
+ * that starts tasks.
+ */
+function onlyProgress(
+  before: Task | undefined,
+  after: Task | undefined,
+): [before: Task, now: Task] | undefined {
+  if (before === undefined || after === undefined) return undefined;
+  if (rank(before.status.state) < rank('assigned')) return undefined;
+  const [told, now] = [asTold(before), asTold(after)];
+  return sameForNode(told, now) ? [told, now] : undefined;
 }
 
 /** Every node answers the ports of its service, and sends what comes to the task. Those of hosts only theirs do. */

@@ -8,13 +8,16 @@ import {
   type ManagerMessage,
   type TaskMeasure,
 } from '@swarmd/api';
-import type { AssignmentSet, NodeRole } from '@swarmd/model';
+import type { AssignmentSet, NodeRole, Task } from '@swarmd/model';
+
+/** The list is the outbox's to keep. */
+type Assigned = AssignmentSet & { readonly tasks: Task[] };
 
 export interface OutboxSources {
   /** Raft index of the state that `assigned` reads. */
   readonly version: () => number;
   /** Computed at the moment of sending; undefined while the node is not known here. */
-  readonly assigned: () => AssignmentSet | undefined;
+  readonly assigned: () => Assigned | undefined;
   readonly managers: () => readonly ManagerAddress[];
   /** Undefined while the node is not known here. */
   readonly role: () => NodeRole | undefined;
@@ -36,7 +39,7 @@ export class Outbox {
   readonly #welcome: ManagerMessage;
   #welcomed = false;
   #assignmentsDirty = true;
-  #sent: AssignmentSet | undefined;
+  #sent: Assigned | undefined;
   /** Of the newest assignments prepared, and of the newest that are known to be applied. */
   #sentVersion = -1;
   #appliedVersion = -1;
@@ -84,6 +87,16 @@ export class Outbox {
   assignmentsChanged(): void {
     this.#assignmentsDirty = true;
     this.#measuresDirty = true;
+  }
+
+  /**
+   * A task is further than the agent was told, who said so itself and need not hear of it. What was told
+   * is only compared with: the version it was told of need not stay in memory for that.
+   */
+  progressed(told: Task, now: Task): void {
+    const tasks = this.#sent?.tasks ?? [];
+    const at = tasks.indexOf(told);
+    if (at >= 0) tasks[at] = now;
   }
 
   /** As `assignmentsChanged`. */

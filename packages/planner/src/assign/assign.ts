@@ -26,9 +26,12 @@ import { asTold } from './release.ts';
 /**
  * The assignment of a node at the view's version. Ended tasks stay in it until they are forgotten:
  * their logs may still be asked for. Parts that did not change since the last call keep their
- * identity.
+ * identity; the list of tasks is the caller's.
  */
-export function assign(view: AssignView, nodeId: NodeId): AssignmentSet {
+export function assign(
+  view: AssignView,
+  nodeId: NodeId,
+): AssignmentSet & { readonly tasks: Task[] } {
   const tasks: Task[] = [];
   const alive: Task[] = [];
   for (const task of view.tasksByNode(nodeId)) {

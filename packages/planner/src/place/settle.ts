@@ -1,5 +1,12 @@
 /** Puts a task on a node: its addresses on its networks and in the node's gateway subnet, what it claims. */
-import { asId, type Network, type Node, type Task, type TaskNetwork } from '@swarmd/model';
+import {
+  asId,
+  type Network,
+  type Node,
+  type NodeDescription,
+  type Task,
+  type TaskNetwork,
+} from '@swarmd/model';
 
 import { givesAddresses } from '../allocate/driver.ts';
 import { subnetOf, subnetsOf } from '../allocate/subnet.ts';
@@ -27,7 +34,10 @@ type Addresses =
   | { readonly kind: 'taken'; readonly networks: readonly TaskNetwork[] }
   | { readonly kind: 'none'; readonly error: string };
 
+const NO_NETWORKS: readonly TaskNetwork[] = [];
+
 function takeAddresses(task: Task, networks: readonly Network[], usage: Usage): Addresses {
+  if (networks.length === 0) return { kind: 'taken', networks: NO_NETWORKS };
   const taken: { network: Network; address: string }[] = [];
   for (const network of networks) {
     if (!givesAddresses(network)) {
@@ -91,7 +101,7 @@ function settle(
 ): Task {
   const { node, networks, usage } = target;
   const gatewayAddress = usage.gateway(node).take();
-  const hostname = node.description?.hostname ?? node.id;
+  const words = wordsOf(node);
   const { generic } = task.spec.reservations;
   return draft.change(
     task.nominated === undefined ? task : withoutNomination(task),
@@ -107,12 +117,29 @@ function settle(
         ...task.status,
         state: 'assigned',
         timestamp: draft.now,
-        message: `assigned to ${hostname}`,
+        message: words.assigned,
         error: '',
       },
     },
-    draft.reason('placed', `placed on ${hostname}`),
+    draft.reason('placed', words.placed),
   );
+}
+
+interface Words {
+  readonly assigned: string;
+  readonly placed: string;
+}
+
+/** Every task keeps them, and many are on the same node. */
+const wordsBefore = new WeakMap<NodeDescription, Words>();
+
+function wordsOf({ id, description }: Node): Words {
+  const known = description && wordsBefore.get(description);
+  if (known !== undefined) return known;
+  const hostname = description?.hostname ?? id;
+  const words = { assigned: `assigned to ${hostname}`, placed: `placed on ${hostname}` };
+  if (description !== undefined) wordsBefore.set(description, words);
+  return words;
 }
 
 function withoutNomination(task: Task): Task {

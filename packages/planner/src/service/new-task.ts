@@ -22,6 +22,8 @@ export interface TaskPlan {
   readonly from?: Pick<Task, 'spec' | 'specVersion' | 'ports'>;
 }
 
+const NO_NETWORKS: Task['networks'] = [];
+
 /** What is wanted of a task once nothing holds it back. */
 export function goalOf(service: Service): DesiredState {
   return isJob(service.spec.mode) ? 'complete' : 'running';
@@ -46,7 +48,7 @@ export function addTask(draft: Draft, service: Service, plan: TaskPlan): Task {
     desiredState: isHeld ? 'ready' : goalOf(service),
     ...(startNotBefore === undefined ? {} : { startNotBefore }),
     status: { state: 'pending', timestamp: draft.now, message: 'created', error: '' },
-    networks: [],
+    networks: NO_NETWORKS,
     ports: withIngressPorts(from.ports, ports),
     because: [because],
   };

@@ -46,6 +46,7 @@ function scaleUp(
   const count = Math.min(change.missing, draft.tasksMax);
   if (count < change.missing) draft.askAgainAt(draft.now);
   const why = `${areWanted(change.wanted, 'replica')}, ${exist(change.present.length)}`;
+  const because = draft.reason('scale-up', why);
   const from = sourceOfNewSlots(draft, service);
   let number = 1;
   for (let made = 0; made < count; made += 1) {
@@ -55,7 +56,7 @@ function scaleUp(
     const leaving = slots.get(number)?.some((task) => !isOver(task)) ?? false;
     addTask(draft, service, {
       slot: number,
-      because: draft.reason('scale-up', why),
+      because,
       ...(from === undefined ? {} : { from }),
       ...(leaving ? { startNotBefore: draft.now } : {}),
     });
