@@ -339,16 +339,16 @@ class NetworkBench {
       await lab.startIn(this.#second, 'server', 'perl', OTHER_END, String(PORT)),
     ];
     await Promise.all(stops.map(({ stdout }) => once(stdout, 'data')));
-    const hosts = async (mode: Mode): Promise<number> => {
-      const argv = traffic(mode, this.#second.address, PORT + 1, TURN_MS);
-      return resultOf(argv, await lab.run('h1', ...argv)) as number;
-    };
     const { address } = this.#first;
     const server = addressOn(front, this.#server.host);
-    const inside = (mode: Mode): Promise<number> =>
-      this.#in<number>(client, ...traffic(mode, server, PORT, TURN_MS));
     const beside = (mode: Mode, ...ways: readonly (string | number)[]): string[] =>
-      ['perl', BESIDE, mode, ...ways, BESIDE_MS].map(String);
+      ['perl', BESIDE, mode, ...ways, ways.length > 2 ? BESIDE_MS : TURN_MS].map(String);
+    const hosts = async (mode: Mode): Promise<number> => {
+      const argv = beside(mode, this.#second.address, PORT + 1);
+      return middleOf(resultOf(argv, await lab.run('h1', ...argv)) as [Measured][]);
+    };
+    const inside = async (mode: Mode): Promise<number> =>
+      middleOf(await this.#in<[Measured][]>(client, ...beside(mode, server, PORT)));
     const comparisons: Comparison[] = [
       {
         names: ['overlay', 'host to host'],
@@ -393,6 +393,14 @@ class NetworkBench {
     const host = one.node === 1 ? this.#first : this.#second;
     return resultOf(argv, await host.in(one.id, ...argv)) as T;
   }
+}
+
+/** Of the turns of one way. */
+function middleOf(turns: readonly [Measured][]): number {
+  return quantile(
+    turns.map(([one]) => one.value),
+    0.5,
+  );
 }
 
 /** What a program printed. */

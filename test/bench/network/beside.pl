@@ -1,8 +1,9 @@
 #!/usr/bin/perl
 # Measures two ways beside each other, in turns of milliseconds, so that whatever else the machine does meets
 # both alike. It waits in the kernel: no event loop is between the sending and the hearing.
-#   beside.pl round-trip|stream HOST PORT HOST PORT MS
-# prints [[way 1, way 2], ...], a pair a turn, of {value, cpuUs}: the median of microseconds for a byte and back,
+#   beside.pl round-trip|stream HOST PORT [HOST PORT] MS
+# Each turn has a connection of its own, as two of the same way differ by some 5 % for as long as they last.
+# prints [[way 1, way 2], ...], a pair a turn (or [way 1]), of {value, cpuUs}: the median of microseconds for a byte and back,
 # or bits per second; and what one of them, or a megabyte, takes of both ends' processors, the kernel's part of
 # the way included. That says more on a machine that is busy.
 use strict;
@@ -10,9 +11,10 @@ use warnings;
 use Socket qw(:DEFAULT IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(clock_gettime usleep CLOCK_MONOTONIC CLOCK_PROCESS_CPUTIME_ID);
 
-my ($mode, @ways) = @ARGV;
-my $ms = pop @ways;
-my ($trips, $stream_ms, $unsent_request, $poll_us) = (50, 20, 0x5411, 50);    # 0x5411: SIOCOUTQ
+my ($mode, @addresses) = @ARGV;
+my $ms = pop @addresses;
+my ($trips, $stream_ms, $warm_ms) = (50, 20, 5);
+my ($unsent_request, $poll_us) = (0x5411, 50);    # 0x5411: SIOCOUTQ
 my $chunk = 's' x (256 * 1024);
 
 sub now { return clock_gettime(CLOCK_MONOTONIC) }
@@ -56,32 +58,35 @@ sub cpu_us {
 }
 
 sub flow {
-    my ($socket) = @_;
+    my ($socket, $for_ms) = @_;
     my ($start, $sent) = (now(), 0);
-    while (now() - $start < $stream_ms / 1000) {
+    while (now() - $start < $for_ms / 1000) {
         $sent += syswrite($socket, $chunk) // die "write: $!";
     }
     usleep($poll_us) while unsent($socket) > 0;
     return ($sent * 8 / (now() - $start), $sent / 2**20);
 }
 
-my @sockets = (open_way(@ways[0, 1]), open_way(@ways[2, 3]));
-my $control = open_way(@ways[2, 3]);
-my $work = $mode eq 'stream' ? \&flow : \&round_trips;
+my @ways;
+while (my @way = splice(@addresses, 0, 2)) { push @ways, \@way }
+my $control = open_way(@{ $ways[-1] });
+my $work = $mode eq 'stream' ? sub { flow($_[0], $stream_ms) } : \&round_trips;
+my $warm = $mode eq 'stream' ? sub { flow($_[0], $warm_ms) } : \&round_trips;
 
 sub turn {
-    my ($socket) = @_;
+    my ($way) = @_;
+    my $socket = open_way(@{$way});
+    $warm->($socket);
     my $before = cpu_us($control);
     my ($value, $amount) = $work->($socket);
     my $cpu_us = (cpu_us($control) - $before) / $amount;
     return sprintf '{"value":%f,"cpuUs":%f}', $value, $cpu_us;
 }
 
-turn($_) for @sockets;
 my ($end, @pairs) = (now() + $ms / 1000);
 # Each is the first in every other turn: what grows or shrinks from one half of a turn to the other meets both.
 while (now() < $end) {
-    my @turns = @pairs % 2 ? reverse map { turn($_) } reverse @sockets : map { turn($_) } @sockets;
+    my @turns = @pairs % 2 ? reverse map { turn($_) } reverse @ways : map { turn($_) } @ways;
     push @pairs, '[' . join(',', @turns) . ']';
 }
 print '[', join(',', @pairs), "]\n";

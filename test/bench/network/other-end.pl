@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # The end that hears what beside.pl and network-traffic.ts send: other-end.pl PORT. It prints "ready".
-#   a stream begins with "s": read into one buffer and forgotten, so that nothing but the way is measured; an
-#   event loop that makes a buffer of each read spends a quarter of the time on collecting them
+#   a stream begins with "s": read into one buffer and forgotten, so that little but the way is measured; an event
+#   loop makes a buffer for each read, and has them to collect
 #   control begins with "c": each is answered with the microseconds of CPU used so far
 #   of anything else every read is answered with a byte
 use strict;
