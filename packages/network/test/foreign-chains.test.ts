@@ -15,12 +15,12 @@ const needs = {
   tunnelsByIpv6: false,
   sealedPort: undefined,
 };
-const forward: ForeignChain = { family: 'inet', table: 'filter', name: 'fwd', hook: 'forward' };
+const forward: ForeignChain = { family: 'inet', table: 'filter', name: 'passing', hook: 'forward' };
 
 const listing = (policy: string, ...rules: string[]): string =>
   [
     'table inet filter { # handle 1',
-    '\tchain fwd { # handle 2',
+    '\tchain passing { # handle 2',
     `\t\ttype filter hook forward priority filter; policy ${policy};`,
     ...rules.map((rule, i) => `\t\t${rule} # handle ${i + 3}`),
     '\t}',
@@ -35,7 +35,7 @@ const OURS = [
   'oifname "ing0" accept comment "swarmd"',
 ];
 const established = 'ct state established,related accept';
-const INSERTED = OURS.toReversed().map((rule) => `insert rule inet filter fwd ${rule}`);
+const INSERTED = OURS.toReversed().map((rule) => `insert rule inet filter passing ${rule}`);
 
 test('base chains of others that see what is forwarded or comes in; not ours, nor those of iptables', () => {
   const text = `table ip filter { # handle 1
@@ -86,12 +86,12 @@ test.each<[string, string, string[]]>([
   [
     'has some of our rules',
     listing('drop', ...OURS.slice(0, 1), established),
-    ['delete rule inet filter fwd handle 3', ...INSERTED],
+    ['delete rule inet filter passing handle 3', ...INSERTED],
   ],
   [
     'has our rules and lets all pass by now',
     listing('accept', established, ...OURS.slice(0, 2)),
-    ['delete rule inet filter fwd handle 4', 'delete rule inet filter fwd handle 5'],
+    ['delete rule inet filter passing handle 4', 'delete rule inet filter passing handle 5'],
   ],
 ])('a chain that %s', (_, text, expected) => {
   expect(passChain(forward, text, needs).split('\n').filter(Boolean)).toEqual(expected);
@@ -107,7 +107,7 @@ test('what comes in: names, and the tunnels there are', () => {
       .split('\n')
       .filter(Boolean)
       .map((line) =>
-        line.replace(/^insert rule \S+ filter fwd (.*) accept comment "swarmd"$/, '$1'),
+        line.replace(/^insert rule \S+ filter passing (.*) accept comment "swarmd"$/, '$1'),
       );
   const names = ['tcp', 'udp'].map(
     (protocol) => `iifname "swg*" ip daddr 100.64.1.1 ${protocol} dport 53`,
@@ -125,6 +125,6 @@ test('what comes in: names, and the tunnels there are', () => {
 
 test('all of ours goes again', () => {
   expect(removals(forward, listing('drop', established, ...OURS.slice(0, 1)))).toEqual([
-    'delete rule inet filter fwd handle 4',
+    'delete rule inet filter passing handle 4',
   ]);
 });

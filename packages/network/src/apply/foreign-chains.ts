@@ -31,7 +31,9 @@ async function changeChains(
     try {
       await runSteps([{ kind: 'nft', text }]);
     } catch (error) {
-      refused.push(`${place.join(' ')}: ${errorMessage(error)}`);
+      // The rest says it again for each rule.
+      const [why = ''] = errorMessage(error).split('\n');
+      refused.push(`${place.join(' ')}: ${why}`);
     }
   }
   return refused;
