@@ -149,8 +149,14 @@ const CASES: readonly Case[] = [
   {
     name: 'some of a generic resource, and all of another one',
     flags: '--generic-resource gpu=3 --generic-resource fpga=1',
-    refused: 'insufficient gpu',
+    refused: 'insufficient generic resource gpu',
     cure: /--generic-resource-add gpu=2 --generic-resource-rm fpga web$/,
+  },
+  {
+    name: 'a generic resource that is called as one that all nodes have',
+    flags: '--generic-resource memory=1 --generic-resource CPU=1',
+    refused: 'insufficient generic resource memory',
+    cure: /^swarmctl service update --generic-resource-rm memory --generic-resource-rm CPU web$/,
   },
   {
     name: 'addresses',

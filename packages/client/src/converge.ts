@@ -21,6 +21,8 @@ import {
   type TaskSpec,
 } from '@swarmd/model';
 
+import { wayOut } from './way-out.ts';
+
 export interface SlotProgress {
   readonly slot: number;
   /** State of the newest task of the slot, e.g. "preparing"; "stopping" when it is to end. */
@@ -252,7 +254,7 @@ export async function waitForConvergence(
     if (progress.verdict === 'paused') {
       throw new SwarmError(
         'failed-precondition',
-        `the update is paused: ${progress.message} (see swarmctl service ps ${service.spec.name}; mend it with service update, or go back with service rollback)`,
+        `the ${service.updateStatus?.state === 'rollback-paused' ? 'rollback' : 'update'} is paused: ${progress.message} (see swarmctl explain service ${service.spec.name}; ${wayOut(service)})`,
       );
     }
     await sleep(clock, POLL_MS, call.signal);

@@ -4,14 +4,18 @@ import { isWantedState, type Service, type Task } from '@swarmd/model';
 
 import { isCurrent } from './converge.ts';
 import { ago, duration, many } from './explain-words.ts';
+import { wayOut } from './way-out.ts';
 
 /** Waits of these rules are told elsewhere: with the update, the schedule or the task itself. */
 const TOLD_ELSEWHERE = new Set(['update-health', 'schedule', 'restart-delay', 'predecessor']);
 /** The soonest; the others are counted. */
 const WAITS_SHOWN_MAX = 10;
 
-/** One line, none while nothing was ever updated. */
-export function explainUpdate(service: Service, tasks: readonly Task[], now: number): string[] {
+/**
+ * How far it is, and of one that has stopped the way out; no line while nothing was ever updated.
+ * @param newest Of each slot the task that counts.
+ */
+export function explainUpdate(service: Service, newest: readonly Task[], now: number): string[] {
   const { updateStatus } = service;
   if (updateStatus === undefined) return [];
   const { state, startedAt, completedAt, message, canary } = updateStatus;
@@ -21,13 +25,18 @@ export function explainUpdate(service: Service, tasks: readonly Task[], now: num
       `  update: ${state} ${ago(completedAt, now)}, begun ${ago(startedAt, now)}: ${message}`,
     ];
   }
-  const wanted = tasks.filter(({ desiredState }) => isWantedState(desiredState));
-  const slots = new Set(wanted.map(({ slot }) => slot)).size;
-  const renewed = wanted.filter(
-    (task) => task.status.state === 'running' && isCurrent(service, task),
+  const renewed = newest.filter(
+    (task) =>
+      task.status.state === 'running' &&
+      isWantedState(task.desiredState) &&
+      isCurrent(service, task),
   ).length;
-  const far = `${renewed} of ${many(slots, 'task runs', 'tasks run')} the present spec`;
-  return [`  update: ${state}, begun ${ago(startedAt, now)}, ${far}: ${message}${until}`];
+  const far = `${renewed} of ${many(newest.length, 'task runs', 'tasks run')} the present spec`;
+  const next = wayOut(service);
+  return [
+    `  update: ${state}, begun ${ago(startedAt, now)}, ${far}: ${message}${until}`,
+    ...(next === undefined ? [] : [`  to go on: ${next}`]),
+  ];
 }
 
 /** Lines: what is waited for that comes by itself, and when. */

@@ -85,8 +85,15 @@ describe('waiting for convergence', () => {
     await expect(film.play()).rejects.toMatchObject({
       code: 'failed-precondition',
       message:
-        'the update is paused: update paused (see swarmctl service ps web; mend it with service update, or go back with service rollback)',
+        'the update is paused: update paused (see swarmctl explain service web; mend it with service update (swarmctl service update --force web tries the same spec again), or go back with: swarmctl service rollback web)',
     });
+  });
+
+  it('fails when a rollback is paused, from which no rollback leads back', async () => {
+    const film = new Film([moment({ update: 'rollback-paused' })]);
+    await expect(film.play()).rejects.toThrow(
+      /^the rollback is paused: .* service update --force web; .* service rollback --to SPEC web/,
+    );
   });
 
   it('fails when the update was rolled back, unless that was wanted', async () => {

@@ -148,8 +148,23 @@ describe('explain', () => {
     expect(lines[1]).toBe(
       '  update: paused, begun 100 s ago, 1 of 2 tasks run the present spec: update paused',
     );
-    expect(lines[2]).toBe('  waits 9 s: the delay passes [update-delay]');
-    expect(lines[3]).toMatch(/^ {2}web\.2 \(t2\): preparing: its node is at work on it/);
+    expect(lines[2]).toMatch(/^ {2}to go on: mend it with .*, or go back with: .* rollback web$/);
+    expect(lines[3]).toBe('  waits 9 s: the delay passes [update-delay]');
+    expect(lines[4]).toMatch(/^ {2}web\.2 \(t2\): preparing: its node is at work on it/);
+  });
+
+  it('a service: a rollback that failed, what gave up included, standbys not, and the way on', () => {
+    const over = made('2 failed !exit code 1', { desiredState: 'shutdown' });
+    const standby = made('0 ready', { desiredState: 'ready' });
+    const failed = service({ replicas: 2, update: 'rollback-paused' });
+    const around = { now: NOW, nodes: [node('n1')] };
+    const lines = explainService(failed, [made('1 running'), over, standby], around);
+    expect(lines[1]).toMatch(
+      /^ {2}update: rollback-paused, .*, 1 of 2 tasks run the present spec:/,
+    );
+    expect(lines[2]).toMatch(
+      /^ {2}to go on: .* swarmctl service update --force web; or .* --to SPEC/,
+    );
   });
 
   it('a service: when its update was over, which is not when it began', () => {

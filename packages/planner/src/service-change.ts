@@ -188,7 +188,10 @@ export function rolledBackService(
   const spec = rollbackSpec(service, to);
   if (spec === undefined) {
     return to === undefined
-      ? refused('failed-precondition', `service "${name}" has no previous spec to roll back to`)
+      ? refused(
+          'failed-precondition',
+          `service "${name}" has no previous spec to roll back to (those of its past: swarmctl service history ${name}; to one of them: swarmctl service rollback --to SPEC ${name})`,
+        )
       : refused(
           'not-found',
           `service "${name}" has no spec ${to} in its history (see what there is with: swarmctl service history ${name})`,

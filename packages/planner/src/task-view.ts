@@ -4,6 +4,7 @@ import {
   isWantedState,
   meetsConstraint,
   parseConstraint,
+  STANDBY_SLOT,
   type Node,
   type Service,
   type Task,
@@ -36,9 +37,10 @@ export function statusTime(task: Task): number {
   return task.status.appliedAt ?? task.status.timestamp;
 }
 
-/** "web.3 (id)", as messages name a task. */
+/** "web.3 (id)", or "web.standby (id)", as messages name a task. */
 export function taskName(task: Task): string {
-  return `${task.serviceName}.${task.slot} (${task.id})`;
+  const seat = task.slot === STANDBY_SLOT ? 'standby' : task.slot;
+  return `${task.serviceName}.${seat} (${task.id})`;
 }
 
 /**

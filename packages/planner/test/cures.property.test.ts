@@ -46,6 +46,9 @@ const node = fc.record({
   plugins: fc.subarray([...DRIVERS], { minLength: 0 }),
 });
 
+/** Called as what nodes have anyway: it is another thing. */
+const GENERIC = 'memory';
+
 const reservations = fc.record({
   nanoCpus: fc.constantFrom(0, 5e8, 15e8),
   memoryBytes: fc.constantFrom(0, 200 * MIB, 300 * MIB),
@@ -103,7 +106,7 @@ function worldOf({ nodes, x, y, web: asked }: Cluster): World {
       availability: 'active',
       labels,
       memoryBytes: mebibytes * MIB,
-      generic: [{ kind: 'gpu', count: gpus, names: [] }],
+      generic: [{ kind: GENERIC, count: gpus, names: [] }],
       architecture,
       plugins: [
         ...plugins.map((text) => pluginOf(text)),
@@ -122,7 +125,7 @@ function worldOf({ nodes, x, y, web: asked }: Cluster): World {
   world.pass(10_000);
   const { replicas, hostPort, constraints, affinities, maxReplicasPerNode } = asked;
   const { platforms, volumes, log, runtime, network, gpus } = asked;
-  const generic = gpus === 0 ? [] : [{ kind: 'gpu', count: gpus }];
+  const generic = gpus === 0 ? [] : [{ kind: GENERIC, count: gpus }];
   const spec = specOf('web', {
     replicas,
     reservations: { ...asked.reservations, generic },

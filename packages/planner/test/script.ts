@@ -21,7 +21,7 @@
  *   run job                       a user asks for a run         clock 2026-03-28T23:00:00Z   sets the time
  *   use web cpu=0.5 memory=1G metric=3   what its tasks use        autoscale web   decide on its number
  *   tasks [web] [all]              wanted tasks, or all of them            show web  the service
- *   told web.1, told web           the reasons kept with a task, or with a service
+ *   told web.1, told t1, told web  the reasons kept with a task, or with a service
  */
 import {
   asId,
@@ -172,7 +172,8 @@ export class Script {
       case 'show':
         return this.#show(name);
       case 'told': {
-        const object = name.includes('.') ? this.world.find(name) : this.world.service(name);
+        const isTask = /\.|^t\d+$/.test(name);
+        const object = isTask ? this.world.find(name) : this.world.service(name);
         return object.because.map(({ message }) => message);
       }
       default:

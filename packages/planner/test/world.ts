@@ -321,8 +321,10 @@ export class World {
     return undefined;
   }
 
-  /** The task of "web.2" that counts: the newest wanted one, else the newest. */
+  /** The task of that id, or that of "web.2" that counts: the newest wanted one, else the newest. */
   find(name: string): Task {
+    const named = this.tasks().find(({ id }) => id === name);
+    if (named !== undefined) return named;
     const [service, slot] = name.split('.');
     const tasks = this.tasks().filter(
       (task) => task.serviceName === service && task.slot === Number(slot),

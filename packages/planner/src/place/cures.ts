@@ -65,8 +65,7 @@ const CURES: readonly (readonly [RegExp, Cure])[] = [
   [/^host-mode port already in use$/, curePorts],
   [/^unsupported platform$/, curePlatform],
   [/^no (volume|log|network) driver |^no (runtime|interface) /, curePlugins],
-  // Of kinds that nodes are configured with; CPU and memory are above.
-  [/^insufficient /, cureGeneric],
+  [/^insufficient generic resource /, cureGeneric],
 ];
 
 /** What a task may reserve at least, if anything. */

@@ -92,7 +92,7 @@ const FILTERS: readonly Filter[] = [
   },
   ({ node, usage }, { spec }) => {
     const missing = missingGeneric(node, usage.of(node.id), spec.reservations.generic);
-    return missing === undefined ? undefined : `insufficient ${missing}`;
+    return missing === undefined ? undefined : `insufficient generic resource ${missing}`;
   },
   ({ node }, { plugins }) => missingPlugin(node, plugins),
   ({ node }, { encrypted }) =>

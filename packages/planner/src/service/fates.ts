@@ -11,6 +11,7 @@ import type { ReasonCode } from '../reasons.ts';
 import { byAge, isCurrent, isOver, isWanted, taskName } from '../task-view.ts';
 import { addTask } from './new-task.ts';
 import type { Enforcer } from './enforce.ts';
+import { LOSS_TEXT } from './loss-text.ts';
 import { judgeRestart } from './restart-policy.ts';
 import { slotPolicy } from './slot-policy.ts';
 import { promote, standbyFor } from './standby.ts';
@@ -41,16 +42,6 @@ export function orphanTasks(draft: Draft): void {
     );
   }
 }
-
-const LOSS_TEXT = {
-  'node-down': 'its node is down',
-  'node-drained': 'its node is being drained',
-  'node-removed': 'its node was removed from the cluster',
-  'node-lost': 'its node has been down for a day',
-  'node-unsuitable': 'its node no longer meets the constraints',
-  'node-overcommitted': 'its node has less than its tasks reserve',
-  preempted: 'a more important task needs its place',
-} as const satisfies Partial<Record<ReasonCode, string>>;
 
 /** `halted`: an update is paused, so nothing of the new spec is started that failed before. */
 export function replaceBroken(

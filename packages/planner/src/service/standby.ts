@@ -18,6 +18,7 @@ import {
 } from '../task-view.ts';
 import { areWanted, exist } from '../words.ts';
 import type { Enforcer } from './enforce.ts';
+import { LOSS_TEXT } from './loss-text.ts';
 import { addTask, goalOf } from './new-task.ts';
 
 /** As many as the service wants, of its newest spec, on nodes that are well. */
@@ -28,8 +29,9 @@ export function keepStandbys(draft: Draft, service: Service, enforcer: Enforcer)
   const fit: Task[] = [];
   for (const task of present.toSorted(byAge)) {
     if (!isWanted(task) || isOver(task)) continue;
-    if (isUsable(draft, service, { task, enforcer })) fit.push(task);
-    else dismiss(draft, task, 'it no longer fits the service or its node');
+    const flaw = flawOf(draft, service, { task, enforcer });
+    if (flaw === undefined) fit.push(task);
+    else dismiss(draft, task, flaw);
   }
   for (const task of fit.slice(wanted)) dismiss(draft, task, areWanted(wanted, 'standby'));
   const failed = forgetEnded(draft, present);
@@ -49,17 +51,16 @@ export function keepStandbys(draft: Draft, service: Service, enforcer: Enforcer)
   }
 }
 
-function isUsable(
+/** Why it cannot take a task's place any more; undefined when it can. */
+function flawOf(
   draft: Draft,
   service: Service,
   candidate: { task: Task; enforcer: Enforcer },
-): boolean {
+): string | undefined {
   const { task, enforcer } = candidate;
-  return (
-    isCurrent(task, service, draft.nodes) &&
-    draft.nodes.lossOf(task) === undefined &&
-    enforcer.lossOf(task) === undefined
-  );
+  if (!isCurrent(task, service, draft.nodes)) return 'the service has a newer spec';
+  const loss = draft.nodes.lossOf(task) ?? enforcer.lossOf(task);
+  return loss && LOSS_TEXT[loss];
 }
 
 function dismiss(draft: Draft, task: Task, why: string): void {
