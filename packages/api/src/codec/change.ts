@@ -3,7 +3,7 @@
  * watchers. The bytes are the wire format, so the rules of protobuf for old and new fields hold.
  */
 import { SwarmError } from '@swarmd/base';
-import type { Change, ObjectOf, TableName, TaskSpec } from '@swarmd/model';
+import type { Change, ObjectOf, TableName, Task, TaskSpec } from '@swarmd/model';
 
 import { adaptMessage, messageCodec, shareRepeated } from './message.ts';
 import { decodeTaskSpec, encodeTaskSpec, sharedTaskSpec } from './task-specs.ts';
@@ -16,7 +16,8 @@ adaptMessage('Change', {
   fromWire(message) {
     if (message['delete'] !== undefined)
       return { kind: 'delete', ...(message['delete'] as object) };
-    return { kind: 'put', ...fromObjectMessage(message['put'] as Record<string, unknown>) };
+    const { table, object } = fromObjectMessage(message['put'] as Record<string, unknown>);
+    return { kind: 'put', table, object };
   },
 });
 
@@ -88,11 +89,16 @@ export function decodeChanges(
   });
 }
 
-/** `spec` is that of a task, which was left out of it. Services share theirs with their tasks. */
+/**
+ * `spec` is that of a task, which was left out of it, and is put into the task that was just read. Services share
+ * theirs with their tasks.
+ */
 function withSpec(change: Change, spec: TaskSpec | undefined): Change {
   if (change.kind === 'delete') return change;
   if (change.table === 'task' && spec !== undefined) {
-    return { ...change, object: { ...change.object, spec } };
+    const task: { -readonly [K in keyof Task]: Task[K] } = change.object;
+    task.spec = spec;
+    return change;
   }
   if (change.table !== 'service') return change;
   const { object } = change;
@@ -114,10 +120,12 @@ export function decodeObject(bytes: Uint8Array): StoredObject {
   return stored(() => fromObjectMessage(objects.decode(bytes))) as StoredObject;
 }
 
-function fromObjectMessage(message: Record<string, unknown> | undefined): object {
-  const [[table, object] = []] = Object.entries(message ?? {});
-  if (table === undefined) throw new SwarmError('invalid-argument', 'a change without an object');
-  return { table, object };
+function fromObjectMessage(message: Record<string, unknown> | undefined): {
+  table: string;
+  object: unknown;
+} {
+  for (const table in message) return { table, object: message[table] };
+  throw new SwarmError('invalid-argument', 'a change without an object');
 }
 
 function stored<T>(decode: () => T): T {

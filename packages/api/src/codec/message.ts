@@ -12,6 +12,7 @@ import type protobuf from 'protobufjs';
 
 import { fullName, protoRoot } from '../proto-root.ts';
 import { fieldCodec, type FieldCodec } from './field.ts';
+import { objectMaker } from './make-object.ts';
 import { Misfit, type ValueCodec } from './scalar.ts';
 import { Malformed, WIRE, WireReader } from './wire-reader.ts';
 import { written, type WireWriter } from './wire-writer.ts';
@@ -196,6 +197,7 @@ class Shape implements ValueCodec {
   readonly #placeOf: number[] = [];
   /** What is read before anything is: one place for each field. */
   readonly #nothing: readonly unknown[];
+  readonly #make: (items: readonly unknown[]) => Fields;
 
   constructor(type: protobuf.Type, kind?: string) {
     this.#name = type.name;
@@ -208,6 +210,8 @@ class Shape implements ValueCodec {
       }),
     );
     this.#nothing = this.#fields.map(() => undefined);
+    const names = this.#fields.map(({ name }) => name);
+    this.#make = objectMaker(names, kind);
     this.#byName = new Map(this.#fields.map((field) => [field.name, field]));
     for (const [at, { number }] of this.#fields.entries()) this.#placeOf[number] = at;
   }
@@ -240,12 +244,9 @@ class Shape implements ValueCodec {
       if (at === undefined) reader.skip(tag % 8);
       else this.#readField(at, items, { reader, wire: tag % 8 });
     }
-    const value: Fields = this.#kind === undefined ? {} : { kind: this.#kind };
-    for (const [at, field] of this.#fields.entries()) {
-      const item = items[at] ?? field.absent();
-      if (item !== undefined) value[field.name] = item;
-    }
-    return value;
+    const fields = this.#fields;
+    for (let at = 0; at < items.length; at += 1) items[at] ??= fields[at]?.absent();
+    return this.#make(items);
   };
 
   #readField(at: number, items: unknown[], from: { reader: WireReader; wire: number }): void {
