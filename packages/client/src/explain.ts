@@ -93,6 +93,7 @@ export function explainService(
       const wait = waitOf(task, { now, node, siblings: tasks });
       return [
         `  ${taskName(task)}: ${stateOf(task)}: ${wait}`,
+        ...moveOf(task),
         ...failuresBefore(task, { now, siblings: tasks }),
       ];
     }),
@@ -158,6 +159,11 @@ function failuresBefore(
   return [
     `    ${many(failed.length, 'task', 'tasks')} before it failed, the last one ${ago(timestamp, now)}: ${stateOf(last)}`,
   ];
+}
+
+/** Nothing was wrong with its predecessor, which the state of a successor would suggest. */
+function moveOf({ because: [first] }: Task): string[] {
+  return first?.code === 'rebalanced' ? [`    ${first.message} [${first.code}]`] : [];
 }
 
 function isFailure(state: TaskState): boolean {

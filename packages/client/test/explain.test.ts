@@ -218,6 +218,18 @@ describe('explain', () => {
     ]);
   });
 
+  it('a service: that a task is on its way to a node with more room', () => {
+    const moved = because('rebalanced', 'replaces web.1 (t0): node n2 has more room');
+    const lines = explainService(service(), [made('1 starting', { because: [moved] })], {
+      now: NOW,
+      nodes: [node('n1')],
+    });
+    expect(lines.slice(1)).toEqual([
+      expect.stringMatching(/^ {2}web\.1 \(t1\): starting: its node is at work on it/),
+      '    replaces web.1 (t0): node n2 has more room [rebalanced]',
+    ]);
+  });
+
   it('a service: which nodes refuse the first task that waits', () => {
     const { nodeId: _none, ...waiting } = made('1 pending @ !no suitable node');
     const verdicts = Array.from({ length: 12 }, (_, n) => ({

@@ -37,12 +37,18 @@ export function rebalance(draft: Draft, service: Service): void {
       wanted.length === 1 &&
       only?.status.state === 'running' &&
       isCurrent(only, service, draft.nodes);
-    if (isWell) settled.push(only);
-    else if (wanted.length > 0) moving += 1;
+    if (!isWell) moving += Number(wanted.length > 0);
+    else if (tasks.some((task) => isStopping(draft, task))) moving += 1;
+    else settled.push(only);
   }
   if (moving >= limit || isTooEarly(draft, service, policy.intervalMs)) return;
   const move = bestMove(draft, settled);
   if (move !== undefined) start(draft, service, move);
+}
+
+/** It may still serve, and holds what it reserved; one that nobody hears of is not waited for. */
+function isStopping(draft: Draft, task: Task): boolean {
+  return !isWanted(task) && !isOver(task) && !draft.nodes.isUnreachable(task);
 }
 
 /** Soon after the last move, or not long after one that failed. */
