@@ -203,7 +203,8 @@ function turnOf(task: Task, { now, siblings }: { now: number; siblings: readonly
   if (first !== undefined && dueInMs < SECOND_MS) return `it starts when ${first}`;
   if (dueInMs > 0) {
     const also = first === undefined ? '' : `, when ${first}`;
-    return `it may start in ${duration(dueInMs)}${also}: ${lastMessage(task)}`;
+    const due = task.because.findLast(({ until }) => until !== undefined);
+    return `it may start in ${duration(dueInMs)}${also}: ${due?.message ?? lastMessage(task)}`;
   }
   return rank(task.status.state) < rank('ready')
     ? 'it is being prepared ahead'

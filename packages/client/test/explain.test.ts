@@ -87,7 +87,10 @@ describe('explain', () => {
       {
         one: made('1 ready ready', {
           startNotBefore: NOW + 4_000,
-          because: [because('task-ended', 'replaces web.1 (t0): it ended: failed')],
+          because: [
+            because('task-ended', 'replaces web.1 (t0): it ended: failed', { until: NOW + 4_000 }),
+            because('placed', 'placed on n1'),
+          ],
         }),
         on: node('n1'),
       },

@@ -78,7 +78,11 @@ function printUpdates({ terminal, clock }: Context, services: readonly Service[]
     if (updateStatus === undefined || updateStatus.completedAt !== undefined) continue;
     const { state, message, canary: { until } = {} } = updateStatus;
     const rest = Math.ceil(((until ?? 0) - clock.now()) / 1_000);
-    terminal.err(`${spec.name}: ${state}: ${message}${rest > 0 ? `, for ${rest} s more` : ''}\n`);
+    const wait = rest > 0 ? `, for ${rest} s more` : '';
+    const next = state.endsWith('paused')
+      ? ` (what to do says: swarmctl explain service ${spec.name})`
+      : '';
+    terminal.err(`${spec.name}: ${state}: ${message}${wait}${next}\n`);
   }
 }
 

@@ -14,7 +14,7 @@ import type { Enforcer } from './enforce.ts';
 import { LOSS_TEXT } from './loss-text.ts';
 import { judgeRestart } from './restart-policy.ts';
 import { slotPolicy } from './slot-policy.ts';
-import { promote, standbyFor } from './standby.ts';
+import { promote, standbyFor, whyNoStandby } from './standby.ts';
 
 /** Tasks nobody will ever hear of again: their node is gone, or down for a day. */
 export function orphanTasks(draft: Draft): void {
@@ -193,9 +193,10 @@ function succeed(
     promote(draft, service, { standby, task, mustWait });
     return;
   }
+  const why = [explain(draft, task, code), count, whyNoStandby(service, task)];
   const because = draft.reason(
     code,
-    `replaces ${taskName(task)}: ${explain(draft, task, code)}${count === undefined ? '' : `; ${count}`}`,
+    `replaces ${taskName(task)}: ${why.filter((words) => words !== undefined).join('; ')}`,
     startAt !== undefined && startAt > draft.now ? { until: startAt } : {},
   );
   addTask(draft, service, {

@@ -100,6 +100,13 @@ export function standbyFor(draft: Draft, service: Service, task: Task): Task | u
     .toSorted(byAge)[0];
 }
 
+/** Of a task that no standby follows: why none does, if the service has any. */
+export function whyNoStandby({ spec: { standby } }: Service, task: Task): string | undefined {
+  if (standby === 0) return undefined;
+  if (!diedYoung(task)) return 'no standby is ready';
+  return `it ran for less than its restart delay (${task.spec.restart.delayMs / 1_000} s), so no standby takes over`;
+}
+
 function diedYoung(task: Task): boolean {
   if (!endedByItself(task)) return false;
   const { startedAt, status, spec } = task;
