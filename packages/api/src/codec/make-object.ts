@@ -36,7 +36,7 @@ function compile(names: readonly string[], kind: string | undefined, present: nu
   );
   if (kind !== undefined) properties.unshift(`kind: ${JSON.stringify(kind)}`);
   const literal = `return { ${properties.join(', ')} };`;
-  return protobuf.util.codegen(['items'], 'make')(literal)() as unknown as Make;
+  return protobuf.util.codegen(['items'], 'make')(literal)() as Make;
 }
 
 function fillIn(
