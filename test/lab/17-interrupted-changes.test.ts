@@ -82,7 +82,7 @@ describe('a manager that cannot be started', () => {
       const taker = `/tmp/taken.${process.pid}`;
       const pid = await sh(
         victim,
-        `setsid ${process.execPath} -e "${listen}" >${taker} 2>&1 </dev/null & echo $!`,
+        `: >${taker}; setsid ${process.execPath} -e "${listen}" >${taker} 2>&1 </dev/null & echo $!`,
       );
       await until('the port to be taken', async () =>
         (await sh(victim, `cat ${taker}`)) === 'taken' ? true : undefined,

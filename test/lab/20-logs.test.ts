@@ -146,8 +146,8 @@ beforeAll(async () => {
   const spec = ['--name', 'chatty', '--replicas', '2', '--stop-signal', 'SIGKILL', ...where];
   await ok('service', 'create', ...spec, BUSYBOX, 'sh', '-c', COUNT);
   await untilRunning('chatty', 2);
-  const follow = `exec swarmctl service logs --follow --no-trunc chatty > ${FOLLOWED}`;
-  await reader.startService('follow', ['sh', '-c', follow]);
+  const follow = ['swarmctl', 'service', 'logs', '--follow', '--no-trunc', 'chatty'];
+  await reader.startService('follow', follow, FOLLOWED);
   await until('lines of both', async () => ((await followed()).last.size === 2 ? true : undefined));
 });
 

@@ -148,7 +148,7 @@ describe('logs', () => {
     const file = `${lab.host('m3').dir}/follow.txt`;
     await lab
       .host('m3')
-      .startService('follow', ['sh', '-c', `exec swarmctl service logs -f ticker > ${file}`]);
+      .startService('follow', ['swarmctl', 'service', 'logs', '-f', 'ticker'], file);
     const seen = async (text: string): Promise<true | undefined> =>
       (await sh(lab.host('m3'), `cat ${file}`)).includes(text) ? true : undefined;
     await until('lines of the first task', () => seen(`ticker.1.${task.id.slice(0, 12)}`));

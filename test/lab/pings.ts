@@ -26,7 +26,7 @@ export class Pings implements AsyncDisposable {
     const ping = `ping -i ${1 / PER_SECOND} ${address}`;
     await sh(
       host,
-      `nsenter --target ${pidOf(from)} --net ${ping} >${file} 2>&1 & echo $! >${file}.pid`,
+      `: >${file}; nsenter --target ${pidOf(from)} --net ${ping} >${file} 2>&1 & echo $! >${file}.pid`,
     );
     await until(`the first answer of ${address}`, () => pings.#answered().length > 0 || undefined);
     return pings;

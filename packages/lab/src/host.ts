@@ -169,14 +169,19 @@ export class Host {
     });
   }
 
-  /** Starts a program that goes on after the lab command has ended. Its pid on the host goes to /run/NAME.pid. */
-  async startService(name: string, argv: readonly string[]): Promise<void> {
+  /**
+   * Starts a program that goes on after the lab command has ended. Its pid on the host goes to /run/NAME.pid,
+   * what it says to the host's NAME.log, and its standard output to `output` instead where one is given: an
+   * empty file first. Both are there when this returns, however late the program begins.
+   */
+  async startService(name: string, argv: readonly string[], output?: string): Promise<void> {
     const line = argv.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
     const log = `${this.dir}/${name}.log`;
+    const out = output === undefined ? '' : ` >'${output}'`;
     await this.exec([
       'sh',
       '-c',
-      `setsid ${line} >>'${log}' 2>&1 </dev/null & echo $! >/run/${name}.pid`,
+      `{ setsid ${line} </dev/null & echo $! >/run/${name}.pid; } >>'${log}' 2>&1${out}`,
     ]);
   }
 
