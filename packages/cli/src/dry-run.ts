@@ -58,9 +58,10 @@ function previewLines({ spec, tasks, waits, later }: Preview, { names, now }: Ar
       ? ['no task starts, stops or moves']
       : [table(columns, tasks).trimEnd()]),
     ...(later === 0 ? [] : [`${later} more ${plural} as the update goes on`]),
-    ...waits.map(
-      ({ code, message, until }) =>
-        `waits ${Math.max(0, Math.round((until - now) / 1_000))} s: ${message} [${code}]`,
-    ),
+    ...waits.map(({ code, message, until }) => {
+      const time =
+        until === undefined ? '' : ` ${Math.max(0, Math.round((until - now) / 1_000))} s`;
+      return `waits${time}: ${message} [${code}]`;
+    }),
   ].map((text) => (text.includes('\n') ? text : oneLine(text)));
 }

@@ -39,17 +39,15 @@ export function explainUpdate(service: Service, newest: readonly Task[], now: nu
   ];
 }
 
-/** Lines: what is waited for that comes by itself, and when. */
+/** Lines: what is waited for, and until when where that is known. */
 export function explainWaits(waits: readonly PlannedWait[], now: number): string[] {
   const told = waits.filter(({ code }) => !TOLD_ELSEWHERE.has(code));
   const more = told.length - WAITS_SHOWN_MAX;
   return [
-    ...told
-      .slice(0, WAITS_SHOWN_MAX)
-      .map(
-        ({ code, message, until }) =>
-          `  waits ${duration(Math.max(0, until - now))}: ${message} [${code}]`,
-      ),
+    ...told.slice(0, WAITS_SHOWN_MAX).map(({ code, message, until }) => {
+      const time = until === undefined ? '' : ` ${duration(Math.max(0, until - now))}`;
+      return `  waits${time}: ${message} [${code}]`;
+    }),
     ...(more > 0 ? [`  and ${many(more, 'wait', 'waits')} more`] : []),
   ];
 }

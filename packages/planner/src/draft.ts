@@ -12,7 +12,7 @@ import { PLAN_TASKS_MAX } from './limits.ts';
 import { NodeLookup } from './node-lookup.ts';
 import { reason, remember, type ReasonCode, type ReasonData } from './reasons.ts';
 import { isOver, isWanted } from './task-view.ts';
-import type { Plan, PlanContext, PlanView, Wait } from './types.ts';
+import type { Plan, PlanContext, PlanView, TimedWait } from './types.ts';
 
 export class Draft {
   readonly view: PlanView;
@@ -25,7 +25,7 @@ export class Draft {
   readonly #tasks = new Map<TaskId, Task>();
   readonly #others = new Map<TaskId, Task>();
   readonly #because: Reason[] = [];
-  readonly #waits: Wait[] = [];
+  readonly #waits: TimedWait[] = [];
   #service: Service | undefined;
   readonly #serviceBefore: Service | undefined;
   #dueAt: number | undefined;
@@ -176,7 +176,7 @@ export class Draft {
   }
 
   /** As `askAgainAt`, and says what for. */
-  waitUntil(until: number, wait: Omit<Wait, 'until'>): void {
+  waitUntil(until: number, wait: Omit<TimedWait, 'until'>): void {
     this.#waits.push({ ...wait, until });
     this.askAgainAt(until);
   }

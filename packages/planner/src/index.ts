@@ -7,8 +7,17 @@ export { isProgress, isQuiet } from './quiet/quiet.ts';
 export { lacksEncryption } from './place/plugins.ts';
 export { nodeVerdicts, type NodeVerdict } from './place/explain-placement.ts';
 export { planService } from './service/plan-service.ts';
+export { serviceWaits } from './service/service-waits.ts';
 export { REASONS, WAITING_REASONS, type ReasonCode } from './reasons.ts';
-export type { AssignView, Plan, PlanContext, PlanView, Wait, WaitCode } from './types.ts';
+export type {
+  AssignView,
+  Plan,
+  PlanContext,
+  PlanView,
+  TimedWait,
+  Wait,
+  WaitCode,
+} from './types.ts';
 export {
   fileIds,
   fileReferences,

@@ -58,10 +58,15 @@ export interface Wait {
   readonly code: WaitCode;
   /** What for, for people. */
   readonly message: string;
-  /** Milliseconds since the epoch. */
-  readonly until: number;
+  /** Milliseconds since the epoch; undefined: nobody can tell. */
+  readonly until?: number;
   /** The task that it is about; the service as a whole otherwise. */
   readonly taskId?: TaskId;
+}
+
+/** One that is over at a time which is known. */
+export interface TimedWait extends Wait {
+  readonly until: number;
 }
 
 export type WaitCode =
@@ -72,6 +77,9 @@ export type WaitCode =
   | 'update-health'
   | 'progress-deadline'
   | 'rebalance-interval'
+  | 'rebalance-budget'
+  | 'rebalance-held'
+  | 'rebalance-update'
   | 'standby-delay'
   | 'node-lost'
   | 'schedule'
@@ -81,7 +89,7 @@ export interface Plan {
   readonly ops: readonly Change[];
   readonly because: readonly Reason[];
   /** What is waited for, soonest first. */
-  readonly waits: readonly Wait[];
+  readonly waits: readonly TimedWait[];
   /** Ask again after so many milliseconds, whatever happens. */
   readonly requeueAfterMs?: number;
 }

@@ -268,10 +268,10 @@ export class Script {
   }
 
   #waits(name: string): string[] {
-    const { waits } = this.world.plan(asId('service', name));
-    const lines = waits.map(
-      ({ code, message, until }) => `in ${until - this.world.now} ms (${code}): ${message}`,
-    );
+    const lines = this.world.waits(asId('service', name)).map(({ code, message, until }) => {
+      const when = until === undefined ? 'until some time' : `in ${until - this.world.now} ms`;
+      return `${when} (${code}): ${message}`;
+    });
     return lines.length === 0 ? ['nothing is waited for'] : lines;
   }
 

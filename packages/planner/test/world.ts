@@ -39,12 +39,14 @@ import {
   planService,
   repeatedJob,
   rolledBackService,
+  serviceWaits,
   withFileVersion,
   type Allocated,
   type AssignView,
   type FileView,
   type Measured,
   type Plan,
+  type Wait,
 } from '../src/index.ts';
 
 type Tables = { [T in TableName]: Map<string, ObjectOf[T]> };
@@ -295,6 +297,12 @@ export class World {
     const plan = planService(this.view, id, { now: this.now, ids: this.#ids });
     this.apply(plan.ops);
     return plan;
+  }
+
+  /** Plans, and tells what is waited for then. Asking takes none of the ids of what is planned. */
+  waits(id: ServiceId): Wait[] {
+    this.plan(id);
+    return serviceWaits(this.view, id, { now: this.now, ids: new SequentialIds('asked') });
   }
 
   /** Decides on the number of replicas of an autoscaled service, and applies the decision. */

@@ -117,8 +117,8 @@ export interface PlannedWait {
   /** The rule that waits, e.g. "update-delay". */
   readonly code: string;
   readonly message: string;
-  /** Milliseconds since the epoch. */
-  readonly until: number;
+  /** Milliseconds since the epoch; undefined: nobody can tell. */
+  readonly until?: number;
   /** The task that it is about; undefined: the service as a whole. */
   readonly taskId?: TaskId;
 }

@@ -40,7 +40,11 @@ export function someVerdicts(): NodeVerdict[] {
 export function someWaits({ spec }: Service): PlannedWait[] {
   if (spec.name !== 'web') return [];
   const message = 'web.1 is updated; the delay passes before the next one';
-  return [{ code: 'update-delay', message, until: NOW + 9_000 }];
+  const once = 'web.2 would move to node w1, which has more room; at most 1 may be on the move';
+  return [
+    { code: 'update-delay', message, until: NOW + 9_000 },
+    { code: 'rebalance-budget', message: once },
+  ];
 }
 
 function nodeIdOf(short: string): NodeId {

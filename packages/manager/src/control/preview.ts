@@ -11,7 +11,7 @@ import {
   type PlanContext,
   servicesConcerned,
   servicesWaiting,
-  type Wait,
+  type TimedWait,
 } from '@swarmd/planner';
 import { writeChanges, type Rehearsal } from '@swarmd/store';
 
@@ -91,7 +91,7 @@ const SERVICE_WRITES: ReadonlySet<Write['kind']> = new Set(['create-service', 'u
 function describe(tx: Rehearsal, write: Write, { clock, ids }: ControlOptions): Preview {
   const spec = specChanges(tx, write);
   const now = clock.now();
-  const waits: Wait[] = [];
+  const waits: TimedWait[] = [];
   let later = 0;
   const concerned = [...concernedBy(tx, write), ...madeRoomFor(tx)];
   const planned = new Set<ServiceId>();
@@ -117,7 +117,7 @@ function describe(tx: Rehearsal, write: Write, { clock, ids }: ControlOptions): 
 
 interface Planned {
   readonly changes: boolean;
-  readonly waits: readonly Wait[];
+  readonly waits: readonly TimedWait[];
   /** Services of which a task is told now to make room. */
   readonly makeRoom: readonly ServiceId[];
 }

@@ -11,6 +11,7 @@ import {
   repeatedJob,
   rollbackSpec,
   rolledBackService,
+  serviceWaits,
 } from '@swarmd/planner';
 import { writeChanges, type ReadView, type Transaction } from '@swarmd/store';
 
@@ -118,7 +119,7 @@ function serviceReading(
       // What it would write is the leader's to write: here only what it waits for counts.
       const { ids, clock } = context;
       const tasksMax = CONTROL_PLAN_TASKS_MAX;
-      return [...planService(view, serviceId, { now: clock.now(), ids, tasksMax }).waits];
+      return serviceWaits(view, serviceId, { now: clock.now(), ids, tasksMax });
     },
   };
 }

@@ -223,11 +223,13 @@ function isPinned(draft: Draft): boolean {
 /** Where one more task like the sample would go, and how to put one there. */
 export class Placement {
   readonly #draft: Draft;
+  readonly #sample: Task;
   readonly #usage: Usage;
   readonly #ranking: Ranking;
 
   constructor(draft: Draft, sample: Task) {
     this.#draft = draft;
+    this.#sample = sample;
     this.#usage = new Usage(draft.view, draft.changes(), draft.service);
     const options = { usage: this.#usage, task: sample, tasks: draft.tasks() };
     this.#ranking = rankingFor(draft, options);
@@ -236,6 +238,19 @@ export class Placement {
   /** The best node of each branch of the spread preferences. */
   bestOfEachBranch(): Node[] {
     return this.#ranking.bestOfEachBranch();
+  }
+
+  /** Nodes that would take one more, were they not held back. */
+  heldBack(): Node[] {
+    const demand = demandOf(this.#draft.view, this.#sample);
+    const atWork = this.#draft.tasks().filter(isAtWork);
+    return [...this.#draft.view.list('node')].filter((node) => {
+      const { heldUntil, ...status } = node.status;
+      if (heldUntil === undefined) return false;
+      const ofService = atWork.filter(({ nodeId }) => nodeId === node.id).length;
+      const state = { node: { ...node, status }, usage: this.#usage, ofService };
+      return refusal(state, demand) === undefined;
+    });
   }
 
   /** @returns false when there is no address for it, and nothing was done. */

@@ -11,3 +11,11 @@ export function rebalanceOf(view: PlanView, { spec }: Service): ClusterSpec['reb
   const { budget = ofCluster.budget, intervalMs = ofCluster.intervalMs } = spec.rebalance;
   return { budget, intervalMs };
 }
+
+/** How many tasks of the service may move at once; 0: none ever, of its mode or as it says. */
+export function movesAtOnce(view: PlanView, service: Service): number {
+  const { mode, update, task } = service.spec;
+  if (mode.kind !== 'replicated' || task.placement.strategy === 'binpack') return 0;
+  const { budget } = rebalanceOf(view, service);
+  return Math.min(budget, update.parallelism === 0 ? Infinity : update.parallelism);
+}
