@@ -4,6 +4,7 @@ import { isWantedState, type Service, type Task } from '@swarmd/model';
 
 import { isCurrent } from './converge.ts';
 import { ago, duration, many } from './explain-words.ts';
+import { overcome } from './overcome.ts';
 import { wayOut } from './way-out.ts';
 
 /** Waits of these rules are told elsewhere: with the update, the schedule or the task itself. */
@@ -13,9 +14,12 @@ const WAITS_SHOWN_MAX = 10;
 
 /**
  * How far it is, and of one that has stopped the way out; no line while nothing was ever updated.
- * @param newest Of each slot the task that counts.
+ * @param newest Of each slot the task that counts; `tasks`: all of them.
  */
-export function explainUpdate(service: Service, newest: readonly Task[], now: number): string[] {
+export function explainUpdate(
+  service: Service,
+  { newest, tasks, now }: { newest: readonly Task[]; tasks: readonly Task[]; now: number },
+): string[] {
   const { updateStatus } = service;
   if (updateStatus === undefined) return [];
   const { state, startedAt, completedAt, message, canary } = updateStatus;
@@ -32,10 +36,12 @@ export function explainUpdate(service: Service, newest: readonly Task[], now: nu
       isCurrent(service, task),
   ).length;
   const far = `${renewed} of ${many(newest.length, 'task runs', 'tasks run')} the present spec`;
-  const next = wayOut(service);
+  const over = overcome(service, tasks);
+  const way = wayOut(service);
+  const next = over === undefined ? way && `to go on: ${way}` : `now: ${over}`;
   return [
     `  update: ${state}, begun ${ago(startedAt, now)}, ${far}: ${message}${until}`,
-    ...(next === undefined ? [] : [`  to go on: ${next}`]),
+    ...(next === undefined ? [] : [`  ${next}`]),
   ];
 }
 

@@ -82,7 +82,7 @@ export function explainService(
   const running = newest.length - unsettled.length;
   return [
     `service ${service.spec.name}: ${slotsLine(service, { running, all: newest.length })}${ofJob(service, newest)}`,
-    ...explainUpdate(service, newest, now),
+    ...explainUpdate(service, { newest, tasks, now }),
     ...explainWaits(waits, now),
     ...standbyLines(service, standbys),
     ...explainRuns(service),

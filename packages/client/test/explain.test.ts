@@ -170,6 +170,26 @@ describe('explain', () => {
     );
   });
 
+  it.each(['paused', 'rollback-paused'] as const)(
+    'a service: that its update was %s is a note once every task runs the present spec',
+    (update) => {
+      const around = { now: NOW, nodes: [node('n1')] };
+      const over = made('1 failed !exit code 1', {
+        id: asId('task', 'over'),
+        desiredState: 'shutdown',
+      });
+      const standby = made('0 preparing', { desiredState: 'ready' });
+      const said = (...tasks: Task[]): string | undefined =>
+        explainService(service({ replicas: 2, update }), [over, standby, ...tasks], around)[2];
+      expect(said(made('1 running'), made('2 running'))).toBe(
+        '  now: every task has come to run the present spec since, and nothing is left to do; the next service update takes this note away',
+      );
+      for (const other of ['2 preparing', '2 running old', '2 running shutdown']) {
+        expect(said(made('1 running'), made(other))).toMatch(/^ {2}to go on: /);
+      }
+    },
+  );
+
   it('a service: when its update was over, which is not when it began', () => {
     const done = service({ update: 'completed' });
     const updateStatus = { ...done.updateStatus!, completedAt: NOW - 5_000 };

@@ -1,8 +1,14 @@
 /** swarmctl service ls, inspect, history, ps: what there is to see of services. */
 import type { ServiceCounts } from '@swarmd/api';
 import { unreachable } from '@swarmd/base';
-import { explainRuns, nextRun } from '@swarmd/client';
-import { fieldChanges, type PastSpec, type Service, type ServiceSpec } from '@swarmd/model';
+import { explainRuns, nextRun, overcome } from '@swarmd/client';
+import {
+  fieldChanges,
+  type PastSpec,
+  type Service,
+  type ServiceSpec,
+  type Task,
+} from '@swarmd/model';
 import type { Command } from 'commander';
 
 import type { Context } from '../context.ts';
@@ -61,27 +67,37 @@ export function addServiceReads(group: Command, context: Context): void {
       const services = await Promise.all(
         references.map((reference) => findService(context, reference)),
       );
-      await printTasks(context, {
+      const tasks = await printTasks(context, {
         filter: { serviceIds: services.map((service) => service.id) },
         ...flags,
         format: formatOf(flags),
       });
       if (formatOf(flags) !== 'table') return;
       for (const line of services.flatMap(explainRuns)) context.terminal.out(`${oneLine(line)}\n`);
-      printUpdates(context, services);
+      printUpdates(context, services, tasks);
     });
 }
 
 /** What stands between the tasks and their service's spec, below the table. */
-function printUpdates({ terminal, clock }: Context, services: readonly Service[]): void {
-  for (const { spec, updateStatus } of services) {
+function printUpdates(
+  { terminal, clock }: Context,
+  services: readonly Service[],
+  tasks: readonly Task[],
+): void {
+  for (const service of services) {
+    const { id, spec, updateStatus } = service;
     if (updateStatus === undefined || updateStatus.completedAt !== undefined) continue;
     const { state, message, canary: { until } = {} } = updateStatus;
     const rest = Math.ceil(((until ?? 0) - clock.now()) / 1_000);
     const wait = rest > 0 ? `, for ${rest} s more` : '';
-    const next = state.endsWith('paused')
+    const over = overcome(
+      service,
+      tasks.filter(({ serviceId }) => serviceId === id),
+    );
+    const way = state.endsWith('paused')
       ? ` (what to do says: swarmctl explain service ${spec.name})`
       : '';
+    const next = over === undefined ? way : ` (${over})`;
     terminal.err(`${spec.name}: ${state}: ${message}${wait}${next}\n`);
   }
 }

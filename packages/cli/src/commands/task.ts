@@ -48,10 +48,11 @@ function ports(task: Task): string {
   return portList(task.ports.filter((port) => port.publishMode === 'host'));
 }
 
+/** @returns those it has printed. */
 export async function printTasks(
   context: Context,
   options: { filter: TaskFilter; format: Format; trunc: boolean },
-): Promise<void> {
+): Promise<readonly Task[]> {
   const { control } = await context.cluster();
   const [found, nodes] = await Promise.all([
     control.listTasks({ filter: options.filter }, context.call),
@@ -90,6 +91,7 @@ export async function printTasks(
     { title: 'PORTS', value: ports },
   ];
   context.terminal.out(list(options.format, columns, tasks));
+  return tasks;
 }
 
 export function addTaskCommands(program: Command, context: Context): void {
@@ -97,9 +99,9 @@ export function addTaskCommands(program: Command, context: Context): void {
 
   listing(group.command('ls').description('list all tasks'))
     .option('--no-trunc', 'do not shorten anything')
-    .action(async (flags: ListFlags & { trunc: boolean }) =>
-      printTasks(context, { filter: {}, ...flags, format: formatOf(flags) }),
-    );
+    .action(async (flags: ListFlags & { trunc: boolean }) => {
+      await printTasks(context, { filter: {}, ...flags, format: formatOf(flags) });
+    });
 
   group
     .command('inspect')

@@ -243,13 +243,13 @@ export class FakeCluster {
     return stored;
   }
 
-  /** Becomes what it should be at once, unless its image is called "broken". */
+  /** Becomes what it should be at once, unless its image is "broken"; a "shaky" one is so a moment later. */
   #become(next: Service): Service {
     const { world } = this;
-    const isBroken = next.spec.task.container.image.includes('broken');
-    const settled: Service = isBroken
-      ? { ...next, updateStatus: { state: 'paused', startedAt: NOW, message: '1 task failed' } }
-      : next;
+    const { image } = next.spec.task.container;
+    const isBroken = image.includes('broken');
+    const updateStatus = { state: 'paused', startedAt: NOW, message: '1 task failed' } as const;
+    const settled = /broken|shaky/.test(image) ? { ...next, updateStatus } : next;
     world.services = [...world.services.filter(({ id }) => id !== next.id), settled];
     const { mode } = next.spec;
     const count =

@@ -15,10 +15,11 @@ import {
 } from '@swarmd/model';
 
 import { USAGE_FRESH_MS } from '../limits.ts';
+import { NodeLookup } from '../node-lookup.ts';
 import { reason, remember } from '../reasons.ts';
 import { isWanted } from '../task-view.ts';
 import type { Plan, PlanView } from '../types.ts';
-import { isUpdating } from './update-state.ts';
+import { isHalfway } from './update-state.ts';
 
 /** What a task uses, as its node measured it. */
 export interface TaskUsage {
@@ -57,7 +58,8 @@ export function planAutoscale(
   const tasks = [...view.tasksByService(id)].filter(
     (task) => isWanted(task) && task.desiredState === 'running',
   );
-  const demand = demandOf(service, policy, { tasks, ...context });
+  const nodes = new NodeLookup(view, context.now);
+  const demand = demandOf(service, policy, { tasks, nodes, ...context });
   const { next, step } = nextStatus(service, policy, { demand, now: context.now });
   if (sameStatus(service.autoscale, next)) return { ops: [], because: [], waits: [] };
   const why = step === undefined ? [] : [reason('autoscaled', step, { at: context.now })];
@@ -83,12 +85,15 @@ function demandOf(
   policy: AutoscalePolicy,
   around: {
     tasks: readonly Task[];
+    nodes: NodeLookup;
     now: number;
     usage: (task: TaskId) => Measured | undefined;
   },
 ): Demand {
-  if (isUpdating(service)) return { kind: 'unknown', message: 'an update is under way or paused' };
-  const { tasks, now } = around;
+  const { tasks, nodes } = around;
+  if (isHalfway(service, tasks, nodes))
+    return { kind: 'unknown', message: 'an update is under way or paused' };
+  const { now } = around;
   const current = wantedReplicas(service);
   const fresh = new Map<TaskId, Measured>();
   for (const { id } of tasks) {

@@ -29,9 +29,10 @@ import { activeRuns } from './runs.ts';
 import { asOfRun, endRuns, followSchedule } from './scheduled-job.ts';
 import { orphanTasks, replaceBroken } from './fates.ts';
 import { reap } from './reap.ts';
-import { advanceUpdate, dropOvertaken, isHalted, judgeUpdate } from './rolling-update.ts';
+import { advanceUpdate, dropOvertaken, judgeUpdate } from './rolling-update.ts';
 import { scale } from './scale.ts';
 import { takeOver } from './take-over.ts';
+import { isHalted } from './update-state.ts';
 
 /** Also for services that no longer exist: their tasks are stopped and then forgotten. */
 export function planService(view: PlanView, serviceId: ServiceId, context: PlanContext): Plan {

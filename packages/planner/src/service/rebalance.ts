@@ -21,11 +21,11 @@ import {
 import { addTask } from './new-task.ts';
 import { bestMove, type Move, type Standing } from './rebalance-move.ts';
 import { movesAtOnce, rebalanceOf } from './rebalance-policy.ts';
-import { isUpdating } from './update-state.ts';
+import { isHalfway } from './update-state.ts';
 
 export function rebalance(draft: Draft, service: Service): void {
   const limit = movesAtOnce(draft.view, service);
-  if (limit === 0 || isUpdating(service)) return;
+  if (limit === 0 || isHalfway(service, draft.tasks(), draft.nodes)) return;
   const standing = standingOf(draft, (task) => isCurrent(task, service, draft.nodes));
   const { settled, underWay } = standing;
   const { intervalMs } = rebalanceOf(draft.view, service);

@@ -6,7 +6,7 @@ import type { Service, TaskSpec } from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
 import { isOver, isWanted, sameSpec, sameWhereItStays } from '../task-view.ts';
-import { isHalted } from './rolling-update.ts';
+import { isHalted } from './update-state.ts';
 
 export function refreshLimits(draft: Draft, service: Service): void {
   if (isHalted(service)) return;

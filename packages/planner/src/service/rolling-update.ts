@@ -15,6 +15,7 @@ import { addTask } from './new-task.ts';
 import { stuckSlot } from './progress-deadline.ts';
 import {
   failedEarly,
+  isHalted,
   needsTask,
   progressOf,
   settledAt,
@@ -23,11 +24,6 @@ import {
 } from './update-state.ts';
 
 const UNDER_WAY: readonly UpdateState[] = ['updating', 'rollback-started'];
-const HALTED: readonly UpdateState[] = ['paused', 'rollback-paused'];
-
-export function isHalted(service: Service): boolean {
-  return service.updateStatus !== undefined && HALTED.includes(service.updateStatus.state);
-}
 
 function isUnderWay(service: Service): boolean {
   return service.updateStatus !== undefined && UNDER_WAY.includes(service.updateStatus.state);

@@ -12,7 +12,7 @@ import { planService } from './plan-service.ts';
 import { movesAtOnce, rebalanceOf } from './rebalance-policy.ts';
 import { bestMove, type Move } from './rebalance-move.ts';
 import { standingOf } from './rebalance.ts';
-import { isUpdating } from './update-state.ts';
+import { isHalfway } from './update-state.ts';
 
 /** Of what has the budget; the others are counted. */
 const NAMES_SHOWN_MAX = 3;
@@ -31,8 +31,8 @@ export function serviceWaits(view: PlanView, id: ServiceId, context: PlanContext
 function rebalanceWaits(draft: Draft, service: Service): Wait[] {
   const limit = movesAtOnce(draft.view, service);
   if (limit === 0) return [];
-  const isHalfway = isUpdating(service);
-  const isAsWanted = (task: Task): boolean => isHalfway || isCurrent(task, service, draft.nodes);
+  const isBetween = isHalfway(service, draft.tasks(), draft.nodes);
+  const isAsWanted = (task: Task): boolean => isBetween || isCurrent(task, service, draft.nodes);
   const standing = standingOf(draft, isAsWanted);
   const { settled, underWay } = standing;
   const [sample] = settled;
@@ -44,7 +44,7 @@ function rebalanceWaits(draft: Draft, service: Service): Wait[] {
   const move = bestMove(draft, standing, placement.bestOfEachBranch());
   if (move === undefined) return waits;
   const would = `${taskName(move.task)} would move to node ${nameOf(move.to)}, which has more room`;
-  if (isHalfway) {
+  if (isBetween) {
     const message = `${would}; nothing moves before the update is over`;
     waits.push({ code: 'rebalance-update', message });
   } else if (underWay.length >= limit) {

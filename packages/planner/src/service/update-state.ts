@@ -1,7 +1,14 @@
 /** What the stored objects say about a rolling update: no other memory of it exists. */
-import { isTerminal, type Service, type Task, type UpdateConfig } from '@swarmd/model';
+import {
+  isTerminal,
+  type Service,
+  type Task,
+  type UpdateConfig,
+  type UpdateState,
+} from '@swarmd/model';
 
 import type { Draft } from '../draft.ts';
+import type { NodeLookup } from '../node-lookup.ts';
 import { slotPolicy } from './slot-policy.ts';
 import { byAge, endedByItself, isCurrent, isOver, isWanted, statusTime } from '../task-view.ts';
 
@@ -12,9 +19,33 @@ export function updateConfigOf(service: Service): UpdateConfig {
 }
 
 /** One is under way, or halted and waits for its user. */
-export function isUpdating({ updateStatus }: Service): boolean {
+function isUpdating({ updateStatus }: Service): boolean {
   const state = updateStatus?.state;
   return state !== undefined && state !== 'completed' && state !== 'rollback-completed';
+}
+
+/**
+ * Tasks of two specs are there, or may be: nothing else moves meanwhile. One that was paused is no more
+ * than a note once every task is of the present spec: it goes with the user's next spec.
+ */
+export function isHalfway(
+  service: Service,
+  tasks: Iterable<Task>,
+  nodes: Pick<NodeLookup, 'of'>,
+): boolean {
+  if (!isUpdating(service)) return false;
+  if (!isHalted(service)) return true;
+  for (const task of tasks) {
+    if (isWanted(task) && !isCurrent(task, service, nodes)) return true;
+  }
+  return false;
+}
+
+const HALTED: readonly UpdateState[] = ['paused', 'rollback-paused'];
+
+/** It goes on when its user has written a new spec. */
+export function isHalted({ updateStatus }: Service): boolean {
+  return updateStatus !== undefined && HALTED.includes(updateStatus.state);
 }
 
 export interface SlotProgress {
