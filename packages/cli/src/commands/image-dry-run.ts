@@ -1,10 +1,11 @@
 /** What commands on images of a node would do there, from what the node and the registry tell. */
 import { errorCode } from '@swarmd/base';
-import type { Image } from '@swarmd/api';
+import type { Image, ImageDetails } from '@swarmd/api';
 import { isIdleImage, type NodeId } from '@swarmd/model';
 
 import type { Context } from '../context.ts';
 import { refuseUsed, type NodeChange } from '../node-dry-run.ts';
+import { byNameOrPin } from '../pinned-image.ts';
 import { bytes, shortId } from '../output.ts';
 import { registryAuthFor } from '../registry-auth.ts';
 
@@ -27,8 +28,7 @@ export async function tagOf(
   context: Context,
   { nodeId, reference, target }: { nodeId: NodeId; reference: string; target: string },
 ): Promise<NodeChange> {
-  const { engine } = await context.cluster();
-  const { image } = await engine.inspectImage({ nodeId, reference }, context.call);
+  const { image } = await detailsOf(context, nodeId, reference);
   const present = await imageOf(context, nodeId, target);
   const was = present === undefined ? '' : `, no longer ${nameOf(present)}`;
   return present?.id === image.id
@@ -42,8 +42,7 @@ export async function removalOf(
   nodeId: NodeId,
   reference: string,
 ): Promise<NodeChange> {
-  const { engine } = await context.cluster();
-  const { image, names } = await engine.inspectImage({ nodeId, reference }, context.call);
+  const { image, names } = await detailsOf(context, nodeId, reference);
   if (image.used) refuseUsed(`image ${image.reference}`);
   return removal(
     image,
@@ -77,6 +76,18 @@ function removal({ reference, bytes: size }: Image, others: readonly string[]): 
       ? `its layers, ${bytes(size)}, unless other images share them`
       : `only the name: ${others.join(', ')} keeps its layers`;
   return { action: 'remove', name: reference, detail };
+}
+
+/** By its name, or by what that was pinned to for services. */
+export async function detailsOf(
+  context: Context,
+  nodeId: NodeId,
+  reference: string,
+): Promise<ImageDetails> {
+  const { engine } = await context.cluster();
+  return await byNameOrPin(context, { nodeId, reference }, (name) =>
+    engine.inspectImage({ nodeId, reference: name }, context.call),
+  );
 }
 
 async function imageOf(

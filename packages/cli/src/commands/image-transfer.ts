@@ -12,6 +12,7 @@ import { collect } from '../flags.ts';
 import { bytes, json, list, parseFormat, type Column, type Format } from '../output.ts';
 import { LayerPrinter } from '../pull-progress.ts';
 import { registryAuthFor } from '../registry-auth.ts';
+import { detailsOf } from './image-dry-run.ts';
 import { nodeOf, NODE_FLAG, NODE_HINT } from './on-node.ts';
 
 const TRANSFER_TIMEOUT_MS = 30 * 60_000;
@@ -59,10 +60,9 @@ function addLooks(group: Command, context: Context): void {
     .argument('<image...>', 'names')
     .option(NODE_FLAG, NODE_HINT)
     .action(async (references: string[], flags: NodeFlag) => {
-      const { engine } = await context.cluster();
       const nodeId = await nodeOf(context, flags.node);
       const all = await Promise.all(
-        references.map((reference) => engine.inspectImage({ nodeId, reference }, context.call)),
+        references.map((reference) => detailsOf(context, nodeId, reference)),
       );
       const shown = all.map(({ image, names, config, layers }) => ({
         ...image,
@@ -79,9 +79,8 @@ function addLooks(group: Command, context: Context): void {
     .option(NODE_FLAG, NODE_HINT)
     .option('--format <table|json>', 'output format', parseFormat, 'table')
     .action(async (reference: string, flags: NodeFlag & { format: Format }) => {
-      const { engine } = await context.cluster();
       const nodeId = await nodeOf(context, flags.node);
-      const details = await engine.inspectImage({ nodeId, reference }, context.call);
+      const details = await detailsOf(context, nodeId, reference);
       context.terminal.out(list(flags.format, HISTORY, historyOf(details)));
     });
 }

@@ -24,6 +24,7 @@ import {
   type NodeDryRunFlags,
 } from '../node-dry-run.ts';
 import { pullOf, removalOf, removalsOf, tagOf } from './image-dry-run.ts';
+import { byNameOrPin } from '../pinned-image.ts';
 import { showPull } from '../pull-progress.ts';
 import { registryAuthFor } from '../registry-auth.ts';
 import { forEach } from '../several.ts';
@@ -83,7 +84,9 @@ function addChanges(group: Command, context: Context): void {
         printNodeChanges(context, [change], flags.format);
         return;
       }
-      await engine.tagImage({ nodeId, reference, target }, context.call);
+      await byNameOrPin(context, { nodeId, reference }, (name) =>
+        engine.tagImage({ nodeId, reference: name, target }, context.call),
+      );
     });
 
   addNodeDryRunFlags(group.command('rm'))
@@ -99,8 +102,11 @@ function addChanges(group: Command, context: Context): void {
         return;
       }
       await forEach(references, async (reference) => {
-        const { freedBytes } = await engine.removeImage({ nodeId, reference }, context.call);
-        context.terminal.out(`${reference} (${bytes(freedBytes)})\n`);
+        await byNameOrPin(context, { nodeId, reference }, async (name) => {
+          const request = { nodeId, reference: name };
+          const { freedBytes } = await engine.removeImage(request, context.call);
+          context.terminal.out(`${name} (${bytes(freedBytes)})\n`);
+        });
       });
     });
 

@@ -44,7 +44,19 @@ export function fakeImages(
         image('fresh:1', 'b', {}),
         image('old:1', 'c', { minutes: 90 }),
         image('spare:1', 'a', { minutes: 5 }),
+        ...['d', 'e'].map((id) => {
+          return image(`docker.io/team/app@sha256:${id.repeat(64)}`, id, { used: true });
+        }),
       ];
+    },
+    removeImage: async ({ reference }) => {
+      requirePresent(reference);
+      sent('removeImage', reference);
+      return { freedBytes: 120e6 };
+    },
+    tagImage: async ({ reference, target }) => {
+      requirePresent(reference);
+      sent('tagImage', `${reference} ${target}`);
     },
     listVolumes: async () =>
       ['data', 'cache', 'spool'].map((name) => ({
@@ -58,9 +70,7 @@ export function fakeImages(
       })),
     removeVolume: async ({ name }) => sent('removeVolume', name),
     inspectImage: async ({ reference }) => {
-      if (reference.startsWith('absent')) {
-        throw new SwarmError('not-found', `no image ${reference} on this node`);
-      }
+      requirePresent(reference);
       const digest = `sha256:${'e'.repeat(64)}`;
       const times = { pulledAt: NOW, usedAt: NOW };
       const used = reference === 'busy:1';
@@ -95,4 +105,11 @@ export function fakeImages(
       throw new SwarmError('permission-denied', `registry ${registry} answered HTTP 401`);
     },
   };
+}
+
+/** What is pulled for services is here by its digest alone. */
+function requirePresent(reference: string): void {
+  const isPresent = /@sha256:(d+|e+)$/.test(reference) || !/^absent|\bteam\//.test(reference);
+  if (isPresent) return;
+  throw new SwarmError('not-found', `no image ${reference} on this node`);
 }

@@ -6,6 +6,7 @@ import { isIdleImage, type LayerProgress, type RegistryAuth } from '@swarmd/mode
 import type { ImageDetails, ImageInfo, Images, ImportOptions, PullOptions } from '../types.ts';
 import type { ImageTransfer } from './image-transfer.ts';
 import type { Puller } from './puller.ts';
+import { noSuchImage } from './no-such-image.ts';
 import { canonicalReference, parseReference, pinnedReference } from './reference.ts';
 import { imageDocuments } from './stored-images.ts';
 import type { ImageStore } from './store.ts';
@@ -74,10 +75,15 @@ export class ImageService implements Images {
   }
 
   async inspect(reference: string): Promise<ImageInfo> {
-    const canonical = canonicalReference(parseReference(reference));
-    const found = (await this.list()).find((image) => image.reference === canonical);
+    const parsed = parseReference(reference);
+    const canonical = canonicalReference(parsed);
+    const images = this.listNow();
+    const found = images.find((image) => image.reference === canonical);
     if (found !== undefined) return found;
-    throw new SwarmError('not-found', `there is no image ${canonical} on this node`);
+    throw noSuchImage(
+      parsed,
+      images.map((image) => image.reference),
+    );
   }
 
   async resolve(

@@ -5,6 +5,7 @@ import { SwarmError } from '@swarmd/base';
 
 import { isNotFound } from '../files/atomic-file.ts';
 import { parseDocument, type Descriptor } from './manifest.ts';
+import { noSuchImage } from './no-such-image.ts';
 import { canonicalReference, parseReference } from './reference.ts';
 import type { StoredImage } from './image-index.ts';
 import type { ImageStore } from './store.ts';
@@ -25,10 +26,15 @@ const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 
 /** @throws SwarmError `not-found`, `data-loss`. */
 export async function imageDocuments(store: ImageStore, name: string): Promise<ImageDocuments> {
-  const reference = canonicalReference(parseReference(name));
-  const entry = store.entries().find((one) => one.reference === reference);
+  const parsed = parseReference(name);
+  const reference = canonicalReference(parsed);
+  const entries = store.entries();
+  const entry = entries.find((one) => one.reference === reference);
   if (entry === undefined) {
-    throw new SwarmError('not-found', `there is no image ${reference} on this node`);
+    throw noSuchImage(
+      parsed,
+      entries.map((one) => one.reference),
+    );
   }
   const stored = entry.image;
   const manifest = await store.blobs.document(stored.manifest);

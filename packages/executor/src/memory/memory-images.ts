@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { SwarmError } from '@swarmd/base';
 import type { LayerProgress } from '@swarmd/model';
 
+import { noSuchImage } from '../image/no-such-image.ts';
 import { canonicalReference, parseReference, pinnedReference } from '../image/reference.ts';
 import type { ImageDetails, ImageInfo, Images, ImportOptions } from '../types.ts';
 import type { MemoryMachine } from './memory-machine.ts';
@@ -32,7 +33,7 @@ export class MemoryImages implements Images {
   async inspect(reference: string): Promise<ImageInfo> {
     const found = (await this.list()).find((image) => image.reference === canonical(reference));
     if (found !== undefined) return found;
-    throw new SwarmError('not-found', `there is no image ${reference} on this node`);
+    throw noSuchImage(parseReference(reference), this.#machine.images);
   }
 
   async resolve(reference: string): Promise<string> {
