@@ -99,3 +99,5 @@ export const LEAVE_ASK_MS = 500;
 export const STOP_DEADLINE_MS = 5_000;
 /** A leader that stops waits this long for its successor. */
 export const STOP_HANDOVER_MS = 1_000;
+/** A worker that has stopped has so long to close its connections. */
+export const STOP_EXIT_MS = 2_000;

@@ -21,6 +21,7 @@ import {
   REPORT_DEADLINE_MS,
   REPORTS_PENDING_MAX,
   STOP_DEADLINE_MS,
+  STOP_EXIT_MS,
   STOP_HANDOVER_MS,
 } from './limits.ts';
 import { StateMachineFeed } from './state-machine-feed.ts';
@@ -185,7 +186,26 @@ class WorkerRaft implements Raft {
       }
     }
     this.#end(new SwarmError('cancelled', 'Raft was stopped'));
+    await this.#untilExited();
     await worker.terminate();
+  }
+
+  /**
+   * The worker ends by itself once its connections are closed. Cut off while it has any, it takes the process
+   * with it: Node's HTTP/2 gets data for a stream that no JavaScript was run for (CallJSOnreadMethod aborts).
+   */
+  async #untilExited(): Promise<void> {
+    const { worker, clock, logger } = this.#parts;
+    if (this.#exited) return;
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    try {
+      await withDeadline(
+        { clock, timeoutMs: STOP_EXIT_MS, what: 'the end of the Raft worker' },
+        () => exited,
+      );
+    } catch (error) {
+      logger.warn({ error: errorMessage(error) }, 'the Raft worker is terminated');
+    }
   }
 
   async #call(signal: AbortSignal, message: (id: number) => ToWorker): Promise<number> {

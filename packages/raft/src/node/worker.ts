@@ -89,6 +89,8 @@ async function answerStop(): Promise<void> {
   if (replica === undefined) await started;
   await stop();
   post({ kind: 'stopped' });
+  // The thread ends by itself with its last connection.
+  port.close();
 }
 
 const started = start();

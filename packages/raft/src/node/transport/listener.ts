@@ -15,6 +15,7 @@ import type { MemberInfo } from '../../wal/header.ts';
 import { GRPC_MESSAGE_MAX_BYTES, KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS } from '../limits.ts';
 import type { RaftTls } from '../types.ts';
 import { peerIdentity, ServerTls } from './credentials.ts';
+import { InboundSockets } from './inbound-sockets.ts';
 import { decodeMessage } from './message-codec.ts';
 import type { SnapshotRequest, SnapshotSink } from './snapshot-server.ts';
 import type {
@@ -62,6 +63,7 @@ interface Refusal {
 export class Listener implements AsyncDisposable {
   readonly #context: ListenerContext;
   readonly #server: Server;
+  readonly #sockets = new InboundSockets();
   readonly #tls: ServerTls;
   readonly #streams = new Set<Inbound>();
   #refusedNodes: ReadonlySet<string> = new Set();
@@ -125,6 +127,7 @@ export class Listener implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     this.#server.forceShutdown();
+    this.#sockets[Symbol.dispose]();
     return Promise.resolve();
   }
 
