@@ -2,13 +2,13 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { connect, createCaClient, createMembershipClient } from '@swarmd/api';
 import { errorCode } from '@swarmd/base';
+import { freePort } from '@swarmd/base/testing';
 import { openCluster, type ClusterClient } from '@swarmd/client';
 import { asId, type ClusterId } from '@swarmd/model';
 import { createKeyAndCsr, createRootCa, signNodeCertificate } from '@swarmd/pki';
@@ -250,15 +250,4 @@ async function joinRaft(
       await new Promise((resolve) => setTimeout(resolve, JOIN_PAUSE_MS));
     }
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -194,7 +194,7 @@ describe('a unary call', () => {
     // At once, and not when the client's keepalive notices.
     let settled = false;
     void outcomes.then(() => (settled = true));
-    const soon = AbortSignal.timeout(2_000);
+    const soon = AbortSignal.timeout(4_000);
     await until(() => settled || soon.aborted, 'the calls end');
     expect(settled).toBe(true);
     expect(await outcomes).toMatchObject([

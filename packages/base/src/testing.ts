@@ -11,6 +11,7 @@ export {
 } from './linearizability.ts';
 
 export { OTHER_KERNEL_TIMEOUT_MS, outputOnOtherKernel } from './system/other-kernel.ts';
+export { freePort } from './system/free-port.ts';
 export { Dice } from './dice.ts';
 export { mutated, type Mutation } from './mutation.ts';
 export { failingTest } from './system/mutated-tests.ts';

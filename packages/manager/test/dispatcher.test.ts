@@ -16,7 +16,7 @@ import { aNode } from './support/objects.ts';
 
 const NODE = asId('node', 'n1');
 const META = { version: 0, createdAt: 0, updatedAt: 0 };
-const signal = AbortSignal.timeout(30_000);
+const signal = AbortSignal.timeout(300_000);
 
 /** An agent that says hello, and later what it is asked to. */
 async function* agent(later: Promise<AgentMessage>): AsyncGenerator<AgentMessage> {

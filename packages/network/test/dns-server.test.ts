@@ -1,10 +1,10 @@
 /** The name server on sockets of this machine's loopback, with upstream servers of our own. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer, connect, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 
 import { silentLogger } from '@swarmd/base';
-import { ManualClock } from '@swarmd/base/testing';
+import { freePort, ManualClock } from '@swarmd/base/testing';
 import {
   decode,
   encode,
@@ -53,16 +53,6 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close();
 });
 const closers: (() => Promise<unknown> | void)[] = [];
-
-/** A port of the loopback that is free for both UDP and TCP. */
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  probe.listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 async function serve(
   options: {

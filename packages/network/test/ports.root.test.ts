@@ -1,9 +1,10 @@
 /** Ways to publish a port, and ways to choose among tasks: what clients and tasks see of them. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { becomes } from './lab/becomes.ts';
 import { gatewayAddressOf, port, type Cluster, type Placed } from './lab/cluster.ts';
-import { base, CLIENT, client, Scenario, snapshot, web } from './lab/scenario.ts';
-import { ask, eventually, tally, who } from './lab/traffic.ts';
+import { base, CLIENT, client, Scenario, web } from './lab/scenario.ts';
+import { ask, eventually, PATIENT, tally, who } from './lab/traffic.ts';
 
 let s: Scenario;
 const all = web.map(gatewayAddressOf);
@@ -31,8 +32,12 @@ beforeAll(async () => {
   await s.apply(cluster);
   for (const one of web) {
     await s.lab.startIn(s.hostOf(one), one.id, 'python3', SCTP, 'serve', one.id, '80');
+    // A raw socket of protocol 132.
+    await eventually('it serves SCTP', async () =>
+      (await s.hostOf(one).in(one.id, 'cat', '/proc/net/raw')).out.includes(':0084 '),
+    );
   }
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await s?.[Symbol.asyncDispose]();
@@ -68,7 +73,7 @@ describe('published ports', () => {
   });
 
   test('a range: each leads to the same port of a task, by one chain for all', async () => {
-    const echo = (node: string): string => `printf hello | socat -t1 - TCP:${node}:81`;
+    const echo = (node: string): string => `printf hello | socat ${PATIENT} - TCP:${node}:81`;
     const chains = async (): Promise<string> =>
       (await s.hosts[0].sh('nft list chains ip | grep -c "chain ports_tcp"')).out.trim();
     expect(await chains()).toBe('1');
@@ -159,5 +164,5 @@ test('nothing is left in the end, of SCTP neither', async () => {
   const zones = await Promise.all(s.hosts.map(async (host) => (await host.sh(tracked)).out.trim()));
   expect(zones.some((count) => Number(count) > 0)).toBe(true);
   await Promise.all(s.hosts.map((host) => host.destroy()));
-  for (const [i, host] of s.hosts.entries()) expect(await snapshot(host)).toBe(s.before[i]);
+  for (const [i, host] of s.hosts.entries()) await becomes(host, s.before[i]);
 });

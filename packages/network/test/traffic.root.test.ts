@@ -7,7 +7,7 @@ let s: Scenario;
 
 beforeAll(async () => {
   s = await Scenario.open();
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await s?.[Symbol.asyncDispose]();
@@ -83,7 +83,7 @@ describe('between containers', () => {
     const targets = ['10.0.1.11', '100.64.1.11', '100.64.2.12', '10.0.2.30'];
     expect((await s.from(inner, ask('tcp', targets.slice(0, 3)))).out).toBe('');
     expect((await s.from(client, ask('tcp', targets.slice(1)))).out).toBe('');
-  }, 40_000);
+  }, 180_000);
 });
 
 describe('names', () => {
@@ -213,6 +213,9 @@ describe('the way out, and what is closed', () => {
         'sh',
         '-c',
         'setsid socat TCP-LISTEN:4242,fork,reuseaddr SYSTEM:"echo control" >/dev/null 2>&1 </dev/null &',
+      );
+      await eventually('it listens', async () =>
+        (await s.lab.run(netns, 'ss', '-Hlnt')).out.includes(':4242 '),
       );
     }
   });

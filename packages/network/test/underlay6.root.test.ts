@@ -34,7 +34,7 @@ beforeAll(async () => {
   await Promise.all(hosts.map((host, i) => host.apply(stateOf(cluster, i + 1))));
   await Promise.all([hosts[0].attach(task(client)), hosts[1].attach(task(server))]);
   await hosts[1].serve(server.id);
-}, 60_000);
+}, 180_000);
 
 afterAll(() => lab?.[Symbol.asyncDispose]());
 

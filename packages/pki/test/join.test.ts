@@ -17,7 +17,7 @@ import {
 const now = Date.now();
 const root = createRootCa({ now });
 const stranger = createRootCa({ now });
-const signal = AbortSignal.timeout(20_000);
+const signal = AbortSignal.timeout(300_000);
 
 const servers: Server[] = [];
 afterEach(async () => {

@@ -35,9 +35,9 @@ export function partial<T extends object>(methods: Partial<T>): T {
   });
 }
 
-/** Resolves when `condition` holds; fails after 5 s. */
+/** Resolves when `condition` holds; fails after 30 s. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5_000;
+  const deadline = performance.now() + 30_000;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`never happened: ${what}`);
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,6 +1,5 @@
 /** Real managers on loopback ports, with everything cleaned up at the end of a test. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -14,6 +13,7 @@ import {
 } from '@swarmd/api';
 import { silentLogger } from '@swarmd/base';
 import { systemClock, systemIds, systemRandom } from '@swarmd/base/system';
+import { freePort } from '@swarmd/base/testing';
 import { asId, type ClusterId, type ClusterSpec, type NodeId } from '@swarmd/model';
 import { createKeyAndCsr, createRootCa, signNodeCertificate } from '@swarmd/pki';
 
@@ -213,17 +213,6 @@ export class TestCluster implements AsyncDisposable {
 
 function constant<T>(value: T): () => T {
   return () => value;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 const consoleLogger: ManagerOptions['logger'] = {

@@ -79,7 +79,7 @@ const methods: Record<string, (argument: never) => Promise<unknown>> = {
     const [program = '', ...args] = argv;
     const codes = ok ?? Array.from({ length: 256 }, (_, code) => code);
     const result = await run(program, args, {
-      timeoutMs: 15_000,
+      timeoutMs: 60_000,
       okCodes: codes,
       ...(input === undefined ? {} : { input }),
     });

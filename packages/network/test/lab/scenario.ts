@@ -144,7 +144,7 @@ export class Scenario implements AsyncDisposable {
     { type = 'A', transport = 'udp' }: DigOptions = {},
   ): Promise<Record<string, unknown[]>> {
     const argv = [process.execPath, `${import.meta.dirname}/dig.ts`, '127.0.0.11', transport, type];
-    const { out, err } = await this.hostOf(one).in(one.id, 'timeout', '10', ...argv, ...names);
+    const { out, err } = await this.hostOf(one).in(one.id, 'timeout', '50', ...argv, ...names);
     if (out === '') throw new Error(err);
     const answers = out
       .trim()

@@ -6,6 +6,12 @@ interface Ask {
   readonly port?: number;
 }
 
+/**
+ * Options of socat, which gives an answer half a second after the end of its input: on a busy machine a server
+ * that starts a program for it takes longer.
+ */
+export const PATIENT = '-t20 -T20';
+
 /** A shell script that asks all the addresses; each answer is a line. */
 export function ask(
   protocol: 'tcp' | 'udp',
@@ -18,7 +24,9 @@ export function ask(
     return `${process.execPath} ${import.meta.dirname}/ask-udp.ts ${list}`;
   }
   return targets
-    .map((address) => `socat -T2 - TCP:${address}:${port},connect-timeout=1 </dev/null || true`)
+    .map(
+      (address) => `socat ${PATIENT} - TCP:${address}:${port},connect-timeout=1 </dev/null || true`,
+    )
     .join('; ');
 }
 
@@ -34,11 +42,14 @@ export function who(out: string): string {
   return out.replaceAll(/ .*/g, '');
 }
 
-/** Waits until the condition holds, for at most 10 seconds. */
+const DEADLINE_MS = 40_000;
+
+/** Waits until the condition holds, with a deadline. */
 export async function eventually(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + DEADLINE_MS;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`still not so after 10 s: ${what}`);
+    if (performance.now() > deadline)
+      throw new Error(`still not so after ${DEADLINE_MS} ms: ${what}`);
     await delay(50);
   }
 }

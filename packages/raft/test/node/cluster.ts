@@ -1,11 +1,10 @@
 /** Real members on loopback, each in its worker thread, around a state machine that keeps a list. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { silentLogger, type Logger } from '@swarmd/base';
-import { until } from '@swarmd/base/testing';
+import { freePort, until } from '@swarmd/base/testing';
 import { systemClock } from '@swarmd/base/system';
 
 import { startRaft } from '../../src/node/start-raft.ts';
@@ -204,13 +203,4 @@ export async function sayHello(
 /** For calls that must succeed soon. */
 export function deadline(ms = WAIT_MS): AbortSignal {
   return AbortSignal.timeout(ms);
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

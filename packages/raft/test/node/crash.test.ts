@@ -3,11 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { freePort } from '@swarmd/base/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import type { MembershipChange, RaftOptions } from '../../src/node/types.ts';
 import { TestCa } from './certificates.ts';
-import { CLUSTER_ID, freePort } from './cluster.ts';
+import { CLUSTER_ID } from './cluster.ts';
 import type { FromMember, MemberReport, ToMember } from './member-process.ts';
 
 const WAIT_MS = 40_000;
@@ -157,13 +158,11 @@ async function foundCluster(): Promise<void> {
   await first.start('bootstrap');
   for (const { options, ...rest } of others.map((m) => ({ member: m, options: m.options }))) {
     const { raftId, nodeId, advertise: address } = options;
-    await first.change({
-      kind: 'add-learner',
-      member: { raftId, nodeId, address, role: 'learner' },
-    });
+    const member = { raftId, nodeId, address, role: 'learner' } as const;
+    await (await leader()).change({ kind: 'add-learner', member });
     await rest.member.start('join');
     await eventually('promoting', async () => {
-      await first.change({ kind: 'promote', raftId });
+      await (await leader()).change({ kind: 'promote', raftId });
       return true;
     });
   }
@@ -208,7 +207,10 @@ test(
     await Promise.all(members.map((member) => member.kill()));
     await writers.catch(() => undefined);
     await Promise.all(members.map((member) => member.start('restart')));
-    await (await leader()).propose('the end');
+    await eventually('the end', async () => {
+      await (await leader()).propose('the end');
+      return true;
+    });
     const reports = await eventually('equal members', async () => {
       const all = await Promise.all(members.map((member) => member.report()));
       return all.every((r) => r.items.at(-1) === 'the end') ? all : undefined;

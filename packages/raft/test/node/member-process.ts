@@ -39,7 +39,7 @@ function member(): Raft {
 }
 
 async function perform(message: ToMember): Promise<MemberReport | undefined> {
-  const signal = AbortSignal.timeout(5_000);
+  const signal = AbortSignal.timeout(20_000);
   switch (message.kind) {
     case 'start':
       raft = await startRaft(message.options, machine, {
