@@ -1,5 +1,5 @@
 /**
- * Known ways to do things too late or never, and to remember what is no longer so. What must notice is the
+ * Known ways to do things too late, too soon or never, and to remember what is no longer so. What must notice is the
  * simulation's watch over time, or the properties of what the planner keeps between plans.
  */
 import type { Mutation } from '@swarmd/base/testing';
@@ -33,6 +33,20 @@ export const TIME: readonly TimeMutation[] = [
     file: 'planner/src/service/progress-deadline.ts',
     find: 'draft.waitUntil(dueAt, {',
     replace: 'Object.freeze({',
+  },
+  {
+    name: 'a move counts no more once its new task runs',
+    scenario: 'moves',
+    file: 'planner/src/service/rebalance.ts',
+    find: 'if (isWell && !tasks.some((task) => isStopping(draft, task))) settled',
+    replace: 'if (isWell) settled',
+  },
+  {
+    name: 'a move counts no more once its new task is there',
+    scenario: 'moves',
+    file: 'planner/src/service/rebalance.ts',
+    find: 'if (underWay.length >= limit ||',
+    replace: 'if (underWay.length > limit ||',
   },
   {
     name: 'a run that is due is not decided on',

@@ -1,6 +1,7 @@
 /**
  * Small clusters in which something falls due: an update without a node, or with one task after the other that is
- * taken from its node, a run of a job, steps of autoscaling, runs and steps under a new leader. What the watch over time says of them.
+ * taken from its node, a run of a job, steps of autoscaling, runs and steps under a new leader, tasks that may move
+ * once others have. What the watch over them says.
  */
 import { assert } from '@swarmd/base';
 import type { Node, NodeAvailability, ServiceSpecInput } from '@swarmd/model';
@@ -60,6 +61,15 @@ const SCALED: ServiceSpecInput = {
   },
 };
 
+/** One that has moved takes its time to stop. */
+const MOVED: ServiceSpecInput = {
+  name: 'moved',
+  mode: { kind: 'replicated', replicas: 6 },
+  task: { container: { image: 'good-stubborn' } },
+  update: { order: 'start-first' },
+  rebalance: { budget: 1, intervalMs: 0 },
+};
+
 const SCENARIOS = {
   update: async (sim: SimWorld): Promise<void> => {
     await create(sim, STUCK({}));
@@ -79,6 +89,15 @@ const SCENARIOS = {
       drained = node;
       await pass(sim, 2_000);
     }
+  },
+  moves: async (sim: SimWorld): Promise<void> => {
+    await create(sim, MOVED);
+    await pass(sim, 5_000);
+    const node = nodeOfNewest(sim, 'moved');
+    setAvailability(sim, node, 'drain');
+    await pass(sim, 30_000);
+    setAvailability(sim, node, 'active');
+    await pass(sim, 30_000);
   },
   run: async (sim: SimWorld): Promise<void> => {
     await create(sim, TICK);

@@ -73,7 +73,7 @@ export class PolicyJudge {
     if (after === undefined) return;
     const { view } = this.#options;
     this.#say('standby', badStandby(after));
-    if (before === undefined) this.#onMade(after);
+    if (before === undefined) this.#onMade(after, unsteady);
     if (after.preemptedBy !== undefined && after.preemptedBy !== before?.preemptedBy) {
       const winner = view.get('task', after.preemptedBy);
       if (winner !== undefined) this.#say('preemption', badVictim(after, winner));
@@ -85,7 +85,7 @@ export class PolicyJudge {
     }
   }
 
-  #onMade(task: Task): void {
+  #onMade(task: Task, unsteady: ReadonlySet<string>): void {
     const { view } = this.#options;
     const service = view.get('service', task.serviceId);
     if (service === undefined) return;
@@ -95,7 +95,12 @@ export class PolicyJudge {
     if (code === 'update') this.#say('canary', beyondStep(service, this.#movable(service, tasks)));
     else if (code === 'standby') this.#say('standby', surplusStandby(service, tasks));
     else {
-      this.#say('budget', badMove(service, tasks, { moved: task, skewMs: LEADERS_SKEW_MS }));
+      const isHeardOf = ({ nodeId }: Task): boolean => {
+        if (nodeId === undefined || unsteady.has(nodeId)) return false;
+        return (view.get('node', nodeId)?.status.state ?? 'down') !== 'down';
+      };
+      const around = { moved: task, skewMs: LEADERS_SKEW_MS, isHeardOf };
+      this.#say('budget', badMove(service, tasks, around));
     }
   }
 

@@ -19,12 +19,13 @@ export function surplusStandby({ spec }: Service, tasks: readonly Task[]): strin
 
 /**
  * A move that rebalancing began: is it within the budget and the update's parallelism, not too soon
- * after the last one, and not in the middle of an update? `skewMs`: how clocks of leaders may differ.
+ * after the last one, and not in the middle of an update? One counts until its old task has stopped.
+ * `skewMs`: how clocks of leaders may differ; `isHeardOf`: whether a task's node is.
  */
 export function badMove(
   service: Service,
   tasks: readonly Task[],
-  { moved, skewMs }: { moved: Task; skewMs: number },
+  { moved, skewMs, isHeardOf }: { moved: Task; skewMs: number; isHeardOf: (task: Task) => boolean },
 ): string | undefined {
   const { name, rebalance, update, mode } = service.spec;
   const refuse = (why: string): string => `service ${name} moves task ${moved.id}: ${why}`;
@@ -33,8 +34,13 @@ export function badMove(
   const most = Math.min(budget, update.parallelism === 0 ? Infinity : update.parallelism);
   const isMove = (task: Task): boolean => task.because[0]?.code === 'rebalanced';
   const moves = tasks.filter(isMove);
+  const stopping = tasks.filter((task) => !isWanted(task) && !isOver(task) && isHeardOf(task));
+  const leaving = new Set(stopping.map(({ slot }) => slot));
   const underWay = moves.filter(
-    (task) => isWanted(task) && !isOver(task) && task.status.state !== 'running',
+    (task) =>
+      isWanted(task) &&
+      !isOver(task) &&
+      (task.status.state !== 'running' || leaving.has(task.slot)),
   );
   const slots = new Set(underWay.map(({ slot }) => slot));
   if (slots.size > most) return refuse(`${slots.size} are on the move, ${most} may be`);
