@@ -20,6 +20,7 @@ import {
   type TaskState,
 } from '@swarmd/model';
 
+import { isCurrent } from './converge.ts';
 import { explainAutoscale } from './explain-autoscale.ts';
 import { explainRuns } from './explain-runs.ts';
 import { explainUpdate, explainWaits, forMore } from './explain-update.ts';
@@ -94,6 +95,7 @@ export function explainService(
       return [
         `  ${taskName(task)}: ${stateOf(task)}: ${wait}`,
         ...moveOf(task),
+        ...otherSpecOf(service, task),
         ...failuresBefore(task, { now, siblings: tasks }),
       ];
     }),
@@ -164,6 +166,15 @@ function failuresBefore(
 /** Nothing was wrong with its predecessor, which the state of a successor would suggest. */
 function moveOf({ because: [first] }: Task): string[] {
   return first?.code === 'rebalanced' ? [`    ${first.message} [${first.code}]`] : [];
+}
+
+/** Nothing takes the present spec before the update goes on: a failing task of another one would puzzle. */
+function otherSpecOf(service: Service, task: Task): string[] {
+  const isHalted = service.updateStatus?.state.endsWith('paused') ?? false;
+  if (!isHalted || !isWantedState(task.desiredState) || isCurrent(service, task)) return [];
+  return [
+    '    it is of another spec than the present one: what ends while an update stands still is started again as it was',
+  ];
 }
 
 function isFailure(state: TaskState): boolean {

@@ -190,6 +190,18 @@ describe('explain', () => {
     },
   );
 
+  it('a service: a task of the spec that failed goes on failing while the rollback stands still', () => {
+    const around = { now: NOW, nodes: [node('n1')] };
+    const said = (update: 'rollback-paused' | 'rollback-started', words: string): string =>
+      explainService(service({ replicas: 2, update }), [made('1 running'), made(words)], around)
+        .slice(-1)
+        .join();
+    const why = /^ {4}it is of another spec than the present one: .* is started again as it was$/;
+    expect(said('rollback-paused', '2 preparing old')).toMatch(why);
+    expect(said('rollback-paused', '2 preparing')).not.toMatch(why);
+    expect(said('rollback-started', '2 preparing old')).not.toMatch(why);
+  });
+
   it('a service: when its update was over, which is not when it began', () => {
     const done = service({ update: 'completed' });
     const updateStatus = { ...done.updateStatus!, completedAt: NOW - 5_000 };
