@@ -34,8 +34,9 @@ export default defineConfig({
     setupFiles: suite === 'unit' ? ['test/setup/properties.ts'] : [],
     globalSetup: suite === 'lab' ? ['test/lab/global-setup.ts'] : [],
     pool: 'forks',
-    testTimeout: suite === 'lab' ? 120_000 : 30_000,
-    hookTimeout: suite === 'lab' ? 180_000 : 30_000,
+    // Longer than what they wait for in them, which says more when it fails.
+    testTimeout: suite === 'lab' ? 360_000 : 60_000,
+    hookTimeout: suite === 'lab' ? 360_000 : 60_000,
     // Tests of this kernel share it, and one file of those with another one has several already.
     fileParallelism: suite !== 'root' && suite !== 'kernel',
     // By itself vitest leaves a processor free: of two that is half the machine.

@@ -8,8 +8,8 @@ import { waitUntil } from '@swarmd/lab';
 import { CleanRoot } from './clean-root.ts';
 
 const BOOT_TIMEOUT_MS = 600_000;
-const STEP_TIMEOUT_MS = 180_000;
-const ANSWER_TIMEOUT_MS = 30_000;
+const STEP_TIMEOUT_MS = 400_000;
+const ANSWER_TIMEOUT_MS = 90_000;
 const ADDRESS = '192.0.2.1';
 const CGROUP = '/swarmd-install-test';
 const INSTALL = '/opt/checkout/scripts/install';
@@ -134,8 +134,8 @@ describe('living with it', { timeout: STEP_TIMEOUT_MS }, () => {
     const ready = await waitUntil(
       { what: 'the node to be ready', timeoutMs: ANSWER_TIMEOUT_MS },
       async () => {
-        const nodes = await root.sh('swarmctl node ls --format json', 'alone');
-        return nodes.includes('"ready"') ? nodes : undefined;
+        const { stdout } = await root.exec(['swarmctl', 'node', 'ls', '--format', 'json'], 'alone');
+        return stdout.includes('"ready"') ? stdout : undefined;
       },
     );
     expect(JSON.parse(ready)).toMatchObject([{ id: nodeId, status: { state: 'ready' } }]);
@@ -163,7 +163,11 @@ describe('uninstalling', { timeout: STEP_TIMEOUT_MS }, () => {
     expect(await root.sh(`${INSTALL} --uninstall --purge`, 'alone')).toContain(
       'swarmd is gone, with its state and configuration',
     );
-    expect(daemon?.exitCode).toBe(0);
+    const code = await waitUntil(
+      { what: 'swarmd to have ended', timeoutMs: ANSWER_TIMEOUT_MS },
+      () => daemon?.exitCode ?? undefined,
+    );
+    expect(code).toBe(0);
     expect(await root.sh("find / -xdev -name '*swarm*' -not -path '/opt/*'")).toBe('');
     expect(await root.sh("find /run -name '*swarm*'")).toBe('');
     expect(await root.sh(`find /sys/fs/cgroup -maxdepth 2 -path '*${CGROUP}'`)).toBe('');

@@ -3,7 +3,7 @@ import type { Preview } from '@swarmd/api';
 import type { Node } from '@swarmd/model';
 import { afterAll, describe, expect, it } from 'vitest';
 
-import { BUSYBOX, ctl, ok, remove, running, service, untilRunning } from './support.ts';
+import { BUSYBOX, ctl, ok, remove, running, service, until, untilRunning } from './support.ts';
 
 const SLEEP = ['sleep', '100000'];
 /** Stops at once, so that the suite need not wait for grace periods. */
@@ -89,10 +89,13 @@ describe('explain', () => {
       ['service', 'stuck'],
       ['task', 'stuck.1'],
     ]) {
-      const said = await ok('explain', ...words);
-      const line = /^ {2}refused by (.*): placement constraints not met: (.*)$/m.exec(said);
-      expect(line?.[1]?.split(', ').toSorted()).toEqual(names.toSorted());
-      expect(line?.[2]).toBe('node.labels.moon==1');
+      const refusal = /^ {2}refused by (.*): placement constraints not met: (.*)$/m;
+      // A service that was made just now may have no task yet.
+      const [, nodesOf, lacks] = await until('it is said why', async () => {
+        return refusal.exec((await ctl('m1', 'explain', ...words)).stdout) ?? undefined;
+      });
+      expect(nodesOf?.split(', ').toSorted()).toEqual(names.toSorted());
+      expect(lacks).toBe('node.labels.moon==1');
     }
   });
 });

@@ -38,7 +38,7 @@ beforeAll(async () => {
   const create = (name: string, ...rest: string[]): Promise<string> =>
     ok('service', 'create', '--name', name, ...QUICK, ...WORKER, ...rest);
   const well = ['--health-cmd', 'test -f /well', '--health-retries', '2'];
-  const times = ['--health-interval', '200ms', '--health-start-period', '60s'];
+  const times = ['--health-interval', '200ms', '--health-start-period', '600s'];
   const soon = ['--health-start-interval', '200ms', '--detach'];
   const mount = ['--mount', 'type=volume,source=kept,target=/v'];
   const loop = 'trap "echo hangup" HUP; echo up; while :; do sleep 0.1; done';

@@ -63,7 +63,7 @@ describe('scenario 60, 64: a manager whose log', () => {
     {
       short: true,
       what: 'is a copy of another one',
-      damage: `rm -r ${RAFT}; mkdir ${RAFT}; tar -C ${RAFT} -xf /copy.tar`,
+      damage: `rm -r ${RAFT}; mkdir ${RAFT}; tar -C ${RAFT} -xf /run/copy.tar`,
       finding: /is damaged: it belongs to another member/,
     },
   ]);
@@ -79,7 +79,7 @@ describe('scenario 60, 64: a manager whose log', () => {
       const copy = await sh(lab.host('m2'), `tar -C ${RAFT} -cf - . | base64 -w 0`);
       // On purpose, so that its tasks are waited for.
       await victim.stopService('swarmd', 'TERM');
-      await victim.exec(['sh', '-c', 'base64 -d > /copy.tar'], { input: copy });
+      await victim.exec(['sh', '-c', 'base64 -d > /run/copy.tar'], { input: copy });
       await sh(victim, damage);
       await lab.cluster.startDaemon(victim);
       const told = await until('it to say what it found', async () => {
@@ -103,6 +103,6 @@ describe('scenario 60, 64: a manager whose log', () => {
       );
       expect((await untilRunning('kept', 1)).map(({ id }) => id)).toEqual([task?.id]);
     },
-    120_000,
+    480_000,
   );
 });

@@ -7,8 +7,11 @@ import { casesOf, ctl, lab, ok, sh, until } from './support.ts';
 const NAME = 'w1';
 const victim = lab.host(NAME);
 const STATE = '/var/lib/swarmd';
-const TEST_MS = 180_000;
+const TEST_MS = 480_000;
 const RAFT_PORT = 4243;
+/** Is there while the file is watched. */
+const WATCHED = '/run/watched';
+const WATCHES_S = 90;
 
 afterAll(async () => {
   await lab.cluster.startDaemon(victim);
@@ -44,18 +47,29 @@ function untilRole(role: 'manager' | 'worker'): Promise<true> {
   });
 }
 
-/** Kills the daemon and its manager as soon as a file has been replaced, made or removed so many times. */
-async function killedWhen(file: string, times: number): Promise<void> {
+/**
+ * Kills the daemon and its manager as soon as a file has been replaced, made or removed so many times.
+ * @returns when that is watched for; `killed` once they are dead.
+ */
+async function killWhen(file: string, times: number): Promise<{ killed: Promise<string> }> {
   const seen = `$(stat -c %i ${STATE}/${file} 2>/dev/null)`;
-  await sh(
+  await sh(victim, `rm -f ${WATCHED}`);
+  const killed = sh(
     victim,
-    `for time in $(seq ${times}); do
-       old=${seen}; i=0
-       while [ "${seen}" = "$old" ]; do i=$((i + 1)); [ $i -lt 30000 ] || exit 9; done
+    `end=$(( $(date +%s) + ${WATCHES_S} )); old=${seen}; : >${WATCHED}
+     for time in $(seq ${times}); do
+       while now=${seen}; [ "$now" = "$old" ]; do [ $(date +%s) -lt $end ] || exit 9; done
+       old=$now
      done
      pid=$(cat /run/swarmd.pid); kill -9 $pid $(cat /proc/$pid/task/*/children)
      while kill -0 $pid 2>/dev/null; do :; done`,
   );
+  // Whoever waits for the kill hears of it.
+  killed.catch(() => undefined);
+  await until('the file to be watched', async () =>
+    (await sh(victim, `ls ${WATCHED} 2>/dev/null || true`)) === '' ? undefined : true,
+  );
+  return { killed };
 }
 
 /** The file tells the step. What asks for the change may be told anything: it is committed or it is not. */
@@ -63,7 +77,7 @@ async function interrupted(
   step: { file: string; times: number },
   ...change: string[]
 ): Promise<void> {
-  const killed = killedWhen(step.file, step.times);
+  const { killed } = await killWhen(step.file, step.times);
   const asked = ctl('m1', ...change);
   await killed;
   await lab.cluster.startDaemon(victim);
@@ -79,7 +93,7 @@ describe('a manager that cannot be started', () => {
     'says why, and takes its place once it can',
     async () => {
       const listen = `require('node:net').createServer().listen(${RAFT_PORT}, () => console.log('taken'))`;
-      const taker = `/tmp/taken.${process.pid}`;
+      const taker = '/run/taken';
       const pid = await sh(
         victim,
         `: >${taker}; setsid ${process.execPath} -e "${listen}" >${taker} 2>&1 </dev/null & echo $!`,
@@ -163,7 +177,7 @@ describe('a daemon that is killed', () => {
         return undefined;
       });
       expect(out).toBe(true);
-      expect(await voters()).toBe(3);
+      await untilVoters(3);
       await lab.cluster.form();
       await untilRole('worker');
     },

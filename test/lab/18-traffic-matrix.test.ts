@@ -19,8 +19,12 @@ import { BUSYBOX, ctl, lab, ok, pidOf, remove, service, until, untilRunning } fr
 const SERVER = fileURLToPath(new URL('matrix/server.ts', import.meta.url));
 const ASKER = fileURLToPath(new URL('matrix/asker.ts', import.meta.url));
 const TARGET_PORT = 7_000;
+/** Longer than all of this takes. */
+const SERVES_MS = 1_200_000;
 /** Published at one IPv6 address of one node. */
 const BOUND = 9_003;
+/** What has an answer may take its time for it; no answer is none after this. */
+const [ANSWER_MS, SILENCE_MS] = [20_000, 2_500];
 /** The nodes that take part: tasks on the workers, none on the manager. */
 const NODES = ['m1', 'w1', 'w2'];
 
@@ -79,7 +83,7 @@ interface Server {
   readonly vip: string;
 }
 
-interface Cell extends Question {
+interface Cell extends Omit<Question, 'waitMs'> {
   readonly what: string;
   readonly expected: string;
 }
@@ -149,7 +153,9 @@ async function serverOf(name: string, published: number): Promise<Server> {
   files.push(file);
   const enter = ['nsenter', `--target=${pidOf(task)}`, '--net', '--'];
   host
-    .exec([...enter, process.execPath, SERVER, name, String(TARGET_PORT), file])
+    .exec([...enter, process.execPath, SERVER, name, String(TARGET_PORT), file], {
+      timeoutMs: SERVES_MS,
+    })
     .catch(() => undefined);
   await until(`${name} to listen`, () => (existsSync(file) ? true : undefined));
   const vip = (await service(name)).endpoint.virtualIps[0]?.address ?? '';
@@ -247,8 +253,14 @@ function seenAs(
 }
 
 async function answersAt(place: Place, cells: readonly Cell[]): Promise<string[]> {
-  const questions = cells.map(({ protocol, family, host, port }) => {
-    return { protocol, family, host, port };
+  const questions = cells.map(({ protocol, family, host, port, expected }) => {
+    return {
+      protocol,
+      family,
+      host,
+      port,
+      waitMs: expected === 'nothing' ? SILENCE_MS : ANSWER_MS,
+    };
   });
   const enter =
     place.task === undefined ? [] : ['nsenter', `--target=${pidOf(place.task)}`, '--net', '--'];

@@ -214,7 +214,10 @@ describe('limits and reservations', () => {
       const { stderr } = await ctl('m1', 'service', 'logs', '--raw', 'forks');
       return stderr.includes("can't fork") ? true : undefined;
     });
-    expect(Number(await cgroupFile(task, files))).toBe(9);
+    // It says so before it ends.
+    await until('the subshell to be gone', async () =>
+      Number(await cgroupFile(task, files)) === 9 ? true : undefined,
+    );
   });
 
   it('keeps what fits no node pending, and says why', async () => {

@@ -49,7 +49,7 @@ async function create(name: string, ...rest: string[]): Promise<void> {
 
 /** Who answers clients outside, one line for each; "" where nobody does. */
 async function ask(urls: readonly string[], from = ''): Promise<string[]> {
-  const each = urls.map((url) => `curl -s ${from} --max-time 3 http://${url}/name || echo`);
+  const each = urls.map((url) => `curl -s ${from} --max-time 20 http://${url}/name || echo`);
   return (await sh(lab.client, each.join('; '))).split('\n');
 }
 
@@ -105,7 +105,7 @@ describe('a service with a range, a port that is chosen, and clients that stay',
 
   it('does so for containers by name', async () => {
     const [asker] = await untilRunning('asker', 1);
-    const line = 'for i in 1 2 3 4 5 6; do timeout 5 wget -q -O - http://ways/name; done';
+    const line = 'for i in 1 2 3 4 5 6; do timeout 20 wget -q -O - http://ways/name; done';
     const answers = (await inTask(asker!, line)).split('\n');
     expect(answers).toHaveLength(6);
     expect(new Set(answers).size).toBe(1);

@@ -63,7 +63,7 @@ describe('a confined container', () => {
       ],
     };
     await line(
-      `echo '${JSON.stringify(profile)}' >/tmp/profile.json; echo '{"x":1}' >/tmp/no.json`,
+      `echo '${JSON.stringify(profile)}' >/run/profile.json; echo '{"x":1}' >/run/no.json`,
     );
     const bad = await ctl(
       'm1',
@@ -72,18 +72,18 @@ describe('a confined container', () => {
       '--name',
       'bad',
       '--security-opt',
-      'seccomp=/tmp/no.json',
+      'seccomp=/run/no.json',
       BUSYBOX,
     );
     expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('at defaultAction') });
-    const options = ['--security-opt', 'seccomp=/tmp/profile.json', '--io-weight', '300'];
+    const options = ['--security-opt', 'seccomp=/run/profile.json', '--io-weight', '300'];
     await create('confined', ...options, BUSYBOX, 'sleep', '100000');
     const task = await only('confined');
     expect(await sh(await hostOf(task), `grep Seccomp: /proc/${pidOf(task)}/status`)).toMatch(/2$/);
     expect(await entered('confined', 'mkdir /x && echo made; rmdir /x || echo kept')).toBe(
       'made\nkept\n',
     );
-    await line('rm /tmp/profile.json /tmp/no.json');
+    await line('rm /run/profile.json /run/no.json');
   });
 
   it('has its weight at disks', async () => {
@@ -125,21 +125,21 @@ describe('who attaches', () => {
   /** Keys go when what is awaited has been seen: a shell that does not wait for them loses them. */
   const typed = (keys: readonly string[], command: string): Promise<Outcome> =>
     line(
-      `rm -f /tmp/seen; { ${keys.join('; ')}; } | timeout 60 script -qefc '${command}' /tmp/seen`,
+      `rm -f /run/seen; { ${keys.join('; ')}; } | timeout 60 script -qefc '${command}' /run/seen`,
     );
-  const seen = (text: string): string => `until grep -q '${text}' /tmp/seen; do sleep 0.1; done`;
+  const seen = (text: string): string => `until grep -q '${text}' /run/seen; do sleep 0.1; done`;
 
   it('gives lines, gets the answers in their order, and leaves the input open for the next', async () => {
-    const feed = (lines: string, last: string): Promise<Outcome> =>
+    const feed = (lines: string, last: number): Promise<Outcome> =>
       // It follows what is printed until it is ended.
       line(`cd "$(mktemp -d)"; printf '${lines}' >in; : >out; : >err
         swarmctl task attach echoer.1 <in >out 2>err & pid=$!
-        for i in $(seq 300); do grep -q '${last}' err && break; sleep 0.1; done
+        for i in $(seq 300); do grep -q 'err ${last}' err && grep -q 'out ${last}' out && break; sleep 0.1; done
         kill -INT $pid; wait $pid; cat out; cat err >&2; rm -r "$PWD"`);
-    const first = await feed('a\\nb\\nc\\n', 'err 3');
+    const first = await feed('a\\nb\\nc\\n', 3);
     expect(first.stdout).toBe('out 1 a\nout 2 b\nout 3 c\n');
     expect(first.stderr).toMatch(/^err 1\nerr 2\nerr 3\n/);
-    expect((await feed('d\\n', 'err 4')).stdout).toBe('out 4 d\n');
+    expect((await feed('d\\n', 4)).stdout).toBe('out 4 d\n');
   });
 
   it('only watches where there is no input', async () => {
@@ -203,8 +203,11 @@ describe('a container whose root is nobody', () => {
   it('is nobody on the node, and root inside', async () => {
     const task = await only('mapped');
     expect(await sh(await hostOf(task), `stat -c %u /proc/${pidOf(task)}`)).toBe('300000');
-    const { stdout } = await ctl('m1', 'service', 'logs', '--raw', 'mapped');
-    expect(stdout).toBe('0\n');
+    const said = await until('what it printed', async () => {
+      const { stdout } = await ctl('m1', 'service', 'logs', '--raw', 'mapped');
+      return stdout === '' ? undefined : stdout;
+    });
+    expect(said).toBe('0\n');
   });
 
   it('has its secrets, volumes and kernel parameters', async () => {

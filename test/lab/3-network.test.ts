@@ -25,7 +25,7 @@ let client: Task;
 
 const addressOf = (task: Task): string => task.networks[0]?.address.split('/')[0] ?? '';
 const fetchIn = (task: Task, url: string): Promise<string> =>
-  inTask(task, `timeout 5 wget -q -O - ${url}`);
+  inTask(task, `timeout 20 wget -q -O - ${url}`);
 
 beforeAll(async () => {
   await ok('network', 'create', 'net1');
@@ -82,8 +82,6 @@ describe('the overlay', () => {
       );
     });
     expect(device).toBeDefined();
-    const fdb = await sh(host, 'ip netns exec swarm-ovl bridge fdb show');
-    const neighbours = await sh(host, 'ip netns exec swarm-ovl ip neigh show');
     for (const task of remote) {
       const { place } = await hostOf(task);
       const vtep = DATA_PATH_6 ? place.address6 : place.address;
@@ -91,8 +89,14 @@ describe('the overlay', () => {
         .split('.')
         .map((byte) => Number(byte).toString(16).padStart(2, '0'))
         .join(':')}`;
-      expect(fdb).toMatch(new RegExp(`^${mac} .*dst ${vtep}`, 'm'));
-      expect(neighbours).toMatch(new RegExp(`^${addressOf(task)} .*${mac} PERMANENT`, 'mi'));
+      const forwards = new RegExp(`^${mac} .*dst ${vtep}`, 'm');
+      const knows = new RegExp(`^${addressOf(task)} .*${mac} PERMANENT`, 'mi');
+      // Agents hear of tasks elsewhere a moment after those run.
+      await until(`the entries for ${task.id}`, async () => {
+        const fdb = await sh(host, 'ip netns exec swarm-ovl bridge fdb show');
+        const neighbours = await sh(host, 'ip netns exec swarm-ovl ip neigh show');
+        return forwards.test(fdb) && knows.test(neighbours) ? true : undefined;
+      });
     }
     expect(await sh(host, 'ip netns exec swarm-ovl ip -d link show type vxlan')).toMatch(
       /nolearning/,
@@ -119,7 +123,7 @@ describe('service discovery and balancing', () => {
   it('balances the virtual address over all tasks', async () => {
     const answers = await inTask(
       client,
-      'for i in $(seq 12); do timeout 5 wget -q -O - http://web/; done',
+      'for i in $(seq 12); do timeout 20 wget -q -O - http://web/; done',
     );
     const names = new Set([...answers.matchAll(/hello from (\S+)/g)].map((match) => match[1]));
     expect(names.size).toBe(3);
@@ -132,8 +136,10 @@ describe('service discovery and balancing', () => {
 
   it('is explained: what every node has for it, should have, and whether it reaches the tasks', async () => {
     const vip = (await service('web')).endpoint.virtualIps[0]?.address ?? '';
-    const text = await ok('network', 'explain', 'web');
-    expect(text).not.toContain('BAD');
+    const text = await until('every node to have what it should', async () => {
+      const said = await ok('network', 'explain', 'web');
+      return said.includes('BAD') ? undefined : said;
+    });
     expect(text).toContain(`map vip4: ${vip} : jump vip_${vip.replaceAll('.', '_')}`);
     expect(text).toContain('map ports: tcp . 8080 : jump port_tcp_8080');
     expect(text).toMatch(/ok {4}probe\.1 reaches web\.\d/);
@@ -233,7 +239,7 @@ describe('a published port', () => {
     for (const host of lab.nodes) {
       const answer = await sh(
         lab.client,
-        `curl -sS --max-time 3 http://${host.place.address}:8080/`,
+        `curl -sS --max-time 20 http://${host.place.address}:8080/`,
       );
       expect(answer, host.name).toBe(
         answer.replace(/you are .*/, `you are ${lab.client.place.address}`),
@@ -245,10 +251,10 @@ describe('a published port', () => {
   it('answers each host about itself too', async () => {
     for (const host of lab.nodes) {
       expect(
-        await sh(host, `curl -sS --max-time 3 http://${host.place.address}:8080/`),
+        await sh(host, `curl -sS --max-time 20 http://${host.place.address}:8080/`),
         host.name,
       ).toMatch(/^hello from/);
-      expect(await sh(host, 'curl -sS --max-time 3 http://127.0.0.1:8080/'), host.name).toMatch(
+      expect(await sh(host, 'curl -sS --max-time 20 http://127.0.0.1:8080/'), host.name).toMatch(
         /^hello from/,
       );
     }

@@ -9,6 +9,7 @@ import {
   lab,
   leader,
   ok,
+  okOn,
   remove,
   running,
   until,
@@ -72,18 +73,12 @@ describe('kill -9 of any one manager', () => {
     await killDaemonAndManager(victim);
     await writer;
     expect(acknowledged.length).toBeGreaterThan(5);
-    const kept = JSON.parse((await ctl(asking, 'config', 'ls', '--format', 'json')).stdout) as {
-      spec: { name: string };
-    }[];
-    const names = new Set(kept.map((config) => config.spec.name));
+    const names = await configs(asking);
     expect(acknowledged.filter((name) => !names.has(name))).toEqual([]);
     await lab.heal(victim);
     await lab.cluster.allReady(lab.host(asking));
     await untilRunning('app', 4);
-    const again = JSON.parse((await ctl(victim, 'config', 'ls', '--format', 'json')).stdout) as {
-      spec: { name: string };
-    }[];
-    expect(new Set(again.map((config) => config.spec.name))).toEqual(names);
+    expect(await configs(victim)).toEqual(names);
     await ctl(asking, 'config', 'rm', ...names);
   });
 
@@ -174,6 +169,14 @@ describe('a worker', () => {
     expect((await untilRunning('app', 10)).some((task) => task.nodeId === node.id)).toBe(true);
   });
 });
+
+/** Names of all configs, as this manager knows them as soon as there is a leader. */
+async function configs(asking: string): Promise<Set<string>> {
+  const rows = await until(`the configs, from ${asking}`, () =>
+    okOn(asking, 'config', 'ls', '--format', 'json'),
+  );
+  return new Set((JSON.parse(rows) as { spec: { name: string } }[]).map(({ spec }) => spec.name));
+}
 
 /** Kills swarmd and its manager child with SIGKILL, as an operator's kill -9 of all of them would. */
 async function killDaemonAndManager(name: string): Promise<void> {

@@ -1,4 +1,5 @@
 /** Bad input: a clear error that says what, where and what next; never a crash, never a half-made object. */
+import { errorCode } from '@swarmd/base';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { BUSYBOX, cluster, ctl, lab, ok, remove, tasks, until } from './support.ts';
@@ -92,14 +93,21 @@ describe('the API', () => {
 
   it('refuses an old version', async () => {
     using client = cluster('m1');
-    const [node] = await client.control.listNodes({ filter: {} }, call());
-    if (node === undefined) throw new Error('no node');
-    const spec = { ...node.spec, labels: { touched: '1' } };
-    await client.control.updateNode({ id: node.id, version: node.meta.version, spec }, call());
-    const stale = client.control.updateNode(
-      { id: node.id, version: node.meta.version, spec },
-      call(),
-    );
+    const change = await until('a change of what was just read', async () => {
+      const [node] = await client.control.listNodes({ filter: {} }, call());
+      if (node === undefined) throw new Error('no node');
+      const spec = { ...node.spec, labels: { touched: '1' } };
+      const wanted = { id: node.id, version: node.meta.version, spec };
+      try {
+        await client.control.updateNode(wanted, call());
+        return wanted;
+      } catch (error) {
+        // The node itself has said something in between.
+        if (errorCode(error) !== 'out-of-date') throw error;
+        return undefined;
+      }
+    });
+    const stale = client.control.updateNode(change, call());
     await expect(stale).rejects.toMatchObject({ code: 'out-of-date' });
   });
 

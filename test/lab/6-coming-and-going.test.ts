@@ -7,6 +7,7 @@ import {
   hostOf,
   lab,
   ok,
+  okOn,
   remove,
   running,
   sh,
@@ -27,9 +28,7 @@ describe('a worker that leaves', () => {
     const host = lab.host('w2');
     const before = (await nodes()).find((node) => node.status.address === host.place.address);
     expect((await ctl('w2', 'swarm', 'leave')).code).toBe(0);
-    const info = JSON.parse((await ctl('w2', 'info', '--format', 'json')).stdout) as {
-      state: string;
-    };
+    const info = JSON.parse(await okOn('w2', 'info', '--format', 'json')) as { state: string };
     expect(info.state).toBe('inactive');
     expect(await sh(host, 'ls /var/lib/swarmd/identity 2>/dev/null | wc -l')).toBe('0');
     expect(await sh(host, 'ip netns list | wc -l')).toBe('0');
@@ -60,8 +59,8 @@ describe('a worker that can no longer tell which cluster it is in', () => {
     await sh(host, 'echo half > /var/lib/swarmd/identity/node.json');
     await lab.cluster.startDaemon(host);
     const said = await until('w2 to say what is wrong', async () => {
-      const { stdout } = await ctl('w2', 'info', '--format', 'json');
-      const { state, error } = JSON.parse(stdout) as { state: string; error: string };
+      const info = await okOn('w2', 'info', '--format', 'json');
+      const { state, error } = JSON.parse(info) as { state: string; error: string };
       return state === 'error' ? error : undefined;
     });
     expect(said).toContain('node.json');

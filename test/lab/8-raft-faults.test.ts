@@ -10,9 +10,9 @@ import { runFaults } from './faults/run.ts';
 import { LAB_NAME, sh } from './support.ts';
 
 const DISK_MIB = 256;
-const UP_MS = 240_000;
-const RUN_MS = 300_000;
-const HEAL_MS = 60_000;
+const UP_MS = 600_000;
+const RUN_MS = 600_000;
+const HEAL_MS = 120_000;
 
 interface Status {
   readonly leader: number;

@@ -187,8 +187,12 @@ describe('placement', () => {
     await create('low', ...flags);
     await create('high', ...flags, '--priority', '5', '--preempt');
     expect(await running('high')).toHaveLength(1);
-    const [waiting] = (await tasks('low')).filter(({ desiredState }) => desiredState === 'running');
-    expect(waiting?.status.error).toContain('insufficient memory');
+    await until('the other one to wait, and to say what for', async () =>
+      (await tasks('low')).find(
+        ({ desiredState, status }) =>
+          desiredState === 'running' && status.error.includes('insufficient memory'),
+      ),
+    );
     await remove('high');
     await untilRunning('low', 1);
   });

@@ -57,9 +57,7 @@ async function leftovers(lab: Lab): Promise<string[]> {
     .filter((line) => line.includes(lab.layout.stateDir));
   const cgroups = readdirSync('/sys/fs/cgroup', { recursive: false, withFileTypes: true })
     .filter((entry) => entry.isDirectory())
-    .flatMap((entry) =>
-      readdirSync(`/sys/fs/cgroup/${entry.name}`).map((name) => `${entry.name}/${name}`),
-    )
+    .flatMap((entry) => cgroupsOf(entry.name).map((name) => `${entry.name}/${name}`))
     .filter((name) => name.includes(lab.layout.cgroup));
   const processes = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -70,6 +68,15 @@ async function leftovers(lab: Lab): Promise<string[]> {
     ...cgroups,
     ...processes.map((pid) => `process ${pid}: ${commandLine(pid)}`),
   ];
+}
+
+/** Those below a cgroup or hierarchy of the machine. */
+function cgroupsOf(name: string): string[] {
+  try {
+    return readdirSync(`/sys/fs/cgroup/${name}`);
+  } catch {
+    return []; // it has just been removed
+  }
 }
 
 function commandLine(pid: string): string {

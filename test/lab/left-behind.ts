@@ -1,5 +1,5 @@
 /** What hosts of a lab have left of networks when they have all left their cluster again. */
-import type { Host, Lab } from '@swarmd/lab';
+import { waitUntil, type Host, type Lab } from '@swarmd/lab';
 
 import { SNAPSHOT } from '../../packages/network/test/lab/snapshot.ts';
 
@@ -16,6 +16,7 @@ const LINES = [
 
 /** What swarmctl exits with when it is told that this cannot be. */
 const REFUSED = 5;
+const KERNEL_MS = 10_000;
 
 /** By host: all that we might change, as a sorted list. */
 export type Snapshots = ReadonlyMap<string, readonly string[]>;
@@ -40,7 +41,18 @@ export async function leftBehind(lab: Lab, before: Snapshots): Promise<string[]>
   await Promise.all(lab.nodes.filter((host) => !isManager(host)).map(leave));
   // The last one has nobody to tell.
   for (const host of lab.nodes.filter(isManager)) await leave(host);
-  const now = await snapshots(lab);
+  let differences: string[] = [];
+  // The kernel takes what namespaces held away some time after they are gone.
+  await waitUntil({ what: 'the hosts to be as they were', timeoutMs: KERNEL_MS }, async () => {
+    differences = different(await snapshots(lab), before);
+    return differences.length === 0 || undefined;
+  }).catch((error: unknown) => {
+    if (differences.length === 0) throw error;
+  });
+  return differences;
+}
+
+function different(now: Snapshots, before: Snapshots): string[] {
   return [...now].flatMap(([name, after]) => {
     const own = before.get(name) ?? [];
     return [

@@ -1,4 +1,5 @@
 /** What the lab tests share: the running lab, swarmctl on a host, waiting, looking at the kernel. */
+import { SwarmError } from '@swarmd/base';
 import { openCluster, type ClusterClient } from '@swarmd/client';
 import { Lab, waitUntil, type Host } from '@swarmd/lab';
 import type { Service, Task } from '@swarmd/model';
@@ -18,7 +19,9 @@ export function casesOf<T extends { readonly short?: boolean }>(cases: readonly 
 
 /** The lab of this worker of the test runner, which has it to itself. */
 export const LAB_NAME = labName(Number(process.env['VITEST_POOL_ID'] ?? '1'));
-const STEP_TIMEOUT_MS = 60_000;
+const STEP_TIMEOUT_MS = 120_000;
+/** What swarmctl exits with when nobody could answer. */
+const UNREACHABLE = 4;
 
 function openLab(): Lab {
   const lab = Lab.open(LAB_NAME);
@@ -44,11 +47,20 @@ export async function ctl(host: string, ...args: string[]): Promise<Outcome> {
   return lab.host(host).exec(['swarmctl', ...args], { okCodes: codes });
 }
 
-/** Runs swarmctl on m1 and expects it to succeed. @returns its standard output. */
-export async function ok(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await ctl('m1', ...args);
-  if (code !== 0) throw new Error(`swarmctl ${args.join(' ')}: exit ${code}: ${stderr}`);
-  return stdout;
+/**
+ * Runs swarmctl on m1 and expects it to succeed. @returns its standard output.
+ * @throws `unavailable` when nobody could answer, which `until` waits for.
+ */
+export function ok(...args: string[]): Promise<string> {
+  return okOn('m1', ...args);
+}
+
+/** The same on another host. */
+export async function okOn(host: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await ctl(host, ...args);
+  if (code === 0) return stdout;
+  const message = `swarmctl ${args.join(' ')}: exit ${code}: ${stderr}`;
+  throw new SwarmError(code === UNREACHABLE ? 'unavailable' : 'internal', message);
 }
 
 /** The control API of a host's manager, by way of its socket. */

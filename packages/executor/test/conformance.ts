@@ -280,10 +280,19 @@ function workbench(
   });
 
   it('attaches to what is printed from now on, and tells how it ended', async () => {
+    const { executor } = harness();
     const id = await make.started({ kind: 'forever' });
-    const attached = session(id, { kind: 'attach', stdin: false }, []);
-    await harness().executor.stop(id, { graceMs: 0, signal: signal() });
-    expect((await attached).at(-1)).toEqual({ kind: 'exit', code: 137 });
+    const over = new AbortController();
+    const start: SessionStart = { kind: 'attach', stdin: false };
+    const input = sending([], over.signal);
+    const events: SessionEvent[] = [];
+    for await (const event of executor.workbench.session(id, { start, input }, signal())) {
+      // What does not run any more is not attached to.
+      if (events.length === 0) await executor.stop(id, { graceMs: 0, signal: signal() });
+      events.push(event);
+    }
+    over.abort();
+    expect(events.at(-1)).toEqual({ kind: 'exit', code: 137 });
     await harness().executor.remove(id, signal());
   });
 

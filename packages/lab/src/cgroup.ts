@@ -2,9 +2,10 @@
 import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 
 import { waitUntil } from './condition.ts';
+import { killIfAlive } from './process-identity.ts';
 
 const CGROUP_ROOT = '/sys/fs/cgroup';
-const REMOVE_TIMEOUT_MS = 10_000;
+const REMOVE_TIMEOUT_MS = 60_000;
 
 function hierarchies(): string[] {
   if (existsSync(`${CGROUP_ROOT}/cgroup.controllers`)) return [CGROUP_ROOT];
@@ -32,11 +33,7 @@ function removeTree(top: string): true | undefined {
   }
   for (const pid of readFileSync(`${top}/cgroup.procs`, 'utf8').split('\n').filter(Boolean)) {
     empty = false;
-    try {
-      process.kill(Number(pid), 'SIGKILL');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-    }
+    killIfAlive(Number(pid));
   }
   if (!empty) return undefined;
   try {

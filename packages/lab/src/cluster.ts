@@ -5,8 +5,8 @@ import { allEnded, waitUntil } from './condition.ts';
 import type { Host } from './host.ts';
 import type { Layout } from './layout.ts';
 
-const DAEMON_TIMEOUT_MS = 30_000;
-const FORM_TIMEOUT_MS = 60_000;
+const DAEMON_TIMEOUT_MS = 90_000;
+const FORM_TIMEOUT_MS = 120_000;
 
 /** The fields of `swarmctl info --format json` that the lab needs. */
 interface Info {

@@ -1,5 +1,5 @@
 /** Waiting for something outside this process to become true, without guessing how long it takes. */
-import { SwarmError } from '@swarmd/base';
+import { errorCode, errorMessage, SwarmError } from '@swarmd/base';
 import { systemClock } from '@swarmd/base/system';
 
 const POLL_MS = 20;
@@ -7,8 +7,10 @@ const POLL_MS = 20;
 const PATIENCE = Number(process.env['SWARMD_LAB_PATIENCE'] ?? '1');
 
 /**
- * Asks `probe` until it answers something, at most `timeoutMs` long.
- * @throws SwarmError `deadline-exceeded` that names `what` (and the probe's last error, if any).
+ * Asks `probe` until it answers something, at most `timeoutMs` long. One that throws `unavailable` has not
+ * answered yet: nobody leads for a moment, or a daemon is on its way.
+ * @throws SwarmError `deadline-exceeded` that names `what`, and why the last answer was none, if that is known;
+ * whatever else the probe throws.
  */
 export async function waitUntil<T>(
   options: { what: string; timeoutMs: number },
@@ -17,10 +19,18 @@ export async function waitUntil<T>(
   const timeoutMs = options.timeoutMs * PATIENCE;
   const end = systemClock.monotonic() + timeoutMs;
   for (;;) {
-    const answer = await probe();
-    if (answer !== undefined) return answer;
+    let cause: unknown;
+    try {
+      const answer = await probe();
+      if (answer !== undefined) return answer;
+    } catch (error) {
+      if (errorCode(error) !== 'unavailable') throw error;
+      cause = error;
+    }
     if (systemClock.monotonic() > end) {
-      throw new SwarmError('deadline-exceeded', `waited ${timeoutMs} ms for ${options.what}`);
+      const why = cause === undefined ? '' : `: ${errorMessage(cause)}`;
+      const message = `waited ${timeoutMs} ms for ${options.what}${why}`;
+      throw new SwarmError('deadline-exceeded', message, { cause });
     }
     await new Promise<void>((resolve) => systemClock.after(POLL_MS, resolve));
   }

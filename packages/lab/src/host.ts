@@ -13,13 +13,13 @@ import { removeCgroups } from './cgroup.ts';
 import { waitUntil } from './condition.ts';
 import { cutDisk, ensureDisk, hasDisk } from './disk.ts';
 import type { HostPlace, Layout } from './layout.ts';
-import { recall, remember, startTime } from './process-identity.ts';
+import { killIfAlive, recall, remember, startTime } from './process-identity.ts';
 import { programPath } from './program.ts';
 import { plug, setCable, unplug } from './switch.ts';
 
 const INIT_SCRIPT = fileURLToPath(new URL('../host/init.sh', import.meta.url));
-const BOOT_TIMEOUT_MS = 20_000;
-const EXEC_TIMEOUT_MS = 120_000;
+const BOOT_TIMEOUT_MS = 60_000;
+const EXEC_TIMEOUT_MS = 180_000;
 
 export class Host {
   readonly place: HostPlace;
@@ -104,7 +104,7 @@ export class Host {
     const pid = this.initPid;
     if (pid !== undefined) {
       if (hasDisk(this)) await cutDisk(this);
-      process.kill(pid, 'SIGKILL');
+      killIfAlive(pid);
       await waitUntil({ what: `host ${this.name} to die`, timeoutMs: BOOT_TIMEOUT_MS }, () =>
         startTime(pid) === undefined ? true : undefined,
       );

@@ -20,6 +20,7 @@ import { fillDisk, hangDisk, hasDisk, healDisk, slowDisk, thawDisk } from './dis
 import { buildImages } from './images.ts';
 import { checkOptions, Layout, STATE_ROOT, type LabOptions } from './layout.ts';
 import { linkFaults, setLinkFaults, type LinkFault } from './links.ts';
+import { killIfAlive } from './process-identity.ts';
 import { installProgram, uninstallProgram } from './program.ts';
 import { ensureRegistry } from './registry.ts';
 import { ensureSwitch, labNamespaces } from './switch.ts';
@@ -103,12 +104,12 @@ export class Lab {
       const pid = host.initPid;
       if (pid === undefined) continue;
       if (hasDisk(host)) await thawDisk(host);
-      process.kill(pid, 'SIGKILL');
+      killIfAlive(pid);
     }
     for (const host of this.hosts) await host.powerOff();
     for (const netns of await labNamespaces(this.layout)) {
       const { stdout } = await run('ip', ['netns', 'pids', netns]);
-      for (const pid of stdout.split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+      for (const pid of stdout.split('\n').filter(Boolean)) killIfAlive(Number(pid));
       await run('ip', ['netns', 'del', netns]);
     }
     await removeCgroups(this.layout.cgroup);

@@ -13,6 +13,15 @@ export function startTime(pid: number): string | undefined {
   return fields[0] === 'Z' ? undefined : fields[19];
 }
 
+/** SIGKILL to a process that may have ended since its pid was read. */
+export function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 /** Writes "pid starttime" so that `recall` can tell the same process from a later namesake. */
 export function remember(file: string, pid: number): void {
   writeFileSync(file, `${pid} ${startTime(pid) ?? ''}\n`);

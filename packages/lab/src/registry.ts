@@ -7,8 +7,8 @@ import { waitUntil } from './condition.ts';
 import { buildImages, type BuiltImage } from './images.ts';
 import { CACHE_DIR, type Layout } from './layout.ts';
 
-const START_TIMEOUT_MS = 15_000;
-const PUSH_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 60_000;
+const PUSH_TIMEOUT_MS = 180_000;
 
 /** Downloads and builds what labs are made from, for one that will have no way to do so. */
 export async function fillCache(): Promise<void> {

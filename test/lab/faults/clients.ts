@@ -6,12 +6,13 @@
 import { openCluster, type ClusterClient } from '@swarmd/client';
 import { errorCode, type ErrorCode } from '@swarmd/base';
 import type { Operation, RegisterOperation } from '@swarmd/base/testing';
-import type { Host, Lab } from '@swarmd/lab';
+import { waitUntil, type Host, type Lab } from '@swarmd/lab';
 import type { Service, ServiceId } from '@swarmd/model';
 
 const OPERATION_MS = 5_000;
 const PAUSE_MS = 20;
 const ATTEMPTS = 3;
+const HEALED_MS = 60_000;
 const CLIENTS_PER_MANAGER = 2;
 const LABEL = 'value';
 /** What a register holds when it is made. */
@@ -141,8 +142,8 @@ export class Clients {
       const { client } = connection;
       if (client === undefined) throw new Error(`${host.name} is off`);
       for (const register of this.#registers) {
-        if ((await this.#read(client, register)) === undefined)
-          throw new Error(`${host.name} does not answer a read, although all is healed`);
+        const what = `${host.name} to answer a read, now that all is healed`;
+        await waitUntil({ what, timeoutMs: HEALED_MS }, () => this.#read(client, register));
       }
       connection.close();
     }

@@ -25,7 +25,9 @@ export interface RunResult {
   readonly violations: readonly string[];
 }
 
-const HEAL_MS = 60_000;
+const HEAL_MS = 120_000;
+/** What swarmctl exits with when nobody could answer. */
+const UNREACHABLE = 4;
 
 export async function runFaults(options: RunOptions): Promise<RunResult> {
   const { lab, seed, say } = options;
@@ -97,7 +99,14 @@ function judge(clients: Clients): string[] {
 async function lost(lab: Lab, acknowledged: ReadonlySet<string>): Promise<string[]> {
   const found: string[] = [];
   for (const host of lab.nodes) {
-    const { stdout } = await host.exec(['swarmctl', 'config', 'ls', '--format', 'json']);
+    const stdout = await waitUntil(
+      { what: `${host.name} to list what there is`, timeoutMs: HEAL_MS },
+      async () => {
+        const argv = ['swarmctl', 'config', 'ls', '--format', 'json'];
+        const listed = await host.exec(argv, { okCodes: [0, UNREACHABLE] });
+        return listed.code === 0 ? listed.stdout : undefined;
+      },
+    );
     const rows = JSON.parse(stdout) as { spec: { name: string } }[];
     const there = new Set(rows.map((row) => row.spec.name));
     const missing = [...acknowledged].filter((name) => !there.has(name));

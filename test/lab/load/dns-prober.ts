@@ -23,12 +23,14 @@ export interface SeenAnswer {
   reachedAt?: number;
 }
 
+/** As long as programs wait (resolv.conf(5)): on a busy machine an answer takes its time. */
+const ANSWER_MS = 5_000;
 /** Nobody listens there: a refusal is an answer. */
 const PORT = 9;
 const KNOCK_MS = 500;
 
 const [name = '', period = '', stopFile = '', startFile = ''] = process.argv.slice(2);
-const resolver = new Resolver({ timeout: 1_000, tries: 1 });
+const resolver = new Resolver({ timeout: ANSWER_MS, tries: 1 });
 resolver.setServers(['127.0.0.11']);
 const lastSeen: Record<string, number> = {};
 const answers: SeenAnswer[] = [];

@@ -11,6 +11,9 @@ import type { LoadOptions, LoadResult } from './http-load.ts';
 
 const PROGRAM = fileURLToPath(new URL('http-load.ts', import.meta.url));
 
+/** Longer than any test. */
+const LASTS_MS = 1_200_000;
+
 export interface Load {
   /** Resolves when requests are on their way. */
   readonly started: Promise<unknown>;
@@ -29,7 +32,7 @@ export function startLoad(
     inside === undefined ? [] : ['nsenter', '--target', String(pidOf(inside)), '--net', '--'];
   const text = JSON.stringify({ ...options, stopFile, startFile });
   const result = host
-    .exec([...enter, process.execPath, PROGRAM, text])
+    .exec([...enter, process.execPath, PROGRAM, text], { timeoutMs: LASTS_MS })
     .then(({ stdout }) => JSON.parse(stdout) as LoadResult)
     .finally(() => {
       for (const file of [stopFile, startFile]) rmSync(file, { force: true });

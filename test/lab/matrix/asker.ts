@@ -12,9 +12,10 @@ export interface Question {
   /** Address, or a name to be asked from 127.0.0.11. */
   readonly host: string;
   readonly port: number;
+  /** Milliseconds until there is no answer. */
+  readonly waitMs: number;
 }
 
-const TIMEOUT_MS = 2_500;
 /** A datagram may be lost on a machine that does much else, and is then repeated. */
 const REPEAT_MS = 700;
 const DNS = '127.0.0.11';
@@ -23,13 +24,11 @@ async function ask(question: Question): Promise<string> {
   const isAddress = /^[\d.]+$|:/.test(question.host);
   const host = isAddress ? question.host : await resolve(question);
   if (host === undefined) return 'no such name';
-  return question.protocol === 'tcp'
-    ? overTcp(host, question.port)
-    : overUdp(host, question.port, question.family);
+  return question.protocol === 'tcp' ? overTcp(host, question) : overUdp(host, question);
 }
 
-async function resolve({ host, family }: Question): Promise<string | undefined> {
-  const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: 1 });
+async function resolve({ host, family, waitMs }: Question): Promise<string | undefined> {
+  const resolver = new Resolver({ timeout: waitMs, tries: 1 });
   resolver.setServers([DNS]);
   try {
     const found = await (family === 4 ? resolver.resolve4(host) : resolver.resolve6(host));
@@ -41,10 +40,10 @@ async function resolve({ host, family }: Question): Promise<string | undefined> 
   }
 }
 
-function overTcp(host: string, port: number): Promise<string> {
+function overTcp(host: string, { port, waitMs }: Question): Promise<string> {
   return new Promise((done) => {
     let text = '';
-    const socket = connect({ host, port, timeout: TIMEOUT_MS });
+    const socket = connect({ host, port, timeout: waitMs });
     socket.on('data', (data) => (text += data.toString()));
     socket.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
     socket.on('close', () => done(text));
@@ -55,7 +54,7 @@ function overTcp(host: string, port: number): Promise<string> {
   });
 }
 
-function overUdp(host: string, port: number, family: 4 | 6): Promise<string> {
+function overUdp(host: string, { port, family, waitMs }: Question): Promise<string> {
   return new Promise((done) => {
     const socket = createSocket(family === 4 ? 'udp4' : 'udp6');
     const end = (text: string): void => {
@@ -66,7 +65,7 @@ function overUdp(host: string, port: number, family: 4 | 6): Promise<string> {
     const deadline = setTimeout(() => {
       end('timeout');
       socket.close();
-    }, TIMEOUT_MS);
+    }, waitMs);
     const send = (): void => socket.send('?');
     const repeat = setInterval(() => send(), REPEAT_MS);
     socket.on('message', (data) => {
