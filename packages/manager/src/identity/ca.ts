@@ -36,13 +36,14 @@ const CSR_MAX_CHARS = 16 * 1024;
 export function createCa(options: CaOptions): Ca {
   const authority = new Authority(options);
   return {
-    issueCertificate: (request, call) => {
+    issueCertificate: async (request, call) => {
       if (request.csrPem === '' || request.csrPem.length > CSR_MAX_CHARS) {
         throw invalid(
           `a certificate request in PEM of at most ${CSR_MAX_CHARS} characters is needed`,
         );
       }
-      return options.route.run<Issued>(call, {
+      let isFromElsewhere = false;
+      const issued = await options.route.run<Issued>(call, {
         here: (_duties, signal) =>
           request.token === undefined || request.token === ''
             ? authority.renew(request.csrPem, callingNode(call), signal)
@@ -50,8 +51,14 @@ export function createCa(options: CaOptions): Ca {
                 { csrPem: request.csrPem, token: request.token, networks: request.networks ?? [] },
                 signal,
               ),
-        there: (manager, forwarded) => manager.ca.issueCertificate(request, forwarded),
+        there: (manager, forwarded) => {
+          isFromElsewhere = true;
+          return manager.ca.issueCertificate(request, forwarded);
+        },
       });
+      // Whoever has it shows it here next: by then the node is to be known here, too.
+      if (isFromElsewhere) await options.route.readBarrier(call);
+      return issued;
     },
   };
 }
