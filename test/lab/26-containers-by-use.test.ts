@@ -162,6 +162,16 @@ describe('who attaches', () => {
       'swarmctl task attach term.1',
     );
     expect(stdout).toContain('is kept');
+    // What comes in one piece with the keys to leave is not lost with them.
+    const piece = [`printf 'echo at $x\\r'`, seen('at kept'), `printf 'x=last\\r\\020\\021'`];
+    const left = await typed([...piece, seen('Script done')], 'swarmctl task attach term.1');
+    expect(left.code).toBe(0);
+    const last = await typed(
+      [`printf 'echo is $x\\r'`, seen('is last'), `printf '\\020\\021'`, seen('Script done')],
+      'swarmctl task attach term.1',
+    );
+    expect(last.code).toBe(0);
+    expect(last.stdout).toContain('is last');
   });
 
   it('is told how the program ended', async () => {

@@ -268,7 +268,9 @@ export type SessionInput =
   | { readonly kind: 'stdin-end' }
   | { readonly kind: 'resize'; readonly rows: number; readonly columns: number }
   /** To the program; a name such as "SIGINT". */
-  | { readonly kind: 'signal'; readonly name: string };
+  | { readonly kind: 'signal'; readonly name: string }
+  /** Of who has attached: what was typed before is passed on, then the session ends without 'exit'. */
+  | { readonly kind: 'leave' };
 
 export type SessionEvent =
   | { readonly kind: 'started'; readonly tty: boolean }

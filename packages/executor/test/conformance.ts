@@ -296,6 +296,14 @@ function workbench(
     await harness().executor.remove(id, signal());
   });
 
+  it('lets go of what was attached to, which goes on', async () => {
+    const id = await make.started({ kind: 'forever' });
+    const events = await session(id, { kind: 'attach', stdin: false }, [{ kind: 'leave' }]);
+    expect(events.map(({ kind }) => kind)).toEqual(['started']);
+    expect((await harness().executor.workbench.top(id)).length).toBeGreaterThan(0);
+    await harness().executor.remove(id, signal());
+  });
+
   it('refuses sessions with what does not run, has no program or reads nothing', async () => {
     const id = await make.prepared({ kind: 'forever' });
     const failed = (code: string) => ({ code });

@@ -189,6 +189,25 @@ describe.runIf(isInside)('the workbench', () => {
       expect(events.at(-1)).toEqual({ kind: 'exit', code: 9 });
     });
   });
+  it('passes on all that was typed before somebody leaves', async () => {
+    const spec = { ...sh('read x; echo $x | wc -c; exit 3'), tty: true };
+    await runner.whileRunning({ spec }, async (_pid, id) => {
+      const start: SessionStart = { kind: 'attach', stdin: true };
+      const keys = Array.from({ length: 40 }, () => typed('k'.repeat(100)));
+      let isNew = true;
+      const events = await interact(id, start, (_output, keyboard) => {
+        if (isNew) keyboard.type(...keys, { kind: 'leave' });
+        isNew = false;
+      });
+      expect(events.at(-1)?.kind).not.toBe('exit');
+      const after = await interact(id, start, (output, keyboard) => {
+        if (output === '') keyboard.type(typed('\r'));
+      });
+      expect(printed(after, 'stdout')).toContain('4001');
+      expect(after.at(-1)).toEqual({ kind: 'exit', code: 3 });
+    });
+  });
+
   it('attaches to open standard input, which outlives who attached', async () => {
     const spec = {
       ...sh('while read x; do echo got:$x; [ $x = end ] && exit 4; done; exit 1'),

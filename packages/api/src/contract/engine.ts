@@ -40,7 +40,9 @@ export type SessionRequest =
   | { readonly kind: 'stdin'; readonly data: Uint8Array }
   | { readonly kind: 'stdin-end' }
   | { readonly kind: 'resize'; readonly rows: number; readonly columns: number }
-  | { readonly kind: 'signal'; readonly name: string };
+  | { readonly kind: 'signal'; readonly name: string }
+  /** Of who has attached: what was typed before is passed on, then the session ends without 'exit'. */
+  | { readonly kind: 'leave' };
 
 export type SessionResponse =
   | { readonly kind: 'started'; readonly tty: boolean }

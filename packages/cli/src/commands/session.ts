@@ -7,7 +7,11 @@ import type { Console } from '../console.ts';
 import type { Context } from '../context.ts';
 import { ExitWith } from '../exit-codes.ts';
 import { collect, parseEnv } from '../flags.ts';
+import { LeaveKeys } from '../leave-keys.ts';
 import { findTask } from './find-task.ts';
+
+/** What was typed last is on its way; a node that does not answer keeps nobody. */
+const LEAVE_WAIT_MS = 2_000;
 
 interface ExecFlags {
   interactive: boolean;
@@ -151,10 +155,15 @@ async function session(
   const { console, onSignal } = context.terminal;
   const detached = new AbortController();
   const over = AbortSignal.any([context.call.signal, detached.signal]);
+  let isLeaving = false;
   using events = new DisposableStack();
   // A key that nobody presses any more would keep this process.
   if (options.reads) events.defer(() => console.closeInput());
-  const input = new SessionInput(console, options, () => detached.abort());
+  const input = new SessionInput(console, options, () => {
+    isLeaving = true;
+    const timer = context.clock.after(LEAVE_WAIT_MS, () => detached.abort());
+    events.defer(() => timer.cancel());
+  });
   if (options.isTty) events.use(console.onResize(() => input.resized()));
   if (options.passesSignals === true) events.use(onSignal((name) => input.signalled(name)));
   if (options.isTty && options.reads && console.isTerminal) events.use(console.raw());
@@ -165,12 +174,9 @@ async function session(
       if (event.kind === 'exit' && event.code !== 0) throw new ExitWith(event.code);
     }
   } catch (error) {
-    if (!detached.signal.aborted) throw error;
+    if (!isLeaving) throw error;
   }
 }
-
-const CTRL_P = 0x10;
-const CTRL_Q = 0x11;
 
 /** What the user does, as messages: the next key is only read when the last one was taken. */
 class SessionInput {
@@ -178,8 +184,9 @@ class SessionInput {
   readonly #options: SessionOptions;
   readonly #onDetach: () => void;
   readonly #pending: SessionRequest[] = [];
+  readonly #leaveKeys = new LeaveKeys();
   #wake: () => void = () => undefined;
-  #held = false;
+  #hasLeft = false;
 
   constructor(console: Console, options: SessionOptions, onDetach: () => void) {
     this.#console = console;
@@ -208,7 +215,7 @@ class SessionInput {
     const stop = (): void => this.#wake();
     signal.addEventListener('abort', stop);
     try {
-      while (!signal.aborted) {
+      while (!signal.aborted && !this.#hasLeft) {
         const message = this.#pending.shift();
         if (message !== undefined) {
           yield message;
@@ -226,22 +233,17 @@ class SessionInput {
     }
   }
 
-  /** Without the keys to leave, which may come apart. */
+  /** The last ones are passed on before the session is left. */
   *#keys(data: Uint8Array): Generator<SessionRequest> {
     if (!this.#options.canDetach || !this.#options.isTty) {
       yield { kind: 'stdin', data };
       return;
     }
-    const kept: number[] = [];
-    for (const key of data) {
-      if (this.#held && key === CTRL_Q) {
-        this.#onDetach();
-        return;
-      }
-      if (this.#held) kept.push(CTRL_P);
-      this.#held = key === CTRL_P;
-      if (!this.#held) kept.push(key);
-    }
-    if (kept.length > 0) yield { kind: 'stdin', data: Uint8Array.from(kept) };
+    const { keys, leaves } = this.#leaveKeys.take(data);
+    if (keys.length > 0) yield { kind: 'stdin', data: keys };
+    if (!leaves) return;
+    this.#hasLeft = true;
+    this.#onDetach();
+    yield { kind: 'leave' };
   }
 }

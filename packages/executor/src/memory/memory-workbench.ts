@@ -33,7 +33,7 @@ export class MemoryWorkbench implements Workbench {
           `the standard input of container ${id} is closed`,
         );
       }
-      yield* this.#attach(container);
+      yield* this.#attach(container, input);
       return;
     }
     if (start.argv.length === 0) throw new SwarmError('invalid-argument', 'exec needs a program');
@@ -46,7 +46,18 @@ export class MemoryWorkbench implements Workbench {
     else yield* run(id, start, input);
   }
 
-  async *#attach(container: MemoryContainer): AsyncGenerator<SessionEvent> {
+  async *#attach(
+    container: MemoryContainer,
+    input: AsyncIterable<SessionInput>,
+  ): AsyncGenerator<SessionEvent> {
+    let hasLeft = false;
+    const left = Promise.withResolvers<void>();
+    const listen = async (): Promise<void> => {
+      for await (const { kind } of input) hasLeft ||= kind === 'leave';
+      if (hasLeft) left.resolve();
+    };
+    listen().catch(left.reject);
+    left.promise.catch(() => undefined);
     yield { kind: 'started', tty: container.request.spec.tty };
     for (let next = container.log.length; ;) {
       const line = container.log[next];
@@ -56,10 +67,11 @@ export class MemoryWorkbench implements Workbench {
         yield { kind: 'output', stream: line.stream, data };
         continue;
       }
+      if (hasLeft) return;
       if (container.exit !== undefined) break;
       const { promise, resolve } = Promise.withResolvers<void>();
       using _listening = container.listen(resolve);
-      await promise;
+      await Promise.race([promise, left.promise]);
     }
     yield { kind: 'exit', code: (await container.ended).code };
   }

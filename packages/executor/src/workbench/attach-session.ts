@@ -44,11 +44,15 @@ export async function* attachSession(
   const pieces = await readPieces(container.outputSource(clock), either);
   try {
     yield { kind: 'started', tty };
-    void feed(context, { input, passesInput: start.stdin }, either).catch((error: unknown) => {
+    const leave = (): void => left.abort();
+    const feeding = { input, passesInput: start.stdin, leave };
+    void feed(context, feeding, either).catch((error: unknown) => {
       if (!either.aborted) logger.debug({ error: errorMessage(error) }, 'input of an attach ended');
     });
     for await (const { stream, data } of pieces) yield { kind: 'output', stream, data };
     yield { kind: 'exit', code: (await container.wait(signal)).code };
+  } catch (error) {
+    if (signal.aborted || !left.signal.aborted) throw error;
   } finally {
     left.abort();
   }
@@ -56,7 +60,11 @@ export async function* attachSession(
 
 async function feed(
   { container }: AttachContext,
-  { input, passesInput }: { input: AsyncIterable<SessionInput>; passesInput: boolean },
+  {
+    input,
+    passesInput,
+    leave,
+  }: { input: AsyncIterable<SessionInput>; passesInput: boolean; leave: () => void },
   signal: AbortSignal,
 ): Promise<void> {
   const { bundle } = container.paths;
@@ -68,6 +76,8 @@ async function feed(
     : undefined;
   bridge?.on('error', () => undefined);
   bridge?.stdin?.on('error', () => undefined);
+  const passedOn = bridge && once(bridge, 'close');
+  passedOn?.catch(() => undefined);
   try {
     for await (const message of input) {
       if (signal.aborted) return;
@@ -80,6 +90,11 @@ async function feed(
         case 'stdin-end':
           bridge?.stdin?.end();
           break;
+        case 'leave':
+          bridge?.stdin?.end();
+          await passedOn;
+          leave();
+          return;
         case 'resize':
           await resize(bundle, message);
           break;

@@ -195,6 +195,9 @@ class ExecProgram {
         case 'resize':
           if (this.#tty) await this.#resize(message, signal);
           break;
+        case 'leave':
+          // A program of a session goes with it: who started it ends the call.
+          break;
         case 'signal':
           await this.#signal(signalNamed(message.name), signal);
           break;
