@@ -45,13 +45,13 @@ describe('running a program', () => {
   });
 
   it('kills what takes too long, even when a child of it keeps the pipes open', async () => {
-    for (const script of ['exec sleep 5', 'sleep 5 & wait']) {
+    for (const script of ['exec sleep 20', 'sleep 20 & wait']) {
       const before = performance.now();
       await expect(sh(script, { timeoutMs: 50 })).rejects.toMatchObject({
         code: 'deadline-exceeded',
         message: `sh -c ${script}: not done after 50 ms, killed`,
       });
-      expect(performance.now() - before).toBeLessThan(3_000);
+      expect(performance.now() - before).toBeLessThan(15_000);
     }
   });
 
