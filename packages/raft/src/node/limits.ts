@@ -14,6 +14,13 @@ export const DELIVERY_BYTES = MIB;
  * until its next entries are on their way.
  */
 export const COMMIT_NOTICE_MS = 3;
+/**
+ * How long a follower may leave what is committed unapplied while more comes: with one client that writes on
+ * and on, some five writes. It adds to the time until an agent of this manager hears of its task, when others write.
+ */
+export const APPLY_WAIT_MS = 10;
+/** More than this is applied at once: it would keep the main thread busy. */
+export const APPLY_WAIT_BYTES = 64 * 1024;
 /** What a delivery may have at most: one entry may exceed DELIVERY_BYTES by far. */
 export const GRPC_MESSAGE_MAX_BYTES = 64 * MIB;
 /** A connection is given up after this time without an answer to a ping. */

@@ -187,6 +187,7 @@ export class Replica implements AsyncDisposable {
     this.#stopped = true;
     this.#ticker?.[Symbol.dispose]();
     this.#driver.stop();
+    this.#applier.stop();
     this.#snapshots.halt();
     this.#onProgress();
     await this.#network[Symbol.asyncDispose]();
@@ -207,7 +208,10 @@ export class Replica implements AsyncDisposable {
     if (ready.soft !== undefined) this.#board.news();
     this.#requests.onReady(ready, leader);
     if (ready.snapshot !== undefined) this.#onSnapshotAccepted(ready.snapshot);
-    this.#applier.push(ready.committed);
+    const isFollowing = role === 'follower' && ready.soft === undefined;
+    this.#applier.push(ready.committed, isFollowing && ready.append.length > 0);
+    if (ready.soft !== undefined) this.#applier.flush();
+    for (const { index } of ready.reads) this.#applier.want(index);
     if (ready.snapshotFrom !== undefined) this.#snapshots.want(ready.snapshotFrom);
     if (ready.soft === undefined) return;
     this.#requests.onRole(this.#options.raftId, { role, leader });
@@ -371,6 +375,7 @@ export class Replica implements AsyncDisposable {
 
   #makeApplier(applied: number): Applier {
     return new Applier(applied, {
+      clock: this.#ports.clock,
       post: (batch) => this.#ports.post({ kind: 'apply', batch }),
       takeDone: (entries) => this.#requests.takeDone(entries),
       onConfChange: (change, index) => this.#onConfChange(change, index),
