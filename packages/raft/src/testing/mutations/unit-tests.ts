@@ -12,6 +12,7 @@ const QUICK = [
   'core/reads-and-transfer.test.ts',
   'node/driver.test.ts',
   'node/persister.test.ts',
+  'node/snapshots.test.ts',
 ];
 
 /** The name of the first test that fails. */
