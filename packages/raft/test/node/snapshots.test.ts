@@ -60,7 +60,7 @@ test('46: the file of a snapshot stays, although the log does not know of it yet
     restoring: () => false,
     network: () => ({ fetching: false, snapshotsInUse: () => [] }),
     onRestored: () => undefined,
-    onFailure: (error) => kept.reject(error as Error),
+    onFailure: kept.reject,
   };
   const snapshots = new Snapshots({ ...booted, folder }, ports);
   snapshots.consider(index);
