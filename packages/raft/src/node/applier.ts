@@ -67,8 +67,10 @@ export class Applier {
       this.#held.push(entries);
       return;
     }
-    this.#waiting.push(...entries);
-    for (const { data } of entries) this.#waitingBytes += data.length;
+    for (const entry of entries) {
+      this.#waiting.push(entry);
+      this.#waitingBytes += entry.data.length;
+    }
     const isUrgent =
       !mayWait ||
       first.index <= this.#wanted ||
